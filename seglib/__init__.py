@@ -1,0 +1,1 @@
+"""Semantic segmentation from a pinned dataset to a gated, served model."""

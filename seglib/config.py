@@ -1,0 +1,261 @@
+"""Every setting, its default and its check: one frozen dataclass a step.
+
+A YAML file has one section a step and states only what differs. All field names
+are unique across the sections, because a pipeline parameter has its field's name.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from seglib.errors import UsageError, unknown
+
+PRECISIONS = ("float32", "bfloat16", "auto")
+SPLIT_CHOICES = ("auto", "train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What a folder without a `dataset.yaml` cannot say of itself."""
+
+    num_classes: int = 0  # 0: from dataset.yaml, else the largest id + 1
+    ignore_index: int = -1  # id that is not counted; -1: from dataset.yaml
+    class_names: str = ""  # comma-separated, in id order; "": from dataset.yaml
+
+    def __post_init__(self) -> None:
+        _require(self.num_classes >= 0, "num_classes", "≥ 0", self.num_classes)
+        _require(
+            -1 <= self.ignore_index <= 65535,
+            "ignore_index",
+            "-1 … 65535",
+            self.ignore_index,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """The augmented copies of the training images that are written as shards."""
+
+    policy: str = "street"  # a name of seglib.augment.POLICIES
+    copies: int = 1  # augmented copies of each training pair, beside the original
+    num_shards: int = 4  # files; records are dealt round-robin
+    augment_seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.copies >= 0, "copies", "≥ 0", self.copies)
+        _require(self.num_shards >= 1, "num_shards", "≥ 1", self.num_shards)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network, and the size at which it sees its images."""
+
+    architecture: str = "compact"  # see `seglib models`
+    encoder: str = ""  # "": the architecture's own
+    weights: str = ""  # "": random; "imagenet": the encoder's, from its package
+    image_height: int = 0  # pixels; 0: that of the first training image
+    image_width: int = 0  # pixels; 0: that of the first training image
+    channels: int = 3  # of the image: 1 grey, 3 RGB, 4 RGBA
+
+    def __post_init__(self) -> None:
+        for name in ("image_height", "image_width"):
+            value = getattr(self, name)
+            _require(value == 0 or value >= 16, name, "0 or ≥ 16", value)
+        if (self.image_height == 0) != (self.image_width == 0):
+            raise UsageError(
+                "`image_height` and `image_width` go together. Expected both or "
+                f"neither. Received: ({self.image_height}, {self.image_width})."
+            )
+        _require(self.channels in (1, 3, 4), "channels", "1, 3 or 4", self.channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The optimisation."""
+
+    epochs: int = 30
+    batch_size: int = 8
+    learning_rate: float = 1e-3  # peak; cosine decay to 1 % of it
+    weight_decay: float = 1e-4
+    warmup_steps: int = 50  # linear, from 0
+    class_weight_power: float = 0.25  # weight = (1 / pixel share) ** power; 0: equal
+    min_scale: float = 0.75  # random zoom of a training image, of image_height
+    max_scale: float = 1.5
+    flip: bool = True  # mirror half of the images left to right
+    precision: str = "auto"  # auto: times a few steps of each and takes the faster
+    validate_every: int = 1  # epochs between two looks at the val split
+    train_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "validate_every"):
+            _require(getattr(self, name) >= 1, name, "≥ 1", getattr(self, name))
+        _require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
+        _require(self.weight_decay >= 0, "weight_decay", "≥ 0", self.weight_decay)
+        _require(self.warmup_steps >= 0, "warmup_steps", "≥ 0", self.warmup_steps)
+        _require(
+            0 <= self.class_weight_power <= 1,
+            "class_weight_power",
+            "0 … 1",
+            self.class_weight_power,
+        )
+        _require(
+            0 < self.min_scale <= self.max_scale,
+            "min_scale",
+            "> 0 and ≤ max_scale",
+            (self.min_scale, self.max_scale),
+        )
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What is scored, always at the images' original size."""
+
+    split: str = "auto"  # auto: test where there is one, else val
+    num_overlays: int = 8  # pictures in the report, worst to best
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLIT_CHOICES:
+            raise unknown("split", self.split, SPLIT_CHOICES)
+        _require(self.num_overlays >= 0, "num_overlays", "≥ 0", self.num_overlays)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateConfig:
+    """What a model must reach to be exported."""
+
+    min_miou: float = 0.5  # on the evaluated split
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.min_miou <= 1, "min_miou", "0 … 1", self.min_miou)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """The served form, and how close to the Keras model it must be."""
+
+    max_logit_difference: float = 1e-3  # largest allowed, absolute
+    min_equal_pixels: float = 0.999  # share of pixels with the same class
+
+    def __post_init__(self) -> None:
+        _require(
+            self.max_logit_difference > 0,
+            "max_logit_difference",
+            "> 0",
+            self.max_logit_difference,
+        )
+        _require(
+            0 < self.min_equal_pixels <= 1,
+            "min_equal_pixels",
+            "0 … 1",
+            self.min_equal_pixels,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All sections. `Config()` is the default run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+
+    @classmethod
+    def load(cls, path: Path | None) -> Self:
+        """Read a YAML file; `None` gives the defaults.
+
+        Raises:
+            UsageError: no such file, not YAML, an unknown section or key, or a
+                value of the wrong type or range; names file and key.
+        """
+        if path is None:
+            return cls()
+        try:
+            tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+        except yaml.YAMLError as error:
+            raise UsageError(f"{path}: not valid YAML. {error}") from error
+        try:
+            return cls._from_tree(tree)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_flat(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `flat`; keys that are left out keep their default."""
+        owner = {key: name for name, key in _flat_names(cls)}
+        tree: dict[str, dict[str, Any]] = {}
+        for key, value in values.items():
+            if key not in owner:
+                raise unknown("config key", key, owner)
+            tree.setdefault(owner[key], {})[key] = value
+        return cls._from_tree(tree)
+
+    def flat(self) -> dict[str, int | float | str | bool]:
+        """All settings under their field names, without the sections."""
+        return {
+            key: value
+            for section in dataclasses.asdict(self).values()
+            for key, value in section.items()
+        }
+
+    @classmethod
+    def _from_tree(cls, tree: Any) -> Self:
+        if not isinstance(tree, dict):
+            raise UsageError("expected sections such as `train:`. Received: a list or text.")
+        sections = {f.name: f.default_factory for f in fields(cls)}
+        built = {}
+        for name, values in tree.items():
+            if name not in sections:
+                raise unknown("config section", str(name), sections)
+            built[name] = _build(sections[name], name, values or {})
+        return cls(**built)
+
+
+def _flat_names(config: type[Config]) -> list[tuple[str, str]]:
+    return [
+        (section.name, setting.name)
+        for section in fields(config)
+        for setting in fields(section.default_factory)  # type: ignore[arg-type]
+    ]
+
+
+def _build(section_type: Any, section: str, values: Any) -> Any:
+    if not isinstance(values, dict):
+        raise UsageError(f"`{section}` must be a section. Received: {values!r}.")
+    types = {f.name: f.type for f in fields(section_type)}
+    checked = {}
+    for key, value in values.items():
+        if key not in types:
+            raise unknown(f"key in `{section}`", str(key), types)
+        checked[key] = _typed(value, types[key], f"{section}.{key}")
+    return section_type(**checked)
+
+
+def _typed(value: Any, expected: Any, name: str) -> Any:
+    """Accept an int for a float, and a list for comma-separated text."""
+    if expected is str and isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if expected is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise UsageError(
+            f"`{name}` must be of type {expected.__name__}. Received: {value!r}."
+        )
+    return value
+
+
+def _require(ok: bool, name: str, expected: str, value: Any) -> None:
+    if not ok:
+        raise UsageError(f"`{name}` must be {expected}. Received: {name}={value!r}.")

@@ -1,0 +1,1 @@
+"""Datasets on disk: their format, their checks, and the sample scenes."""

@@ -1,0 +1,270 @@
+"""The dataset format: folders of images and masks that share their stems.
+
+`<split>_images/NAME.*` and `<split>_segmentation/NAME.png` for the splits train,
+val and test; `dataset.yaml` beside them may name classes, colours and the ignored id.
+The whole format is on one page: docs/data-format.md.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seglib.data.images import IMAGE_SUFFIXES, read_mask
+from seglib.errors import DatasetError, unknown
+
+SPLITS = ("train", "val", "test")
+DESCRIPTION = "dataset.yaml"
+_KEYS = ("class_names", "palette", "ignore_index", "num_classes")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask."""
+
+    stem: str
+    image: Path
+    mask: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A dataset folder, listed. `splits` holds only the splits that exist."""
+
+    root: Path
+    splits: Mapping[str, tuple[Pair, ...]]
+    num_classes: int
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ignore_index: int | None
+    data_md5: str = ""  # the hash that DVC gives the folder, where known
+
+    def pairs(self, split: str) -> tuple[Pair, ...]:
+        """The pairs of a split; "auto" is test where there is one, else val."""
+        if split == "auto":
+            split = self.evaluation_split
+        if split not in self.splits:
+            raise DatasetError(
+                f"{self.root}: the dataset has no split `{split}`. It has: "
+                f"{', '.join(self.splits)}. Expected {split}_images/ and "
+                f"{split}_segmentation/."
+            )
+        return self.splits[split]
+
+    @property
+    def evaluation_split(self) -> str:
+        """The split that scores are reported on."""
+        return "test" if "test" in self.splits else "val"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a folder holds, and every reason why it is not a dataset."""
+
+    dataset: Dataset
+    problems: tuple[str, ...]
+
+
+def load_dataset(
+    root: str | Path,
+    *,
+    num_classes: int | None = None,
+    ignore_index: int | None = None,
+    class_names: tuple[str, ...] = (),
+) -> Dataset:
+    """List a dataset folder.
+
+    Args:
+        root: folder in the format above.
+        num_classes: classes, background counted, the ignored id not. Default:
+            dataset.yaml, else the largest id in the training masks + 1.
+        ignore_index: id of the pixels that are not counted. Default: dataset.yaml.
+        class_names: in id order. Default: dataset.yaml, else `class_0`, ….
+
+    Raises:
+        DatasetError: all problems of the listing at once, one `path: reason` a line.
+    """
+    scan = scan_dataset(
+        root,
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        class_names=class_names,
+    )
+    if scan.problems:
+        raise DatasetError(
+            f"{root}: {len(scan.problems)} problem(s). Nothing was changed; "
+            f"`seglib verify {root}` explains them all.",
+            scan.problems,
+        )
+    return scan.dataset
+
+
+def scan_dataset(
+    root: str | Path,
+    *,
+    num_classes: int | None = None,
+    ignore_index: int | None = None,
+    class_names: tuple[str, ...] = (),
+) -> Scan:
+    """List a dataset folder and gather its problems instead of raising them.
+
+    Raises:
+        DatasetError: there is nothing to list (no folder, no split), or the
+            dataset.yaml cannot be understood.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(
+            f"{root}: no such folder. Expected one that holds train_images/ and "
+            "train_segmentation/ (see docs/data-format.md)."
+        )
+    description = _read_description(root)
+    splits: dict[str, tuple[Pair, ...]] = {}
+    problems: list[str] = []
+    for split in SPLITS:
+        if (root / f"{split}_images").exists() or (root / f"{split}_segmentation").exists():
+            splits[split], found = _list_split(root, split)
+            problems += found
+    if not splits:
+        raise DatasetError(
+            f"{root}: no split found. Expected train_images/ and train_segmentation/, "
+            f"and the same for val and test. Received: {_listing(root)}."
+        )
+    names = class_names or tuple(description.get("class_names") or ())
+    given = num_classes or description.get("num_classes") or len(names)
+    ignore = ignore_index if ignore_index is not None else description.get("ignore_index")
+    count = given or _largest_id(splits, ignore) + 1
+    if names and len(names) != count:
+        problems.append(
+            f"{root / DESCRIPTION}: {len(names)} class names for {count} classes"
+        )
+    palette = tuple(tuple(c) for c in description.get("palette") or ())
+    if palette and len(palette) != count:
+        problems.append(f"{root / DESCRIPTION}: {len(palette)} colours for {count} classes")
+    dataset = Dataset(
+        root=root,
+        splits=splits,
+        num_classes=count,
+        class_names=names or tuple(f"class_{i}" for i in range(count)),
+        palette=palette or default_palette(count),  # type: ignore[arg-type]
+        ignore_index=ignore,
+    )
+    return Scan(dataset, tuple(problems))
+
+
+def with_splits(dataset: Dataset, splits: Mapping[str, tuple[Pair, ...]]) -> Dataset:
+    """The same dataset with other pairs."""
+    return replace(dataset, splits=splits)
+
+
+def default_palette(num_classes: int) -> tuple[tuple[int, int, int], ...]:
+    """Colours that differ in hue and lightness, by the golden angle in HSV."""
+    return tuple(_hsv_to_rgb(index) for index in range(num_classes))
+
+
+def _hsv_to_rgb(index: int) -> tuple[int, int, int]:
+    import colorsys
+
+    red, green, blue = colorsys.hsv_to_rgb(
+        (index * 0.61803398875) % 1.0, 0.55 + 0.4 * (index % 2), 0.95 - 0.3 * (index % 3) / 2
+    )
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _read_description(root: Path) -> dict[str, Any]:
+    path = root / DESCRIPTION
+    if not path.exists():
+        return {}
+    try:
+        description = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise DatasetError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(description, dict):
+        raise DatasetError(f"{path}: expected keys such as `class_names:`.")
+    for key in description:
+        if key not in _KEYS:
+            raise DatasetError(f"{path}: {unknown('key', str(key), _KEYS)}")
+    _check_description(path, description)
+    return description
+
+
+def _check_description(path: Path, description: dict[str, Any]) -> None:
+    names = description.get("class_names", [])
+    if not isinstance(names, list) or len(set(map(str, names))) != len(names):
+        raise DatasetError(f"{path}: `class_names` must be a list of different names.")
+    for key in ("ignore_index", "num_classes"):
+        value = description.get(key)
+        if value is not None and (not isinstance(value, int) or value < 0):
+            raise DatasetError(f"{path}: `{key}` must be an integer ≥ 0. Received: {value}.")
+    for colour in description.get("palette") or []:
+        if not _is_colour(colour):
+            raise DatasetError(
+                f"{path}: a colour of `palette` is [red, green, blue], each 0 … 255. "
+                f"Received: {colour}."
+            )
+
+
+def _is_colour(colour: Any) -> bool:
+    return (
+        isinstance(colour, list)
+        and len(colour) == 3
+        and all(isinstance(part, int) and 0 <= part <= 255 for part in colour)
+    )
+
+
+def _list_split(root: Path, split: str) -> tuple[tuple[Pair, ...], list[str]]:
+    problems: list[str] = []
+    images = _by_stem(root / f"{split}_images", problems)
+    masks = _by_stem(root / f"{split}_segmentation", problems)
+    for stem in sorted(images.keys() - masks.keys()):
+        problems.append(
+            f"{images[stem]}: image without mask; expected "
+            f"{split}_segmentation/{stem}.png"
+        )
+    for stem in sorted(masks.keys() - images.keys()):
+        problems.append(
+            f"{masks[stem]}: mask without image; expected {split}_images/{stem}.*"
+        )
+    stems = sorted(images.keys() & masks.keys())
+    if not stems and not problems:
+        problems.append(f"{root / f'{split}_images'}: the split `{split}` is empty")
+    return tuple(Pair(stem, images[stem], masks[stem]) for stem in stems), problems
+
+
+def _by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
+    if not folder.is_dir():
+        problems.append(f"{folder}: no such folder")
+        return {}
+    files: dict[str, Path] = {}
+    for path in _visible(folder):
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            problems.append(f"{path}: not an image file by its suffix")
+        elif path.stem in files:
+            problems.append(f"{path}: same stem as {files[path.stem].name}")
+        else:
+            files[path.stem] = path
+    return files
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.startswith(".") and path.name != "Thumbs.db"
+    )
+
+
+def _listing(root: Path) -> str:
+    names = sorted(path.name for path in root.iterdir())
+    return ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "nothing"
+
+
+def _largest_id(splits: Mapping[str, tuple[Pair, ...]], ignore_index: int | None) -> int:
+    largest = 0
+    for pair in splits.get("train") or next(iter(splits.values())):
+        mask = read_mask(pair.mask)
+        ids = mask if ignore_index is None else mask[mask != ignore_index]
+        largest = max(largest, int(ids.max(initial=0)))
+    return largest
