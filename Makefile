@@ -1,0 +1,143 @@
+# `make` lists the targets. `make run` and `make test` need only Python 3.11–3.13,
+# git and make: they build the environment in .venv themselves, from the lock files.
+
+# Options, given as `make run DATA=…`; variables of the environment don't count.
+# A dataset folder; empty: the sample dataset.
+DATA =
+# A YAML file of configs/; empty: the sample dataset's.
+CONFIG =
+# Where results and the tracking store go.
+RUNS = runs
+IMAGE = seglib
+VARIANT = cpu
+PORT = 5000
+
+UV_VERSION := 0.13.9
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+
+# Quiet and private: no version checks, no usage reports.
+export NO_ALBUMENTATIONS_UPDATE := 1
+export TF_CPP_MIN_LOG_LEVEL := 2
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export GIT_PYTHON_REFRESH := quiet
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export UV_PYTHON_DOWNLOADS := never
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nOptions of run: DATA=folder CONFIG=file.yaml RUNS=folder\n'
+
+.PHONY: run
+run: $(VENV)/.run ## The whole pipeline: verify, augment, train, evaluate, gate, export
+	$(PY) -m pipeline run --runs "$(RUNS)" \
+	  $(if $(DATA),--data "$(DATA)") \
+	  $(if $(CONFIG),--config "$(CONFIG)")
+
+.PHONY: ui
+ui: $(VENV)/.run ## The MLflow UI on the runs of this folder (PORT=5000)
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(PY) -m mlflow ui --port $(PORT) \
+	  --backend-store-uri "sqlite:///$(RUNS)/mlflow.db"
+
+.PHONY: compile
+compile: $(VENV)/.run ## Compile the pipeline to build/pipeline.yaml
+	@mkdir -p build
+	$(PY) -m pipeline compile -o build/pipeline.yaml
+
+.PHONY: image
+image: ## Build the container image (VARIANT=cpu or gpu, IMAGE=name)
+	DOCKER_BUILDKIT=1 docker build --build-arg VARIANT=$(VARIANT) \
+	  --build-arg COMMIT="$$(git rev-parse HEAD)" -t "$(IMAGE):$(VARIANT)" .
+
+##@ Develop
+
+.PHONY: test
+test: lint ## All checks: format, lint, import contracts, types, tests
+	$(PY) -m pytest
+
+.PHONY: test-slow
+test-slow: $(VENV)/.dev ## The tests that take minutes
+	$(PY) -m pytest -m slow
+
+.PHONY: test-docker
+test-docker: $(VENV)/.dev ## The tests that need a container engine and the image
+	$(PY) -m pytest -m docker
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Format, lint, import contracts and types, without the tests
+	$(PY) -m ruff format --check
+	$(PY) -m ruff check
+	$(VENV)/bin/lint-imports --no-logo
+	$(PY) -m mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## Rewrite the code in the project's format
+	$(PY) -m ruff check --fix-only --quiet
+	$(PY) -m ruff format
+
+.PHONY: sample
+sample: $(VENV)/.run ## Render the sample dataset anew
+	$(PY) -m seglib.data.sample_scenes
+
+.PHONY: lock
+lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)
+	$(COMPILE) --extra pretrained --extra pipeline --extra dev \
+	  $(if $(UPGRADE),--upgrade) -o requirements-dev.lock
+	$(COMPILE) --extra pretrained --extra pipeline \
+	  --constraints requirements-dev.lock -o requirements.lock
+	$(COMPILE) --extra pretrained --extra pipeline --extra gpu \
+	  --constraints requirements-dev.lock -o requirements-gpu.lock
+
+# One version for every Python and platform; neither addresses nor paths in the file.
+COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+  --fork-strategy fewest --generate-hashes --no-header --no-annotate
+
+.PHONY: clean
+clean: ## Remove the environment, caches and build outputs; runs/ stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+	  .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment. A stamp is written last, so an interrupted install starts over.
+
+$(VENV)/.uv-$(UV_VERSION):
+	@found=; for python in python3 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys, ensurepip, venv; \
+	    sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	  then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "Python 3.11, 3.12 or 3.13 with its venv module is needed." >&2; \
+	  echo "Found: $$(python3 --version 2>&1 || true)" >&2; \
+	  echo "On Debian and Ubuntu: apt-get install python3 python3-venv" >&2; \
+	  exit 1; \
+	fi; \
+	echo "Building the environment in $(VENV) with $$($$found --version) …"; \
+	$$found -m venv --clear $(VENV)
+	@$(PY) -m pip install --quiet uv==$(UV_VERSION)
+	@touch $@
+
+$(VENV)/.run: requirements.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
+	@echo "Installing requirements.lock; the first time this downloads about 1 GB …"
+	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@echo "Installing requirements-dev.lock …"
+	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements-dev.lock
+	@touch $@

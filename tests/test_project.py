@@ -1,0 +1,193 @@
+"""The promises that the repository as a whole makes."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+PACKAGES = ("seglib", "components", "pipeline")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-gpu.lock")
+LARGEST_FILE_BYTES = 2**20
+
+
+@pytest.fixture(scope="module")
+def pyproject(repository: Path) -> dict:
+    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def locks(repository: Path) -> dict[str, dict[str, str]]:
+    """The version of every package in each lock file."""
+    pin = re.compile(r"^([\w.-]+)==([^\s;\\]+)", re.MULTILINE)
+    return {name: dict(pin.findall(_text(repository / name))) for name in LOCKS}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_file_names_no_address_and_no_path(repository: Path, name: str) -> None:
+    text = _text(repository / name)
+    assert not re.search(r"://|--\S*(index|find-links)|file:|# via", text)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_line_of_a_lock_file_is_a_pin_or_a_hash(
+    repository: Path, name: str
+) -> None:
+    pins, hashes = 0, []
+    for line in _text(repository / name).splitlines():
+        if re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line):
+            hashes[-1] += 1
+        else:
+            assert re.fullmatch(r"[\w.-]+==\S+( ; .+)? \\", line), line
+            hashes.append(0)
+            pins += 1
+    assert pins > 100
+    assert all(hashes), "a package without a hash"
+
+
+def test_the_lock_files_agree_in_every_version(
+    locks: dict[str, dict[str, str]],
+) -> None:
+    runtime, dev, gpu = (locks[name] for name in LOCKS)
+    assert runtime.items() <= dev.items()
+    assert runtime.items() <= gpu.items()
+    assert all(version == dev.get(n, version) for n, version in gpu.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "extras"),
+    [
+        ("requirements.lock", ("pretrained", "pipeline")),
+        ("requirements-dev.lock", ("pretrained", "pipeline", "dev")),
+        ("requirements-gpu.lock", ("pretrained", "pipeline", "gpu")),
+    ],
+)
+def test_a_lock_file_satisfies_pyproject(
+    pyproject: dict,
+    locks: dict[str, dict[str, str]],
+    name: str,
+    extras: tuple[str, ...],
+) -> None:
+    project = pyproject["project"]
+    wanted = list(project["dependencies"])
+    for extra in extras:
+        wanted += project["optional-dependencies"][extra]
+    stale = []
+    for requirement in map(Requirement, wanted):
+        version = locks[name].get(requirement.name.lower().replace("_", "-"))
+        if version is None or version not in requirement.specifier:
+            stale.append(f"{requirement}: {version}")
+    assert not stale, "run `make lock`"
+
+
+def test_no_tracked_file_is_larger_than_a_mebibyte(repository: Path) -> None:
+    large = [
+        str(path)
+        for path in _tracked(repository)
+        if path.is_file() and path.stat().st_size > LARGEST_FILE_BYTES
+    ]
+    assert not large
+
+
+def test_components_import_only_the_standard_library_and_kfp_at_module_level(
+    repository: Path,
+) -> None:
+    allowed = {*sys.stdlib_module_names, "kfp", "components.base"}
+    outside = {"__init__", "tracking"}  # no components: KFP never copies their source
+    wrong = [
+        f"{path.name}: {name}"
+        for path in sorted((repository / "components").glob("*.py"))
+        if path.stem not in outside
+        for name in _module_level_imports(path)
+        if not {name, name.split(".")[0]} & allowed
+    ]
+    assert not wrong
+
+
+def test_importing_seglib_loads_no_framework() -> None:
+    script = (
+        "import sys, seglib\n"
+        "print(*sorted({'tensorflow', 'keras', 'mlflow', 'kfp'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_importing_every_module_does_nothing(repository: Path, tmp_path: Path) -> None:
+    modules = sorted(
+        ".".join(path.relative_to(repository).with_suffix("").parts)
+        for package in PACKAGES
+        for path in (repository / package).rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py")
+    )
+    script = (
+        "import importlib, logging, os, signal, sys\n"
+        f"sys.path.insert(0, {str(repository)!r})\n"
+        f"for name in {modules!r}:\n"
+        "    handlers = list(logging.root.handlers)\n"
+        "    importlib.import_module(name)\n"
+        "    assert logging.root.handlers == handlers, f'{name} sets up logging'\n"
+        "    assert not os.listdir('.'), f'{name} writes {os.listdir()}'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == ""
+
+
+def test_every_module_of_seglib_has_a_place_in_the_import_contracts(
+    repository: Path, pyproject: dict
+) -> None:
+    contracts = pyproject["tool"]["importlinter"]["contracts"]
+    layers = " ".join(next(c for c in contracts if "cli" in str(c))["layers"])
+    placed = set(re.findall(r"\((seglib\.[\w.]+)\)", layers))
+    for path in (repository / "seglib").rglob("*.py"):
+        name = ".".join(path.relative_to(repository).with_suffix("").parts)
+        name = name.removesuffix(".__init__")
+        parents = {name.rsplit(".", depth)[0] for depth in range(name.count("."))}
+        missing = f"place {name} in the layers of [tool.importlinter]"
+        assert name in ("seglib", "seglib.data") or parents & placed, missing
+
+
+def test_every_target_of_the_makefile_is_described(repository: Path) -> None:
+    makefile = _text(repository / "Makefile")
+    targets = set(re.findall(r"^\.PHONY: (\S+)$", makefile, re.MULTILINE))
+    assert targets == set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    listed = subprocess.run(
+        ["make", "-s"], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert all(f"  make {target} " in listed.stdout for target in targets)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _tracked(repository: Path) -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=repository, capture_output=True, check=False
+    )
+    if listing.returncode:
+        pytest.skip("Not a git checkout. To run it: clone the repository.")
+    return [repository / name for name in listing.stdout.decode().split("\0") if name]
+
+
+def _module_level_imports(path: Path) -> list[str]:
+    names = []
+    for node in ast.parse(_text(path)).body:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+    return names
