@@ -113,6 +113,9 @@ clean: ## Remove the environment, caches and build outputs; runs/ stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment. A stamp is written last, so an interrupted install starts over.
+# What builds the few packages without a wheel is pinned by the lock file, too.
+INSTALL = $(UV) pip install --quiet --python $(PY) --require-hashes \
+  --build-constraints requirements.lock
 
 $(VENV)/.uv-$(UV_VERSION):
 	@found=; for python in python3 python3.13 python3.12 python3.11; do \
@@ -122,7 +125,7 @@ $(VENV)/.uv-$(UV_VERSION):
 	done; \
 	if [ -z "$$found" ]; then \
 	  echo "Python 3.11, 3.12 or 3.13 with its venv module is needed." >&2; \
-	  echo "Found: $$(python3 --version 2>&1 || true)" >&2; \
+	  echo "Found: $$(python3 --version 2>/dev/null || echo none)" >&2; \
 	  echo "On Debian and Ubuntu: apt-get install python3 python3-venv" >&2; \
 	  exit 1; \
 	fi; \
@@ -133,11 +136,11 @@ $(VENV)/.uv-$(UV_VERSION):
 
 $(VENV)/.run: requirements.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
 	@echo "Installing requirements.lock; the first time this downloads about 1 GB …"
-	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements.lock
+	@$(INSTALL) -r requirements.lock
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@echo "Installing requirements-dev.lock …"
-	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock
 	@touch $@
