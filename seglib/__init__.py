@@ -1,1 +1,47 @@
-"""Semantic segmentation from a pinned dataset to a gated, served model."""
+"""Semantic segmentation from a pinned dataset to a gated, served model.
+
+>>> import seglib
+>>> seglib.load_dataset("no/such/folder")  # doctest: +IGNORE_EXCEPTION_DETAIL
+Traceback (most recent call last):
+seglib.errors.DatasetError: no/such/folder: no such folder. …
+
+The names below are loaded when they are first used: importing the package itself
+loads neither TensorFlow nor anything else that takes time.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seglib.artifact import SegmentationModel as SegmentationModel
+    from seglib.artifact import load_model as load_model
+    from seglib.data.format import Dataset as Dataset
+    from seglib.data.format import load_dataset as load_dataset
+    from seglib.data.verify import verify as verify
+    from seglib.models import build_model as build_model
+    from seglib.steps.augment import augment as augment
+    from seglib.steps.evaluate import evaluate as evaluate
+    from seglib.steps.export import export as export
+    from seglib.steps.predict import predict as predict
+    from seglib.steps.train import train as train
+
+_HOMES = {
+    "Dataset": "seglib.data.format",
+    "SegmentationModel": "seglib.artifact",
+    "augment": "seglib.steps.augment",
+    "build_model": "seglib.models",
+    "evaluate": "seglib.steps.evaluate",
+    "export": "seglib.steps.export",
+    "load_dataset": "seglib.data.format",
+    "load_model": "seglib.artifact",
+    "predict": "seglib.steps.predict",
+    "train": "seglib.steps.train",
+    "verify": "seglib.data.verify",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seglib' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -39,7 +39,7 @@ class DataConfig:
 class AugmentConfig:
     """The augmented copies of the training images that are written as shards."""
 
-    policy: str = "street"  # a name of seglib.augment.POLICIES
+    policy: str = "street"  # a name of seglib.steps.augment.POLICIES
     copies: int = 1  # augmented copies of each training pair, beside the original
     num_shards: int = 4  # files; records are dealt round-robin
     augment_seed: int = 0
@@ -85,6 +85,7 @@ class TrainConfig:
     min_scale: float = 0.75  # random zoom of a training image, of image_height
     max_scale: float = 1.5
     flip: bool = True  # mirror half of the images left to right
+    color_jitter: float = 0.2  # brightness, contrast, saturation, each ± this share
     precision: str = "auto"  # auto: times a few steps of each and takes the faster
     validate_every: int = 1  # epochs between two looks at the val split
     train_seed: int = 0
@@ -101,6 +102,7 @@ class TrainConfig:
             "0 … 1",
             self.class_weight_power,
         )
+        _require(0 <= self.color_jitter < 1, "color_jitter", "0 … 1", self.color_jitter)
         _require(
             0 < self.min_scale <= self.max_scale,
             "min_scale",
@@ -211,7 +213,9 @@ class Config:
     @classmethod
     def _from_tree(cls, tree: Any) -> Self:
         if not isinstance(tree, dict):
-            raise UsageError("expected sections such as `train:`. Received: a list or text.")
+            raise UsageError(
+                "expected sections such as `train:`. Received: a list or text."
+            )
         sections = {f.name: f.default_factory for f in fields(cls)}
         built = {}
         for name, values in tree.items():

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from seglib.config import DataConfig
 from seglib.data.images import IMAGE_SUFFIXES, read_mask
 from seglib.errors import DatasetError, unknown
 
@@ -101,6 +102,21 @@ def load_dataset(
     return scan.dataset
 
 
+def dataset_from_config(root: str | Path, config: DataConfig) -> Dataset:
+    """List a dataset folder with the settings of a config; see `load_dataset`."""
+    return load_dataset(root, **config_options(config))
+
+
+def config_options(config: DataConfig) -> dict[str, Any]:
+    """A config's settings as the options of `load_dataset` and `scan_dataset`."""
+    names = (name.strip() for name in config.class_names.split(","))
+    return {
+        "num_classes": config.num_classes or None,
+        "ignore_index": None if config.ignore_index < 0 else config.ignore_index,
+        "class_names": tuple(name for name in names if name),
+    }
+
+
 def scan_dataset(
     root: str | Path,
     *,
@@ -124,7 +140,9 @@ def scan_dataset(
     splits: dict[str, tuple[Pair, ...]] = {}
     problems: list[str] = []
     for split in SPLITS:
-        if (root / f"{split}_images").exists() or (root / f"{split}_segmentation").exists():
+        if (root / f"{split}_images").exists() or (
+            root / f"{split}_segmentation"
+        ).exists():
             splits[split], found = _list_split(root, split)
             problems += found
     if not splits:
@@ -134,7 +152,9 @@ def scan_dataset(
         )
     names = class_names or tuple(description.get("class_names") or ())
     given = num_classes or description.get("num_classes") or len(names)
-    ignore = ignore_index if ignore_index is not None else description.get("ignore_index")
+    ignore = (
+        ignore_index if ignore_index is not None else description.get("ignore_index")
+    )
     count = given or _largest_id(splits, ignore) + 1
     if names and len(names) != count:
         problems.append(
@@ -142,13 +162,15 @@ def scan_dataset(
         )
     palette = tuple(tuple(c) for c in description.get("palette") or ())
     if palette and len(palette) != count:
-        problems.append(f"{root / DESCRIPTION}: {len(palette)} colours for {count} classes")
+        problems.append(
+            f"{root / DESCRIPTION}: {len(palette)} colours for {count} classes"
+        )
     dataset = Dataset(
         root=root,
         splits=splits,
         num_classes=count,
         class_names=names or tuple(f"class_{i}" for i in range(count)),
-        palette=palette or default_palette(count),  # type: ignore[arg-type]
+        palette=palette or default_palette(count),
         ignore_index=ignore,
     )
     return Scan(dataset, tuple(problems))
@@ -168,7 +190,9 @@ def _hsv_to_rgb(index: int) -> tuple[int, int, int]:
     import colorsys
 
     red, green, blue = colorsys.hsv_to_rgb(
-        (index * 0.61803398875) % 1.0, 0.55 + 0.4 * (index % 2), 0.95 - 0.3 * (index % 3) / 2
+        (index * 0.61803398875) % 1.0,
+        0.55 + 0.4 * (index % 2),
+        0.95 - 0.3 * (index % 3) / 2,
     )
     return round(red * 255), round(green * 255), round(blue * 255)
 
@@ -197,7 +221,9 @@ def _check_description(path: Path, description: dict[str, Any]) -> None:
     for key in ("ignore_index", "num_classes"):
         value = description.get(key)
         if value is not None and (not isinstance(value, int) or value < 0):
-            raise DatasetError(f"{path}: `{key}` must be an integer ≥ 0. Received: {value}.")
+            raise DatasetError(
+                f"{path}: `{key}` must be an integer ≥ 0. Received: {value}."
+            )
     for colour in description.get("palette") or []:
         if not _is_colour(colour):
             raise DatasetError(
@@ -258,10 +284,14 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 def _listing(root: Path) -> str:
     names = sorted(path.name for path in root.iterdir())
-    return ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "nothing"
+    return (
+        ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "nothing"
+    )
 
 
-def _largest_id(splits: Mapping[str, tuple[Pair, ...]], ignore_index: int | None) -> int:
+def _largest_id(
+    splits: Mapping[str, tuple[Pair, ...]], ignore_index: int | None
+) -> int:
     largest = 0
     for pair in splits.get("train") or next(iter(splits.values())):
         mask = read_mask(pair.mask)

@@ -27,7 +27,9 @@ def read_image(path: Path, *, channels: int = 3) -> np.ndarray:
     return decode_image(_read_bytes(path), channels=channels, name=str(path))
 
 
-def decode_image(encoded: bytes, *, channels: int = 3, name: str = "image") -> np.ndarray:
+def decode_image(
+    encoded: bytes, *, channels: int = 3, name: str = "image"
+) -> np.ndarray:
     """Decode the bytes of an image file; see `read_image`."""
     buffer = np.frombuffer(encoded, np.uint8)
     if channels == 4:
@@ -35,7 +37,7 @@ def decode_image(encoded: bytes, *, channels: int = 3, name: str = "image") -> n
         if image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
             raise SegError(
                 f"{name}: expected 4 channels of 8 bits (RGBA). Received: shape "
-                f"{image.shape}, {image.dtype}. Build the model with the file's channels."
+                f"{image.shape}, {image.dtype}. Build the model with its channels."
             )
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
     image = _decode(buffer, _READ_FLAGS[channels], name)
@@ -66,9 +68,9 @@ def decode_mask(encoded: bytes, *, name: str = "mask") -> np.ndarray:
         mask = mask[..., 0]  # grey, saved as RGB
     if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
         raise SegError(
-            f"{name}: expected one channel of 8 or 16 bits, whose pixel is the class id. "
-            f"Received: shape {mask.shape}, {mask.dtype}: colours, it seems. Convert the "
-            "colours to class ids first."
+            f"{name}: expected one channel of 8 or 16 bits, a class id a pixel. "
+            f"Received: shape {mask.shape}, {mask.dtype}: colours, it seems. "
+            "Convert the colours to class ids first."
         )
     return np.ascontiguousarray(mask)
 

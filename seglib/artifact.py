@@ -1,0 +1,218 @@
+"""The model artifact: a folder with the network and the contract of its use.
+
+`model.keras` (network and weights), `contract.json` (what images it takes and what
+its ids mean), and, after training, `history.json` and `curves.png`. Prediction,
+evaluation and export need nothing else.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+
+from seglib.data.images import read_image
+from seglib.errors import SegError
+
+FORMAT_VERSION = 1
+_NETWORK, _CONTRACT = "model.keras", "contract.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What the model takes and what its answer means.
+
+    An image uint8 (H, W, channels) is stretched to `image_size`, normalised by
+    `(image - mean) / scale` and answered with logits that are stretched back; the
+    class is their argmax. All of that happens inside the served graph.
+    """
+
+    architecture: str
+    encoder: str
+    num_classes: int
+    image_size: tuple[int, int]  # (height, width) in pixels
+    channels: int
+    mean: float
+    scale: float
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ignore_index: int | None
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        values = json.loads(text)
+        version = values.pop("format_version")
+        if version != FORMAT_VERSION:
+            raise ValueError(f"format_version {version}, expected {FORMAT_VERSION}")
+        for name in ("image_size", "class_names"):
+            values[name] = tuple(values[name])
+        values["palette"] = tuple(tuple(colour) for colour in values["palette"])
+        return cls(**values)
+
+    def to_json(self) -> str:
+        values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+@keras.saving.register_keras_serializable("seglib")
+class ServedGraph(keras.Model):
+    """Resizes to the network's size, runs it, and resizes the logits back.
+
+    One graph for prediction, validation, evaluation and export, so that they cannot
+    see different pixels. Input: (N, H, W, C) in 0 … 255, any size, any dtype;
+    output: logits float32 (N, H, W, num_classes).
+    """
+
+    def __init__(
+        self, network: keras.Model, image_size: tuple[int, int], **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        self.network = network
+        self.image_size = image_size
+
+    def call(self, images: Any, *, training: bool = False) -> Any:
+        _, height, width, _ = keras.ops.shape(images)
+        x = keras.ops.cast(images, "float32")
+        x = keras.ops.image.resize(
+            x, self.image_size, interpolation="bilinear", antialias=True
+        )
+        logits = self.network(x, training=training)
+        return keras.ops.image.resize(logits, (height, width), interpolation="bilinear")
+
+
+class SegmentationModel:
+    """A network together with its contract."""
+
+    def __init__(self, network: keras.Model, contract: Contract):
+        self.network = network
+        self.contract = contract
+        self.served = ServedGraph(network, contract.image_size)
+
+    def predict(self, image: np.ndarray | str | Path) -> np.ndarray:
+        """Classify every pixel of an image.
+
+        Args:
+            image: uint8 array (H, W, channels), or (H, W) if grey, RGB order; or the
+                path of an image file.
+
+        Returns:
+            Class ids (H, W), uint8, or uint16 beyond 256 classes.
+        """
+        logits = self.predict_logits(image)
+        return logits.argmax(-1).astype(self.mask_dtype)
+
+    def predict_probabilities(self, image: np.ndarray | str | Path) -> np.ndarray:
+        """Softmax of the logits: float32 (H, W, num_classes)."""
+        logits = self.predict_logits(image)
+        shifted = np.exp(logits - logits.max(-1, keepdims=True))
+        return shifted / shifted.sum(-1, keepdims=True)
+
+    def predict_logits(self, image: np.ndarray | str | Path) -> np.ndarray:
+        """Logits float32 (H, W, num_classes) at the image's own size."""
+        if isinstance(image, str | Path):
+            image = read_image(Path(image), channels=self.contract.channels)
+        return self.served.predict_on_batch(self._checked(image)[None])[0]
+
+    def predict_batch(self, images: np.ndarray) -> np.ndarray:
+        """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
+        logits = self.served.predict_on_batch(images)
+        return logits.argmax(-1).astype(self.mask_dtype)
+
+    @property
+    def mask_dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """The smallest integer type that holds the class ids."""
+        return np.uint8 if self.contract.num_classes <= 256 else np.uint16
+
+    def save(
+        self, path: str | Path, *, extra_files: Mapping[str, bytes] | None = None
+    ) -> Path:
+        """Write the artifact as a folder, whole: beside its place, then renamed.
+
+        Args:
+            extra_files: contents by name, written beside the network.
+
+        Raises:
+            SegError: the place cannot be written, or holds something else.
+        """
+        path = Path(path)
+        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            beside.mkdir(parents=True)
+            self.network.save(beside / _NETWORK)
+            (beside / _CONTRACT).write_text(self.contract.to_json(), encoding="utf-8")
+            for name, content in (extra_files or {}).items():
+                (beside / name).write_bytes(content)
+            _replace_folder(beside, path)
+        except OSError as error:
+            raise SegError(f"{path}: the model cannot be saved ({error}).") from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return path
+
+    def _checked(self, image: np.ndarray) -> np.ndarray:
+        channels = self.contract.channels
+        if image.ndim == 2 and channels == 1:
+            image = image[..., None]
+        if image.ndim != 3 or image.shape[2] != channels or image.dtype != np.uint8:
+            raise SegError(
+                f"`image` must be uint8 (height, width, {channels}) as the model's "
+                f"contract says. Received: shape {image.shape}, {image.dtype}."
+            )
+        return image
+
+
+def load_model(path: str | Path) -> SegmentationModel:
+    """Load a model artifact.
+
+    Raises:
+        SegError: no such folder, or one that does not hold a model of ours.
+    """
+    # Importing the layers registers them, so that Keras can rebuild the network.
+    import seglib.models.decoders
+    import seglib.models.layers  # noqa: F401
+
+    path = Path(path)
+    contract = read_contract(path)
+    try:
+        network = keras.saving.load_model(path / _NETWORK, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SegError(
+            f"{path / _NETWORK}: cannot be loaded: {error}. Restore it, or train again."
+        ) from error
+    return SegmentationModel(network, contract)
+
+
+def read_contract(path: Path) -> Contract:
+    """The contract of a model artifact, without loading its network.
+
+    Raises:
+        SegError: no such folder, or one that does not hold a model of ours.
+    """
+    if not (path / _CONTRACT).is_file() or not (path / _NETWORK).is_file():
+        raise SegError(
+            f"{path}: not a model. Expected a folder with {_NETWORK}, {_CONTRACT}, as "
+            "`seglib train` writes it."
+        )
+    try:
+        return Contract.from_json((path / _CONTRACT).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SegError(f"{path / _CONTRACT}: cannot be understood: {error}.") from error
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    """Put `new` where `path` is; an older model there is kept until then."""
+    if not path.exists():
+        new.rename(path)
+        return
+    if any(path.iterdir()) and not (path / _CONTRACT).is_file():
+        raise OSError("the folder exists and holds no model; choose another")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old)

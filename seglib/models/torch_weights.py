@@ -1,0 +1,135 @@
+"""Reads a PyTorch state dict without PyTorch, and without executing anything.
+
+A checkpoint in PyTorch's original (pre-zip) layout is five pickles in a row (magic
+number, protocol, system, state dict, storage keys) and then, for each key, an int64
+count and the raw little-endian numbers. A pickle may name any callable; this reader
+answers only the five names that a state dict needs, each with an inert class of its
+own, and refuses every other. The file's SHA-256 is checked before it is opened.
+"""
+
+import hashlib
+import io
+import pickle
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seglib.errors import SegError
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_STORAGES = {
+    "FloatStorage": np.dtype("<f4"),
+    "LongStorage": np.dtype("<i8"),
+}
+
+
+def read_state_dict(path: Path, *, sha256: str) -> dict[str, np.ndarray]:
+    """Read the tensors of a checkpoint file.
+
+    Args:
+        path: a `.pth` file in the original layout.
+        sha256: hexadecimal digest that the file must have.
+
+    Returns:
+        Arrays by parameter name, float32 or int64, in PyTorch's axis order.
+
+    Raises:
+        SegError: no such file, another digest, or a file that is not a state dict.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise SegError(f"{path}: cannot be read ({error.strerror}).") from error
+    received = hashlib.sha256(content).hexdigest()
+    if received != sha256:
+        raise SegError(
+            f"{path}: these are not the pinned weights. Expected: sha256 {sha256}. "
+            f"Received: {received}. Install the package again."
+        )
+    stream = io.BytesIO(content)
+    try:
+        return _read(stream)
+    except (pickle.UnpicklingError, EOFError, IndexError, KeyError, TypeError) as error:
+        raise SegError(f"{path}: not a plain PyTorch state dict ({error}).") from error
+
+
+@dataclass
+class _Storage:
+    """The numbers of one or more tensors; filled in after the pickles are read."""
+
+    dtype: np.dtype
+    count: int
+    numbers: np.ndarray | None = None
+
+
+@dataclass
+class _Tensor:
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]  # in numbers, not bytes
+
+    def array(self) -> np.ndarray:
+        if self.storage.numbers is None:
+            raise pickle.UnpicklingError("a storage is missing")
+        numbers = self.storage.numbers[self.offset :]
+        strides = tuple(step * numbers.itemsize for step in self.stride)
+        view = np.lib.stride_tricks.as_strided(numbers, self.shape, strides)
+        return np.ascontiguousarray(view)
+
+
+class _StateDictUnpickler(pickle.Unpickler):
+    def __init__(self, stream: io.BytesIO):
+        super().__init__(stream)
+        self.storages: dict[str, _Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuild
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
+        raise pickle.UnpicklingError(f"`{module}.{name}` is refused")
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, dtype, key, _device, count, view = pid
+        if kind != "storage" or view is not None:
+            raise pickle.UnpicklingError(f"unknown reference {kind!r}")
+        return self.storages.setdefault(key, _Storage(dtype, count))
+
+
+def _rebuild(
+    storage: _Storage,
+    offset: int,
+    shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    _requires_grad: bool,
+    _hooks: Any,
+) -> _Tensor:
+    last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+    if min(shape, default=1) < 1 or min(stride, default=0) < 0 or last >= storage.count:
+        raise pickle.UnpicklingError(f"a tensor of shape {shape} leaves its storage")
+    return _Tensor(storage, offset, shape, stride)
+
+
+def _read(stream: io.BytesIO) -> dict[str, np.ndarray]:
+    if _StateDictUnpickler(stream).load() != _MAGIC:
+        raise pickle.UnpicklingError("wrong magic number")
+    for _ in ("protocol", "system"):
+        _StateDictUnpickler(stream).load()
+    unpickler = _StateDictUnpickler(stream)
+    tensors = unpickler.load()
+    for key in _StateDictUnpickler(stream).load():
+        storage = unpickler.storages[key]
+        count = int(np.frombuffer(stream.read(8), "<i8")[0])
+        if count != storage.count:
+            raise pickle.UnpicklingError(f"storage {key} has {count} numbers")
+        content = stream.read(count * storage.dtype.itemsize)
+        if len(content) != count * storage.dtype.itemsize:
+            raise EOFError(f"storage {key} is cut short")
+        storage.numbers = np.frombuffer(content, storage.dtype)
+    return {name: tensor.array() for name, tensor in tensors.items()}

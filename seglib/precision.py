@@ -1,0 +1,70 @@
+"""Which number format trains fastest here: a short measurement instead of a rule."""
+
+import logging
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from seglib.artifact import Contract
+from seglib.losses import CrossEntropy
+from seglib.models import build_network
+
+logger = logging.getLogger(__name__)
+
+# Timing both takes some ten steps and two compilations; a short training never
+# earns that back.
+_WORTHWHILE_STEPS = 1000
+_TIMED_STEPS = 3
+
+
+def choose_precision(
+    asked: str, contract: Contract, batch_size: int, total_steps: int
+) -> str:
+    """Resolve "auto" to "float32" or "bfloat16"; anything else is returned as it is.
+
+    bfloat16 is tried only where the processor multiplies it natively; elsewhere it is
+    emulated, several times slower.
+    """
+    if asked != "auto":
+        return asked
+    if total_steps < _WORTHWHILE_STEPS or not _has_native_bfloat16():
+        return "float32"
+    durations = {
+        precision: _step_seconds(contract, batch_size, precision)
+        for precision in ("float32", "bfloat16")
+    }
+    best = min(durations, key=lambda precision: durations[precision])
+    logger.info(
+        "precision: %s (a step takes %s)",
+        best,
+        ", ".join(f"{s:.2f} s in {precision}" for precision, s in durations.items()),
+    )
+    return best
+
+
+def _step_seconds(contract: Contract, batch_size: int, precision: str) -> float:
+    network = build_network(contract, precision=precision)
+    network.compile(optimizer="sgd", loss=CrossEntropy())
+    height, width = contract.image_size
+    images = np.zeros((batch_size, height, width, contract.channels), np.uint8)
+    masks = np.zeros((batch_size, height, width), np.int32)
+    network.train_on_batch(images, masks)  # compiles
+    durations = []
+    for _ in range(_TIMED_STEPS):
+        started = time.perf_counter()
+        network.train_on_batch(images, masks)
+        durations.append(time.perf_counter() - started)
+    return min(durations)
+
+
+def _has_native_bfloat16() -> bool:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):
+            return True
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags

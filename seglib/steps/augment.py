@@ -1,0 +1,241 @@
+"""Augmentation: policies, and the training split as shards of varied pairs.
+
+The only module that imports albumentations. Geometry never invents labels: what a
+rotation reveals becomes the ignored id, or, where a dataset has none, a mirror image
+of picture and mask alike.
+"""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from seglib.config import AugmentConfig
+from seglib.data.format import Dataset, Pair
+from seglib.data.images import encode_png, read_image, read_mask
+from seglib.errors import SegError, unknown
+from seglib.input_pipeline import INDEX_FILE, pack_record
+from seglib.report import preview_page
+
+FORMAT_VERSION = 1
+NUM_PREVIEWS = 6
+_WINDOW = 16  # pairs in work at a time: bounds the memory
+
+Transforms = list[Any]  # of albumentations
+
+
+def augment(
+    dataset: Dataset,
+    out: Path,
+    *,
+    config: AugmentConfig | None = None,
+    channels: int = 3,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write the training split, and `copies` altered versions of each pair, as shards.
+
+    The same seed gives the same bytes, whatever the number of threads: each copy of
+    each pair draws from a seed of its own.
+
+    Args:
+        out: folder for train-*.arrayrecord, shards.json and preview.html.
+        channels: of the images: 1 grey, 3 RGB, 4 RGBA.
+
+    Returns:
+        The content of shards.json.
+
+    Raises:
+        UsageError: an unknown policy.
+        SegError: a pair cannot be read, or `out` cannot be written; whatever was at
+            `out` stays as it was.
+    """
+    config = config or AugmentConfig()
+    if config.policy not in POLICIES:
+        raise unknown("augmentation policy", config.policy, POLICIES)
+    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        beside.mkdir(parents=True)
+        index = _write_shards(dataset, beside, config, channels, progress)
+        _write_preview(dataset, beside, config, channels)
+        (beside / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
+        _replace(beside, out)
+    except OSError as error:
+        raise SegError(f"{out}: the shards cannot be written ({error}).") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return index
+
+
+class Augmenter:
+    """Applies a policy to pairs; one for each thread."""
+
+    def __init__(self, policy: str, ignore_index: int | None):
+        # albumentations asks the network for a newer version when it is imported.
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+        import albumentations
+
+        self._compose = albumentations.Compose(POLICIES[policy](ignore_index))
+
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, *, seed: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Alter a pair: image uint8 (H, W, C) and mask (H, W), of the same size."""
+        number = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        self._compose.set_random_seed(number)
+        altered = self._compose(image=image, mask=mask)
+        return altered["image"].reshape(image.shape), altered["mask"]
+
+
+def _geometric(ignore_index: int | None) -> Transforms:
+    import albumentations as A  # noqa: N812 its documented name
+
+    reveal = cv2.BORDER_REFLECT_101 if ignore_index is None else cv2.BORDER_CONSTANT
+    return [
+        A.HorizontalFlip(p=0.5),
+        A.Affine(
+            scale=(0.8, 1.3),
+            rotate=(-8, 8),
+            shear=(-4, 4),
+            translate_percent=(-0.08, 0.08),
+            border_mode=reveal,
+            fill=0,
+            fill_mask=0 if ignore_index is None else ignore_index,
+            mask_interpolation=cv2.INTER_NEAREST,
+            p=0.8,
+        ),
+    ]
+
+
+def _photometric(_ignore_index: int | None) -> Transforms:
+    import albumentations as A  # noqa: N812 its documented name
+
+    return [
+        A.RandomBrightnessContrast(0.25, 0.25, p=0.7),
+        A.RandomGamma((75, 130), p=0.4),
+        A.GaussianBlur((3, 5), p=0.2),
+        A.GaussNoise(std_range=(0.01, 0.05), p=0.3),
+    ]
+
+
+def _street(ignore_index: int | None) -> Transforms:
+    import albumentations as A  # noqa: N812 its documented name
+
+    weather = [
+        A.RandomShadow(shadow_roi=(0, 0.4, 1, 1), p=1),
+        A.RandomFog(fog_coef_range=(0.05, 0.25), alpha_coef=0.08, p=1),
+        A.PlanckianJitter(p=1),
+        A.HueSaturationValue(8, 25, 15, p=1),
+    ]
+    rgb_only = [A.OneOf(weather, p=0.6)]
+    return [*_geometric(ignore_index), *rgb_only, *_photometric(ignore_index)]
+
+
+def _none(_ignore_index: int | None) -> Transforms:
+    return []
+
+
+POLICIES: dict[str, Callable[[int | None], Transforms]] = {
+    "none": _none,
+    "geometric": _geometric,
+    "photometric": _photometric,
+    "street": _street,  # both, and shadow, haze and light; RGB images only
+}
+
+
+def _write_shards(
+    dataset: Dataset,
+    folder: Path,
+    config: AugmentConfig,
+    channels: int,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    pairs = dataset.pairs("train")
+    num_shards = min(config.num_shards, len(pairs))
+    names = [f"train-{i:05}-of-{num_shards:05}.arrayrecord" for i in range(num_shards)]
+    writers = [ArrayRecordWriter(str(folder / name), "group_size:1") for name in names]
+    written = 0
+    try:
+        for done, records in enumerate(_records(dataset, pairs, config, channels), 1):
+            for record in records:
+                writers[written % num_shards].write(record)
+                written += 1
+            if progress:
+                progress(done, len(pairs))
+    finally:
+        for writer in writers:
+            writer.close()
+    return {
+        "format_version": FORMAT_VERSION,
+        "shards": names,
+        "num_records": written,
+        "num_pairs": len(pairs),
+        "copies": config.copies,
+        "policy": config.policy,
+        "augment_seed": config.augment_seed,
+        "channels": channels,
+        "data_md5": dataset.data_md5,
+    }
+
+
+def _records(
+    dataset: Dataset, pairs: tuple[Pair, ...], config: AugmentConfig, channels: int
+) -> Iterator[list[bytes]]:
+    """The records of each pair, the original first, in the dataset's order."""
+    local = threading.local()
+
+    def work(index: int) -> list[bytes]:
+        if not hasattr(local, "augmenter"):
+            local.augmenter = Augmenter(config.policy, dataset.ignore_index)
+        versions = _versions(local.augmenter, pairs[index], index, config, channels)
+        return [
+            pack_record(encode_png(image, compression=1), encode_png(mask))
+            for image, mask in versions
+        ]
+
+    indices = iter(range(len(pairs)))
+    with ThreadPoolExecutor(2) as pool:
+        queue = [pool.submit(work, index) for index in islice(indices, _WINDOW)]
+        while queue:
+            records = queue.pop(0).result()
+            queue += [pool.submit(work, index) for index in islice(indices, 1)]
+            yield records
+
+
+def _versions(
+    augmenter: Augmenter, pair: Pair, index: int, config: AugmentConfig, channels: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    image, mask = read_image(pair.image, channels=channels), read_mask(pair.mask)
+    seeds = [(config.augment_seed, index, copy) for copy in range(config.copies)]
+    return [(image, mask), *(augmenter(image, mask, seed=seed) for seed in seeds)]
+
+
+def _write_preview(
+    dataset: Dataset, folder: Path, config: AugmentConfig, channels: int
+) -> None:
+    augmenter = Augmenter(config.policy, dataset.ignore_index)
+    pairs = dataset.pairs("train")
+    chosen = np.linspace(0, len(pairs) - 1, min(NUM_PREVIEWS, len(pairs))).round()
+    rows = [
+        (pairs[i].stem, _versions(augmenter, pairs[i], i, config, channels))
+        for i in map(int, chosen)
+    ]
+    html = preview_page(rows, dataset, title=f"Augmentation policy “{config.policy}”")
+    (folder / "preview.html").write_text(html, encoding="utf-8")
+
+
+def _replace(new: Path, out: Path) -> None:
+    if out.exists():
+        if any(out.iterdir()) and not (out / INDEX_FILE).is_file():
+            raise OSError("the folder exists and holds no shards; choose another")
+        shutil.rmtree(out)
+    new.rename(out)

@@ -1,0 +1,198 @@
+"""Evaluation at the images' original size: numbers, tables, pictures and a report."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seglib.artifact import Contract, SegmentationModel, load_model
+from seglib.config import EvaluateConfig
+from seglib.data.format import Dataset, Pair
+from seglib.data.images import encode_png, write_bytes
+from seglib.errors import DatasetError
+from seglib.metrics import Scores
+from seglib.report import comparison, evaluation_page, overlay
+from seglib.scoring import ScoredImage, score_pairs
+
+NUM_WORST = 4  # images with the lowest mIoU that the report shows beside the fixed ones
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a model on a split of a dataset."""
+
+    split: str
+    scores: Scores
+    per_image: tuple[tuple[str, Scores], ...]  # by stem, in the dataset's order
+    class_names: tuple[str, ...]
+    data_md5: str
+
+    @property
+    def miou(self) -> float:
+        """Dataset-level mean IoU over the classes that occur."""
+        return self.scores.miou
+
+    @property
+    def class_iou(self) -> dict[str, float]:
+        """IoU by class name; NaN for a class that does not occur."""
+        return dict(zip(self.class_names, self.scores.class_iou.tolist(), strict=True))
+
+    def to_metrics(self) -> dict[str, Any]:
+        """The content of metrics.json; a NaN is written as null."""
+        return {
+            "split": self.split,
+            "num_images": len(self.per_image),
+            "miou": _or_none(self.scores.miou),
+            "baseline_miou": _or_none(self.scores.baseline_miou),
+            "pixel_accuracy": _or_none(self.scores.pixel_accuracy),
+            "miou_frequency_weighted": _or_none(self.scores.miou_frequency_weighted),
+            "class_iou": {name: _or_none(iou) for name, iou in self.class_iou.items()},
+            "class_names": list(self.class_names),
+            "confusion_matrix": self.scores.confusion.tolist(),
+            "data_md5": self.data_md5,
+        }
+
+
+def evaluate(
+    model: SegmentationModel | str | Path,
+    data: Dataset,
+    *,
+    config: EvaluateConfig | None = None,
+    out: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score a model on a split, each image at its original size.
+
+    Args:
+        model: a model, or the folder of one.
+        out: folder for metrics.json, confusion_matrix.csv, per_image.csv,
+            overlays/STEM.png (the same images in every run) and report.html.
+
+    Raises:
+        DatasetError: the dataset's classes are not the model's, or it has no such
+            split.
+    """
+    config = config or EvaluateConfig()
+    if not isinstance(model, SegmentationModel):
+        model = load_model(model)
+    _check_classes(model.contract, data)
+    split = data.evaluation_split if config.split == "auto" else config.split
+    pairs = data.pairs(split)
+    pictures = _Pictures(model.contract, _spread(pairs, config.num_overlays))
+    confusion = np.zeros((model.contract.num_classes,) * 2, np.int64)
+    per_image = []
+    for image in score_pairs(model, pairs, progress=progress):
+        confusion += image.confusion
+        per_image.append((image.stem, Scores(image.confusion)))
+        pictures.add(image)
+    evaluation = Evaluation(
+        split, Scores(confusion), tuple(per_image), data.class_names, data.data_md5
+    )
+    if out:
+        _write(evaluation, pictures, out)
+    return evaluation
+
+
+class _Pictures:
+    """Keeps the images that are shown: fixed ones for comparing runs, and the worst."""
+
+    def __init__(self, contract: Contract, fixed: set[str]):
+        self.contract, self._fixed = contract, fixed
+        self.fixed: list[ScoredImage] = []
+        self.worst: list[ScoredImage] = []
+
+    def add(self, image: ScoredImage) -> None:
+        if image.stem in self._fixed:
+            self.fixed.append(image)
+        self.worst = sorted([*self.worst, image], key=_miou_or_one)[:NUM_WORST]
+
+    def for_report(self) -> list[tuple[str, bytes]]:
+        """Captions and comparisons, from worst to best."""
+        shown = {image.stem: image for image in [*self.fixed, *self.worst]}
+        return [
+            (
+                f"{image.stem}: mIoU of this image {Scores(image.confusion).miou:.3f}",
+                encode_png(
+                    comparison(
+                        image.image,
+                        image.mask,
+                        image.prediction,
+                        self.contract.palette,
+                        ignore_index=self.contract.ignore_index,
+                    )
+                ),
+            )
+            for image in sorted(shown.values(), key=_miou_or_one)
+        ]
+
+
+def _write(evaluation: Evaluation, pictures: _Pictures, out: Path) -> None:
+    metrics = evaluation.to_metrics()
+    shutil.rmtree(out / "overlays", ignore_errors=True)
+    for image in pictures.fixed:
+        picture = overlay(image.image, image.prediction, pictures.contract.palette)
+        write_bytes(out / "overlays" / f"{image.stem}.png", encode_png(picture))
+    report = evaluation_page(
+        metrics,
+        evaluation.scores.confusion,
+        pictures.for_report(),
+        palette=pictures.contract.palette,
+        title=f"Evaluation of {pictures.contract.architecture}",
+    )
+    write_bytes(out / "report.html", report.encode())
+    write_bytes(out / "confusion_matrix.csv", _confusion_csv(evaluation))
+    write_bytes(out / "per_image.csv", _per_image_csv(evaluation))
+    content = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(out / "metrics.json", content.encode())
+
+
+def _check_classes(contract: Contract, data: Dataset) -> None:
+    if data.num_classes > contract.num_classes:
+        raise DatasetError(
+            f"{data.root}: the dataset has {data.num_classes} classes, the model "
+            f"{contract.num_classes} ({', '.join(contract.class_names)}). Evaluate on "
+            "a dataset with the model's classes."
+        )
+
+
+def _spread(pairs: tuple[Pair, ...], count: int) -> set[str]:
+    if not count:
+        return set()
+    chosen = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int)
+    return {pairs[index].stem for index in chosen}
+
+
+def _confusion_csv(evaluation: Evaluation) -> bytes:
+    names = evaluation.class_names
+    rows = zip(names, evaluation.scores.confusion.tolist(), strict=True)
+    return _csv(["true \\ predicted", *names], [[name, *row] for name, row in rows])
+
+
+def _per_image_csv(evaluation: Evaluation) -> bytes:
+    rows = [
+        [stem, scores.miou, scores.pixel_accuracy, *scores.class_iou.tolist()]
+        for stem, scores in evaluation.per_image
+    ]
+    names = [f"iou/{name}" for name in evaluation.class_names]
+    return _csv(["stem", "miou_per_image", "pixel_accuracy", *names], rows)
+
+
+def _csv(header: list[str], rows: list[list[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue().encode()
+
+
+def _miou_or_one(image: ScoredImage) -> float:
+    miou = Scores(image.confusion).miou
+    return 1.0 if np.isnan(miou) else miou
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

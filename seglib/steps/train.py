@@ -1,0 +1,243 @@
+"""Training: random views, AdamW, cosine decay; the best epoch by val mIoU is kept."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from seglib.artifact import SegmentationModel
+from seglib.config import TrainConfig
+from seglib.data.format import Dataset, Pair
+from seglib.errors import SegError
+from seglib.input_pipeline import PairSource, ShardSource, training_batches
+from seglib.losses import CrossEntropy, class_weights
+from seglib.metrics import MeanIoU, Scores
+from seglib.models import build_network
+from seglib.precision import choose_precision
+from seglib.report import curves_png
+from seglib.scoring import score_pairs
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, float]  # of the history: one an epoch
+
+
+def train(
+    model: SegmentationModel,
+    data: Dataset,
+    *,
+    config: TrainConfig | None = None,
+    shards: Path | None = None,
+    out: Path | None = None,
+    on_epoch: Callable[[Row], None] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> list[Row]:
+    """Train a model in place; it ends with the weights of its best epoch.
+
+    Args:
+        data: its train split is learnt from (unless `shards` is given), its val split
+            decides which epoch is best. Without a val split the last epoch is kept.
+        shards: folder that `seglib augment` wrote, in place of the train split.
+        out: where the artifact goes once training is through: network, contract,
+            history.json and curves.png. Until then the best epoch so far lies beside
+            it, as `NAME.unfinished`, and survives an interruption.
+        on_epoch: called with each row of the history.
+        on_step: called after each step with (steps done, steps in all).
+
+    Returns:
+        One row an epoch: epoch, loss, train_miou (on the random views), val_miou (at
+        the original size; NaN where it was not measured), learning_rate, duration_s.
+
+    Raises:
+        SegError: the data do not fit the model, or the loss is no longer finite.
+    """
+    config = config or TrainConfig()
+    contract = model.contract
+    keras.utils.set_random_seed(config.train_seed)
+    source = (
+        ShardSource(shards, channels=contract.channels)
+        if shards
+        else PairSource(data.pairs("train"), channels=contract.channels)
+    )
+    steps_per_epoch = max(1, len(source) // config.batch_size)
+    total_steps = steps_per_epoch * config.epochs
+    pixels = _class_pixels(source, contract.num_classes, contract.ignore_index)
+    precision = choose_precision(
+        config.precision, contract, config.batch_size, total_steps
+    )
+    network = build_network(contract, precision=precision)
+    network.set_weights(model.network.get_weights())
+    network.compile(
+        optimizer=_optimizer(config, total_steps),
+        loss=CrossEntropy(
+            ignore_index=contract.ignore_index,
+            class_weights=class_weights(pixels, config.class_weight_power).tolist(),
+        ),
+        metrics=[MeanIoU(contract.num_classes, contract.ignore_index)],
+    )
+    batches = training_batches(
+        source,
+        image_size=contract.image_size,
+        ignore_index=contract.ignore_index,
+        config=config,
+    )
+    logger.info(
+        "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters",
+        contract.architecture,
+        contract.encoder,
+        len(source),
+        config.epochs,
+        steps_per_epoch,
+        precision,
+        f"{network.count_params():,}",
+    )
+    watch = _Watch(model, data.splits.get("val", ()), config, out, on_epoch, on_step)
+    network.fit(
+        batches,
+        epochs=config.epochs,
+        steps_per_epoch=steps_per_epoch,
+        callbacks=[watch],
+        shuffle=False,  # the batches are shuffled already
+        verbose=0,
+    )
+    return watch.finish()
+
+
+class _Watch(keras.callbacks.Callback):
+    """Validates, keeps the best weights, and writes and reports the history."""
+
+    def __init__(
+        self,
+        model: SegmentationModel,
+        val: tuple[Pair, ...],
+        config: TrainConfig,
+        out: Path | None,
+        on_epoch: Callable[[Row], None] | None,
+        on_step: Callable[[int, int], None] | None,
+    ):
+        super().__init__()
+        self._best, self._val, self._config, self._out = model, val, config, out
+        self._on_epoch, self._on_step = on_epoch, on_step
+        self._unfinished = out and out.with_name(f"{out.name}.unfinished")
+        self._best_weights: list[np.ndarray] = []
+        self._best_miou = -1.0
+        self._steps = 0
+        self._started = self._epoch_started = time.monotonic()
+        self.history: list[Row] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch_started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._steps += 1
+        if not np.isfinite(logs["loss"]):
+            raise SegError(
+                f"The loss is {logs['loss']} at step {self._steps}: training diverged. "
+                f"Lower `learning_rate` (now {self._config.learning_rate})."
+            )
+        if self._on_step:
+            self._on_step(self._steps, self.params["steps"] * self.params["epochs"])
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        val_miou = self._validate(epoch)
+        row: Row = {
+            "epoch": epoch + 1,
+            "loss": float(logs["loss"]),
+            "train_miou": float(logs["miou"]),
+            "val_miou": val_miou,
+            "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+            "duration_s": time.monotonic() - self._epoch_started,
+        }
+        self.history.append(row)
+        is_best = val_miou > self._best_miou
+        if is_best or np.isnan(self._best_miou) or not self._val:
+            self._keep(val_miou)
+        logger.info("%s", self._line(row, is_best))
+        if self._on_epoch:
+            self._on_epoch(row)
+
+    def finish(self) -> list[Row]:
+        """Give the model its best weights and write the artifact."""
+        self._best.network.set_weights(self._best_weights)
+        if self._out and self._unfinished:
+            self._best.save(self._out, extra_files=_history_files(self.history))
+            shutil.rmtree(self._unfinished, ignore_errors=True)
+        return self.history
+
+    def _validate(self, epoch: int) -> float:
+        last = epoch + 1 == self._config.epochs
+        if not self._val or ((epoch + 1) % self._config.validate_every and not last):
+            return float("nan")
+        self._best.network.set_weights(self.model.get_weights())
+        counts = sum(image.confusion for image in score_pairs(self._best, self._val))
+        return Scores(np.asarray(counts)).miou
+
+    def _keep(self, val_miou: float) -> None:
+        self._best_miou = val_miou
+        self._best_weights = self.model.get_weights()
+        if self._unfinished:
+            self._best.network.set_weights(self._best_weights)
+            self._best.save(self._unfinished, extra_files=_history_files(self.history))
+
+    def _line(self, row: Row, is_best: bool) -> str:
+        done = len(self.history) / self._config.epochs
+        left = (time.monotonic() - self._started) * (1 - done) / done
+        val = "" if np.isnan(row["val_miou"]) else f"  val mIoU {row['val_miou']:.4f}"
+        return (
+            f"epoch {len(self.history)}/{self._config.epochs}  loss {row['loss']:.4f}"
+            f"{val}{' (best)' if is_best else ''}  {row['duration_s']:.1f} s  "
+            f"{int(left // 60)}:{int(left % 60):02d} left"
+        )
+
+
+def _history_files(history: list[Row]) -> dict[str, bytes]:
+    rows = [
+        {key: None if np.isnan(value) else value for key, value in row.items()}
+        for row in history
+    ]
+    return {
+        "history.json": (json.dumps(rows, indent=1) + "\n").encode(),
+        "curves.png": curves_png(rows),
+    }
+
+
+def _optimizer(config: TrainConfig, total_steps: int) -> keras.optimizers.Optimizer:
+    warmup = min(config.warmup_steps, total_steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        decay_steps=max(1, total_steps - warmup),
+        alpha=0.01,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
+    # Norms and biases carry no capacity; decaying them only slows the statistics.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _class_pixels(
+    source: PairSource, num_classes: int, ignore_index: int | None
+) -> np.ndarray:
+    """Counted pixels of each class; fills the source's cache on the way."""
+    pixels = np.zeros(num_classes, np.int64)
+    for index in range(len(source)):
+        counts = np.bincount(source[index][1].reshape(-1))
+        if ignore_index is not None and ignore_index < counts.size:
+            counts[ignore_index] = 0
+        wrong = np.flatnonzero(counts[num_classes:])
+        if wrong.size:
+            raise SegError(
+                f"A training mask holds the id {num_classes + int(wrong[0])}. "
+                f"Expected: ids below num_classes={num_classes}, or "
+                f"ignore_index={ignore_index}. "
+                "Run `seglib verify`, which names the file."
+            )
+        pixels[: min(num_classes, counts.size)] += counts[:num_classes]
+    return pixels
