@@ -83,7 +83,7 @@ class ServedGraph(keras.Model):
             x, self.image_size, interpolation="bilinear", antialias=True
         )
         logits = self.network(x, training=training)
-        return keras.ops.image.resize(logits, (height, width), interpolation="bilinear")
+        return _resize_logits(logits, height, width)
 
 
 class SegmentationModel:
@@ -165,6 +165,15 @@ class SegmentationModel:
                 f"contract says. Received: shape {image.shape}, {image.dtype}."
             )
         return image
+
+
+def _resize_logits(logits: Any, height: Any, width: Any) -> Any:
+    """Bilinear, between pixel centres; sizes may be unknown until the graph runs."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf  # keras.ops refuses a size that is a tensor
+
+        return tf.image.resize(logits, tf.stack([height, width]), "bilinear")
+    return keras.ops.image.resize(logits, (height, width), interpolation="bilinear")
 
 
 def load_model(path: str | Path) -> SegmentationModel:

@@ -82,7 +82,9 @@ class TrainConfig:
     weight_decay: float = 1e-4
     warmup_steps: int = 50  # linear, from 0
     class_weight_power: float = 0.25  # weight = (1 / pixel share) ** power; 0: equal
-    min_scale: float = 0.75  # random zoom of a training image, of image_height
+    crop_height: int = 0  # pixels that one view shows; 0: image_height
+    crop_width: int = 0  # pixels that one view shows; 0: image_width
+    min_scale: float = 0.75  # random zoom of a training image; 1: image_height
     max_scale: float = 1.5
     flip: bool = True  # mirror half of the images left to right
     color_jitter: float = 0.2  # brightness, contrast, saturation, each ± this share
@@ -93,6 +95,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validate_every"):
             _require(getattr(self, name) >= 1, name, "≥ 1", getattr(self, name))
+        for name in ("crop_height", "crop_width"):
+            value = getattr(self, name)
+            _require(value == 0 or value >= 16, name, "0 or ≥ 16", value)
         _require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
         _require(self.weight_decay >= 0, "weight_decay", "≥ 0", self.weight_decay)
         _require(self.warmup_steps >= 0, "warmup_steps", "≥ 0", self.warmup_steps)

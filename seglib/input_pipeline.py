@@ -138,6 +138,12 @@ def training_batches(
     )
 
 
+def crop_size(image_size: tuple[int, int], config: TrainConfig) -> tuple[int, int]:
+    """The (height, width) of a training view."""
+    height, width = image_size
+    return config.crop_height or height, config.crop_width or width
+
+
 class RandomView(grain.transforms.RandomMap):
     """A random zoom, crop, mirror image and tint of a pair, in one pass over it.
 
@@ -145,7 +151,8 @@ class RandomView(grain.transforms.RandomMap):
     """
 
     def __init__(self, image_size: tuple[int, int], void: int, config: TrainConfig):
-        self._size, self._void, self._config = image_size, void, config
+        self._image_size, self._void, self._config = image_size, void, config
+        self._crop_size = crop_size(image_size, config)
 
     def random_map(
         self, element: ImageAndMask, rng: np.random.Generator
@@ -163,9 +170,9 @@ class RandomView(grain.transforms.RandomMap):
     ) -> ImageAndMask:
         low, high = np.log(self._config.min_scale), np.log(self._config.max_scale)
         zoom = np.exp(rng.uniform(low, high))
-        height, width = self._size
-        rows = _window(image.shape[0], zoom, height, rng)
-        columns = _window(image.shape[1], zoom, width, rng)
+        height, width = self._crop_size
+        rows = _window(image.shape[0], zoom * self._image_size[0], height, rng)
+        columns = _window(image.shape[1], zoom * self._image_size[1], width, rng)
         out_image = np.zeros((height, width, image.shape[2]), np.uint8)
         out_mask = np.full((height, width), self._void, np.int32)
         size = (columns.length, rows.length)
@@ -193,14 +200,14 @@ class _Window:
 
 
 def _window(
-    image_length: int, zoom: float, out_length: int, rng: np.random.Generator
+    image_length: int, zoomed: float, out_length: int, rng: np.random.Generator
 ) -> _Window:
-    zoomed = zoom * out_length  # the whole image, in output pixels
+    """Choose a window; `zoomed` is the whole image's length in output pixels."""
     if zoomed <= out_length:
         length = max(1, round(zoomed))
         place = int(rng.integers(0, out_length - length + 1))
         return _Window(0, image_length, length, place)
-    visible = max(1, round(image_length / zoom))
+    visible = max(1, round(image_length * out_length / zoomed))
     start = int(rng.integers(0, image_length - visible + 1))
     return _Window(start, start + visible, out_length, 0)
 

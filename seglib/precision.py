@@ -20,19 +20,19 @@ _TIMED_STEPS = 3
 
 
 def choose_precision(
-    asked: str, contract: Contract, batch_size: int, total_steps: int
+    asked: str, contract: Contract, batch_shape: tuple[int, int, int], total_steps: int
 ) -> str:
     """Resolve "auto" to "float32" or "bfloat16"; anything else is returned as it is.
 
     bfloat16 is tried only where the processor multiplies it natively; elsewhere it is
-    emulated, several times slower.
+    emulated, several times slower. `batch_shape` is (images, height, width).
     """
     if asked != "auto":
         return asked
     if total_steps < _WORTHWHILE_STEPS or not _has_native_bfloat16():
         return "float32"
     durations = {
-        precision: _step_seconds(contract, batch_size, precision)
+        precision: _step_seconds(contract, batch_shape, precision)
         for precision in ("float32", "bfloat16")
     }
     best = min(durations, key=lambda precision: durations[precision])
@@ -44,12 +44,13 @@ def choose_precision(
     return best
 
 
-def _step_seconds(contract: Contract, batch_size: int, precision: str) -> float:
+def _step_seconds(
+    contract: Contract, batch_shape: tuple[int, int, int], precision: str
+) -> float:
     network = build_network(contract, precision=precision)
     network.compile(optimizer="sgd", loss=CrossEntropy())
-    height, width = contract.image_size
-    images = np.zeros((batch_size, height, width, contract.channels), np.uint8)
-    masks = np.zeros((batch_size, height, width), np.int32)
+    images = np.zeros((*batch_shape, contract.channels), np.uint8)
+    masks = np.zeros(batch_shape, np.int32)
     network.train_on_batch(images, masks)  # compiles
     durations = []
     for _ in range(_TIMED_STEPS):

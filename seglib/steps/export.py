@@ -124,8 +124,9 @@ def _check(comparison: dict[str, Any], config: ExportConfig) -> None:
     if difference > config.max_logit_difference or equal < config.min_equal_pixels:
         raise SegError(
             "The SavedModel does not answer like the Keras model. Expected: logits "
-            f"within {config.max_logit_difference}, {config.min_equal_pixels:.2%} "
-            f"equal pixels. Received: {difference:.2g}, {equal:.2%}. Nothing was exported."
+            f"within {config.max_logit_difference:g}, {config.min_equal_pixels:.2%} "
+            f"equal pixels. Received: {difference:.2g}, {equal:.2%}. Nothing was "
+            "written."
         )
 
 

@@ -15,7 +15,12 @@ from seglib.artifact import SegmentationModel
 from seglib.config import TrainConfig
 from seglib.data.format import Dataset, Pair
 from seglib.errors import SegError
-from seglib.input_pipeline import PairSource, ShardSource, training_batches
+from seglib.input_pipeline import (
+    PairSource,
+    ShardSource,
+    crop_size,
+    training_batches,
+)
 from seglib.losses import CrossEntropy, class_weights
 from seglib.metrics import MeanIoU, Scores
 from seglib.models import build_network
@@ -69,7 +74,10 @@ def train(
     total_steps = steps_per_epoch * config.epochs
     pixels = _class_pixels(source, contract.num_classes, contract.ignore_index)
     precision = choose_precision(
-        config.precision, contract, config.batch_size, total_steps
+        config.precision,
+        contract,
+        (config.batch_size, *crop_size(contract.image_size, config)),
+        total_steps,
     )
     network = build_network(contract, precision=precision)
     network.set_weights(model.network.get_weights())
