@@ -1,0 +1,1 @@
+"""How a street scene is drawn: one module for each kind of thing in it."""

@@ -1,0 +1,254 @@
+"""Sky and ground: everything that reaches to the horizon."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from seglib.data.scenes import noise
+from seglib.data.scenes.camera import NEAR
+from seglib.data.scenes.canvas import Canvas
+from seglib.data.scenes.weather import Weather
+
+_FAR = 160.0  # metres; the ground ends there, behind the backdrop
+_TILE = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Street:
+    """The street's cross-section and course. Lengths in metres."""
+
+    half_width: float  # of the road
+    pavement: float  # width of each pavement
+    front: float  # from the pavement's end to the houses
+    bend: float  # the middle of the street lies at x = bend · z²
+    lanes: int
+    crossing: float | None  # distance to a zebra crossing
+    cobbled: bool
+    cycle_lane: bool
+    parking: tuple[bool, bool]  # left, right
+
+    def middle(self, z: np.ndarray | float) -> np.ndarray | float:
+        """x of the street's middle at a distance."""
+        return self.bend * np.square(np.maximum(z, 0.0))
+
+    def house_line(self) -> float:
+        """Distance of the houses from the street's middle."""
+        return self.half_width + self.pavement + self.front
+
+
+def paint_sky(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> None:
+    """Gradient, clouds and the sun's glow, over the whole canvas."""
+    rays = canvas.camera.rays
+    unit = rays / np.linalg.norm(rays, axis=2, keepdims=True)
+    height = unit[..., 1].clip(0, 1)
+    climb = (height / 0.5).clip(0, 1)[..., None] ** 0.65
+    sky = np.array(weather.horizon) * (1 - climb) + np.array(weather.zenith) * climb
+    clouds = noise.tile(rng, _TILE, roughness=1.7)
+    scale = 26 / (height + 0.11)
+    drift = rng.uniform(0, _TILE, 2)
+    density = noise.sample(clouds, unit[..., 0] * scale + drift[0], unit[..., 2] * scale)
+    threshold = 1.6 - 2.6 * weather.cloudiness
+    cover = ((density - threshold) / 1.1).clip(0, 1)
+    cover = (cover * (0.35 + 0.65 * (height / 0.12).clip(0, 1)))[..., None]
+    relief = (0.93 + 0.07 * density)[..., None]
+    sky = sky * (1 - 0.85 * cover) + np.array(weather.cloud) * relief * 0.85 * cover
+    if any(weather.sun):
+        near = (unit @ weather.towards_sun).clip(0, 1)[..., None]
+        sky = sky + np.array(weather.sun) * (150 * near**90 + 60 * near**10)
+    canvas.colour[:] = sky.clip(0, 255)
+
+
+def paint_ground(
+    canvas: Canvas,
+    weather: Weather,
+    street: Street,
+    shadows: Sequence[tuple[np.ndarray, float]],
+    rng: np.random.Generator,
+    *,
+    classes: dict[str, int],
+) -> None:
+    """Road, pavements and verges, with their markings and shadows.
+
+    Args:
+        shadows: ground polygons (N, 2) of x and z, with their darkness 0 … 1.
+        classes: the ids of road, pavement and vegetation.
+    """
+    rays = canvas.camera.rays
+    below = rays[..., 1] < -1e-4
+    depth = np.where(below, -canvas.camera.position[1] / np.minimum(rays[..., 1], -1e-4), 0)
+    seen = below & (depth < _FAR) & (depth > NEAR / 2)
+    x = canvas.camera.position[0] + rays[..., 0] * depth
+    z = canvas.camera.position[2] + rays[..., 2] * depth
+    across = x - street.middle(z)
+    fade = np.exp(-depth / 22)  # fine structure is lost with distance
+    texture = _Texture(rng)
+
+    on_road = np.abs(across) < street.half_width
+    on_pavement = ~on_road & (np.abs(across) < street.half_width + street.pavement)
+    road = _road(street, across, z, fade, texture, rng)
+    pavement = _pavement(street, across, z, fade, texture, rng)
+    verge = _verge(x, z, fade, texture, weather)
+    grassy = street.front > 0.5
+    beyond = verge if grassy else pavement
+    colour = np.where(
+        on_road[..., None], road, np.where(on_pavement[..., None], pavement, beyond)
+    )
+    colour = colour * weather.shade((0.0, 1.0, 0.0))
+    dark = _darkness(canvas, shadows)[..., None]
+    colour = colour * (1 - dark * (1 - weather.shadow))
+    if not any(weather.sun):
+        colour = colour * (1 - 0.35 * dark)
+    colour = colour * (1 - 0.22 * weather.wetness)
+
+    canvas.colour[seen] = colour[seen]
+    canvas.nearness[seen] = 1 / depth[seen]
+    beyond_id = classes["vegetation"] if grassy else classes["pavement"]
+    ids = np.where(
+        on_road,
+        classes["road"],
+        np.where(on_pavement, classes["pavement"], beyond_id),
+    )
+    canvas.classes[seen] = ids[seen]
+    canvas.objects[seen] = ids[seen]
+
+
+class _Texture:
+    """Two seamless noises, read in metres."""
+
+    def __init__(self, rng: np.random.Generator):
+        self.coarse = noise.tile(rng, _TILE, roughness=1.4)
+        self.fine = noise.tile(rng, _TILE, roughness=0.3)
+
+    def at(self, x: np.ndarray, z: np.ndarray, *, metre: float, fine: bool = False):
+        """Noise with `metre` texture pixels a metre."""
+        texture = self.fine if fine else self.coarse
+        return noise.sample(texture, x * metre, z * metre)
+
+
+def _road(
+    street: Street,
+    across: np.ndarray,
+    z: np.ndarray,
+    fade: np.ndarray,
+    texture: _Texture,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    wear = texture.at(across, z, metre=9)
+    grain = texture.at(across, z, metre=40, fine=True)
+    if street.cobbled:
+        row = np.floor(z / 0.22)
+        stone = np.mod(across + 0.11 * np.mod(row, 2), 0.22) < 0.03
+        joint = (stone | (np.mod(z, 0.22) < 0.03)) * fade
+        grey = 112 + 5 * wear + 10 * grain * fade - 38 * joint
+        tint = np.array([1.02, 0.99, 0.95])
+    else:
+        grey = 96 + 5 * wear + 7 * grain * fade
+        lane = 2 * street.half_width / street.lanes
+        track = np.abs(np.mod(across + street.half_width, lane) - lane / 2)
+        grey -= 7 * np.exp(-np.square((track - 0.75) / 0.28))  # where the tyres run
+        grey = np.where(_patches(across, z, street, rng), grey - 15, grey)
+        tint = np.array([0.99, 1.0, 1.03])
+    gutter = np.abs(across) > street.half_width - 0.25
+    grey = np.where(gutter, grey - 14, grey)
+    colour = grey[..., None] * tint
+    if street.cycle_lane:
+        strip = street.half_width - np.abs(across)
+        red = (strip > 0.25) & (strip < 1.6) & (across > 0)
+        colour = np.where(red[..., None], colour * (1.32, 0.80, 0.72), colour)
+    worn = (1 - 0.3 * (wear > 0.8)) * (0.92 + 0.04 * grain * fade)
+    white = (_markings(street, across, z) * worn)[..., None]
+    return colour * (1 - white) + np.array([226, 226, 220]) * white
+
+
+def _patches(
+    across: np.ndarray, z: np.ndarray, street: Street, rng: np.random.Generator
+) -> np.ndarray:
+    """Where the asphalt was mended, and the covers of the sewers."""
+    mended = np.zeros(across.shape, bool)
+    for _ in range(rng.integers(1, 5)):
+        left, near = rng.uniform(-street.half_width, street.half_width), rng.uniform(3, 30)
+        wide, long = rng.uniform(0.8, 2.2), rng.uniform(1.5, 6)
+        mended |= (np.abs(across - left) < wide / 2) & (np.abs(z - near) < long / 2)
+    for _ in range(rng.integers(0, 3)):
+        left, near = rng.uniform(-2, 2), rng.uniform(4, 16)
+        mended |= np.square(across - left) + np.square(z - near) < 0.14
+    return mended
+
+
+def _markings(street: Street, across: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Share of white paint, 0 … 1."""
+    white = np.zeros(across.shape, bool)
+    if not street.cobbled:
+        lane = 2 * street.half_width / street.lanes
+        for index in range(1, street.lanes):
+            line = np.abs(across + street.half_width - index * lane) < 0.08
+            solid = street.lanes == 4 and index == 2
+            white |= line & (solid | (np.mod(z, 6.0) < 3.0))
+        if street.cycle_lane:
+            white |= np.abs(street.half_width - 1.65 - across) < 0.07
+    if street.crossing is not None:
+        band = (z > street.crossing) & (z < street.crossing + 3.2)
+        white &= ~((z > street.crossing - 2.5) & (z < street.crossing + 3.5))
+        inside = np.abs(across) < street.half_width - 0.3
+        white |= band & inside & (np.mod(across + 0.25, 1.0) < 0.5)
+        stop = (z > street.crossing - 1.6) & (z < street.crossing - 1.2)
+        white |= stop & inside & (across > 0)
+    return white.astype(np.float32)
+
+
+def _pavement(
+    street: Street,
+    across: np.ndarray,
+    z: np.ndarray,
+    fade: np.ndarray,
+    texture: _Texture,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    size = rng.choice([0.5, 0.8, 1.2])
+    base = np.array(
+        [[170, 164, 154], [160, 158, 156], [178, 160, 142], [150, 146, 150]]
+    )[rng.integers(4)]
+    row = np.floor(z / size)
+    shifted = across + size / 2 * np.mod(row, 2)
+    joint = ((np.mod(z, size) < 0.035) | (np.mod(shifted, size) < 0.035)) * fade
+    slab = np.sin(row * 12.9898 + np.floor(shifted / size) * 78.233) * 43758.5453
+    slab = np.mod(slab, 1.0) - 0.5
+    grain = texture.at(across, z, metre=36, fine=True)
+    wear = texture.at(across, z, metre=7)
+    light = 1 + 0.08 * slab * fade + 0.035 * grain * fade + 0.03 * wear - 0.24 * joint
+    kerb = np.abs(np.abs(across) - street.half_width - 0.14) < 0.14
+    light = np.where(kerb, 1.16 - 0.25 * (np.mod(z, 1.0) < 0.04) * fade, light)
+    return base * light[..., None]
+
+
+def _verge(
+    x: np.ndarray,
+    z: np.ndarray,
+    fade: np.ndarray,
+    texture: _Texture,
+    weather: Weather,
+) -> np.ndarray:
+    green = (118, 128, 62) if weather.season == "autumn" else (92, 128, 58)
+    blades = texture.at(x, z, metre=48, fine=True) * fade
+    clumps = texture.at(x, z, metre=14)
+    return np.array(green) * (1 + 0.12 * blades + 0.09 * clumps)[..., None]
+
+
+def _darkness(
+    canvas: Canvas, shadows: Sequence[tuple[np.ndarray, float]]
+) -> np.ndarray:
+    """Shade on the ground, 0 … 1, with soft edges."""
+    dark = np.zeros(canvas.classes.shape, np.float32)
+    layer = np.zeros(canvas.classes.shape, np.uint8)
+    for outline, strength in shadows:
+        points = np.column_stack([outline[:, 0], np.zeros(len(outline)), outline[:, 1]])
+        corners = canvas.camera.clip(points)
+        if len(corners) < 3:
+            continue
+        pixels = (corners[:, :2] / corners[:, 2:]).clip(-1e5, 1e5).round()
+        layer[:] = 0
+        cv2.fillPoly(layer, [pixels.astype(np.int32)], 1)
+        np.maximum(dark, layer * np.float32(strength), out=dark)
+    return cv2.GaussianBlur(dark, (0, 0), 2.0)

@@ -1,0 +1,106 @@
+"""From canvas to photograph: haze, lamps, wet roads, rain, lens and sensor."""
+
+import cv2
+import numpy as np
+
+from seglib.data.scenes import noise
+from seglib.data.scenes.canvas import OVERSAMPLING, Canvas
+from seglib.data.scenes.weather import Weather
+
+
+def develop(
+    canvas: Canvas, weather: Weather, rng: np.random.Generator, *, wet_class: int
+) -> np.ndarray:
+    """The photograph, uint8 (H, W, 3) RGB at the final size."""
+    _mirror_road(canvas, weather, rng, wet_class)
+    _add_haze(canvas, weather)
+    _add_glows(canvas)
+    if weather.rain:
+        _add_rain(canvas, weather, rng)
+    size = (canvas.camera.width // OVERSAMPLING, canvas.camera.height // OVERSAMPLING)
+    picture = cv2.resize(canvas.colour, size, interpolation=cv2.INTER_AREA)
+    return _expose(picture, weather, rng)
+
+
+def _mirror_road(
+    canvas: Canvas, weather: Weather, rng: np.random.Generator, wet_class: int
+) -> None:
+    """Blend the upside-down scene into the wet road, more so in the distance."""
+    if not weather.wetness:
+        return
+    height, width = canvas.classes.shape
+    rows = np.arange(height, dtype=np.float32)
+    wet = canvas.classes == wet_class
+    first = wet.any(axis=1).argmax() if wet.any() else height - 1
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), rows)
+    ripple = noise.patch(rng, height, width, grain=9) * 5
+    source = (first - (rows - first) * 1.15 + ripple * 2).astype(np.float32)
+    mirror = cv2.remap(
+        canvas.colour, columns + ripple, source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    mirror = cv2.blur(mirror, (5, 61))
+    grazing = (1 - (rows - first) / max(1, height - first)).clip(0, 1)
+    puddles = (noise.patch(rng, height, width, grain=90) * 0.5 + 0.6).clip(0.2, 1)
+    share = np.where(wet, weather.wetness * (0.25 + 0.6 * grazing) * puddles, 0)[..., None]
+    canvas.colour[:] = canvas.colour * (1 - share) + mirror * share
+
+
+def _add_haze(canvas: Canvas, weather: Weather) -> None:
+    depth = 1 / np.maximum(canvas.nearness, 1e-3)
+    clear = np.exp(-depth / weather.visibility)
+    clear = np.where(canvas.nearness > 0, clear, 1)[..., None]
+    canvas.colour[:] = canvas.colour * clear + np.array(weather.horizon) * (1 - clear)
+
+
+def _add_glows(canvas: Canvas) -> None:
+    height, width = canvas.classes.shape
+    for point, radius, colour in canvas.glows:
+        column, row, depth = canvas.camera.locate(point)
+        reach = canvas.camera.focal * radius / max(depth, 1.0)
+        if depth < 1 or not (0 <= column < width and 0 <= row < height):
+            continue
+        if canvas.nearness[int(row), int(column)] * depth > 1.3:
+            continue  # something stands in front of it
+        top, bottom = max(0, int(row - 3 * reach)), min(height, int(row + 3 * reach) + 1)
+        left, right = max(0, int(column - 3 * reach)), min(width, int(column + 3 * reach) + 1)
+        y, x = np.ogrid[top:bottom, left:right]
+        distance = ((x - column) ** 2 + (y - row) ** 2) / reach**2
+        halo = 0.55 * np.exp(-distance * 2.2) + 0.9 * np.exp(-distance * 30)
+        window = canvas.colour[top:bottom, left:right]
+        window += halo[..., None] * colour * (1 - window.clip(0, 255) / 290)
+
+
+def _add_rain(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> None:
+    height, width = canvas.classes.shape
+    streaks = np.zeros((height, width), np.float32)
+    slant = rng.uniform(-0.2, 0.2)
+    for _ in range(int(260 * weather.rain)):
+        x, y = int(rng.uniform(0, width)), int(rng.uniform(-40, height))
+        length = rng.uniform(20, 60)
+        end = (int(x + slant * length), int(y + length))
+        cv2.line(streaks, (x, y), end, float(rng.uniform(0.08, 0.3)), 2)
+    streaks = cv2.GaussianBlur(streaks, (0, 0), 1.2)[..., None]
+    canvas.colour[:] = canvas.colour * (1 - streaks) + 225 * streaks
+
+
+def _expose(
+    picture: np.ndarray, weather: Weather, rng: np.random.Generator
+) -> np.ndarray:
+    height, width = picture.shape[:2]
+    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    vignette = 1 - rng.uniform(0.04, 0.14) * (x**2 + y**2)
+    balance = rng.uniform(0.96, 1.04, 3)
+    gain = weather.exposure * rng.uniform(0.92, 1.1)
+    light = (picture * vignette[..., None] * balance * gain / 255).clip(0, None)
+    light = np.where(light > 0.85, 0.85 + 0.15 * np.tanh((light - 0.85) / 0.15), light)
+    contrast = rng.uniform(0.95, 1.1)
+    light = (light - 0.45) * contrast + 0.45
+    blur = rng.uniform(0.0, 0.55)
+    if blur > 0.25:
+        light = cv2.GaussianBlur(light, (0, 0), blur)
+    grain = rng.standard_normal((height, width, 1)) + 0.5 * rng.standard_normal(
+        (height, width, 3)
+    )
+    strength = weather.noise * rng.uniform(0.6, 1.3) / 255
+    light = light + grain * strength * (0.6 + 0.6 * np.sqrt(light.clip(0, 1)))
+    return (light * 255).clip(0, 255).round().astype(np.uint8)
