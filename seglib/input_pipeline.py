@@ -215,7 +215,8 @@ def _window(
 def _tint(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
     """Random brightness, contrast and saturation, as one colour matrix."""
     contrast, saturation = 1 + amount * rng.uniform(-1, 1, 2)
-    brightness = 127 * amount * rng.uniform(-1, 1) + 127 * (1 - contrast)
+    middle = float(image[::8, ::8].mean())  # so that a dark scene keeps its detail
+    brightness = 64 * amount * rng.uniform(-1, 1) + middle * (1 - contrast)
     if image.shape[2] == 1:
         matrix = np.array([[contrast, brightness]])
         return cv2.transform(image, matrix).reshape(image.shape)
