@@ -75,6 +75,8 @@ class ServedGraph(keras.Model):
         super().__init__(**kwargs)
         self.network = network
         self.image_size = image_size
+        # Images come in many sizes; XLA would compile the graph for each.
+        self.jit_compile = False
 
     def call(self, images: Any, *, training: bool = False) -> Any:
         _, height, width, _ = keras.ops.shape(images)

@@ -201,8 +201,9 @@ def train(
         history = run(
             network, dataset, config=options, shards=shards, out=out, on_step=progress
         )
-    best = max(row["val_miou"] for row in history)
-    console.print(f"model: {out}   best val mIoU {best:.4f}")
+    measured = [row["val_miou"] for row in history if not math.isnan(row["val_miou"])]
+    best = f"   best val mIoU {max(measured):.4f}" if measured else ""
+    console.print(f"model: {out}{best}")
 
 
 @app.command()

@@ -2,12 +2,11 @@
 
 import logging
 import time
-from pathlib import Path
 
-import keras
 import numpy as np
 
 from seglib.artifact import Contract
+from seglib.device import has_native_bfloat16, prefers_xla
 from seglib.losses import CrossEntropy
 from seglib.models import build_network
 
@@ -29,7 +28,7 @@ def choose_precision(
     """
     if asked != "auto":
         return asked
-    if total_steps < _WORTHWHILE_STEPS or not _has_native_bfloat16():
+    if total_steps < _WORTHWHILE_STEPS or not has_native_bfloat16():
         return "float32"
     durations = {
         precision: _step_seconds(contract, batch_shape, precision)
@@ -48,7 +47,7 @@ def _step_seconds(
     contract: Contract, batch_shape: tuple[int, int, int], precision: str
 ) -> float:
     network = build_network(contract, precision=precision)
-    network.compile(optimizer="sgd", loss=CrossEntropy())
+    network.compile("sgd", CrossEntropy(), jit_compile=prefers_xla())
     images = np.zeros((*batch_shape, contract.channels), np.uint8)
     masks = np.zeros(batch_shape, np.int32)
     network.train_on_batch(images, masks)  # compiles
@@ -58,14 +57,3 @@ def _step_seconds(
         network.train_on_batch(images, masks)
         durations.append(time.perf_counter() - started)
     return min(durations)
-
-
-def _has_native_bfloat16() -> bool:
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        if tf.config.list_physical_devices("GPU"):
-            return True
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags

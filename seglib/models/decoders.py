@@ -50,9 +50,10 @@ def build_fcn(features: Features, num_classes: int, *, stride: int) -> Any:
 
 
 def build_compact(features: Features, num_classes: int) -> Any:
-    """A light top-down pyramid: 1×1 laterals, one 3×3 a level, scores at stride 4.
+    """A light top-down pyramid: 1×1 laterals, one 3×3 a level, scores at stride 2.
 
-    P5 gets the image's average beside it, so that a pixel knows its scene.
+    P5 is gated by the image's average, so that a pixel knows its scene; P1 keeps poles
+    and people, a few pixels wide, apart from what is behind them.
 
     Reference: after Lin et al. 2017, "Feature Pyramid Networks", section 3, and the
     image-level features of Chen et al. 2017, "Rethinking Atrous Convolution", 3.3.
@@ -61,7 +62,7 @@ def build_compact(features: Features, num_classes: int) -> Any:
     scene = keras.layers.GlobalAveragePooling2D(keepdims=True, name="scene_pool")(x)
     scene = keras.layers.Dense(128, activation="sigmoid", name="scene_gate")(scene)
     x = keras.layers.Multiply(name="scene_apply")([x, scene])
-    for level, filters in ((4, 128), (3, 96), (2, 64)):
+    for level, filters in ((4, 128), (3, 96), (2, 64), (1, 32)):
         x = conv_bn_relu(x, filters, 1, name=f"narrow{level}")
         x = upsample(x, 2, name=f"decoder{level}_up")
         lateral = conv_bn_relu(
@@ -69,7 +70,7 @@ def build_compact(features: Features, num_classes: int) -> Any:
         )
         x = keras.layers.Add(name=f"decoder{level}_add")([x, lateral])
         x = conv_bn_relu(x, filters, name=f"decoder{level}")
-    return upsample(_classify(x, num_classes, name="head"), 4, name="head_up")
+    return upsample(_classify(x, num_classes, name="head"), 2, name="head_up")
 
 
 def _classify(x: Any, num_classes: int, *, name: str) -> Any:

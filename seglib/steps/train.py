@@ -14,6 +14,7 @@ import numpy as np
 from seglib.artifact import SegmentationModel
 from seglib.config import TrainConfig
 from seglib.data.format import Dataset, Pair
+from seglib.device import prefers_xla
 from seglib.errors import SegError
 from seglib.input_pipeline import (
     PairSource,
@@ -88,6 +89,7 @@ def train(
             class_weights=class_weights(pixels, config.class_weight_power).tolist(),
         ),
         metrics=[MeanIoU(contract.num_classes, contract.ignore_index)],
+        jit_compile=prefers_xla(),
     )
     batches = training_batches(
         source,
