@@ -154,7 +154,9 @@ class _Facade:
     ):
         self.texture, self.lit, self.scale, self.height = texture, lit, scale, height
         self.weather, self.rng = weather, rng
-        self.frame = np.array(((238, 236, 230), (92, 66, 50), (58, 62, 66)))[rng.integers(3)]
+        self.frame = np.array(((238, 236, 230), (92, 66, 50), (58, 62, 66)))[
+            rng.integers(3)
+        ]
 
     def box(
         self, x: float, y: float, width: float, height: float, colour: np.ndarray
@@ -164,7 +166,10 @@ class _Facade:
         bottom = max(top + 1, round((self.height - y) * self.scale))
         left = round(x * self.scale)
         right = max(left + 1, round((x + width) * self.scale))
-        window = (slice(max(top, 0), max(bottom, 0)), slice(max(left, 0), max(right, 0)))
+        window = (
+            slice(max(top, 0), max(bottom, 0)),
+            slice(max(left, 0), max(right, 0)),
+        )
         self.texture[window] = colour
         return window
 
@@ -178,7 +183,9 @@ class _Facade:
                 part = width * self.rng.uniform(0.2, 0.4)
                 self.box(x, y, part, height, _LIT * tone * (0.86, 0.72, 0.6))
             return
-        mirror = 0.5 * np.array(self.weather.horizon) + 0.5 * np.array(self.weather.zenith)
+        mirror = 0.5 * np.array(self.weather.horizon) + 0.5 * np.array(
+            self.weather.zenith
+        )
         dark = np.array((46, 54, 64)) * self.rng.uniform(0.8, 1.3)
         window = self.box(x, y, width, height, dark)
         glass = self.texture[window]
@@ -186,7 +193,9 @@ class _Facade:
         glass[:] = glass * (1 - share) + mirror * share
         if self.rng.random() < 0.4:
             self.box(x, y, width * 0.24, height, np.array((196, 190, 178)))
-            self.box(x + width * 0.76, y, width * 0.24, height, np.array((196, 190, 178)))
+            self.box(
+                x + width * 0.76, y, width * 0.24, height, np.array((196, 190, 178))
+            )
 
     def windows(self, length: float, height: float, *, ground: float) -> None:
         """Rows of windows above the ground floor."""
@@ -197,7 +206,9 @@ class _Facade:
         count = max(1, int((length - gap) / (wide + gap)))
         margin = (length - count * wide - (count - 1) * gap) / 2
         shutters = rng.random() < 0.25
-        shutter = np.array(((62, 96, 78), (110, 66, 52), (84, 106, 132)))[rng.integers(3)]
+        shutter = np.array(((62, 96, 78), (110, 66, 52), (84, 106, 132)))[
+            rng.integers(3)
+        ]
         balconies = rng.random() < 0.25
         floors = int((height - 0.7 - ground) / _STOREY + 0.2)
         for floor in range(max(1, floors)):
@@ -244,7 +255,13 @@ class _Facade:
                 self.lit[window] = 1
             for _ in range(rng.integers(3, 7)):  # what is on display
                 tint = rng.uniform(40, 230, 3)
-                self.box(x + rng.uniform(0, wide - 0.5), 0.5, 0.4, rng.uniform(0.3, 1.1), tint)
+                self.box(
+                    x + rng.uniform(0, wide - 0.5),
+                    0.5,
+                    0.4,
+                    rng.uniform(0.3, 1.1),
+                    tint,
+                )
             x += wide + rng.uniform(0.3, 0.9)
         colour = np.array(_AWNINGS[rng.integers(len(_AWNINGS))], float)
         self.box(0.2, 2.75, length - 0.4, 0.62, colour * 0.8)
@@ -291,7 +308,12 @@ def _paint_roof(
     (x0, z0), (x1, z1) = near, far
     (rx0, rz0), (rx1, rz1) = near + ridge, far + ridge
     slope = np.array(
-        [[rx0, top, rz0], [rx1, top, rz1], [x1, house.height, z1], [x0, house.height, z0]]
+        [
+            [rx0, top, rz0],
+            [rx1, top, rz1],
+            [x1, house.height, z1],
+            [x0, house.height, z0],
+        ]
     )
     colour = np.array(_ROOFS[rng.integers(len(_ROOFS))], float)
     rows, columns = 64, 160
@@ -344,7 +366,10 @@ def _paint_end(
     width, height = round(house.depth * 12), max(8, round(house.height * 12))
     texture = _wall_texture(rng, wall * 0.94, house.material, height, width, 12)
     for _ in range(rng.integers(0, 3)):
-        column, row = rng.integers(10, max(11, width - 24)), rng.integers(10, height - 4)
+        column, row = (
+            rng.integers(10, max(11, width - 24)),
+            rng.integers(10, height - 4),
+        )
         cv2.rectangle(texture, (column, row), (column + 10, row + 16), (70, 76, 86), -1)
     shade = weather.shade((0.0, 0.0, -1.0))
     canvas.face(points, texture, shade=shade)

@@ -146,7 +146,9 @@ class Canvas:
         return None if empty else (rows, columns)
 
     def _fill(self, outline: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-        inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+        inside = np.zeros(
+            (rows.stop - rows.start, columns.stop - columns.start), np.uint8
+        )
         corners = (outline - (columns.start + 0.5, rows.start + 0.5)) * 2**_SHIFT
         corners = corners.clip(-(2**28), 2**28).round().astype(np.int32)
         cv2.fillPoly(inside, [corners], 1, shift=_SHIFT)
@@ -156,7 +158,9 @@ class Canvas:
         self, corners: np.ndarray, rows: slice, columns: slice
     ) -> np.ndarray | None:
         """1 / depth over a window: affine in pixels for a plane."""
-        pixels = np.column_stack([corners[:, :2] / corners[:, 2:], np.ones(len(corners))])
+        pixels = np.column_stack(
+            [corners[:, :2] / corners[:, 2:], np.ones(len(corners))]
+        )
         plane, _, rank, _ = np.linalg.lstsq(pixels, 1 / corners[:, 2], rcond=1e-9)
         if rank < 3:
             return None  # seen edge-on

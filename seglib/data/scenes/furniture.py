@@ -32,7 +32,12 @@ def paint_lamp(
     tip = (inward * 1.5, height + 0.25)
     sprite.limb((0, height), tip, pole * 0.8, colour)
     glass = _LAMPLIGHT if lit else np.array((206, 208, 204))
-    sprite.limb((tip[0] - inward * 0.4, tip[1]), tip, max(0.22, pole), glass / (0.5 if lit else 1))
+    sprite.limb(
+        (tip[0] - inward * 0.4, tip[1]),
+        tip,
+        max(0.22, pole),
+        glass / (0.5 if lit else 1),
+    )
     sprite.paint(weather)
     if lit:
         canvas.glow((x + tip[0], tip[1], z), 1.9, _LAMPLIGHT * 0.8)
@@ -54,7 +59,9 @@ def paint_sign(
     sprite.limb((-pole * 0.25, 0), (-pole * 0.25, top), pole * 0.3, _STEEL * 1.25)
     _paint_plate(sprite, str(rng.choice(list(_PLATES))), top)
     if rng.random() < 0.35:
-        _paint_plate(sprite, str(rng.choice(["crossing", "no entry", "limit"])), top + 0.82)
+        _paint_plate(
+            sprite, str(rng.choice(["crossing", "no entry", "limit"])), top + 0.82
+        )
     sprite.paint(weather, relief=0.08)
 
 
@@ -78,7 +85,9 @@ def paint_traffic_light(
         sprite.disc(0, y, 0.14, np.array(colour) * (1.2 if index == on else 0.24))
     sprite.paint(weather, relief=0.0)
     colour, y = lamps[on]
-    canvas.glow((x, y, z), 0.5, np.array(colour) * (0.5 if weather.lights > 0.1 else 0.25))
+    canvas.glow(
+        (x, y, z), 0.5, np.array(colour) * (0.5 if weather.lights > 0.1 else 0.25)
+    )
 
 
 def _ring(y: float, radius: float, corners: int, turn: float) -> np.ndarray:
@@ -93,26 +102,46 @@ def _paint_plate(sprite: Sprite, kind: str, y: float) -> None:
 def _limit(sprite: Sprite, y: float) -> None:
     sprite.disc(0, y, 0.4, _RED)
     sprite.disc(0, y, 0.29, _WHITE)
-    sprite.polygon([(-0.16, y + 0.14), (-0.04, y + 0.14), (-0.04, y - 0.14), (-0.16, y - 0.14)], (30, 30, 30))
-    sprite.polygon([(0.03, y + 0.14), (0.16, y + 0.14), (0.16, y - 0.14), (0.03, y - 0.14)], (30, 30, 30))
+    sprite.polygon(
+        [(-0.16, y + 0.14), (-0.04, y + 0.14), (-0.04, y - 0.14), (-0.16, y - 0.14)],
+        (30, 30, 30),
+    )
+    sprite.polygon(
+        [(0.03, y + 0.14), (0.16, y + 0.14), (0.16, y - 0.14), (0.03, y - 0.14)],
+        (30, 30, 30),
+    )
 
 
 def _no_entry(sprite: Sprite, y: float) -> None:
     sprite.disc(0, y, 0.4, _RED)
-    sprite.polygon([(-0.27, y + 0.08), (0.27, y + 0.08), (0.27, y - 0.08), (-0.27, y - 0.08)], _WHITE)
+    sprite.polygon(
+        [(-0.27, y + 0.08), (0.27, y + 0.08), (0.27, y - 0.08), (-0.27, y - 0.08)],
+        _WHITE,
+    )
 
 
 def _stop(sprite: Sprite, y: float) -> None:
     sprite.polygon(_ring(y, 0.44, 8, np.pi / 8), _WHITE)
     sprite.polygon(_ring(y, 0.39, 8, np.pi / 8), _RED)
     for x in (-0.2, -0.07, 0.07, 0.2):
-        sprite.polygon([(x - 0.045, y + 0.1), (x + 0.045, y + 0.1), (x + 0.045, y - 0.1), (x - 0.045, y - 0.1)], _WHITE)
+        sprite.polygon(
+            [
+                (x - 0.045, y + 0.1),
+                (x + 0.045, y + 0.1),
+                (x + 0.045, y - 0.1),
+                (x - 0.045, y - 0.1),
+            ],
+            _WHITE,
+        )
 
 
 def _warning(sprite: Sprite, y: float) -> None:
     sprite.polygon(_ring(y - 0.05, 0.5, 3, np.pi / 2), _RED)
     sprite.polygon(_ring(y - 0.05, 0.32, 3, np.pi / 2), _WHITE)
-    sprite.polygon([(-0.05, y + 0.1), (0.05, y + 0.1), (0.03, y - 0.12), (-0.03, y - 0.12)], (24, 24, 24))
+    sprite.polygon(
+        [(-0.05, y + 0.1), (0.05, y + 0.1), (0.03, y - 0.12), (-0.03, y - 0.12)],
+        (24, 24, 24),
+    )
 
 
 def _crossing(sprite: Sprite, y: float) -> None:

@@ -48,7 +48,9 @@ def paint_sky(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> Non
     clouds = noise.tile(rng, _TILE, roughness=1.7)
     scale = 26 / (height + 0.11)
     drift = rng.uniform(0, _TILE, 2)
-    density = noise.sample(clouds, unit[..., 0] * scale + drift[0], unit[..., 2] * scale)
+    density = noise.sample(
+        clouds, unit[..., 0] * scale + drift[0], unit[..., 2] * scale
+    )
     threshold = 1.6 - 2.6 * weather.cloudiness
     cover = ((density - threshold) / 1.1).clip(0, 1)
     cover = (cover * (0.35 + 0.65 * (height / 0.12).clip(0, 1)))[..., None]
@@ -77,7 +79,9 @@ def paint_ground(
     """
     rays = canvas.camera.rays
     below = rays[..., 1] < -1e-4
-    depth = np.where(below, -canvas.camera.position[1] / np.minimum(rays[..., 1], -1e-4), 0)
+    depth = np.where(
+        below, -canvas.camera.position[1] / np.minimum(rays[..., 1], -1e-4), 0
+    )
     seen = below & (depth < _FAR) & (depth > NEAR / 2)
     x = canvas.camera.position[0] + rays[..., 0] * depth
     z = canvas.camera.position[2] + rays[..., 2] * depth
@@ -168,7 +172,10 @@ def _patches(
     """Where the asphalt was mended, and the covers of the sewers."""
     mended = np.zeros(across.shape, bool)
     for _ in range(rng.integers(1, 5)):
-        left, near = rng.uniform(-street.half_width, street.half_width), rng.uniform(3, 30)
+        left, near = (
+            rng.uniform(-street.half_width, street.half_width),
+            rng.uniform(3, 30),
+        )
         wide, long = rng.uniform(0.8, 2.2), rng.uniform(1.5, 6)
         mended |= (np.abs(across - left) < wide / 2) & (np.abs(z - near) < long / 2)
     for _ in range(rng.integers(0, 3)):

@@ -73,9 +73,18 @@ class _Figure:
 
     def torso(self, colour: np.ndarray, *, coat: bool) -> None:
         hem, flare = (0.55, 0.26) if coat else (0.82, 0.18)
-        outline = [(-0.21, 1.44), (0.21, 1.44), (0.19, 1.05), (flare, hem), (-flare, hem), (-0.19, 1.05)]
+        outline = [
+            (-0.21, 1.44),
+            (0.21, 1.44),
+            (0.19, 1.05),
+            (flare, hem),
+            (-flare, hem),
+            (-0.19, 1.05),
+        ]
         self.sprite.polygon([self.at(x, y) for x, y in outline], colour)
-        self.sprite.limb(self.at(-0.14, 1.42), self.at(0.14, 1.42), 0.16 * self.size, colour)
+        self.sprite.limb(
+            self.at(-0.14, 1.42), self.at(0.14, 1.42), 0.16 * self.size, colour
+        )
         shade = [(-0.21, 1.44), (-0.05, 1.46), (-0.08, hem), (-flare, hem)]
         self.sprite.polygon([self.at(x, y) for x, y in shade], colour * 0.86)
 
@@ -84,7 +93,9 @@ class _Figure:
         outline = [(-0.18, 1.42), (-0.38, 1.36), (-0.4, 0.98), (-0.18, 0.94)]
         self.sprite.polygon([self.at(x, y) for x, y in outline], tint)
 
-    def head(self, skin: np.ndarray, hair: np.ndarray, rng: np.random.Generator) -> None:
+    def head(
+        self, skin: np.ndarray, hair: np.ndarray, rng: np.random.Generator
+    ) -> None:
         s = self.size
         self.sprite.limb(self.at(0, 1.44), self.at(0.01, 1.55), 0.11 * s, skin * 0.9)
         self.sprite.disc(*self.at(-0.02, 1.665), 0.125 * s, hair)
@@ -101,6 +112,8 @@ class _Figure:
         turn = np.linspace(0, np.pi, 13)
         dome = [self.at(0.12 + 0.62 * np.cos(t), 1.84 + 0.36 * np.sin(t)) for t in turn]
         self.sprite.polygon(dome, colour)
-        middle = [self.at(0.12 + 0.24 * np.cos(t), 1.84 + 0.36 * np.sin(t)) for t in turn]
+        middle = [
+            self.at(0.12 + 0.24 * np.cos(t), 1.84 + 0.36 * np.sin(t)) for t in turn
+        ]
         self.sprite.polygon(middle, np.minimum(colour * 1.16 + 8, 255))
         self.sprite.disc(*self.at(0.16, 1.16), 0.065 * self.size, skin)

@@ -36,12 +36,18 @@ def _mirror_road(
     ripple = noise.patch(rng, height, width, grain=9) * 5
     source = (first - (rows - first) * 1.15 + ripple * 2).astype(np.float32)
     mirror = cv2.remap(
-        canvas.colour, columns + ripple, source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        canvas.colour,
+        columns + ripple,
+        source,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     mirror = cv2.blur(mirror, (5, 61))
     grazing = (1 - (rows - first) / max(1, height - first)).clip(0, 1)
     puddles = (noise.patch(rng, height, width, grain=90) * 0.5 + 0.6).clip(0.2, 1)
-    share = np.where(wet, weather.wetness * (0.25 + 0.6 * grazing) * puddles, 0)[..., None]
+    share = np.where(wet, weather.wetness * (0.25 + 0.6 * grazing) * puddles, 0)[
+        ..., None
+    ]
     canvas.colour[:] = canvas.colour * (1 - share) + mirror * share
 
 
@@ -61,8 +67,14 @@ def _add_glows(canvas: Canvas) -> None:
             continue
         if canvas.nearness[int(row), int(column)] * depth > 1.3:
             continue  # something stands in front of it
-        top, bottom = max(0, int(row - 3 * reach)), min(height, int(row + 3 * reach) + 1)
-        left, right = max(0, int(column - 3 * reach)), min(width, int(column + 3 * reach) + 1)
+        top, bottom = (
+            max(0, int(row - 3 * reach)),
+            min(height, int(row + 3 * reach) + 1),
+        )
+        left, right = (
+            max(0, int(column - 3 * reach)),
+            min(width, int(column + 3 * reach) + 1),
+        )
         y, x = np.ogrid[top:bottom, left:right]
         distance = ((x - column) ** 2 + (y - row) ** 2) / reach**2
         halo = 0.55 * np.exp(-distance * 2.2) + 0.9 * np.exp(-distance * 30)

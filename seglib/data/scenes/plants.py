@@ -84,7 +84,10 @@ def _habit_cloud(
         return rng.uniform(-1, 1, count) * (0.98 - v) * 0.36 * (1.3 - 0.4 * tier), v
     wide, tall, centre = (0.15, 0.36, 0.58) if habit == "tall" else (0.3, 0.27, 0.68)
     lobes = 1 + 0.16 * np.sin(angle * rng.integers(3, 6) + rng.uniform(0, 6))
-    u, v = wide * radius * lobes * np.cos(angle), centre + tall * radius * lobes * np.sin(angle)
+    u, v = (
+        wide * radius * lobes * np.cos(angle),
+        centre + tall * radius * lobes * np.sin(angle),
+    )
     return u, v.clip(0.26, 0.99)
 
 
@@ -102,7 +105,9 @@ def paint_hedge(
     leaf = np.array((62, 98, 48)) * rng.uniform(0.85, 1.15)
     middle, half = (start + end) / 2, (end - start) / 2
     for points, normal in box_faces(x, middle, 0.45, half, 0.0, height):
-        clumps = noise.patch(rng, 60, 240, grain=7) + 0.7 * noise.patch(rng, 60, 240, grain=2.5)
+        clumps = noise.patch(rng, 60, 240, grain=7) + 0.7 * noise.patch(
+            rng, 60, 240, grain=2.5
+        )
         texture = leaf * (1 + 0.2 * clumps)[..., None]
         texture *= np.linspace(1.1, 0.62, 60)[:, None, None]
         shade = weather.shade(normal)

@@ -39,7 +39,9 @@ class Sprite:
         """Fill a circle."""
         ((cx, cy),) = self._pixels([(x, y)])
         centre, size = (int(cx), int(cy)), round(radius * self.scale * 2**_SHIFT)
-        cv2.circle(self.colour, centre, size, tuple(map(float, colour)), -1, shift=_SHIFT)
+        cv2.circle(
+            self.colour, centre, size, tuple(map(float, colour)), -1, shift=_SHIFT
+        )
         cv2.circle(self.shape, centre, size, 1, -1, shift=_SHIFT)
 
     def limb(

@@ -98,11 +98,15 @@ def _draw_plan(rng: np.random.Generator, street: Street) -> _Plan:
     if street.crossing is not None and rng.random() < 0.7:
         z = street.crossing + rng.uniform(0.5, 2.5)
         for _ in range(rng.integers(1, 3)):
-            plan.people.append((street.middle(z) + rng.uniform(-0.8, 0.9) * street.half_width, z))
+            plan.people.append(
+                (street.middle(z) + rng.uniform(-0.8, 0.9) * street.half_width, z)
+            )
     return plan
 
 
-def _plan_houses(plan: _Plan, rng: np.random.Generator, street: Street, side: int) -> None:
+def _plan_houses(
+    plan: _Plan, rng: np.random.Generator, street: Street, side: int
+) -> None:
     usual = rng.uniform(7, 16)
     z = rng.uniform(-8, 0)
     while z < _END:
@@ -110,12 +114,21 @@ def _plan_houses(plan: _Plan, rng: np.random.Generator, street: Street, side: in
             gap = rng.uniform(4, 11)
             x = side * (street.house_line() + 0.5)
             if rng.random() < 0.6:
-                plan.hedges.append((x + street.middle(z + gap / 2), z, z + gap, rng.uniform(1.1, 2.0)))
+                plan.hedges.append(
+                    (x + street.middle(z + gap / 2), z, z + gap, rng.uniform(1.1, 2.0))
+                )
             for _ in range(rng.integers(1, 3)):
                 away, along = rng.uniform(2.5, 7), rng.uniform(1, gap)
-                habit = str(rng.choice(["round", "tall", "conifer"], p=[0.6, 0.15, 0.25]))
+                habit = str(
+                    rng.choice(["round", "tall", "conifer"], p=[0.6, 0.15, 0.25])
+                )
                 plan.trees.append(
-                    (x + side * away + street.middle(z), z + along, rng.uniform(5, 11), habit)
+                    (
+                        x + side * away + street.middle(z),
+                        z + along,
+                        rng.uniform(5, 11),
+                        habit,
+                    )
                 )
             z += gap
             continue
@@ -124,12 +137,16 @@ def _plan_houses(plan: _Plan, rng: np.random.Generator, street: Street, side: in
         x = side * street.house_line() + street.middle(ends)
         height = float(np.clip(usual * rng.uniform(0.75, 1.3), 5.5, 22))
         plan.houses.append(
-            draw_house(rng, corners=np.column_stack([x, ends]), side=side, height=height)
+            draw_house(
+                rng, corners=np.column_stack([x, ends]), side=side, height=height
+            )
         )
         z += length
 
 
-def _plan_kerb(plan: _Plan, rng: np.random.Generator, street: Street, side: int) -> None:
+def _plan_kerb(
+    plan: _Plan, rng: np.random.Generator, street: Street, side: int
+) -> None:
     """Trees, poles and parked cars along the kerb."""
     line = street.half_width + 0.55
     alley = rng.random() < 0.6
@@ -140,7 +157,12 @@ def _plan_kerb(plan: _Plan, rng: np.random.Generator, street: Street, side: int)
     while z < 70:
         if alley and rng.random() < 0.85:
             plan.trees.append(
-                (side * (line + 0.2) + street.middle(z), z, size * rng.uniform(0.85, 1.2), habit)
+                (
+                    side * (line + 0.2) + street.middle(z),
+                    z,
+                    size * rng.uniform(0.85, 1.2),
+                    habit,
+                )
             )
         z += spacing
     for z in (rng.uniform(4, 8), rng.uniform(8, 13), rng.uniform(13, _POLES_END)):
@@ -151,7 +173,9 @@ def _plan_kerb(plan: _Plan, rng: np.random.Generator, street: Street, side: int)
         _plan_parked(plan, rng, street, side)
 
 
-def _plan_parked(plan: _Plan, rng: np.random.Generator, street: Street, side: int) -> None:
+def _plan_parked(
+    plan: _Plan, rng: np.random.Generator, street: Street, side: int
+) -> None:
     z = rng.uniform(3, 9)
     while z < 65:
         if street.crossing is not None and -4 < z - street.crossing < 6:
@@ -180,16 +204,22 @@ def _plan_traffic(plan: _Plan, rng: np.random.Generator, street: Street) -> None
                 x = across + rng.normal(0, 0.15) + street.middle(z)
                 heading = rng.normal(0, 0.03) + 2 * street.bend * z + np.pi * oncoming
                 plan.vehicles.append(
-                    Vehicle(x=float(x), z=z, heading=float(heading), kind=_draw_kind(rng))
+                    Vehicle(
+                        x=float(x), z=z, heading=float(heading), kind=_draw_kind(rng)
+                    )
                 )
             z += rng.uniform(9, 24)
 
 
 def _draw_kind(rng: np.random.Generator) -> str:
-    return str(rng.choice(["hatchback", "saloon", "estate", "van"], p=[0.36, 0.26, 0.22, 0.16]))
+    return str(
+        rng.choice(["hatchback", "saloon", "estate", "van"], p=[0.36, 0.26, 0.22, 0.16])
+    )
 
 
-def _plan_people(plan: _Plan, rng: np.random.Generator, street: Street, side: int) -> None:
+def _plan_people(
+    plan: _Plan, rng: np.random.Generator, street: Street, side: int
+) -> None:
     for _ in range(rng.integers(1, 5)):
         z = rng.uniform(4.5, _PEOPLE_END)
         away = street.half_width + rng.uniform(0.9, street.pavement - 0.4)
@@ -207,9 +237,13 @@ def _shadows(plan: _Plan, weather: Weather) -> list[tuple[np.ndarray, float]]:
     sun = weather.towards_sun
     reach = -sun[[0, 2]] / max(sun[1], 0.15)  # metres a metre of height
     for house in plan.houses:
-        shadows.append((_cast(house.footprint(), (house.height + house.roof / 2) * reach), 1.0))
+        shadows.append(
+            (_cast(house.footprint(), (house.height + house.roof / 2) * reach), 1.0)
+        )
     for vehicle in plan.vehicles:
-        shadows.append((_cast(vehicle.footprint(), vehicle.shape.height * 0.85 * reach), 1.0))
+        shadows.append(
+            (_cast(vehicle.footprint(), vehicle.shape.height * 0.85 * reach), 1.0)
+        )
     for x, z in plan.people:
         shadows.append((_cast(_disc(x, z, 0.17), 1.65 * reach), 1.0))
     for _, x, z in plan.poles:
@@ -284,14 +318,23 @@ def _paint_backdrop(
             [(x[left], top[left], z), (x[left + 1], top[left + 1], z),
              (x[left + 1], -1, z), (x[left], -1, z)]
         )  # fmt: skip
-        canvas.face(quad, leaf * rng.uniform(0.9, 1.1), shade=weather.shade((0, 0.5, -0.86)))
+        canvas.face(
+            quad, leaf * rng.uniform(0.9, 1.1), shade=weather.shade((0, 0.5, -0.86))
+        )
     if wooded:
         return
     canvas.begin(classes["building"], separate=False)
     x = -reach
     while x < reach:
         width, height = rng.uniform(9, 20), rng.uniform(8, 26)
-        quad = np.array([(x, height, z - 3), (x + width, height, z - 3), (x + width, 0, z - 3), (x, 0, z - 3)])
+        quad = np.array(
+            [
+                (x, height, z - 3),
+                (x + width, height, z - 3),
+                (x + width, 0, z - 3),
+                (x, 0, z - 3),
+            ]
+        )
         texture = np.empty((40, 40, 3), np.float32)
         texture[:] = rng.uniform(120, 190) * np.array((1.02, 1.0, 0.97))
         texture[4::6, :] *= 0.8
@@ -309,7 +352,9 @@ def _paint_bonnet(canvas: Canvas, weather: Weather, rng: np.random.Generator) ->
     edge = height - rise * (1 - np.abs((x - middle) / (0.62 * width)) ** 2.6)
     rows = np.arange(height)[:, None]
     inside = rows >= edge[None]
-    paint = np.array(((36, 38, 42), (150, 30, 32), (206, 208, 210), (44, 66, 110)))[rng.integers(4)]
+    paint = np.array(((36, 38, 42), (150, 30, 32), (206, 208, 210), (44, 66, 110)))[
+        rng.integers(4)
+    ]
     gloss = np.exp(-np.square((rows - edge[None] - 9) / 8))[..., None]
     colour = paint * weather.shade((0.0, 0.9, 0.4)) * 0.9
     colour = colour * (1 - 0.35 * gloss) + np.array(weather.horizon) * 0.35 * gloss

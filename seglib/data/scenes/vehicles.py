@@ -29,7 +29,9 @@ class Shape:
     bonnet: float  # height of the nose
     deck: float  # how far the nose slopes
     height: float
-    cabin: tuple[float, float, float, float]  # z of tail foot, tail top, front top, foot
+    cabin: tuple[
+        float, float, float, float
+    ]  # z of tail foot, tail top, front top, foot
 
 
 SHAPES = {
@@ -70,7 +72,9 @@ class Vehicle:
         """Points (N, 3) relative to its middle as world points."""
         cos, sin = np.cos(self.heading), np.sin(self.heading)
         x, y, z = np.asarray(points, float).T
-        return np.column_stack([self.x + cos * x + sin * z, y, self.z - sin * x + cos * z])
+        return np.column_stack(
+            [self.x + cos * x + sin * z, y, self.z - sin * x + cos * z]
+        )
 
     def footprint(self) -> np.ndarray:
         """(4, 2) x and z."""
@@ -135,7 +139,9 @@ class _Painter:
 
     def hull(self, outline: np.ndarray, half: float, colour: np.ndarray) -> None:
         """A convex side outline (z, y), drawn out to the full width."""
-        for (z0, y0), (z1, y1) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        for (z0, y0), (z1, y1) in zip(
+            outline, np.roll(outline, -1, axis=0), strict=True
+        ):
             quad = [(-half, y1, z1), (half, y1, z1), (half, y0, z0), (-half, y0, z0)]
             self.face(quad, colour)
         right = [(half, y, z) for z, y in outline]
@@ -149,11 +155,36 @@ class _Painter:
             top = shape.width / 2 - 0.12
         back, back_top, front_top, front = shape.cabin
         low, high = shape.waist - 0.02, shape.height
-        rear = [(-top, high, back_top), (top, high, back_top), (foot, low, back), (-foot, low, back)]
-        nose = [(top, high, front_top), (-top, high, front_top), (-foot, low, front), (foot, low, front)]
-        right = [(top, high, back_top), (top, high, front_top), (foot, low, front), (foot, low, back)]
-        left = [(-top, high, front_top), (-top, high, back_top), (-foot, low, back), (-foot, low, front)]
-        roof = [(-top, high, front_top), (top, high, front_top), (top, high, back_top), (-top, high, back_top)]
+        rear = [
+            (-top, high, back_top),
+            (top, high, back_top),
+            (foot, low, back),
+            (-foot, low, back),
+        ]
+        nose = [
+            (top, high, front_top),
+            (-top, high, front_top),
+            (-foot, low, front),
+            (foot, low, front),
+        ]
+        right = [
+            (top, high, back_top),
+            (top, high, front_top),
+            (foot, low, front),
+            (foot, low, back),
+        ]
+        left = [
+            (-top, high, front_top),
+            (-top, high, back_top),
+            (-foot, low, back),
+            (-foot, low, front),
+        ]
+        roof = [
+            (-top, high, front_top),
+            (top, high, front_top),
+            (top, high, back_top),
+            (-top, high, back_top),
+        ]
         for wall in (rear, nose, right, left, roof):
             self.face(wall, paint)
         sky = np.array(self.weather.horizon)
@@ -173,7 +204,11 @@ class _Painter:
                 x = side * (self.shape.width / 2 + (0.012 if outside else -0.02))
                 spin = turn * -side
                 ring = np.column_stack(
-                    [np.full(20, x), radius + radius * np.sin(spin), z + radius * np.cos(spin)]
+                    [
+                        np.full(20, x),
+                        radius + radius * np.sin(spin),
+                        z + radius * np.cos(spin),
+                    ]
                 )
                 if outside:
                     arch = (ring - (0, radius, z)) * (1, 1.16, 1.16) + (0, radius, z)
@@ -186,7 +221,12 @@ class _Painter:
                 else:
                     inner = x - side * 0.22
                     for edge in (z - radius * 0.9, z + radius * 0.9):
-                        quad = [(inner, 0.5, edge), (x, 0.5, edge), (x, 0, edge), (inner, 0, edge)]
+                        quad = [
+                            (inner, 0.5, edge),
+                            (x, 0.5, edge),
+                            (x, 0, edge),
+                            (inner, 0, edge),
+                        ]
                         if (side > 0) != (edge < z):
                             quad = [quad[1], quad[0], quad[3], quad[2]]
                         self.face(quad, _TYRE)
@@ -213,32 +253,57 @@ class _Painter:
         for side in (-1, 1):
             x = side * (half + 0.006)
             for z in (end * 0.34, end * 0.58):
-                self._side(x, side, z, z + 0.03, 0.34, self.shape.waist - 0.02, paint * 0.55)
+                self._side(
+                    x, side, z, z + 0.03, 0.34, self.shape.waist - 0.02, paint * 0.55
+                )
                 self._side(x, side, z - 0.32, z - 0.1, self.shape.waist - 0.2,
                            self.shape.waist - 0.14, paint * 0.5)  # fmt: skip
             self._side(x, side, 0.1, end - 0.1, 0.26, 0.34, np.array((36, 36, 38)))
 
     def _rear(
-        self, x0: float, x1: float, y0: float, y1: float, colour: np.ndarray, *, lit: bool = False
+        self,
+        x0: float,
+        x1: float,
+        y0: float,
+        y1: float,
+        colour: np.ndarray,
+        *,
+        lit: bool = False,
     ) -> bool:
         z = -0.02
         quad = [(x0, y1, z), (x1, y1, z), (x1, y0, z), (x0, y0, z)]
         return self.face(quad, colour, self_lit=lit)
 
     def _nose(
-        self, x0: float, x1: float, y0: float, y1: float, colour: np.ndarray, *, lit: bool = False
+        self,
+        x0: float,
+        x1: float,
+        y0: float,
+        y1: float,
+        colour: np.ndarray,
+        *,
+        lit: bool = False,
     ) -> bool:
         z = self.shape.length + 0.02
         quad = [(x1, y1, z), (x0, y1, z), (x0, y0, z), (x1, y0, z)]
         return self.face(quad, colour, self_lit=lit)
 
     def _side(
-        self, x: float, side: int, z0: float, z1: float, y0: float, y1: float, colour: np.ndarray
+        self,
+        x: float,
+        side: int,
+        z0: float,
+        z1: float,
+        y0: float,
+        y1: float,
+        colour: np.ndarray,
     ) -> None:
         quad = [(x, y1, z0), (x, y1, z1), (x, y0, z1), (x, y0, z0)]
         self.face(quad if side > 0 else [quad[1], quad[0], quad[3], quad[2]], colour)
 
-    def _glow(self, x: float, y: float, z: float, radius: float, colour: np.ndarray) -> None:
+    def _glow(
+        self, x: float, y: float, z: float, radius: float, colour: np.ndarray
+    ) -> None:
         local = np.array([[x, y, z - self.shape.length / 2]])
         px, py, pz = self.vehicle.place(local)[0]
         self.canvas.glow((px, py, pz), radius, colour)
@@ -250,7 +315,9 @@ def _gradient(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     return np.repeat(column, 8, axis=1).astype(np.float32)
 
 
-def _part(quad: list, start: float, end: float, above: float, below: float) -> np.ndarray:
+def _part(
+    quad: list, start: float, end: float, above: float, below: float
+) -> np.ndarray:
     """The part of a quad between two shares of its upper and lower edge."""
     a, b, c, d = np.asarray(quad, float)
     top = [a + (b - a) * start, a + (b - a) * end]
