@@ -1,0 +1,69 @@
+"""A folder's files and its hash, as DVC computes them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from seglib.errors import SegError
+
+_IGNORED = {".git", ".hg", ".dvc"}  # by DVC, too
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a dataset. `path` is relative and posix; `size` in bytes if known."""
+
+    path: str
+    md5: str
+    size: int | None = None
+
+
+def hash_folder(root: Path) -> str:
+    """The hash that `dvc add` gives this folder: `<md5>.dir`.
+
+    Raises:
+        SegError: no such folder, or a file in it cannot be read.
+    """
+    return hash_entries(list_folder(root))
+
+
+def list_folder(root: Path) -> tuple[Entry, ...]:
+    """Every file under a folder with its md5 and size, in DVC's order."""
+    root = Path(root)
+    if not root.is_dir():
+        raise SegError(f"{root}: no such folder.")
+    files = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if name not in _IGNORED]
+        files += [Path(folder) / name for name in names if name != ".git"]
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            hashes = list(pool.map(hash_file, files))
+        sizes = [path.stat().st_size for path in files]
+    except OSError as error:
+        raise SegError(
+            f"{error.filename}: cannot be read ({error.strerror})."
+        ) from error
+    entries = [
+        Entry(path.relative_to(root).as_posix(), md5, size)
+        for path, md5, size in zip(files, hashes, sizes, strict=True)
+    ]
+    return tuple(sorted(entries, key=lambda entry: entry.path))
+
+
+def hash_entries(entries: Iterable[Entry]) -> str:
+    """The hash of DVC's listing of these files: `<md5>.dir`."""
+    listing = [{"md5": entry.md5, "relpath": entry.path} for entry in entries]
+    content = json.dumps(listing, sort_keys=True).encode()
+    return hashlib.md5(content, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def hash_file(path: Path) -> str:
+    """The md5 of a file's bytes, in hexadecimal digits."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: digest).hexdigest()

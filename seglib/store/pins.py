@@ -1,0 +1,73 @@
+"""What a repository says of its dataset: the pin, and where DVC keeps the bytes."""
+
+import configparser
+import re
+from pathlib import Path
+
+import yaml
+
+from seglib.errors import SegError
+
+_FOLDER_HASH = re.compile(r"[0-9a-f]{32}\.dir")
+
+
+def read_pin(path: Path) -> str:
+    """The dataset hash, `<md5>.dir`, that a pin such as `data.dvc` states.
+
+    Raises:
+        SegError: no such file, or not DVC's pin of one folder.
+    """
+    try:
+        (out,) = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["outs"]
+        data_md5 = str(out["md5"])
+    except OSError as error:
+        raise SegError(
+            f"{path}: the pin cannot be read ({error.strerror}). `dvc add` writes it."
+        ) from error
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise SegError(
+            f"{path}: not a pin of one folder. Expected DVC's `outs:` with one `md5:`. "
+            "`dvc add FOLDER` writes such a file."
+        ) from error
+    return require_hash(data_md5, where=f"{path}: ")
+
+
+def default_remote(repository: Path) -> str:
+    """The URL of the default remote in `.dvc/config` (and `.dvc/config.local`).
+
+    Returns:
+        A URL such as s3://bucket/prefix, or an absolute path.
+
+    Raises:
+        SegError: no DVC repository, or no default remote.
+    """
+    folder = Path(repository) / ".dvc"
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        config.read([folder / "config", folder / "config.local"], encoding="utf-8")
+    except configparser.Error as error:
+        raise SegError(f"{folder / 'config'}: cannot be read: {error}") from error
+    name = config.get("core", "remote", fallback="")
+    url = config.get(f"'remote \"{name}\"'", "url", fallback="")
+    if not url:
+        raise SegError(
+            f"{folder / 'config'}: no default remote. Received: remote={name!r}. Set "
+            "one with `dvc remote add --default NAME URL`."
+        )
+    if "://" in url:
+        return url
+    return str((folder / Path(url).expanduser()).resolve())
+
+
+def require_hash(data_md5: str, *, where: str = "") -> str:
+    """The hash, if it is one of a folder.
+
+    Raises:
+        SegError: it is not; the message begins with `where`.
+    """
+    if not _FOLDER_HASH.fullmatch(data_md5):
+        raise SegError(
+            f"{where}expected the hash of a folder, 32 hexadecimal digits and `.dir`. "
+            f"Received: md5={data_md5!r}. Pin the whole dataset folder with `dvc add`."
+        )
+    return data_md5
