@@ -236,7 +236,7 @@ def _check_encoding(path: Path, encoded: bytes) -> list[Problem]:
 
 
 def _facts(encoded: bytes, array: np.ndarray) -> FileFacts:
-    digest = hashlib.blake2b(np.ascontiguousarray(array), digest_size=16)
+    digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16)
     digest.update(str(array.shape).encode())
     return FileFacts(
         size_bytes=len(encoded),

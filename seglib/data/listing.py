@@ -10,6 +10,7 @@ from seglib.data.format import (
     DESCRIPTION,
     Dataset,
     _read_description,
+    config_options,
     default_palette,
     scan_dataset,
 )
@@ -45,9 +46,8 @@ def list_dataset(root: Path, config: DataConfig) -> Listing:
     Raises:
         DatasetError: no folder, no split, or a dataset.yaml that cannot be understood.
     """
-    names = tuple(
-        name.strip() for name in config.class_names.split(",") if name.strip()
-    )
+    options = config_options(config)
+    names = options["class_names"]
     description = _read_description(root)
     palette = description.get("palette") or ()
     count = (
@@ -57,12 +57,8 @@ def list_dataset(root: Path, config: DataConfig) -> Listing:
     )
     # A count is always given: the listing would look for it in the masks, and stop at
     # the first damaged one.
-    scan = scan_dataset(
-        root,
-        num_classes=count or len(palette) or 1,
-        ignore_index=None if config.ignore_index < 0 else config.ignore_index,
-        class_names=names,
-    )
+    stand_in = count or len(palette) or 1
+    scan = scan_dataset(root, **options | {"num_classes": stand_in})
     return Listing(
         dataset=scan.dataset,
         problems=tuple(_to_problem(text) for text in scan.problems),

@@ -37,7 +37,7 @@ class PairFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A verified dataset; its bytes are at `remote` under `data_md5`, else in `root`."""
+    """A verified dataset: its bytes are `data_md5` at `remote`, else in `root`."""
 
     num_classes: int
     class_names: tuple[str, ...]
@@ -99,7 +99,7 @@ def read_manifest(manifest: Path) -> Manifest:
     if version != FORMAT_VERSION:
         raise SegError(
             f"{path}: expected a manifest of format_version {FORMAT_VERSION}. "
-            f"Received: format_version={version}. Verify the data again with this seglib."
+            f"Received: format_version={version}. Verify the data again."
         )
     try:
         return _from_document(document)

@@ -166,26 +166,32 @@ def _usable_pairs(
     bad = {problem.path for problem in problems if problem.severity == PROBLEM}
     return {
         split: tuple(
-            _facts(dataset, i)
-            for i in found
-            if i.pair.image not in bad and i.pair.mask not in bad
+            facts
+            for inspection in found
+            if bad.isdisjoint((inspection.pair.image, inspection.pair.mask))
+            and (facts := _facts(dataset, inspection))
         )
         for split, found in inspections.items()
     }
 
 
-def _facts(dataset: Dataset, inspection: Inspection) -> PairFacts:
+def _facts(dataset: Dataset, inspection: Inspection) -> PairFacts | None:
     pair, image, mask = inspection.pair, inspection.image, inspection.mask
-    ids = dict(inspection.ids)
-    ignored_pixels = ids.pop(dataset.ignore_index, 0)
+    if image is None or mask is None:
+        return None
+    ids = inspection.ids
+    ignored = dataset.ignore_index
     return PairFacts(
         stem=pair.stem,
         image=pair.image.relative_to(dataset.root).as_posix(),
         mask=pair.mask.relative_to(dataset.root).as_posix(),
         height=inspection.size[0],
         width=inspection.size[1],
-        class_pixels=tuple(ids.get(index, 0) for index in range(dataset.num_classes)),
-        ignored_pixels=ignored_pixels,
+        class_pixels=tuple(
+            0 if index == ignored else ids.get(index, 0)
+            for index in range(dataset.num_classes)
+        ),
+        ignored_pixels=0 if ignored is None else ids.get(ignored, 0),
         image_size_bytes=image.size_bytes,
         mask_size_bytes=mask.size_bytes,
         image_md5=image.md5,

@@ -6,13 +6,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seglib.data.checks import Problem
 from seglib.data.format import Dataset
 from seglib.data.images import read_image, read_mask
 from seglib.data.manifest import Manifest, PairFacts
-from seglib.report import overlay, render
+from seglib.report import render
 from seglib.report.pages import inline_pictures
-from seglib.report.pictures import beside, panel_size, resize, resize_ids
+from seglib.report.pictures import image_and_overlay
 
 _EXAMPLES = 6
 _SHOWN = 5  # findings of one kind before the fold
@@ -88,7 +90,7 @@ def choose_examples(
     """Pairs that together show as many classes as possible, always the same ones."""
     rest = [(split, pair) for split, pairs in splits.items() for pair in pairs]
     missing = set(range(num_classes))
-    chosen = []
+    chosen: list[tuple[str, PairFacts]] = []
     while rest and len(chosen) < count:
         best = max(rest, key=lambda item: len(missing & _shown_classes(item[1])))
         if not missing & _shown_classes(best[1]):
@@ -107,15 +109,13 @@ def _shown_classes(pair: PairFacts) -> set[int]:
     return {index for index, pixels in enumerate(pair.class_pixels) if pixels >= least}
 
 
-def _picture(dataset: Dataset, pair: PairFacts) -> Any:
-    image = read_image(dataset.root / pair.image)
-    mask = read_mask(dataset.root / pair.mask)
-    size = panel_size(mask.shape)
-    image, mask = resize(image, size), resize_ids(mask, size)
-    painted = overlay(
-        image, mask, dataset.palette, alpha=0.6, ignore_index=dataset.ignore_index
+def _picture(dataset: Dataset, pair: PairFacts) -> np.ndarray:
+    return image_and_overlay(
+        read_image(dataset.root / pair.image),
+        read_mask(dataset.root / pair.mask),
+        dataset.palette,
+        ignore_index=dataset.ignore_index,
     )
-    return beside([image, painted])
 
 
 def _summary(

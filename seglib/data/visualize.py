@@ -7,9 +7,9 @@ import numpy as np
 from seglib.data.format import Dataset, Pair
 from seglib.data.images import encode_png, read_image, read_mask, write_bytes
 from seglib.errors import SegError, UsageError
-from seglib.report import contact_sheet, legend, overlay, page
+from seglib.report import contact_sheet, legend, page
 from seglib.report.pages import class_legend, inline_pictures, picture_grid
-from seglib.report.pictures import beside, panel_size, resize, resize_ids
+from seglib.report.pictures import image_and_overlay
 
 SHEET = "contact_sheet.png"
 PAGE = "index.html"
@@ -73,7 +73,10 @@ def _tile(dataset: Dataset, pair: Pair) -> np.ndarray:
             f"{pair.mask}: the image is {image.shape[:2]}, the mask {mask.shape}. "
             f"`seglib verify {dataset.root}` explains it."
         )
-    size = panel_size(mask.shape, max_width=_PANEL_WIDTH)
-    image, mask = resize(image, size), resize_ids(mask, size)
-    painted = overlay(image, mask, dataset.palette, ignore_index=dataset.ignore_index)
-    return beside([image, painted])
+    return image_and_overlay(
+        image,
+        mask,
+        dataset.palette,
+        ignore_index=dataset.ignore_index,
+        max_width=_PANEL_WIDTH,
+    )

@@ -4,6 +4,7 @@ from seglib.report.evaluation import evaluation_page
 from seglib.report.pages import figure, page, render, table
 from seglib.report.pictures import colorize, comparison, contact_sheet, legend, overlay
 from seglib.report.plots import confusion_png, curves_png
+from seglib.report.preview import preview_page
 
 __all__ = [
     "colorize",
@@ -16,6 +17,7 @@ __all__ = [
     "legend",
     "overlay",
     "page",
+    "preview_page",
     "render",
     "table",
 ]

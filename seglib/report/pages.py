@@ -96,9 +96,9 @@ def class_legend(
     return _part("legend", items, ignored=ignored)
 
 
-def picture_grid(pictures: Sequence[Mapping[str, str]]) -> Markup:
-    """Pictures in two columns, for `page`: {"source", "name", "alt"} each."""
-    return _part("grid", pictures)
+def picture_grid(pictures: Sequence[Mapping[str, str]], *, columns: int = 2) -> Markup:
+    """Pictures in one or two columns, for `page`: {"source", "name", "alt"} each."""
+    return _part("grid", pictures, columns)
 
 
 def inline_pictures(

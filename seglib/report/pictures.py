@@ -122,6 +122,30 @@ def comparison(
     return beside([labelled(panel, text) for text, panel in panels.items()])
 
 
+def image_and_overlay(
+    image: np.ndarray,
+    mask: np.ndarray,
+    palette: Palette,
+    *,
+    ignore_index: int | None = None,
+    max_width: int = _MAX_PANEL,
+) -> np.ndarray:
+    """An image beside its overlay, at a size to be looked at.
+
+    Args:
+        image: uint8 array (H, W, 1 or 3 or 4).
+        mask: int array (H, W) of class ids.
+        max_width: of either, in pixels.
+
+    Returns:
+        uint8 array (h, w, 3), RGB.
+    """
+    size = panel_size(mask.shape, max_width=max_width)
+    image, mask = resize(_to_rgb(image), size), resize_ids(mask, size)
+    painted = overlay(image, mask, palette, alpha=0.6, ignore_index=ignore_index)
+    return beside([image, painted])
+
+
 def legend(
     class_names: Sequence[str],
     palette: Palette,
@@ -167,15 +191,14 @@ def contact_sheet(
     footer: np.ndarray | None = None,
 ) -> np.ndarray:
     """Labelled pictures of any sizes in rows, with a picture such as a legend below."""
-    pictures = [labelled(picture, text) for text, picture in tiles]
+    pictures = [labelled(picture, text, size=14) for text, picture in tiles]
     rows = [
         beside(pictures[start : start + columns], gap=_SHEET_GAP)
         for start in range(0, len(pictures), columns)
     ]
     sheet = stacked([*rows, footer] if footer is not None else rows, gap=_SHEET_GAP)
-    return cv2.copyMakeBorder(
-        sheet, *[_SHEET_GAP] * 4, cv2.BORDER_CONSTANT, value=_BACKGROUND
-    )
+    gap = _SHEET_GAP
+    return _pad(sheet, above=gap, below=gap, left=gap, right=gap)
 
 
 def panel_size(
@@ -204,10 +227,10 @@ def resize_ids(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def labelled(picture: np.ndarray, text: str) -> np.ndarray:
-    """The picture under a thin strip with a text."""
-    # Wide pictures are shown reduced, four in a row; their labels must survive that.
-    size = min(max(picture.shape[1] // 26, 11), 22)
+def labelled(picture: np.ndarray, text: str, *, size: int = 0) -> np.ndarray:
+    """The picture under a thin strip with a text, of `size` pixels or one that fits."""
+    # Wide panels are shown reduced, four in a row; their labels must survive that.
+    size = size or min(max(picture.shape[1] // 26, 11), 22)
     strip = np.full((size + 10, picture.shape[1], 3), _BACKGROUND, np.uint8)
     draw_text(strip, text, (4, strip.shape[0] // 2), size=size)
     return np.vstack([strip, picture])
@@ -258,9 +281,16 @@ def _to_height(picture: np.ndarray, height: int) -> np.ndarray:
     return _pad(picture[:height], below=max(0, height - picture.shape[0]))
 
 
-def _pad(picture: np.ndarray, *, below: int = 0, right: int = 0) -> np.ndarray:
+def _pad(
+    picture: np.ndarray,
+    *,
+    above: int = 0,
+    below: int = 0,
+    left: int = 0,
+    right: int = 0,
+) -> np.ndarray:
     return cv2.copyMakeBorder(
-        picture, 0, below, 0, right, cv2.BORDER_CONSTANT, value=_BACKGROUND
+        picture, above, below, left, right, cv2.BORDER_CONSTANT, value=_BACKGROUND
     )
 
 
