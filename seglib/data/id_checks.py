@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from seglib.data.checks import WARNING, Inspection, Problem
@@ -20,7 +20,8 @@ def check_ids(
     """Problems and warnings of the ids of all masks that were decoded."""
     inspections = [i for i in inspections if i.mask]
     # The whole dataset's ids tell stretched ones from void; one mask has too few.
-    stretched = _stretched(total_ids(inspections), num_classes)
+    everywhere = total_ids(inspections)
+    stretched = _stretched(everywhere.keys() - {ignore_index}, num_classes)
     problems = []
     for inspection in inspections:
         path, ids = inspection.pair.mask, inspection.ids
@@ -89,7 +90,7 @@ def _list_ids(stray: Mapping[int, int], ids: Mapping[int, int]) -> str:
     return f"{shown} and {more} more" if more else shown
 
 
-def _stretched(ids: Mapping[int, int], num_classes: int) -> str:
+def _stretched(ids: Collection[int], num_classes: int) -> str:
     """The remedy where all ids were multiplied to be looked at, else nothing."""
     factor = math.gcd(*ids)
     if factor < _MIN_STRETCH or max(ids) // factor >= max(num_classes, 2):
@@ -128,11 +129,11 @@ def _explain(
             f"{void} looks like void: pass --ignore-index {void}; pass a larger "
             "--num-classes if the others are classes."
         )
-    if max(ids) < 2 * num_classes:
-        return f"If these are classes, pass --num-classes {max(ids) + 1}."
+    if max(stray) < 2 * num_classes:
+        return f"If these are classes, pass --num-classes {max(stray) + 1}."
     return (
         "Looks like a colour-coded mask turned to grey: make it again from the "
-        f"colours; if these are classes, pass --num-classes {max(ids) + 1}."
+        f"colours; if these are classes, pass --num-classes {max(stray) + 1}."
     )
 
 

@@ -68,7 +68,8 @@ def check_palettes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
     masks = [i for found in inspections.values() for i in found if i.palette]
     if not masks:
         return []
-    reason = f"{len(masks):,} of the masks are palette PNGs"
+    count = sum(map(len, inspections.values()))
+    reason = f"{len(masks):,} of {count:,} masks are palette PNGs"
     remedy = "Their indices are read as class ids; their colours are not looked at."
     problems = [Problem(dataset.root, reason, remedy, "palette-masks", NOTE)]
     # Writers cut the table after the last colour used: one table may begin another.

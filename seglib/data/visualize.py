@@ -70,7 +70,7 @@ def _tile(dataset: Dataset, pair: Pair) -> np.ndarray:
     image, mask = read_image(pair.image), read_mask(pair.mask)
     if image.shape[:2] != mask.shape:
         raise SegError(
-            f"{pair.mask}: the image is {image.shape[:2]}, the mask {mask.shape}. "
+            f"{pair.mask}: the image is {_size(image)}, the mask {_size(mask)}. "
             f"`seglib verify {dataset.root}` explains it."
         )
     return image_and_overlay(
@@ -80,3 +80,7 @@ def _tile(dataset: Dataset, pair: Pair) -> np.ndarray:
         ignore_index=dataset.ignore_index,
         max_width=_PANEL_WIDTH,
     )
+
+
+def _size(array: np.ndarray) -> str:
+    return f"{array.shape[0]}×{array.shape[1]}"
