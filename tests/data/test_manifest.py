@@ -43,13 +43,13 @@ class TestReading:
 
     def test_an_unknown_split_is_refused(self, manifest):
         facts = read_manifest(manifest)
-        with pytest.raises(UsageError, match="no split `test`. It has: train, val"):
+        with pytest.raises(UsageError, match=r"no split `test`. It has: train, val"):
             facts.pairs("test")
-        with pytest.raises(UsageError, match="Unknown split: `trian`.*`train`"):
+        with pytest.raises(UsageError, match=r"Unknown split: `trian`.*`train`"):
             facts.class_pixels("trian")
 
     def test_a_missing_manifest_says_how_to_write_one(self, tmp_path):
-        with pytest.raises(SegError, match="cannot be read.*seglib verify"):
+        with pytest.raises(SegError, match=r"cannot be read.*seglib verify"):
             read_manifest(tmp_path / "nothing")
 
     @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ class TestOpening:
         folder.mask("train", "a").unlink()
         write_verification(verify(folder.root), tmp_path / "bad")
         assert not read_manifest(tmp_path / "bad").ok
-        with pytest.raises(DatasetError, match="has problems; see its report.html"):
+        with pytest.raises(DatasetError, match=r"has problems; see its report.html"):
             open_dataset(tmp_path / "bad")
 
 

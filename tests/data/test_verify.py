@@ -97,7 +97,7 @@ class TestListing:
             verify(tmp_path / "nowhere")
 
     def test_a_folder_without_splits_says_what_was_expected(self, tmp_path):
-        with pytest.raises(DatasetError, match="no split found.*train_images/"):
+        with pytest.raises(DatasetError, match=r"no split found.*train_images/"):
             verify(tmp_path)
 
     def test_a_missing_mask_folder_is_a_problem(self, folder):
@@ -252,8 +252,9 @@ class TestIds:
         write_image(folder.mask("train", "a"), colours[mask])
         found = problem(folder)
         # Most frequent first: 388 pixels of road, 320 of sky, 60 of the car.
-        assert "a colour-coded mask: 3 colours such as (70, 70, 70), (128, 64, 128), " in (
-            found.reason
+        assert (
+            "a colour-coded mask: 3 colours such as (70, 70, 70), (128, 64, 128), "
+            in (found.reason)
         )
         assert "Map each colour to its class id" in found.remedy
 

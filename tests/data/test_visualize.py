@@ -45,7 +45,7 @@ def test_the_mask_lies_over_its_image(folder, dataset, tmp_path):
 def test_an_unknown_split_and_a_senseless_count_are_refused(dataset, tmp_path: Path):
     with pytest.raises(DatasetError, match="no split `test`"):
         visualize(dataset, tmp_path, split="test")
-    with pytest.raises(UsageError, match="`count` must be ≥ 1. Received: count=0"):
+    with pytest.raises(UsageError, match=r"`count` must be ≥ 1. Received: count=0"):
         visualize(dataset, tmp_path, count=0)
 
 
