@@ -5,7 +5,7 @@ histogram, and where the bytes are: a remote and a data hash, or a plain folder.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,7 @@ def open_dataset(
     *,
     splits: tuple[str, ...] | None = None,
     cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """List a verified dataset, fetching what is not here yet.
 
@@ -122,6 +123,7 @@ def open_dataset(
         splits: only these are fetched and listed; "auto" is test where there is one,
             else val. Default: all.
         cache: where fetched files are kept. Default: that of `seglib.store`.
+        progress: called with the files that are here and those that are wanted.
 
     Raises:
         DatasetError: the dataset was verified with problems, or its files are not
@@ -136,8 +138,16 @@ def open_dataset(
             "report.html. Mend them and verify again."
         )
     chosen = _choose(facts, splits)
-    root = _fetch(facts, chosen, cache) if facts.remote else Path(facts.root)
-    if not facts.remote:
+    if facts.remote:
+        from seglib.store import fetch  # late: only a remote needs boto3
+
+        wanted = (p for pairs in chosen.values() for p in pairs)
+        paths = [path for pair in wanted for path in (pair.image, pair.mask)]
+        root = fetch(
+            facts.data_md5, facts.remote, paths=paths, cache=cache, progress=progress
+        )
+    else:
+        root = Path(facts.root)
         _check_folder(root, chosen)
     return Dataset(
         root=root,
@@ -209,17 +219,6 @@ def _choose(
 ) -> dict[str, tuple[PairFacts, ...]]:
     names = set(manifest.splits if splits is None else map(manifest.split_name, splits))
     return {split: pairs for split, pairs in manifest.splits.items() if split in names}
-
-
-def _fetch(
-    manifest: Manifest, chosen: Mapping[str, tuple[PairFacts, ...]], cache: Path | None
-) -> Path:
-    from seglib.store import fetch  # late: loads boto3, and only a remote needs it
-
-    paths = [
-        path for pairs in chosen.values() for p in pairs for path in (p.image, p.mask)
-    ]
-    return fetch(manifest.data_md5, manifest.remote, paths=paths, cache=cache)
 
 
 def _check_folder(root: Path, chosen: Mapping[str, tuple[PairFacts, ...]]) -> None:

@@ -109,8 +109,10 @@ def write_verification(
     """
     out = Path(out)
     dataset = replace(verification.dataset, data_md5=data_md5)
-    if remote and "://" not in remote:
-        remote = str(Path(remote).resolve())
+    if not data_md5:
+        remote = ""  # nothing can be fetched without its hash
+    elif remote and "://" not in remote:
+        remote = str(Path(remote).resolve())  # the manifest will be read elsewhere
     manifest = Manifest(
         num_classes=dataset.num_classes,
         class_names=dataset.class_names,

@@ -1,8 +1,11 @@
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from seglib.data.images import read_image, read_mask
 from seglib.data.manifest import open_dataset, read_manifest
 from seglib.data.verify import verify, write_verification
 from seglib.errors import DatasetError, SegError, UsageError
@@ -99,6 +102,70 @@ class TestOpening:
             open_dataset(tmp_path / "bad")
 
 
+class TestThroughARemote:
+    """The remote is laid out by hand, as DVC lays it out."""
+
+    @pytest.fixture
+    def pinned(self, folder, tmp_path: Path) -> tuple[str, Path]:
+        listing = []
+        for path in sorted(folder.root.rglob("*.*")):
+            relpath = path.relative_to(folder.root).as_posix()
+            md5 = store_object(tmp_path / "remote", path.read_bytes())
+            listing.append({"md5": md5, "relpath": relpath})
+        text = json.dumps(listing).encode()
+        md5 = store_object(tmp_path / "remote", text, suffix=".dir")
+        return f"{md5}.dir", tmp_path / "remote"
+
+    @pytest.fixture
+    def manifest(self, folder, pinned, tmp_path: Path) -> Path:
+        data_md5, remote = pinned
+        found = verify(folder.root)
+        write_verification(
+            found, tmp_path / "verified", data_md5=data_md5, remote=str(remote)
+        )
+        shutil.rmtree(folder.root)
+        return tmp_path / "verified"
+
+    def test_only_the_chosen_split_is_fetched(self, manifest, pinned, tmp_path):
+        cache = tmp_path / "cache"
+        opened = open_dataset(manifest, splits=("val",), cache=cache)
+        fetched = sorted(path.name for path in cache.rglob("*.png"))
+        assert fetched == ["d.png", "d.png", "e.png", "e.png"]
+        assert opened.data_md5 == pinned[0]
+        pair = opened.pairs("auto")[0]
+        assert read_mask(pair.mask).shape == read_image(pair.image).shape[:2]
+
+    def test_all_splits_are_fetched_with_progress(self, manifest, tmp_path):
+        calls = []
+        opened = open_dataset(
+            manifest,
+            cache=tmp_path / "cache",
+            progress=lambda done, total: calls.append((done, total)),
+        )
+        assert {split: len(p) for split, p in opened.splits.items()} == {
+            "train": 3,
+            "val": 2,
+        }
+        assert calls[-1] == (10, 10)
+
+    def test_it_does_not_name_the_folder_that_was_verified(self, manifest, pinned):
+        facts = read_manifest(manifest)
+        assert (facts.root, facts.remote) == ("", str(pinned[1]))
+        page = (manifest / "report.html").read_text()
+        assert pinned[0] in page
+
+    def test_a_relative_remote_is_kept_absolute(self, folder, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        md5 = "0" * 32 + ".dir"
+        out = tmp_path / "out"
+        write_verification(verify(folder.root), out, data_md5=md5, remote="remote")
+        assert read_manifest(out).remote == str(tmp_path / "remote")
+
+    def test_a_remote_without_a_hash_is_left_out(self, folder, tmp_path):
+        write_verification(verify(folder.root), tmp_path / "out", remote="s3://b/p")
+        assert read_manifest(tmp_path / "out").root == str(folder.root)
+
+
 class TestWriting:
     def test_findings_are_kept_beside_the_pairs(self, folder, tmp_path):
         folder.mask("train", "a").unlink()
@@ -127,3 +194,11 @@ class TestWriting:
         with pytest.raises(SegError, match=r"b\.png: cannot be read"):
             write_verification(found, manifest)
         assert {path.name: path.read_bytes() for path in manifest.iterdir()} == before
+
+
+def store_object(remote: Path, content: bytes, *, suffix: str = "") -> str:
+    md5 = hashlib.md5(content).hexdigest()
+    path = remote / "files" / "md5" / md5[:2] / (md5[2:] + suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return md5
