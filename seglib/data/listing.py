@@ -1,0 +1,117 @@
+"""The listing that verification starts from, and the classes that nobody named."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seglib.config import DataConfig
+from seglib.data.checks import NOTE, PROBLEM, Inspection, Problem
+from seglib.data.format import (
+    DESCRIPTION,
+    Dataset,
+    _read_description,
+    config_options,
+    default_palette,
+    scan_dataset,
+)
+from seglib.data.id_checks import guess_num_classes, total_ids
+
+_REMEDIES = {  # beginning of the listing's reason -> kind, remedy
+    "no such folder": ("missing-folder", "Create it, or remove its counterpart."),
+    "image without mask": ("image-without-mask", "Add the mask, or remove the image."),
+    "mask without image": ("mask-without-image", "Add the image, or remove the mask."),
+    "the split": ("empty-split", "Put pairs in, or remove its two folders."),
+    "not an image file": ("not-an-image", "Move it out of the folder."),
+    "same stem as": ("same-stem", "Rename it together with its mask, or remove it."),
+}
+_DESCRIPTION = (
+    "description",
+    f"Make {DESCRIPTION}, --num-classes and the masks agree.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A dataset as it was listed, before any file was opened."""
+
+    dataset: Dataset
+    problems: tuple[Problem, ...]
+    knows_classes: bool  # else `dataset` has a stand-in; see `infer_classes`
+    has_palette: bool
+
+
+def list_dataset(root: Path, config: DataConfig) -> Listing:
+    """List a dataset folder without opening its files.
+
+    Raises:
+        DatasetError: no folder, no split, or a dataset.yaml that cannot be understood.
+    """
+    options = config_options(config)
+    names = options["class_names"]
+    description = _read_description(root)
+    palette = description.get("palette") or ()
+    count = (
+        config.num_classes
+        or description.get("num_classes")
+        or len(names or description.get("class_names") or ())
+    )
+    # A count is always given: the listing would look for it in the masks, and stop at
+    # the first damaged one.
+    stand_in = count or len(palette) or 1
+    scan = scan_dataset(root, **options | {"num_classes": stand_in})
+    return Listing(
+        dataset=scan.dataset,
+        problems=tuple(_to_problem(text) for text in scan.problems),
+        knows_classes=bool(count),
+        has_palette=bool(palette),
+    )
+
+
+def infer_classes(
+    listing: Listing, inspections: Mapping[str, Sequence[Inspection]]
+) -> tuple[Dataset, list[Problem]]:
+    """The dataset with the classes that its masks show; see `load_dataset`."""
+    dataset = listing.dataset
+    split = "train" if inspections.get("train") else next(iter(inspections))
+    ids = total_ids(inspections[split])
+    count = guess_num_classes(ids, dataset.ignore_index)
+    fits = listing.has_palette and len(dataset.palette) == count
+    inferred = replace(
+        dataset,
+        num_classes=count,
+        class_names=tuple(f"class_{index}" for index in range(count)),
+        palette=dataset.palette if fits else default_palette(count),
+    )
+    problems = [_inference(dataset.root, split, count=count, seen=len(ids))]
+    if listing.has_palette and not fits:
+        reason = f"{len(dataset.palette)} colours for {count} classes"
+        path, (kind, remedy) = dataset.root / DESCRIPTION, _DESCRIPTION
+        problems.append(Problem(path, reason, remedy, kind))
+    return inferred, problems
+
+
+def _inference(root: Path, split: str, *, count: int, seen: int) -> Problem:
+    if count > 2 * seen + 8:  # too many gaps for a list of classes
+        reason = (
+            f"the number of classes was not given, and only {seen} of the ids up to "
+            f"{count - 1} occur in {split}"
+        )
+        remedy = "Pass --num-classes, or make the masks' pixels consecutive class ids."
+        return Problem(root, reason, remedy, "classes-inferred", PROBLEM)
+    reason = (
+        f"the number of classes was not given: {count}, by the largest id in {split}"
+    )
+    remedy = (
+        f"Pass --num-classes, or write {DESCRIPTION}; if {count - 1} is void, pass "
+        f"--ignore-index {count - 1}."
+    )
+    return Problem(root, reason, remedy, "classes-inferred", NOTE)
+
+
+def _to_problem(text: str) -> Problem:
+    path, _, reason = text.partition(": ")
+    for start, (kind, remedy) in _REMEDIES.items():
+        if reason.startswith(start):
+            return Problem(Path(path), reason, remedy, kind)
+    kind, remedy = _DESCRIPTION
+    return Problem(Path(path), reason, remedy, kind)

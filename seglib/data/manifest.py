@@ -1,0 +1,241 @@
+"""The manifest: what a verified dataset holds, as one small file.
+
+Later steps read it instead of the folder: it names every file, its md5 and its class
+histogram, and where the bytes are: a remote and a data hash, or a plain folder.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from seglib.data.format import SPLITS, Dataset, Pair
+from seglib.data.images import write_bytes
+from seglib.errors import DatasetError, SegError, UsageError, unknown
+
+MANIFEST = "manifest.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairFacts:
+    """One pair that was opened. Paths are relative to the dataset's root, posix."""
+
+    stem: str
+    image: str
+    mask: str
+    height: int
+    width: int
+    class_pixels: tuple[int, ...]  # [id] -> pixels, num_classes long
+    ignored_pixels: int
+    image_size_bytes: int
+    mask_size_bytes: int
+    image_md5: str
+    mask_md5: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A verified dataset: its bytes are `data_md5` at `remote`, else in `root`."""
+
+    num_classes: int
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ignore_index: int | None
+    splits: Mapping[str, tuple[PairFacts, ...]]
+    ok: bool = True
+    data_md5: str = ""
+    remote: str = ""
+    root: str = ""
+
+    def class_pixels(self, split: str) -> tuple[int, ...]:
+        """Pixels of each class over all masks of a split, `[id]`."""
+        totals = [0] * self.num_classes
+        for pair in self.pairs(split):
+            for index, pixels in enumerate(pair.class_pixels):
+                totals[index] += pixels
+        return tuple(totals)
+
+    def pairs(self, split: str) -> tuple[PairFacts, ...]:
+        """The pairs of a split; "auto" is test where there is one, else val."""
+        return self.splits[self.split_name(split)]
+
+    def split_name(self, split: str) -> str:
+        """The split itself, or the one that "auto" stands for."""
+        name = "test" if "test" in self.splits else "val"
+        name = name if split == "auto" else split
+        if name in self.splits:
+            return name
+        if name in SPLITS:
+            raise UsageError(
+                f"The dataset has no split `{name}`. It has: {', '.join(self.splits)}."
+            )
+        raise unknown("split", name, (*self.splits, "auto"))
+
+
+def read_manifest(manifest: Path) -> Manifest:
+    """Read the manifest of a folder that `write_verification` wrote.
+
+    Args:
+        manifest: the folder, or its manifest.json.
+
+    Raises:
+        SegError: no such file, not a manifest, or of a version from the future.
+    """
+    path = _manifest_path(Path(manifest))
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SegError(
+            f"{path}: cannot be read ({error.strerror}). Write one with "
+            "`seglib verify DATA --out FOLDER`."
+        ) from error
+    except ValueError as error:
+        raise SegError(
+            f"{path}: not valid JSON ({error}). Verify the data again."
+        ) from error
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if version != FORMAT_VERSION:
+        raise SegError(
+            f"{path}: expected a manifest of format_version {FORMAT_VERSION}. "
+            f"Received: format_version={version}. Verify the data again."
+        )
+    try:
+        return _from_document(document)
+    except (KeyError, TypeError) as error:
+        raise SegError(
+            f"{path}: not a whole manifest ({error!r}). Verify the data again."
+        ) from error
+
+
+def open_dataset(
+    manifest: Path,
+    *,
+    splits: tuple[str, ...] | None = None,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """List a verified dataset, fetching what is not here yet.
+
+    Args:
+        manifest: the folder with manifest.json, or that file.
+        splits: only these are fetched and listed; "auto" is test where there is one,
+            else val. Default: all.
+        cache: where fetched files are kept. Default: that of `seglib.store`.
+        progress: called with the files that are here and those that are wanted.
+
+    Raises:
+        DatasetError: the dataset was verified with problems, or its files are not
+            those that were verified.
+        UsageError: an unknown split.
+        SegError: the manifest or the remote cannot be read.
+    """
+    facts = read_manifest(manifest)
+    if not facts.ok:
+        raise DatasetError(
+            f"{manifest}: the dataset was verified and has problems; see its "
+            "report.html. Mend them and verify again."
+        )
+    chosen = _choose(facts, splits)
+    if facts.remote:
+        from seglib.store import fetch  # late: only a remote needs boto3
+
+        wanted = (p for pairs in chosen.values() for p in pairs)
+        paths = [path for pair in wanted for path in (pair.image, pair.mask)]
+        root = fetch(
+            facts.data_md5, facts.remote, paths=paths, cache=cache, progress=progress
+        )
+    else:
+        root = Path(facts.root)
+        _check_folder(root, chosen)
+    return Dataset(
+        root=root,
+        splits={
+            split: tuple(Pair(p.stem, root / p.image, root / p.mask) for p in pairs)
+            for split, pairs in chosen.items()
+        },
+        num_classes=facts.num_classes,
+        class_names=facts.class_names,
+        palette=facts.palette,
+        ignore_index=facts.ignore_index,
+        data_md5=facts.data_md5,
+    )
+
+
+def write_manifest(
+    manifest: Manifest, out: Path, *, findings: Mapping[str, Any] | None = None
+) -> Path:
+    """Write `out`/manifest.json: the same dataset gives the same bytes.
+
+    Args:
+        findings: what else a reader may want to know, JSON values.
+    """
+    head = asdict(manifest) | dict(findings or {}) | {"format_version": FORMAT_VERSION}
+    splits = head.pop("splits")
+    blocks = [
+        f"{json.dumps(key)}: {json.dumps(head[key], sort_keys=True)}"
+        for key in sorted(head)
+    ]
+    blocks.append('"splits": {\n' + ",\n".join(_split_text(splits)) + "\n}")
+    path = out / MANIFEST
+    write_bytes(path, ("{\n" + ",\n".join(blocks) + "\n}\n").encode())
+    return path
+
+
+def _split_text(splits: Mapping[str, Iterable[dict[str, Any]]]) -> Iterable[str]:
+    # One pair a line, so that two manifests can be compared by `diff`.
+    for split in SPLITS:
+        if split in splits:
+            pairs = sorted(splits[split], key=lambda pair: pair["stem"])
+            lines = ",\n".join(
+                f"  {json.dumps(pair, sort_keys=True)}" for pair in pairs
+            )
+            yield f" {json.dumps(split)}: [\n{lines}\n ]"
+
+
+def _from_document(document: Mapping[str, Any]) -> Manifest:
+    names = {f.name for f in fields(Manifest)} - {"splits", "class_names", "palette"}
+    return Manifest(
+        **{name: document[name] for name in names},
+        class_names=tuple(document["class_names"]),
+        palette=tuple(tuple(colour) for colour in document["palette"]),
+        splits={
+            split: tuple(
+                PairFacts(**pair | {"class_pixels": tuple(pair["class_pixels"])})
+                for pair in pairs
+            )
+            for split, pairs in document["splits"].items()
+        },
+    )
+
+
+def _manifest_path(manifest: Path) -> Path:
+    return manifest / MANIFEST if manifest.is_dir() else manifest
+
+
+def _choose(
+    manifest: Manifest, splits: tuple[str, ...] | None
+) -> dict[str, tuple[PairFacts, ...]]:
+    names = set(manifest.splits if splits is None else map(manifest.split_name, splits))
+    return {split: pairs for split, pairs in manifest.splits.items() if split in names}
+
+
+def _check_folder(root: Path, chosen: Mapping[str, tuple[PairFacts, ...]]) -> None:
+    problems = []
+    for pair in (pair for pairs in chosen.values() for pair in pairs):
+        expected = {pair.image: pair.image_size_bytes, pair.mask: pair.mask_size_bytes}
+        for name, size_bytes in expected.items():
+            path = root / name
+            if not path.is_file():
+                problems.append(f"{path}: no such file any more")
+            elif path.stat().st_size != size_bytes:
+                problems.append(
+                    f"{path}: {path.stat().st_size} bytes, was {size_bytes}"
+                )
+    if problems:
+        raise DatasetError(
+            f"{root}: not the files that were verified. Run `seglib verify {root}` "
+            "again.",
+            problems,
+        )

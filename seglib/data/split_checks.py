@@ -1,0 +1,139 @@
+"""What can be wrong between pairs: duplicates, leakage, classes that a split lacks."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seglib.data.checks import NOTE, WARNING, Inspection, Problem
+from seglib.data.format import SPLITS, Dataset
+from seglib.data.manifest import PairFacts
+
+Inspections = Mapping[str, Sequence[Inspection]]
+_SHOWN_NAMES = 8
+
+
+def check_duplicates(inspections: Inspections) -> list[Problem]:
+    """Images that decode to the same pixels, inside a split and across splits."""
+    copies: dict[str, list[tuple[str, Inspection]]] = defaultdict(list)
+    for split, found in inspections.items():
+        for inspection in found:
+            if inspection.image:
+                copies[inspection.image.pixels].append((split, inspection))
+    warnings = []
+    for (split, first), *others in copies.values():
+        for other_split, other in others:
+            warnings.append(_duplicate(split, first, other_split, other))
+    return warnings
+
+
+def check_classes(
+    dataset: Dataset, pairs: Mapping[str, Sequence[PairFacts]]
+) -> list[Problem]:
+    """Warnings for classes that cannot be learnt, notes for those without a score."""
+    seen = {
+        split: {i for pair in found for i, n in enumerate(pair.class_pixels) if n}
+        for split, found in pairs.items()
+    }
+    anywhere = set().union(*seen.values())
+    problems = []
+    every = set(range(dataset.num_classes))
+    if dataset.ignore_index in every:
+        reason = (
+            f"{_names(dataset, {dataset.ignore_index})} is ignored, and a class, too"
+        )
+        remedy = "Its pixels are not counted. Pass an --ignore-index that is no class."
+        problems.append(Problem(dataset.root, reason, remedy, "class-ignored", WARNING))
+        every.discard(dataset.ignore_index)
+    if missing := every - anywhere:
+        reason = f"no pixel in any split of {_names(dataset, missing)}"
+        remedy = "Check --num-classes and the class names against the masks."
+        problems.append(Problem(dataset.root, reason, remedy, "class-absent", WARNING))
+    if unseen := anywhere - seen.get("train", anywhere):
+        where = " and ".join(s for s in SPLITS if seen.get(s, set()) & unseen)
+        reason = f"present only in {where}: {_names(dataset, unseen)}"
+        remedy = "A model cannot learn them: move some of their pairs to train."
+        path = dataset.root / "train_segmentation"
+        problems.append(Problem(path, reason, remedy, "class-not-in-train", WARNING))
+    for split in ("val", "test"):
+        if unscored := anywhere - seen.get(split, anywhere):
+            reason = f"absent from {split}: {_names(dataset, unscored)}"
+            remedy = "Such classes have no score there, and the mean leaves them out."
+            path = dataset.root / f"{split}_segmentation"
+            problems.append(Problem(path, reason, remedy, "class-not-scored", NOTE))
+    return problems
+
+
+def check_palettes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
+    """A note on palette PNGs, and a warning where their colour tables disagree."""
+    masks = [i for found in inspections.values() for i in found if i.palette]
+    if not masks:
+        return []
+    count = sum(map(len, inspections.values()))
+    reason = f"{len(masks):,} of {count:,} masks are palette PNGs"
+    remedy = "Their indices are read as class ids; their colours are not looked at."
+    problems = [Problem(dataset.root, reason, remedy, "palette-masks", NOTE)]
+    # Writers cut the table after the last colour used: one table may begin another.
+    longest = max(masks, key=lambda i: len(i.palette))
+    odd = [i for i in masks if not longest.palette.startswith(i.palette)]
+    if odd:
+        reason = (
+            f"its colour table differs from that of {longest.pair.mask.name} "
+            f"({len(odd):,} masks differ): one index may stand for two classes"
+        )
+        remedy = (
+            "Convert colours to class ids, or save all masks with one colour table."
+        )
+        path = odd[0].pair.mask
+        problems.append(Problem(path, reason, remedy, "palettes-differ", WARNING))
+    return problems
+
+
+def check_layout(dataset: Dataset) -> list[Problem]:
+    """Folders that hold images but are not read, and splits that a run will need."""
+    expected = {f"{s}_{part}" for s in SPLITS for part in ("images", "segmentation")}
+    warnings = []
+    for folder in sorted(path for path in dataset.root.iterdir() if path.is_dir()):
+        if folder.name in expected:
+            warnings += [
+                _unread(inner) for inner in sorted(folder.iterdir()) if inner.is_dir()
+            ]
+        elif folder.name.lower().endswith(("_images", "_segmentation", "_masks")):
+            warnings.append(_unread(folder))
+    for split, use in (("train", "training"), ("val", "choosing the best epoch")):
+        if split not in dataset.splits:
+            reason = f"no {split} split"
+            remedy = f"Add {split}_images/ and {split}_segmentation/: {use} needs them."
+            warnings.append(
+                Problem(dataset.root, reason, remedy, "split-missing", WARNING)
+            )
+    return warnings
+
+
+def _duplicate(
+    split: str, first: Inspection, other_split: str, other: Inspection
+) -> Problem:
+    same_mask = first.mask and other.mask and first.mask.pixels == other.mask.pixels
+    but = "" if same_mask else ", but their masks differ"
+    name = f"{split}_images/{first.pair.image.name}"
+    if split == other_split:
+        reason, kind = f"the same pixels as {name}{but}", "duplicate"
+        remedy = "Remove one of the two pairs: it counts twice."
+    else:
+        reason = f"leakage: the same pixels as {name} of another split{but}"
+        remedy = (
+            f"Remove the pair from {split} or {other_split}: it flatters the score."
+        )
+        kind = "leakage"
+    return Problem(other.pair.image, reason, remedy, kind, WARNING)
+
+
+def _unread(folder: Path) -> Problem:
+    reason = "a folder that is not read"
+    remedy = "Expected files in <split>_images/ and <split>_segmentation/, no folders."
+    return Problem(folder, reason, remedy, "folder-not-read", WARNING)
+
+
+def _names(dataset: Dataset, ids: set[int]) -> str:
+    shown = [f"{i} ({dataset.class_names[i]})" for i in sorted(ids)[:_SHOWN_NAMES]]
+    more = len(ids) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,217 @@
+"""Verify a dataset: open every file, and say what is wrong and what to do about it.
+
+A problem makes a dataset unfit for use, a warning is something to look at, a note is
+worth knowing. Nothing of the dataset is changed.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seglib.config import DataConfig
+from seglib.data.checks import NOTE, PROBLEM, WARNING, Inspection, Problem, inspect_pair
+from seglib.data.format import Dataset, Pair
+from seglib.data.id_checks import check_ids
+from seglib.data.images import write_bytes
+from seglib.data.listing import infer_classes, list_dataset
+from seglib.data.manifest import Manifest, PairFacts, write_manifest
+from seglib.data.split_checks import (
+    check_classes,
+    check_duplicates,
+    check_layout,
+    check_palettes,
+)
+from seglib.data.verify_report import relative_path, verification_page
+from seglib.errors import DatasetError
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was found. `pairs` holds the pairs that can be used as they are."""
+
+    dataset: Dataset
+    pairs: Mapping[str, tuple[PairFacts, ...]]
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the dataset can be used. Warnings don't speak against it."""
+        return not self.problems
+
+    def raise_if_bad(self) -> None:
+        """Raise a DatasetError that names the problems, if there are any."""
+        if self.problems:
+            raise DatasetError(
+                f"{self.dataset.root}: {len(self.problems)} problem(s). "
+                "Nothing was changed.",
+                map(str, self.problems),
+            )
+
+
+def verify(
+    root: str | Path,
+    *,
+    config: DataConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Open every file of a dataset folder and gather what is wrong.
+
+    Args:
+        root: folder in the dataset format.
+        config: what the folder's dataset.yaml does not say.
+        progress: called with (pairs opened, all pairs).
+
+    Raises:
+        DatasetError: there is nothing to verify (no folder, no split), or the
+            dataset.yaml cannot be understood.
+    """
+    listing = list_dataset(Path(root), config or DataConfig())
+    inspections = _inspect(listing.dataset.splits, progress)
+    dataset, problems = listing.dataset, [*listing.problems]
+    if not listing.knows_classes:
+        dataset, found = infer_classes(listing, inspections)
+        problems += found
+    problems += check_layout(dataset)
+    every = [inspection for found in inspections.values() for inspection in found]
+    problems += (problem for inspection in every for problem in inspection.problems)
+    problems += check_ids(
+        every, num_classes=dataset.num_classes, ignore_index=dataset.ignore_index
+    )
+    pairs = _usable_pairs(dataset, inspections, problems)
+    problems += check_palettes(dataset, inspections)
+    problems += check_duplicates(inspections)
+    problems += check_classes(dataset, pairs)
+    problems.sort()
+    return Verification(
+        dataset=dataset,
+        pairs=pairs,
+        problems=_of(problems, PROBLEM),
+        warnings=_of(problems, WARNING),
+        notes=_of(problems, NOTE),
+    )
+
+
+def write_verification(
+    verification: Verification, out: Path, *, data_md5: str = "", remote: str = ""
+) -> None:
+    """Write `out`/manifest.json and `out`/report.html, each whole or not at all.
+
+    Args:
+        data_md5: the hash that DVC gives the folder, where it is pinned.
+        remote: where its bytes can be fetched by that hash. Without it the manifest
+            points at the folder itself.
+    """
+    out = Path(out)
+    dataset = replace(verification.dataset, data_md5=data_md5)
+    if not data_md5:
+        remote = ""  # nothing can be fetched without its hash
+    elif remote and "://" not in remote:
+        remote = str(Path(remote).resolve())  # the manifest will be read elsewhere
+    manifest = Manifest(
+        num_classes=dataset.num_classes,
+        class_names=dataset.class_names,
+        palette=dataset.palette,
+        ignore_index=dataset.ignore_index,
+        splits=verification.pairs,
+        ok=verification.ok,
+        data_md5=data_md5,
+        remote=remote,
+        root="" if remote else str(dataset.root.resolve()),
+    )
+    findings = {
+        "problems": verification.problems,
+        "warnings": verification.warnings,
+        "notes": verification.notes,
+    }
+    page = verification_page(dataset, manifest, findings)
+    write_bytes(out / REPORT, page.encode())
+    # Last: who finds a manifest finds its report, too.
+    write_manifest(
+        manifest,
+        out,
+        findings={
+            key: _to_json(dataset.root, found) for key, found in findings.items()
+        },
+    )
+
+
+def _inspect(
+    splits: Mapping[str, tuple[Pair, ...]], progress: Callable[[int, int], None] | None
+) -> dict[str, list[Inspection]]:
+    pairs = [(split, pair) for split in splits for pair in splits[split]]
+    inspections: dict[str, list[Inspection]] = {split: [] for split in splits}
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    try:
+        found = pool.map(inspect_pair, (pair for _, pair in pairs))
+        for done, ((split, _), inspection) in enumerate(
+            zip(pairs, found, strict=True), start=1
+        ):
+            inspections[split].append(inspection)
+            if progress:
+                progress(done, len(pairs))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for what is queued
+    return inspections
+
+
+def _usable_pairs(
+    dataset: Dataset,
+    inspections: Mapping[str, list[Inspection]],
+    problems: Iterable[Problem],
+) -> dict[str, tuple[PairFacts, ...]]:
+    bad = {problem.path for problem in problems if problem.severity == PROBLEM}
+    return {
+        split: tuple(
+            facts
+            for inspection in found
+            if bad.isdisjoint((inspection.pair.image, inspection.pair.mask))
+            and (facts := _facts(dataset, inspection))
+        )
+        for split, found in inspections.items()
+    }
+
+
+def _facts(dataset: Dataset, inspection: Inspection) -> PairFacts | None:
+    pair, image, mask = inspection.pair, inspection.image, inspection.mask
+    if image is None or mask is None:
+        return None
+    ids = inspection.ids
+    ignored = dataset.ignore_index
+    return PairFacts(
+        stem=pair.stem,
+        image=pair.image.relative_to(dataset.root).as_posix(),
+        mask=pair.mask.relative_to(dataset.root).as_posix(),
+        height=inspection.size[0],
+        width=inspection.size[1],
+        class_pixels=tuple(
+            0 if index == ignored else ids.get(index, 0)
+            for index in range(dataset.num_classes)
+        ),
+        ignored_pixels=0 if ignored is None else ids.get(ignored, 0),
+        image_size_bytes=image.size_bytes,
+        mask_size_bytes=mask.size_bytes,
+        image_md5=image.md5,
+        mask_md5=mask.md5,
+    )
+
+
+def _of(problems: Iterable[Problem], severity: str) -> tuple[Problem, ...]:
+    return tuple(problem for problem in problems if problem.severity == severity)
+
+
+def _to_json(root: Path, problems: Iterable[Problem]) -> list[dict[str, str]]:
+    return [
+        {
+            "path": relative_path(problem.path, root),
+            "reason": problem.reason,
+            "remedy": problem.remedy,
+            "kind": problem.kind,
+        }
+        for problem in problems
+    ]
