@@ -26,6 +26,8 @@ export DVC_NO_ANALYTICS := 1
 export GIT_PYTHON_REFRESH := quiet
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
+# Compiled once: importing TensorFlow, MLflow and KFP takes 7 s of CPU, else 17 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -61,7 +63,10 @@ compile: $(VENV)/.run ## Compile the pipeline to build/pipeline.yaml
 .PHONY: image
 image: ## Build the container image (VARIANT=cpu or gpu, IMAGE=name)
 	DOCKER_BUILDKIT=1 docker build --build-arg VARIANT=$(VARIANT) \
-	  --build-arg COMMIT="$$(git rev-parse HEAD)" -t "$(IMAGE):$(VARIANT)" .
+	  --build-arg COMMIT="$$(git rev-parse HEAD)" \
+	  --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	  -t "$(IMAGE):$(VARIANT)" .
+	@docker image inspect -f '{{.RepoTags}} {{.Size}} bytes' "$(IMAGE):$(VARIANT)"
 
 ##@ Develop
 
