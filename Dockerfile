@@ -70,7 +70,7 @@ import importlib, pkgutil, seglib, components, pipeline;\
 import tensorflow, keras, mlflow, kfp, dvc.api, albumentations, grain, cv2"
 ARG COMMIT=unknown
 ARG VERSION=unknown
-ENV SEGLIB_COMMIT=${COMMIT}
+ENV GIT_COMMIT=${COMMIT}
 LABEL org.opencontainers.image.title="seglib" \
       org.opencontainers.image.description="Semantic segmentation steps and components" \
       org.opencontainers.image.licenses="Apache-2.0" \

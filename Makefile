@@ -11,6 +11,7 @@ RUNS = runs
 IMAGE = seglib
 VARIANT = cpu
 PORT = 5000
+DOCKER = docker
 
 UV_VERSION := 0.13.9
 VENV := .venv
@@ -62,11 +63,11 @@ compile: $(VENV)/.run ## Compile the pipeline to build/pipeline.yaml
 
 .PHONY: image
 image: ## Build the container image (VARIANT=cpu or gpu, IMAGE=name)
-	DOCKER_BUILDKIT=1 docker build --build-arg VARIANT=$(VARIANT) \
+	DOCKER_BUILDKIT=1 $(DOCKER) build --build-arg VARIANT=$(VARIANT) \
 	  --build-arg COMMIT="$$(git rev-parse HEAD)" \
 	  --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
 	  -t "$(IMAGE):$(VARIANT)" .
-	@docker image inspect -f '{{.RepoTags}} {{.Size}} bytes' "$(IMAGE):$(VARIANT)"
+	@$(DOCKER) image inspect -f '{{.RepoTags}} {{.Size}} bytes' "$(IMAGE):$(VARIANT)"
 
 ##@ Develop
 
@@ -79,7 +80,7 @@ test-slow: $(VENV)/.dev ## The tests that take minutes
 	$(PY) -m pytest -m slow
 
 .PHONY: test-docker
-test-docker: $(VENV)/.dev ## The tests that need a container engine and the image
+test-docker: $(VENV)/.dev image ## Build the image, and run the pipeline in it
 	$(PY) -m pytest -m docker
 
 .PHONY: lint
@@ -95,8 +96,11 @@ format: $(VENV)/.dev ## Rewrite the code in the project's format
 	$(PY) -m ruff format
 
 .PHONY: sample
-sample: $(VENV)/.run ## Render the sample dataset anew
-	$(PY) -m seglib.data.sample_scenes
+sample: $(VENV)/.run ## Render the sample dataset into data/, and compare it with data.dvc
+	$(PY) -c "from pathlib import Path; \
+	  from seglib.data.sample_scenes import write_sample_dataset; \
+	  write_sample_dataset(Path('data'))"
+	$(PY) -m dvc status data.dvc
 
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)

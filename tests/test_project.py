@@ -146,20 +146,6 @@ def test_importing_every_module_does_nothing(repository: Path, tmp_path: Path) -
     assert done.stdout == ""
 
 
-def test_every_module_of_seglib_has_a_place_in_the_import_contracts(
-    repository: Path, pyproject: dict
-) -> None:
-    contracts = pyproject["tool"]["importlinter"]["contracts"]
-    layers = " ".join(next(c for c in contracts if "cli" in str(c))["layers"])
-    placed = set(re.findall(r"\((seglib\.[\w.]+)\)", layers))
-    for path in (repository / "seglib").rglob("*.py"):
-        name = ".".join(path.relative_to(repository).with_suffix("").parts)
-        name = name.removesuffix(".__init__")
-        parents = {name.rsplit(".", depth)[0] for depth in range(name.count("."))}
-        missing = f"place {name} in the layers of [tool.importlinter]"
-        assert name in ("seglib", "seglib.data") or parents & placed, missing
-
-
 def test_every_target_of_the_makefile_is_described(repository: Path) -> None:
     makefile = _text(repository / "Makefile")
     targets = set(re.findall(r"^\.PHONY: (\S+)$", makefile, re.MULTILINE))
