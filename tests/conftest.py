@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import random
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 # Before anything imports TensorFlow, albumentations, matplotlib or boto3; the
 # processes that tests start inherit them.
@@ -46,6 +48,22 @@ def camvid() -> Path:
             "SEGLIB_CAMVID to it."
         )
     return root
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, as a Playwright browser: `browser.new_page()`."""
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if chromium is None:
+        pytest.skip("Chromium is not installed. To run it: apt-get install chromium.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox refuses root, whom CI usually is.
+        options = ["--no-sandbox"] if os.getuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

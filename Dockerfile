@@ -1,0 +1,79 @@
+# The image in which every component runs; two variants from this one file:
+#   docker build -t seglib:cpu .
+#   docker build -t seglib:gpu --build-arg VARIANT=gpu .
+# `make image` does the same and adds commit and version. Runs as user 1000, with a
+# read-only root file system too, if /tmp can be written.
+ARG VARIANT=cpu
+
+FROM python:3.11-slim AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1
+
+FROM base AS lock-cpu
+COPY requirements.lock /lock/requirements.lock
+
+FROM base AS lock-gpu
+COPY requirements-gpu.lock /lock/requirements.lock
+
+# Everything but the project itself: changes with the lock file only.
+# hadolint ignore=DL3006
+FROM lock-${VARIANT} AS environment
+ARG UV_VERSION=0.13.9
+RUN python3 -m pip install --no-cache-dir "uv==${UV_VERSION}" \
+    && python3 -m venv --without-pip /opt/venv
+# Compiled ahead, because user 1000 may not write beside the sources and every step
+# would compile TensorFlow anew. TensorFlow's headers serve only those who build
+# operators of their own.
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --python /opt/venv/bin/python --link-mode copy --compile-bytecode \
+      --require-hashes --build-constraints /lock/requirements.lock \
+      -r /lock/requirements.lock \
+    && rm -r /opt/venv/lib/python3.11/site-packages/tensorflow/include \
+    && echo /opt/seglib > /opt/venv/lib/python3.11/site-packages/seglib.pth
+
+FROM environment AS project
+WORKDIR /source
+COPY pyproject.toml ./
+COPY seglib seglib
+COPY components components
+COPY pipeline pipeline
+RUN uv pip install --python /opt/venv/bin/python --target /opt/seglib --no-deps \
+      --no-build-isolation --compile-bytecode --no-cache .
+
+FROM base
+# DVC and others look their user up; HOME is where caches can be written.
+RUN useradd --uid 1000 --user-group --home-dir /tmp --no-create-home seglib \
+    && install -d -o seglib -g seglib /work
+ENV PATH=/opt/seglib/bin:$PATH \
+    HOME=/tmp \
+    USER=seglib \
+    NO_ALBUMENTATIONS_UPDATE=1 \
+    TF_CPP_MIN_LOG_LEVEL=2 \
+    MPLBACKEND=Agg \
+    MLFLOW_DISABLE_TELEMETRY=true \
+    DO_NOT_TRACK=1 \
+    DVC_NO_ANALYTICS=1 \
+    GIT_PYTHON_REFRESH=quiet \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=environment /opt/venv /opt/venv
+COPY --from=project /opt/seglib /opt/seglib
+USER 1000:1000
+WORKDIR /work
+# An image that cannot import what its components import is not built.
+RUN --mount=type=tmpfs,target=/tmp python3 -c "\
+import importlib, pkgutil, seglib, components, pipeline;\
+[importlib.import_module(module.name)\
+ for package in (seglib, components, pipeline)\
+ for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.')\
+ if not module.name.endswith('__main__')];\
+import tensorflow, keras, mlflow, kfp, dvc.api, albumentations, grain, cv2"
+ARG COMMIT=unknown
+ARG VERSION=unknown
+ENV GIT_COMMIT=${COMMIT}
+LABEL org.opencontainers.image.title="seglib" \
+      org.opencontainers.image.description="Semantic segmentation steps and components" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${COMMIT}" \
+      org.opencontainers.image.version="${VERSION}"
+CMD ["seglib", "--help"]

@@ -1,0 +1,93 @@
+"""Every command that the documentation shows exists, with the options shown."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from pipeline.__main__ import app as pipeline_app
+from seglib.cli import app as seglib_app
+
+_BLOCK = re.compile(
+    r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
+_INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+
+
+@pytest.fixture(scope="module")
+def shown(repository: Path) -> list[tuple[str, list[str]]]:
+    """The commands of all pages and configurations, as (file, words)."""
+    pages = [*repository.glob("*.md"), *repository.glob("docs/**/*.md")]
+    found = [
+        (page.name, command)
+        for page in sorted(pages)
+        for command in _commands(page.read_text(encoding="utf-8"))
+    ]
+    for config in sorted(repository.glob("configs/*.yaml")):
+        header = re.findall(
+            r"^# (.*)$", config.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        found += [(config.name, c) for c in _commands("`" + "`\n`".join(header) + "`")]
+    return found
+
+
+def test_every_make_command_shown_has_its_target_and_options(
+    repository: Path, shown: list[tuple[str, list[str]]]
+) -> None:
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    known = set(re.findall(r"^\.PHONY: (\S+)$", makefile, re.MULTILINE))
+    known |= {f"{n}=" for n in re.findall(r"^([A-Z]+) =", makefile, re.MULTILINE)}
+    known |= {"UPGRADE="}
+    wrong = [
+        f"{page}: {' '.join(words)}"
+        for page, words in shown
+        if words[0] == "make"
+        for word in words[1:]
+        if re.sub(r"=.*", "=", word) not in known and not word.startswith("-")
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("start", "app"),
+    [(["seglib"], seglib_app), (["python", "-m", "pipeline"], pipeline_app)],
+    ids=["seglib", "pipeline"],
+)
+def test_every_subcommand_and_option_shown_exists(
+    shown: list[tuple[str, list[str]]], start: list[str], app: typer.Typer
+) -> None:
+    commands = typer.main.get_group(app).commands
+    wrong = []
+    for page, words in shown:
+        rest = words[len(start) :]
+        if words[: len(start)] != start or not rest or rest[0].startswith("-"):
+            continue
+        command = commands.get(rest[0])
+        options = {"--help"}
+        for parameter in command.params if command else ():
+            options |= {*parameter.opts, *parameter.secondary_opts}
+        given = [w.split("=")[0] for w in rest[1:] if re.match(r"--?[a-z]", w)]
+        if command is None or not set(given) <= options:
+            wrong.append(f"{page}: {' '.join(words)}")
+    assert not wrong
+
+
+def _commands(text: str) -> list[list[str]]:
+    """The shell commands in code blocks and in inline code."""
+    lines = [
+        line
+        for block in _BLOCK.findall(text)
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    commands = []
+    for line in [*lines, *_INLINE.findall(text)]:
+        for part in re.split(r"&&|;|\|", line.removeprefix("$ ")):
+            try:
+                words = shlex.split(re.sub(r"[\[\]…]", " ", part), comments=True)
+            except ValueError:  # prose with an apostrophe
+                continue
+            if words:
+                commands.append(words)
+    return commands
