@@ -20,8 +20,7 @@ RUN_ID = "KFP_RUN_ID"
 PROVENANCE = "provenance.json"
 _FOLLOWED_S, _PRINTED_S = 0.2, 10.0  # between two reports of a step's progress
 
-Origin = dict[str, Any]  # of one step's output, by the keys of ORIGIN
-ORIGIN = ("run_id", "folder", "finished", "duration_s")
+Origin = dict[str, Any]  # of one step's output: run_id, folder, finished, duration_s
 
 
 class Artifact(Protocol):
@@ -69,21 +68,23 @@ def step(
 
     started = time.time()
     origin: Origin = {"run_id": run_id(), "folder": out.uri}
-    current = Step(name, {**_lineage(inputs), name: origin})
-    send("started", step=name, folder=out.uri)
+    before = _lineage(inputs)
+    current = Step(name, {**before, name: origin})
+    send("started", step=name, lineage=current.lineage)
     try:
         with _plain_log_lines():
             yield current
     except SegError as error:
-        send("failed", step=name, message=str(error))
+        send("failed", step=name, message=str(error), lineage=before)
         raise SystemExit(1) from error
     except Exception as error:
-        send("failed", step=name, message=f"{type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
+        send("failed", step=name, message=text, lineage=before)
         raise
     origin["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     origin["duration_s"] = round(time.time() - started, 3)
     _write_lineage(Path(out.path), current.lineage)
-    send("finished", step=name, **origin)
+    send("finished", step=name, lineage=current.lineage)
 
 
 def config(arguments: Mapping[str, Any]) -> Any:
@@ -115,8 +116,8 @@ def send(kind: str, **content: Any) -> None:
             os.close(file)
         return
     if kind in ("progress", "epoch", "failed"):
-        words = (f"{key} {value}" for key, value in content.items())
-        print(f"{kind}: {', '.join(words)}", flush=True)
+        shown = (f"{k} {v}" for k, v in content.items() if k != "lineage")
+        print(f"{kind}: {', '.join(shown)}", flush=True)
     from components import tracking
 
     tracking.apply(message)

@@ -146,23 +146,38 @@ def _log_epoch(row: Row, content: Mapping[str, Any]) -> None:
 
 
 def _log_failure(row: Row, content: Mapping[str, Any]) -> None:
-    row.log(tags={"failed_step": content["step"], "failure": content["message"]})
+    step = content["step"]
+    row.log(
+        tags={
+            f"step.{step}": "failed",
+            "failed_step": step,
+            "failure": content["message"],
+        }
+    )
 
 
 def _log_lineage(row: Row, content: Mapping[str, Any]) -> None:
-    lineage: dict[str, Origin] = content["lineage"]
+    lineage: dict[str, Origin] = content.get("lineage", {})
     row.log(
         tags={
             f"step.{name}": "executed"
             if origin["run_id"] == row.run
             else f"cached from run {origin['run_id']} of {origin['finished']}"
             for name, origin in lineage.items()
-        }
+        },
+        metrics=[
+            _metric(f"duration_s/{name}", origin["duration_s"])
+            for name, origin in lineage.items()
+            if origin["run_id"] == row.run and "duration_s" in origin
+        ],
     )
 
 
 def _log_verdict(row: Row, content: Mapping[str, Any]) -> None:
-    row.log(tags={"verdict": content["verdict"], "reasons": content["reasons"]})
+    tags = {"verdict": content["verdict"], "reasons": content["reasons"]}
+    if content["verdict"] != "promote":
+        tags["step.export"] = "held back"
+    row.log(tags=tags)
 
 
 def _log_dataset(row: Row, content: Mapping[str, Any]) -> None:
@@ -209,27 +224,22 @@ def _log_model(row: Row, content: Mapping[str, Any]) -> None:
 
 
 def _log_scores(row: Row, content: Mapping[str, Any]) -> None:
-    from mlflow.entities import Metric
-
     scores = _read_json(content["evaluation"], "metrics.json")
     manifest = _read_json(content["manifest"], "manifest.json")
     values = {
         **{key: value for key, value in scores.items() if isinstance(value, float)},
         **{f"iou/{_key(k)}": v for k, v in scores["class_iou"].items()},
     }
-    model_id = row.client.get_run(row.id).data.tags.get("model_id")
+    # With these, models can be searched by what they score on which data.
+    scored = {
+        "model_id": row.client.get_run(row.id).data.tags.get("model_id"),
+        "dataset_name": _dataset_name(manifest),
+        "dataset_digest": manifest["data_md5"][:36],
+        "run_id": row.id,
+    }
     row.log(
         metrics=[
-            Metric(
-                key=key,
-                value=value,
-                timestamp=_now_ms(),
-                step=0,
-                model_id=model_id,
-                dataset_name=_dataset_name(manifest),
-                dataset_digest=manifest["data_md5"][:36],
-                run_id=row.id,
-            )
+            _metric(key, value, **scored)
             for key, value in values.items()
             if value is not None
         ]
@@ -268,7 +278,7 @@ _FOLDERS = {"manifest": "verification", "evaluation": "evaluation", "decision": 
 _PARTS: dict[str, tuple[Callable[[Row, Mapping[str, Any]], None], ...]] = {
     "open": (_log_identity,),
     "epoch": (_log_epoch,),
-    "failed": (_log_failure,),
+    "failed": (_log_lineage, _log_failure),
     "decided": (
         _log_lineage,
         _log_verdict,
@@ -280,7 +290,7 @@ _PARTS: dict[str, tuple[Callable[[Row, Mapping[str, Any]], None], ...]] = {
         _log_reports,
     ),
     "exported": (_log_lineage, _log_export),
-    "close": (_log_identity, _log_end),
+    "close": (_log_identity, _log_lineage, _log_end),
 }
 
 
@@ -348,14 +358,20 @@ def _create_model(row: Row, content: Mapping[str, Any], trained_by: str) -> str:
 
 
 def _curve_points(history: list[dict[str, float | None]]) -> list[Any]:
-    from mlflow.entities import Metric
-
+    names = {"duration_s": "epoch_duration_s"}
     return [
-        Metric(key=key, value=value, timestamp=_now_ms(), step=int(epoch["epoch"] or 0))
+        _metric(names.get(key, key), value, step=int(epoch["epoch"] or 0))
         for epoch in history
         for key, value in epoch.items()
         if key != "epoch" and value is not None and value == value  # not NaN
     ]
+
+
+def _metric(key: str, value: float, *, step: int = 0, **scored: Any) -> Any:
+    from mlflow.entities import Metric
+
+    now_ms = time.time_ns() // 1_000_000
+    return Metric(key=key, value=value, timestamp=now_ms, step=step, **scored)
 
 
 def _dataset_name(manifest: Mapping[str, Any]) -> str:
@@ -369,10 +385,6 @@ def _key(name: str) -> str:
 
 def _read_json(folder: str, name: str) -> Any:
     return json.loads((Path(folder) / name).read_text(encoding="utf-8"))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _first_line(error: Exception) -> str:

@@ -55,4 +55,5 @@ def train_model(
             shards=Path(shards.path),
             out=Path(model.path),
             on_epoch=step.epoch,
+            on_step=step.progress,
         )

@@ -161,8 +161,7 @@ def run(
             container=container,
         )
     print_summary(outcome, console)
-    codes = {"SUCCEEDED": 0, "FAILED": 1, "CANCELLED": 130}
-    raise typer.Exit(codes[outcome.state])
+    raise typer.Exit(outcome.exit_status)
 
 
 def main() -> None:

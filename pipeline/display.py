@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-STEPS = ("verify", "augment", "train", "evaluate", "gate", "export")
+STEPS = ("verify", "augment", "train", "evaluate", "gate", "export", "track")
 _MARKS = {
     "waiting": "[dim]·[/]",
     "started": "[cyan]▸[/]",
@@ -30,6 +30,7 @@ class _Line:
 
     state: str = "waiting"
     share: float | None = None  # done of all
+    counts: str = ""
     note: str = ""
     began: float = 0.0
     took: float | None = None
@@ -69,17 +70,22 @@ class Display:
             line.state, line.note = "cached", "reused: nothing that it depends on changed"
             self._tell(step, line.note)
 
+    def hold(self, step: str) -> None:
+        if line := self._lines.get(step):
+            line.note = "held back by the gate"
+            self._tell(step, line.note)
+
     def progress(self, step: str, done: int, total: int) -> None:
         if (line := self._lines.get(step)) and total:
-            line.share, line.note = done / total, f"{done}/{total}"
+            line.share, line.counts = done / total, f"{done}/{total}"
             if time.monotonic() - line.told > _PLAIN_PAUSE_S and done < total:
                 line.told = time.monotonic()
-                self._tell(step, line.note)
+                self._tell(step, line.counts)
 
     def epoch(self, step: str, row: Mapping[str, float], epochs: int) -> None:
         """Show an epoch's outcome; the step prints it as a line, too."""
         if line := self._lines.get(step):
-            line.share = row["epoch"] / epochs
+            line.told = time.monotonic()
             line.note = f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.3f}"
             if not math.isnan(row.get("val_miou", math.nan)):
                 line.note += f"  val mIoU {row['val_miou']:.3f}"
@@ -120,7 +126,7 @@ class Display:
                 Text.from_markup(_MARKS[line.state]),
                 Text(step, style="" if line.state != "waiting" else "dim"),
                 ProgressBar(100, 100 * (line.share or 0), width=20) if bar else "",
-                Text(line.note, style="dim" if line.state == "cached" else ""),
+                Text(line.note or line.counts, style="dim" if line.state == "cached" else ""),
                 f"{line.seconds():.0f} s" if line.began else "",
             )
         return Group(table)

@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.step import MESSAGES, ORIGIN, RUN_ID
+from components.step import MESSAGES, RUN_ID
 from pipeline.containers import stop_containers
 from pipeline.display import Display
 from pipeline.events import Event, MessageFile, RunnerOutput
@@ -28,6 +29,7 @@ class Outcome:
     reasons: str = ""
     failed_step: str = ""
     failure: str = ""
+    stopped_by: str = ""  # a signal's name
     cached: list[str] = field(default_factory=list)
     executed: list[str] = field(default_factory=list)
     finished: set[str] = field(default_factory=set)
@@ -36,6 +38,13 @@ class Outcome:
     tracking_uri: str = ""
     experiment_id: str = ""
     tracking_id: str = ""
+
+    @property
+    def exit_status(self) -> int:
+        """0, 1 when a step failed, 130 after Ctrl-C, as shells count signals."""
+        if self.stopped_by:
+            return 128 + signal.Signals[self.stopped_by]
+        return 0 if self.state == "SUCCEEDED" else 1
 
     def outputs(self) -> dict[str, Path]:
         """The output folder of each step that has one."""
@@ -95,13 +104,15 @@ def run_pipeline(
         if container:
             stop_containers(folder.name)
         run.outcome.state = "CANCELLED"
-        run.outcome.failure = "SIGTERM" if isinstance(stop, Stopped) else "Ctrl-C"
+        run.outcome.stopped_by = "SIGTERM" if isinstance(stop, Stopped) else "SIGINT"
         display.stop()
-        display.warn("Stopped. Closing the tracking run …")
     # Once more what `finalize` told, which may not have come to it, or not known all.
-    run.tell("close", **opening, state=run.outcome.state)
+    ended = {k: v for k, v in run.outcome.lineage.items() if "finished" in v}
+    run.tell("close", **opening, state=run.outcome.state, lineage=ended)
     run.outcome.links = link_outputs(folder, run.outcome.outputs())
+    display.start("track")
     row = tracker.finish()
+    display.end("track", "succeeded" if row else "failed")
     if row:
         run.outcome.experiment_id, run.outcome.tracking_id = row.experiment_id, row.id
     run.outcome.tracking_uri = tracking_uri
@@ -195,19 +206,18 @@ class _Run:
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         kind, step, outcome = message["kind"], message.get("step", ""), self.outcome
+        outcome.lineage.update(message.get("lineage", {}))
         if kind == "progress":
             self._display.progress(step, message["done"], message["total"])
         elif kind == "epoch":
             self._display.epoch(step, message["row"], self._epochs)
-        elif kind == "started":
-            outcome.lineage[step] = {"folder": message["folder"]}
         elif kind == "finished":
             outcome.finished.add(step)
-            outcome.lineage[step] = {key: message[key] for key in ORIGIN}
         elif kind == "failed":
             outcome.failed_step, outcome.failure = step, message["message"]
         elif kind == "decided":
             outcome.verdict, outcome.reasons = message["verdict"], message["reasons"]
-            outcome.lineage.update(message["lineage"])
+            if outcome.verdict == "hold":
+                self._display.hold("export")
         elif kind == "close":
             outcome.finished.add("finalize")

@@ -28,8 +28,10 @@ def print_summary(outcome: Outcome, console: Console) -> None:
     if outcome.state == "SUCCEEDED":
         _print_scores(outcome, console)
     elif outcome.state == "FAILED":
-        step = outcome.failed_step
-        _print_line(console, "[bold red]failed[/]", f"{step}: {outcome.failure}")
+        text = f"{outcome.failed_step}: {outcome.failure}"
+        _print_line(console, "failed", f"[bold red]{escape(text)}[/]")
+    else:
+        _print_line(console, "stopped", f"by {outcome.stopped_by}")
     _print_reuse(outcome, console)
     for name, title in _PLACES.items():
         if name in outcome.links:
