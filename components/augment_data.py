@@ -13,6 +13,7 @@ def augment_data(
     copies: int,
     num_shards: int,
     augment_seed: int,
+    channels: int,
     shards: Output[Dataset],
     preview: Output[HTML],
 ) -> None:
@@ -28,12 +29,18 @@ def augment_data(
     from pathlib import Path
 
     from components import tracking
-    from seglib.augment import augment
     from seglib.data.manifest import open_dataset
+    from seglib.steps.augment import augment
 
     with tracking.step("augment", out=shards, inputs=[manifest]) as step:
         config = tracking.config(locals())
         data = open_dataset(Path(manifest.path), splits=("train",))
         out = Path(shards.path)
-        augment(data, out, config=config.augment, progress=step.progress)
+        augment(
+            data,
+            out,
+            config=config.augment,
+            channels=channels,
+            progress=step.progress,
+        )
         shutil.copy(out / "preview.html", preview.path)

@@ -31,7 +31,7 @@ def evaluate_model(
 
     from components import tracking
     from seglib.data.manifest import open_dataset
-    from seglib.evaluate import evaluate
+    from seglib.steps.evaluate import evaluate
 
     with tracking.step("evaluate", out=evaluation, inputs=[manifest, model]) as step:
         config = tracking.config(locals())

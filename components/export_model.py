@@ -20,7 +20,7 @@ def export_model(
     from pathlib import Path
 
     from components import tracking
-    from seglib.export import export as export_files
+    from seglib.steps.export import export as export_files
 
     with tracking.step("export", out=export, inputs=[model]) as step:
         config = tracking.config(locals())

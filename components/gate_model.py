@@ -29,7 +29,7 @@ def gate_model(
     from pathlib import Path
 
     from components import tracking
-    from seglib.gate import decide, write_decision
+    from seglib.steps.gate import decide, write_decision
 
     inputs = [manifest, model, evaluation]
     with tracking.step("gate", out=decision, inputs=inputs) as step:
@@ -42,7 +42,7 @@ def gate_model(
             "decided",
             lineage=step.lineage,
             verdict=decided.verdict,
-            reasons="; ".join(decided.reasons),
+            reasons="; ".join(check.reason for check in decided.checks),
             manifest=manifest.path,
             model=model.path,
             evaluation=evaluation.path,

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+logger = logging.getLogger(__name__)
+
 MESSAGES = "SEGLIB_MESSAGES"
 RUN_ID = "KFP_RUN_ID"
 PROVENANCE = "provenance.json"
@@ -44,6 +46,10 @@ class Step:
             pause = _FOLLOWED_S if MESSAGES in os.environ else _PRINTED_S
             self._next = time.monotonic() + pause
             send("progress", step=self.name, done=done, total=total)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        logger.info("%s", text)
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """Tell the outcome of an epoch: a point on each of the run's curves."""
@@ -117,7 +123,7 @@ def send(kind: str, **content: Any) -> None:
         return
     if kind in ("progress", "epoch", "failed"):
         shown = (f"{k} {v}" for k, v in content.items() if k != "lineage")
-        print(f"{kind}: {', '.join(shown)}", flush=True)
+        logger.info("%s: %s", kind, ", ".join(shown))
     from components import tracking
 
     tracking.apply(message)

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import tempfile
@@ -74,7 +75,7 @@ class Tracker:
             try:
                 part(self._row(run), content)
                 self._failures = 0
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is: never an error)
                 self._failures += 1
                 self._warn(f"not tracked: {part.__name__[5:]} ({_first_line(error)})")
 
@@ -363,7 +364,7 @@ def _curve_points(history: list[dict[str, float | None]]) -> list[Any]:
         _metric(names.get(key, key), value, step=int(epoch["epoch"] or 0))
         for epoch in history
         for key, value in epoch.items()
-        if key != "epoch" and value is not None and value == value  # not NaN
+        if key != "epoch" and value is not None and not math.isnan(value)
     ]
 
 

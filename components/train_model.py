@@ -22,9 +22,12 @@ def train_model(
     weight_decay: float,
     warmup_steps: int,
     class_weight_power: float,
+    crop_height: int,
+    crop_width: int,
     min_scale: float,
     max_scale: float,
     flip: bool,
+    color_jitter: float,
     precision: str,
     validate_every: int,
     train_seed: int,
@@ -38,18 +41,27 @@ def train_model(
         code_version: changes with the code, so that its outputs are not reused.
         model: the artifact: network, contract, history and curves.
     """
+    from dataclasses import replace
     from pathlib import Path
 
     from components import tracking
-    from seglib.data.manifest import open_dataset
+    from seglib.data.manifest import open_dataset, read_manifest
     from seglib.models import build_from_config
-    from seglib.train import train
+    from seglib.steps.train import train
 
     with tracking.step("train", out=model, inputs=[manifest, shards]) as step:
         config = tracking.config(locals())
-        data = open_dataset(Path(manifest.path), splits=("val",))
+        facts = read_manifest(Path(manifest.path))
+        first = facts.pairs("train")[0]
+        network = replace(
+            config.model,
+            image_height=image_height or first.height,
+            image_width=image_width or first.width,
+        )
+        wanted = tuple({"val"} & facts.splits.keys())
+        data = open_dataset(Path(manifest.path), splits=wanted)
         train(
-            build_from_config(config.model, data),
+            build_from_config(network, data),
             data,
             config=config.train,
             shards=Path(shards.path),

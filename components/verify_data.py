@@ -40,4 +40,6 @@ def verify_data(
         out = Path(manifest.path)
         write_verification(verification, out, data_md5=data_md5, remote=remote)
         shutil.copy(out / "report.html", report.path)
+        if verification.warnings:
+            step.say(f"{len(verification.warnings)} warning(s): see the data report")
         verification.raise_if_bad()

@@ -49,7 +49,7 @@ def compile_pipeline(
     Its parameters are the settings of a configuration file, with their defaults,
     and data_md5, remote and code_version.
 
-    Example: python -m pipeline compile -o pipeline.yaml --gpus 1
+    For example: python -m pipeline compile -o pipeline.yaml --gpus 1
     """
     from pipeline.local import import_kfp
 
@@ -119,7 +119,7 @@ def run(
     The exit status is 0 when all steps went well, whether the model was promoted or
     held back; 1 when a step failed; 2 on wrong use; 130 after Ctrl-C.
 
-    Examples:
+    For example:
 
     python -m pipeline run
 

@@ -33,9 +33,7 @@ def image_version() -> str:
         client.close()
 
 
-def container_settings(
-    run: str, *, runs: Path, remote: str, environment: dict[str, str]
-) -> dict[str, Any]:
+def container_settings(run: str, *, runs: Path, remote: str) -> dict[str, Any]:
     """What `docker_runner` needs, as JSON values.
 
     Everything is mounted at its own path, so that a path means the same inside and
@@ -54,7 +52,6 @@ def container_settings(
         "labels": {_LABEL: run},
         "environment": {
             **{name: os.environ[name] for name in names},
-            **environment,
             "SEGLIB_CACHE": str(cache.resolve()),
             "HOME": "/tmp",  # the user id has no home inside
         },

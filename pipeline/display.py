@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -34,7 +35,7 @@ class _Line:
     note: str = ""
     began: float = 0.0
     took: float | None = None
-    told: float = field(default=0.0)  # when progress was last printed
+    told: float = 0.0  # when progress was last printed
 
     def seconds(self) -> float:
         return time.monotonic() - self.began if self.took is None else self.took
@@ -50,7 +51,7 @@ class Display:
             console=console, get_renderable=self._render, refresh_per_second=8
         )
 
-    def __enter__(self) -> "Display":
+    def __enter__(self) -> Self:
         if self.console.is_terminal:
             self._live.start(refresh=True)
         return self
@@ -67,7 +68,8 @@ class Display:
 
     def reuse(self, step: str) -> None:
         if line := self._lines.get(step):
-            line.state, line.note = "cached", "reused: nothing that it depends on changed"
+            line.state = "cached"
+            line.note = "reused: nothing that it depends on changed"
             self._tell(step, line.note)
 
     def hold(self, step: str) -> None:
@@ -122,11 +124,12 @@ class Display:
         table = Table.grid(padding=(0, 1))
         for step, line in self._lines.items():
             bar = line.state == "started" and line.share is not None
+            dim = "dim" if line.state in ("waiting", "cached") else ""
             table.add_row(
                 Text.from_markup(_MARKS[line.state]),
-                Text(step, style="" if line.state != "waiting" else "dim"),
+                Text(step, style=dim),
                 ProgressBar(100, 100 * (line.share or 0), width=20) if bar else "",
-                Text(line.note or line.counts, style="dim" if line.state == "cached" else ""),
+                Text(line.note or line.counts, style=dim),
                 f"{line.seconds():.0f} s" if line.began else "",
             )
         return Group(table)

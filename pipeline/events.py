@@ -15,13 +15,20 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '([\w-]+)'$")
 _CACHED = re.compile(r"Task ([\w-]+) cache hit ")
 _ENDED = re.compile(r"Task '([\w-]+)' finished with status (\w+)$")
+# TensorFlow's first words, on the CPU features and the GPU that it finds or does not.
+_CHATTER = re.compile(r"[IWE]0000 00:00:|WARNING: All log messages before absl::")
+_TRACEBACK = "Traceback (most recent call last):"
 _INDENT = "    "  # KFP's, of everything that a task prints
 _EXECUTOR = "[KFP Executor "
 
 
 @dataclass(frozen=True)
 class Event:
-    """kind: started, cached, succeeded or failed (a step), or printed (a line)."""
+    """Something that happened to a step.
+
+    kind: started, cached, succeeded or failed; printed, a line; or muttered, a line
+    that only the log needs.
+    """
 
     kind: str
     step: str
@@ -34,6 +41,7 @@ class RunnerOutput:
     def __init__(self) -> None:
         self._step = ""
         self._in_dump = False  # of the executor's input
+        self._in_traceback = False
 
     def read(self, line: str) -> Event | None:
         """The event that a line tells, if any."""
@@ -58,7 +66,14 @@ class RunnerOutput:
         if self._in_dump:
             self._in_dump = text != "}"
             return None
-        return Event("printed", self._step, text) if text.strip() else None
+        if text.startswith(_TRACEBACK):
+            self._in_traceback = True
+        elif self._in_traceback and not text.startswith(" "):
+            self._in_traceback = False  # with the exception's own line
+            return Event("muttered", self._step, text)
+        if self._in_traceback or _CHATTER.match(text) or not text.strip():
+            return None
+        return Event("printed", self._step, text)
 
 
 class MessageFile:

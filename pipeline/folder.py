@@ -1,12 +1,11 @@
 """The folder of a run, and the links in it that are the same in every run.
 
-    runs/20261122-140501/
-        pipeline.yaml  request.json  pipeline.log  messages.jsonl
-        steps/            outputs of the steps that this run executed
-        report.html  overlays  metrics.json  model  export …   links to the outputs
-    runs/latest           link to the newest run
-    runs/.cache           KFP's index of outputs that can be reused
-    runs/mlflow.db  runs/mlflow-artifacts
+- runs/20261122-140501/: pipeline.yaml, request.json, pipeline.log, messages.jsonl;
+  steps/ with the outputs of the steps that this run executed; and links to all of its
+  outputs, whichever run made them: report.html, overlays, metrics.json, model, export …
+- runs/latest: a link to the newest run
+- runs/.cache/: KFP's index of the outputs that can be reused
+- runs/mlflow.db, runs/mlflow-artifacts/: the tracking store
 """
 
 import os
@@ -39,7 +38,8 @@ def create_run_folder(runs: Path, name: str = "") -> Path:
     """
     if not re.fullmatch(r"[\w.-]{0,60}", name, flags=re.ASCII):
         raise UsageError(
-            f"A name is made of letters, digits and . _ - (at most 60). Received: {name!r}."
+            "A name is made of letters, digits and . _ - (at most 60). "
+            f"Received: {name!r}."
         )
     stem = "-".join(filter(None, [time.strftime("%Y%m%d-%H%M%S"), name]))
     try:

@@ -52,7 +52,9 @@ def find_data(folder: Path | None) -> Data:
             )
         pin = place / PIN
         return Data(
-            data_md5=read_pin(pin), remote=default_remote(place), title=f"pinned by {PIN}"
+            data_md5=read_pin(pin),
+            remote=default_remote(place),
+            title=f"pinned by {PIN}",
         )
     if not folder.is_dir():
         raise SegError(

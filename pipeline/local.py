@@ -13,12 +13,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+logger = logging.getLogger(__name__)
+
 
 def main(request_file: Path) -> int:
     """Compile the pipeline, and run the very document that would be submitted.
 
-    The request names `runner`, `parameters`, `folder` (of the run), `cache` (empty:
-    nothing is reused) and, for containers, `container` with their settings.
+    The request names `parameters`, `folder` (of the run), `cache` (empty: nothing is
+    reused) and `container`: the settings of the container runner, or null.
 
     Returns:
         The exit status: 0, or 1 when a step failed.
@@ -47,7 +49,7 @@ def main(request_file: Path) -> int:
     try:
         pipeline(**request["parameters"])
     except RuntimeError as error:  # KFP's word for a failed task
-        print(error)
+        logger.error("%s", error)
         return 1
     return 0
 
@@ -65,7 +67,7 @@ def import_kfp() -> None:
 
 
 def _runner(local: Any, request: dict[str, Any]) -> Any:
-    if request["runner"] == "docker":
+    if request["container"]:
         from pipeline.containers import docker_runner
 
         return docker_runner(**request["container"])

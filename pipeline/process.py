@@ -75,7 +75,7 @@ class RunnerProcess:
 def termination_as_exception() -> Iterator[None]:
     """Within it, SIGTERM raises `Stopped`, as Ctrl-C raises KeyboardInterrupt."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         raise Stopped
 
     previous = signal.signal(signal.SIGTERM, stop)

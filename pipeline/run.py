@@ -18,6 +18,8 @@ from pipeline.process import RunnerProcess, Stopped, termination_as_exception
 from pipeline.tracker import TrackerThread
 from seglib.config import Config
 
+_SILENT_END = "It ended without a word: killed, perhaps for lack of memory."
+
 
 @dataclass
 class Outcome:
@@ -73,9 +75,12 @@ def run_pipeline(
     Returns:
         The outcome. A failed step is an outcome, and so is Ctrl-C.
     """
+    messages = folder / "messages.jsonl"
+    told = {RUN_ID: folder.name, MESSAGES: str(messages)}
+    if container:
+        container = {**container, "environment": container["environment"] | told}
     request = {
-        "runner": "docker" if container else "subprocess",
-        "container": container or {},
+        "container": container,
         "folder": str(folder),
         "cache": str(cache) if cache else "",
         "parameters": {
@@ -89,6 +94,7 @@ def run_pipeline(
     request_file.write_text(json.dumps(request, indent=1) + "\n", encoding="utf-8")
     tracker = TrackerThread(tracking_uri, warn=display.warn)
     run = _Run(folder, tracker=tracker, display=display, epochs=config.train.epochs)
+    environment = _environment(told)
     opening = {
         "parameters": config.flat(),
         "data_md5": data.data_md5,
@@ -98,7 +104,7 @@ def run_pipeline(
     run.tell("open", **opening, tags=tags)
     try:
         with termination_as_exception():
-            run.follow(request_file)
+            run.follow(request_file, environment)
         run.judge()
     except KeyboardInterrupt as stop:
         if container:
@@ -138,9 +144,9 @@ class _Run:
         """Track something that no step knows."""
         self._tracker.put({"kind": kind, "run": self._folder.name, **content})
 
-    def follow(self, request_file: Path) -> None:
+    def follow(self, request_file: Path, environment: Mapping[str, str]) -> None:
         """Start the runner, and show and track what happens until it ends."""
-        process = RunnerProcess(request_file, environment=self._environment())
+        process = RunnerProcess(request_file, environment=environment)
         output = RunnerOutput()
         try:
             with (self._folder / "pipeline.log").open("w", encoding="utf-8") as log:
@@ -166,29 +172,16 @@ class _Run:
         if not outcome.failed_step and (self._status or not outcome.verdict):
             outcome.failed_step = "pipeline"
         if outcome.failed_step:
-            outcome.failure = outcome.failure or self._last_words or (
-                "It ended without a word: killed, perhaps for lack of memory."
-            )
+            outcome.failure = outcome.failure or self._last_words or _SILENT_END
             self.tell("failed", step=outcome.failed_step, message=outcome.failure)
         else:
             outcome.state = "SUCCEEDED"
 
-    def _environment(self) -> dict[str, str]:
-        path = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
-        return {
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-            "NO_ALBUMENTATIONS_UPDATE": "1",
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, path)),
-            "PYTHONUNBUFFERED": "1",
-            RUN_ID: self._folder.name,
-            MESSAGES: str(self._messages.path),
-        }
-
     def _show(self, event: Event) -> None:
-        if event.kind == "printed":
+        if event.kind in ("printed", "muttered"):
             self._last_words = event.text
-            self._display.line(event.text)
+            if event.kind == "printed":
+                self._display.line(event.text)
         elif event.kind == "cached":
             self.outcome.cached.append(event.step)
             self._display.reuse(event.step)
@@ -221,3 +214,16 @@ class _Run:
                 self._display.hold("export")
         elif kind == "close":
             outcome.finished.add("finalize")
+
+
+def _environment(told: Mapping[str, str]) -> dict[str, str]:
+    """Of the runner, and so of the steps that it starts as processes."""
+    path = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "PYTHONUNBUFFERED": "1",
+        **told,
+    }

@@ -83,8 +83,9 @@ def _print_scores(outcome: Outcome, console: Console) -> None:
     table.add_row("majority class", f"{scores['baseline_miou']:.3f}", style="dim")
     console.print(table)
     colour = "green" if outcome.verdict == "promote" else "yellow"
+    reasons = f" ({outcome.reasons})" if outcome.verdict == "hold" else ""
     _print_line(
-        console, "verdict", f"[bold {colour}]{outcome.verdict}[/] ({escape(outcome.reasons)})"
+        console, "verdict", f"[bold {colour}]{outcome.verdict}[/]{escape(reasons)}"
     )
 
 
