@@ -1,0 +1,1 @@
+"""Thin KFP components around the steps of seglib: parameters in, artifacts out."""

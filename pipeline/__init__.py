@@ -1,0 +1,1 @@
+"""The pipeline: its DAG, its local runner, and its command line."""

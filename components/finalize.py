@@ -1,0 +1,65 @@
+"""Close the tracking run, however the pipeline ended."""
+
+from kfp import dsl
+
+from components.base import component
+
+
+@component
+def finalize(
+    status: dsl.PipelineTaskFinalStatus,
+    data_md5: str,
+    remote: str,
+    code_version: str,
+    num_classes: int,
+    ignore_index: int,
+    class_names: str,
+    policy: str,
+    copies: int,
+    num_shards: int,
+    augment_seed: int,
+    architecture: str,
+    encoder: str,
+    weights: str,
+    image_height: int,
+    image_width: int,
+    channels: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    warmup_steps: int,
+    class_weight_power: float,
+    crop_height: int,
+    crop_width: int,
+    min_scale: float,
+    max_scale: float,
+    flip: bool,
+    color_jitter: float,
+    precision: str,
+    validate_every: int,
+    train_seed: int,
+    split: str,
+    num_overlays: int,
+    min_miou: float,
+    max_logit_difference: float,
+    min_equal_pixels: float,
+) -> None:
+    """The exit task: runs last, and also when a step failed.
+
+    It takes every parameter of the pipeline, so that the row of a run that failed
+    early, or whose first steps were cached, says what was asked for.
+
+    Args:
+        status: how the steps ended, from KFP.
+        remote: where the data are.
+    """
+    from components import tracking
+
+    tracking.send(
+        "close",
+        state=status.state,
+        parameters=tracking.config(locals()).flat(),
+        data_md5=data_md5,
+        code_version=code_version,
+    )

@@ -1,0 +1,168 @@
+"""One execution of a step: what it tells while it runs, and where its output is from.
+
+Messages go, one JSON object a line, to the file named by SEGLIB_MESSAGES: the local
+runner follows that file, shows the progress and does the tracking, so that MLflow is
+imported once a run and not once a step. Where there is no such file (on a cluster),
+progress is printed and the rest goes to the tracking server at once.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+logger = logging.getLogger(__name__)
+
+MESSAGES = "SEGLIB_MESSAGES"
+RUN_ID = "KFP_RUN_ID"
+PROVENANCE = "provenance.json"
+_FOLLOWED_S, _PRINTED_S = 0.2, 10.0  # between two reports of a step's progress
+
+Origin = dict[str, Any]  # of one step's output: run_id, folder, finished, duration_s
+
+
+class Artifact(Protocol):
+    """The part of a KFP artifact that is used here."""
+
+    path: str
+    uri: str
+
+
+class Step:
+    """What the body of a component sees of its own execution."""
+
+    def __init__(self, name: str, lineage: Mapping[str, Origin]):
+        self.name = name
+        self.lineage = dict(lineage)  # of its inputs, and its own
+        self._next = 0.0
+
+    def progress(self, done: int, total: int) -> None:
+        """Tell how far the step is; called as often as it likes."""
+        if time.monotonic() >= self._next or done == total:
+            pause = _FOLLOWED_S if MESSAGES in os.environ else _PRINTED_S
+            self._next = time.monotonic() + pause
+            send("progress", step=self.name, done=done, total=total)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        logger.info("%s", text)
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """Tell the outcome of an epoch: a point on each of the run's curves."""
+        send("epoch", step=self.name, row=dict(row))
+
+
+@contextmanager
+def step(
+    name: str, *, out: Artifact, inputs: Sequence[Artifact] = ()
+) -> Iterator[Step]:
+    """Run a component's body, and write down where its output is from.
+
+    `out` gets a provenance.json with the origin of every step that led to it, itself
+    included: a later run that takes the output from the cache can tell by that file
+    which run made it, and when.
+
+    Raises:
+        SystemExit: the step ended in a problem that its reader can solve; the
+            message has been told, and a traceback would only hide it.
+    """
+    from seglib.errors import SegError
+
+    started = time.time()
+    origin: Origin = {"run_id": run_id(), "folder": out.uri}
+    before = _lineage(inputs)
+    current = Step(name, {**before, name: origin})
+    send("started", step=name, lineage=current.lineage)
+    try:
+        with _plain_log_lines():
+            yield current
+    except SegError as error:
+        send("failed", step=name, message=str(error), lineage=before)
+        raise SystemExit(1) from error
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        send("failed", step=name, message=text, lineage=before)
+        raise
+    origin["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    origin["duration_s"] = round(time.time() - started, 3)
+    _write_lineage(Path(out.path), current.lineage)
+    send("finished", step=name, lineage=current.lineage)
+
+
+def config(arguments: Mapping[str, Any]) -> Any:
+    """The configuration among a component's arguments, which are its `locals()`.
+
+    Returns:
+        seglib.config.Config; what the component has no parameter for is the default.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+    from seglib.config import Config
+
+    names = Config().flat().keys() & arguments.keys()
+    return Config.from_flat({name: arguments[name] for name in names})
+
+
+def send(kind: str, **content: Any) -> None:
+    """Tell the run's follower, or else the tracking server."""
+    message = {"kind": kind, "run": run_id(), **content}
+    messages = os.environ.get(MESSAGES)
+    if messages:
+        line = json.dumps(message, default=str) + "\n"
+        # One write on O_APPEND: lines of parallel steps don't mix.
+        file = os.open(messages, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
+        return
+    if kind in ("progress", "epoch", "failed"):
+        shown = (f"{k} {v}" for k, v in content.items() if k != "lineage")
+        logger.info("%s: %s", kind, ", ".join(shown))
+    from components import tracking
+
+    tracking.apply(message)
+
+
+def run_id() -> str:
+    """The pipeline run that this process belongs to; empty outside of one."""
+    return os.environ.get(RUN_ID, "")
+
+
+def read_lineage(folder: Path) -> dict[str, Origin]:
+    """The origin of every step that led to an artifact; empty where none is known."""
+    try:
+        lineage: dict[str, Origin] = json.loads((folder / PROVENANCE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return lineage
+
+
+def _lineage(inputs: Sequence[Artifact]) -> dict[str, Origin]:
+    merged: dict[str, Origin] = {}
+    for artifact in inputs:
+        merged.update(read_lineage(Path(artifact.path)))
+    return merged
+
+
+def _write_lineage(folder: Path, lineage: Mapping[str, Origin]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PROVENANCE).write_text(json.dumps(lineage, indent=1) + "\n")
+
+
+@contextmanager
+def _plain_log_lines() -> Iterator[None]:
+    """Drop KFP's prefix from what the step logs."""
+    handlers = [(handler, handler.formatter) for handler in logging.root.handlers]
+    for handler, _ in handlers:
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    try:
+        yield
+    finally:
+        for handler, formatter in handlers:
+            handler.setFormatter(formatter)

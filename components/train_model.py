@@ -1,0 +1,71 @@
+"""Train a network on the shards; its best epoch by val mIoU is kept."""
+
+from kfp.dsl import Dataset, Input, Model, Output
+
+from components.base import component
+
+
+@component
+def train_model(
+    manifest: Input[Dataset],
+    shards: Input[Dataset],
+    code_version: str,
+    architecture: str,
+    encoder: str,
+    weights: str,
+    image_height: int,
+    image_width: int,
+    channels: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    warmup_steps: int,
+    class_weight_power: float,
+    crop_height: int,
+    crop_width: int,
+    min_scale: float,
+    max_scale: float,
+    flip: bool,
+    color_jitter: float,
+    precision: str,
+    validate_every: int,
+    train_seed: int,
+    model: Output[Model],
+) -> None:
+    """Train, and tell each epoch's outcome as it comes.
+
+    Args:
+        manifest: of the verified dataset; only its val split is fetched.
+        shards: what is learnt from.
+        code_version: changes with the code, so that its outputs are not reused.
+        model: the artifact: network, contract, history and curves.
+    """
+    from dataclasses import replace
+    from pathlib import Path
+
+    from components import tracking
+    from seglib.data.manifest import open_dataset, read_manifest
+    from seglib.models import build_from_config
+    from seglib.steps.train import train
+
+    with tracking.step("train", out=model, inputs=[manifest, shards]) as step:
+        config = tracking.config(locals())
+        facts = read_manifest(Path(manifest.path))
+        first = facts.pairs("train")[0]
+        network = replace(
+            config.model,
+            image_height=image_height or first.height,
+            image_width=image_width or first.width,
+        )
+        wanted = tuple({"val"} & facts.splits.keys())
+        data = open_dataset(Path(manifest.path), splits=wanted)
+        train(
+            build_from_config(network, data),
+            data,
+            config=config.train,
+            shards=Path(shards.path),
+            out=Path(model.path),
+            on_epoch=step.epoch,
+            on_step=step.progress,
+        )

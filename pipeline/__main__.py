@@ -1,0 +1,177 @@
+"""The pipeline's command line: `python -m pipeline`."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seglib.errors import SegError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="""The training pipeline: verify → augment → train → evaluate → gate → export.
+
+    [bold]run[/] executes all of it on this machine; [bold]compile[/] writes the
+    document that Kubeflow Pipelines takes. Both use the same components.""",
+)
+
+
+class Runner(StrEnum):
+    """What a step of a local run is."""
+
+    subprocess = "subprocess"
+    docker = "docker"
+
+
+@app.command("compile")
+def compile_pipeline(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The YAML file to write.")
+    ],
+    image: Annotated[
+        str,
+        typer.Option(
+            envvar="SEGLIB_IMAGE",
+            help="The image of every step. Pin it by digest (…@sha256:…): "
+            "KFP's cache knows an image by its name alone.",
+            show_default="seglib:cpu",
+        ),
+    ] = "",
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of the training step.")] = 0,
+) -> None:
+    """Write the pipeline as a document for Kubeflow Pipelines.
+
+    Its parameters are the settings of a configuration file, with their defaults,
+    and data_md5, remote and code_version.
+
+    For example: python -m pipeline compile -o pipeline.yaml --gpus 1
+    """
+    from pipeline.local import import_kfp
+
+    import_kfp()
+    from kfp.compiler import Compiler
+
+    from components.base import IMAGE
+    from pipeline.training import training_pipeline
+
+    document = training_pipeline(image=image or IMAGE, gpus=gpus)
+    if output.suffix not in (".yaml", ".yml"):
+        raise SegError(f"{output}: expected a name that ends in .yaml.")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        Compiler().compile(document, str(output))
+    except OSError as error:
+        raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
+    typer.echo(f"{output}: {document.name}, image {image or IMAGE}")
+
+
+@app.command()
+def run(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A dataset's folder (see docs/data-format.md). "
+            "Default: what data.dvc pins.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A YAML file that states what differs from the defaults.",
+            show_default=False,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change one setting; may be repeated. Example: --set epochs=5",
+            show_default=False,
+        ),
+    ] = None,
+    runs: Annotated[
+        Path, typer.Option(help="Where results, cache and tracking store go.")
+    ] = Path("runs"),
+    runner: Annotated[
+        Runner, typer.Option(help="What a step is: a process, or a container.")
+    ] = Runner.subprocess,
+    cache: Annotated[
+        bool, typer.Option(help="Reuse what an unchanged step gave before.")
+    ] = True,
+    name: Annotated[
+        str, typer.Option(help="Part of the run's name, after its time.")
+    ] = "",
+) -> None:
+    """Run the whole pipeline on this machine, and track it in MLflow.
+
+    Without options it takes the dataset that the repository pins. Results go to
+    runs/<time>-<name>/, and runs/latest leads to the newest. Steps that nothing
+    changed for are reused, and it says so. MLFLOW_TRACKING_URI names a tracking
+    server; by default an SQLite store in the folder of runs is used.
+
+    The exit status is 0 when all steps went well, whether the model was promoted or
+    held back; 1 when a step failed; 2 on wrong use; 130 after Ctrl-C.
+
+    For example:
+
+    python -m pipeline run
+
+    python -m pipeline run --data ~/camvid --config configs/camvid-cpu.yaml
+
+    python -m pipeline run --set epochs=5 --set min_miou=0.6 --name quick
+    """
+    from rich.console import Console
+
+    from pipeline.display import Display
+    from pipeline.folder import create_run_folder
+    from pipeline.inputs import code_version, find_data, find_settings
+    from pipeline.run import run_pipeline
+    from pipeline.summary import print_summary, shown
+    from pipeline.tracker import tracking_uri
+
+    console = Console()
+    chosen = find_settings(config, settings or ())
+    dataset = find_data(data)
+    folder = create_run_folder(runs, name)
+    container: dict[str, Any] | None = None
+    version = code_version()
+    if runner is Runner.docker:
+        from pipeline.containers import container_settings, image_version
+
+        version = image_version()
+        container = container_settings(folder.name, runs=runs, remote=dataset.remote)
+    console.print(f"data         {dataset.title} ({dataset.data_md5})", highlight=False)
+    console.print(f"run          {shown(folder)}", highlight=False)
+    with Display(console) as display:
+        outcome = run_pipeline(
+            folder,
+            data=dataset,
+            config=chosen,
+            code_version=version,
+            tracking_uri=tracking_uri(runs),
+            display=display,
+            cache=runs.resolve() / ".cache" if cache else None,
+            container=container,
+        )
+    print_summary(outcome, console)
+    raise typer.Exit(outcome.exit_status)
+
+
+def main() -> None:
+    """Run the command line; a SegError becomes one line and an exit status."""
+    try:
+        app(standalone_mode=True)
+    except SegError as error:
+        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Steps in containers: what KFP's DockerRunner must be told, and how to stop them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pipeline.local import import_kfp
+from seglib.errors import SegError
+
+_LABEL = "seglib.run"
+_REMEDY = "Start the engine, or run with --runner subprocess."
+
+
+def image_version() -> str:
+    """The code version of the image: its id, since the steps run the code inside it.
+
+    Raises:
+        SegError: no engine, or no such image.
+    """
+    import docker
+
+    import_kfp()
+    from components.base import IMAGE
+
+    client = _client()
+    try:
+        return str(client.images.get(IMAGE).id).removeprefix("sha256:")[:16]
+    except docker.errors.ImageNotFound as error:
+        raise SegError(
+            f"There is no image {IMAGE}. Build it with `make image`."
+        ) from error
+    finally:
+        client.close()
+
+
+def container_settings(run: str, *, runs: Path, remote: str) -> dict[str, Any]:
+    """What `docker_runner` needs, as JSON values.
+
+    Everything is mounted at its own path, so that a path means the same inside and
+    outside: the folder of runs and the cache of fetched data to write, a dataset's
+    folder or remote to read.
+    """
+    cache = Path(os.environ.get("SEGLIB_CACHE") or Path.home() / ".cache" / "seglib")
+    cache.mkdir(parents=True, exist_ok=True)
+    mounts = {str(runs.resolve()): False, str(cache.resolve()): False}
+    if not remote.startswith("s3://"):
+        mounts[remote] = True
+    names = [name for name in os.environ if name.startswith("AWS_")]
+    return {
+        "mounts": mounts,
+        "user": f"{os.getuid()}:{os.getgid()}",  # nobody wants files of root's
+        "labels": {_LABEL: run},
+        "environment": {
+            **{name: os.environ[name] for name in names},
+            "SEGLIB_CACHE": str(cache.resolve()),
+            "HOME": "/tmp",  # the user id has no home inside
+        },
+    }
+
+
+def docker_runner(
+    *,
+    mounts: dict[str, bool],
+    user: str,
+    labels: dict[str, str],
+    environment: dict[str, str],
+) -> Any:
+    """KFP's runner. Its `environment` is the steps': it overrides a task's own."""
+    from docker.types import Mount
+    from kfp.local import DockerRunner
+
+    return DockerRunner(
+        mounts=[
+            Mount(path, path, type="bind", read_only=read_only)
+            for path, read_only in mounts.items()
+        ],
+        user=user,
+        labels=labels,
+        environment=environment,
+        init=True,  # or a stopped step lingers: process 1 has no default handlers
+    )
+
+
+def stop_containers(run: str) -> None:
+    """Stop what still runs: containers outlive the process that started them."""
+    client = _client()
+    try:
+        for container in client.containers.list(filters={"label": f"{_LABEL}={run}"}):
+            container.kill()
+    finally:
+        client.close()
+
+
+def _client() -> Any:
+    import docker
+
+    try:
+        return docker.from_env()
+    except docker.errors.DockerException as error:
+        raise SegError(f"No container engine answers ({error}). {_REMEDY}") from error

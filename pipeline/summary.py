@@ -1,0 +1,102 @@
+"""The end of a run as a person reads it: scores, verdict, and where to look."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.run import Outcome
+
+_PLACES = {
+    "report.html": "report",
+    "overlays": "overlays",
+    "export": "export",
+    "model": "model",
+    "verification.html": "data report",
+}
+
+
+def print_summary(outcome: Outcome, console: Console) -> None:
+    """Print what a run came to."""
+    console.print()
+    if outcome.state == "SUCCEEDED":
+        _print_scores(outcome, console)
+    elif outcome.state == "FAILED":
+        text = f"{outcome.failed_step}: {outcome.failure}"
+        _print_line(console, "failed", f"[bold red]{escape(text)}[/]")
+    else:
+        _print_line(console, "stopped", f"by {outcome.stopped_by}")
+    _print_reuse(outcome, console)
+    for name, title in _PLACES.items():
+        if name in outcome.links:
+            _print_line(console, title, shown(outcome.links[name]))
+    if outcome.state == "FAILED":
+        _print_line(console, "log", shown(outcome.folder / "pipeline.log"))
+    if outcome.tracking_id:
+        _print_line(console, "tracking", ui_command(outcome))
+        _print_line(console, "", ui_address(outcome))
+
+
+def ui_command(outcome: Outcome) -> str:
+    """The command that opens the MLflow UI on the store of a run."""
+    if outcome.tracking_uri.startswith("http"):
+        return ""
+    beside = Path(sys.executable).parent / "mlflow"
+    found = shutil.which("mlflow")
+    name = "mlflow" if found and Path(found) == beside else shown(beside)
+    # Without the jobs, which nothing here uses, it starts in half the time.
+    return (
+        f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {name} ui "
+        f"--backend-store-uri '{outcome.tracking_uri}'"
+    )
+
+
+def ui_address(outcome: Outcome, base: str = "http://127.0.0.1:5000") -> str:
+    """The page of a run."""
+    uri = outcome.tracking_uri
+    base = uri.rstrip("/") if uri.startswith("http") else base
+    return f"{base}/#/experiments/{outcome.experiment_id}/runs/{outcome.tracking_id}"
+
+
+def shown(path: Path) -> str:
+    """A path as it is shortest to type."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def _print_scores(outcome: Outcome, console: Console) -> None:
+    scores: dict[str, Any] = json.loads(
+        (outcome.outputs()["evaluate"] / "metrics.json").read_text(encoding="utf-8")
+    )
+    table = Table("class", title=f"{scores['split']} split", title_justify="left")
+    table.add_column("IoU", justify="right")
+    for name, iou in scores["class_iou"].items():
+        table.add_row(escape(name), "absent" if iou is None else f"{iou:.3f}")
+    table.add_section()
+    table.add_row("[bold]mIoU[/]", f"[bold]{scores['miou']:.3f}[/]")
+    table.add_row("majority class", f"{scores['baseline_miou']:.3f}", style="dim")
+    console.print(table)
+    colour = "green" if outcome.verdict == "promote" else "yellow"
+    reasons = f" ({outcome.reasons})" if outcome.verdict == "hold" else ""
+    _print_line(
+        console, "verdict", f"[bold {colour}]{outcome.verdict}[/]{escape(reasons)}"
+    )
+
+
+def _print_reuse(outcome: Outcome, console: Console) -> None:
+    by_run: dict[str, list[str]] = {}
+    for step in outcome.cached:
+        origin = outcome.lineage.get(step, {}).get("run_id") or "an earlier run"
+        by_run.setdefault(origin, []).append(step)
+    for run, steps in by_run.items():
+        _print_line(console, "reused", f"{', '.join(steps)} (from {run})")
+
+
+def _print_line(console: Console, title: str, text: str) -> None:
+    console.print(f"{title:<12} {text}", highlight=False, soft_wrap=True)
