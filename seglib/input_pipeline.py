@@ -22,6 +22,8 @@ from seglib.errors import SegError
 VOID = 65535  # pads masks where a dataset has no ignored id; no class has it
 INDEX_FILE = "shards.json"
 _CACHE_BYTES = 4 * 2**30
+_EPOCHS = 2**20  # without end, but countable: grain needs the length to fit an index
+_PREFETCHED_BATCHES = 8
 _LENGTHS = struct.Struct("<II")  # bytes of the image, bytes of the mask
 
 ImageAndMask = tuple[np.ndarray, np.ndarray]
@@ -131,10 +133,10 @@ def training_batches(
         grain.MapDataset.source(source)
         .seed(config.train_seed)
         .shuffle()
-        .repeat()
+        .repeat(_EPOCHS)
         .random_map(transform)
         .batch(config.batch_size)
-        .to_iter_dataset(grain.ReadOptions(num_threads=num_threads))
+        .to_iter_dataset(grain.ReadOptions(num_threads, _PREFETCHED_BATCHES))
     )
 
 

@@ -66,6 +66,35 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small sample scenes: 8 train, 3 val and 3 test pairs of 96×128."""
+    from seglib.data import sample_scenes
+    from seglib.data.images import write_image
+
+    root = tmp_path_factory.mktemp("tiny")
+    numbers = iter(range(100))
+    for split, count in {"train": 8, "val": 3, "test": 3}.items():
+        for index in range(count):
+            image, mask = sample_scenes.render_scene(
+                next(numbers), height=96, width=128
+            )
+            write_image(root / f"{split}_images" / f"{split}_{index}.png", image)
+            write_image(root / f"{split}_segmentation" / f"{split}_{index}.png", mask)
+    names = ", ".join(sample_scenes.CLASS_NAMES)
+    ignored = sample_scenes.IGNORE_INDEX
+    description = f"class_names: [{names}]\nignore_index: {ignored}\n"
+    (root / "dataset.yaml").write_text(description)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_root: Path) -> Any:
+    from seglib.data.format import load_dataset
+
+    return load_dataset(tiny_root)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fetched datasets go to a folder of the session, not to the user's cache."""
