@@ -81,6 +81,17 @@ def verification_page(
     )
 
 
+def group(problems: Iterable[Problem]) -> list[list[Problem]]:
+    """Findings of one kind that one remedy mends, the largest groups first."""
+
+    def nature(problem: Problem) -> tuple[str, str]:
+        return problem.kind, problem.remedy
+
+    ordered = sorted(problems, key=lambda problem: (*nature(problem), problem.path))
+    groups = [list(found) for _, found in groupby(ordered, key=nature)]
+    return sorted(groups, key=len, reverse=True)
+
+
 def choose_examples(
     splits: Mapping[str, Sequence[PairFacts]],
     num_classes: int,
@@ -184,10 +195,9 @@ def _classes(
 
 
 def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
-    """Findings of one kind that one remedy mends, the largest groups first."""
-    ordered = sorted(problems, key=lambda p: (p.kind, p.remedy, p.path))
     groups = []
-    for (kind, remedy), found in groupby(ordered, key=lambda p: (p.kind, p.remedy)):
+    for found in group(problems):
+        kind, remedy = found[0].kind, found[0].remedy
         items = [
             {"path": relative_path(p.path, root), "reason": p.reason} for p in found
         ]
@@ -196,13 +206,12 @@ def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
             {
                 "heading": f"{heading} ({len(items):,})" if len(items) > 1 else heading,
                 "remedy": remedy,
-                "size": len(items),
                 "shown": items[:_SHOWN],
                 "folded": items[_SHOWN : _SHOWN + _FOLDED],
                 "left_out": max(0, len(items) - _SHOWN - _FOLDED),
             }
         )
-    return sorted(groups, key=lambda group: -group["size"])
+    return groups
 
 
 def relative_path(path: Path, root: Path) -> str:
