@@ -27,8 +27,9 @@ from seglib.report import (
     preview_page,
     table,
 )
+from seglib.report.layout import panel_size, resize_ids
 from seglib.report.pages import MAX_PAGE_BYTES, inline_pictures
-from seglib.report.pictures import error_map, panel_size, resize_ids
+from seglib.report.pictures import error_map
 
 PALETTE = ((200, 0, 0), (0, 100, 0), (0, 0, 50))
 HOSTILE = '<script>alert("x")</script>'

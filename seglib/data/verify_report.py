@@ -12,8 +12,7 @@ from seglib.data.checks import Problem
 from seglib.data.format import Dataset
 from seglib.data.images import read_image, read_mask
 from seglib.data.manifest import Manifest, PairFacts
-from seglib.report import render
-from seglib.report.pages import inline_pictures
+from seglib.report import inline_pictures, render
 from seglib.report.pictures import image_and_overlay
 
 _EXAMPLES = 6
@@ -99,19 +98,19 @@ def choose_examples(
     count: int = _EXAMPLES,
 ) -> list[tuple[str, PairFacts]]:
     """Pairs that together show as many classes as possible, always the same ones."""
-    rest = [(split, pair) for split, pairs in splits.items() for pair in pairs]
+    rest = [(s, p, _shown_classes(p)) for s, pairs in splits.items() for p in pairs]
     missing = set(range(num_classes))
     chosen: list[tuple[str, PairFacts]] = []
     while rest and len(chosen) < count:
-        best = max(rest, key=lambda item: len(missing & _shown_classes(item[1])))
-        if not missing & _shown_classes(best[1]):
+        best = max(range(len(rest)), key=lambda index: len(missing & rest[index][2]))
+        if not missing & rest[best][2]:
             break
-        missing -= _shown_classes(best[1])
-        chosen.append(best)
-        rest.remove(best)
+        split, pair, classes = rest.pop(best)
+        missing -= classes
+        chosen.append((split, pair))
     wanted = min(count - len(chosen), len(rest))
-    spread = [rest[i * len(rest) // wanted] for i in range(wanted)]
-    return chosen + spread
+    spread = (rest[index * len(rest) // wanted] for index in range(wanted))
+    return chosen + [(split, pair) for split, pair, _ in spread]
 
 
 def _shown_classes(pair: PairFacts) -> set[int]:
@@ -161,7 +160,7 @@ def _summary(
         "sizes_label": "height×width of all images"
         if len(sizes) < 2
         else f"most frequent height×width of {len(sizes)}",
-        "root": str(dataset.root),
+        "source": manifest.remote or str(dataset.root),
         "data_md5": dataset.data_md5,
     }
 
