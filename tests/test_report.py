@@ -27,8 +27,9 @@ from seglib.report import (
     preview_page,
     table,
 )
+from seglib.report.layout import panel_size, resize_ids
 from seglib.report.pages import MAX_PAGE_BYTES, inline_pictures
-from seglib.report.pictures import error_map, panel_size, resize_ids
+from seglib.report.pictures import error_map
 
 PALETTE = ((200, 0, 0), (0, 100, 0), (0, 0, 50))
 HOSTILE = '<script>alert("x")</script>'
@@ -264,6 +265,16 @@ class TestEvaluationPage:
         text = self.render().text
         assert "boat – – – 0.0%" in text
         assert "nothing to divide by" in text
+
+    def test_a_class_that_is_never_predicted_has_no_precision(self):
+        confusion = np.array([[40, 0], [60, 0]])
+        metrics = scored(confusion, ["sky", "road"])
+        text = parse(evaluation_page(metrics, confusion, [])).text
+        assert "sky 0.400 1.000 0.400 40.0% road 0.000 0.000 – 60.0%" in text
+        assert "for precision: never predicted" in text
+        confusion = np.array([[40, 1], [2, 60]])
+        metrics = scored(confusion, ["sky", "road"])
+        assert "–" not in parse(evaluation_page(metrics, confusion, [])).text
 
     def test_nan_counts_as_absent(self):
         metrics = scored(self.CONFUSION, list(self.NAMES))

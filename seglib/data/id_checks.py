@@ -29,7 +29,9 @@ def check_ids(
         if stray:
             blurred = inspection.ramps > _RAMP_SHARE
             reason = f"ids outside 0 … {num_classes - 1}: {_list_ids(stray, ids)}"
-            remedy = stretched or _explain(stray, ids, num_classes, blurred=blurred)
+            remedy = stretched or _explain(
+                stray, ids, num_classes, ignore_index, blurred=blurred
+            )
             problems.append(Problem(path, reason, remedy, "ids-out-of-range"))
         else:
             problems += _check_strokes(path, inspection.ramps)
@@ -103,7 +105,12 @@ def _stretched(ids: Collection[int], num_classes: int) -> str:
 
 
 def _explain(
-    stray: Mapping[int, int], ids: Mapping[int, int], num_classes: int, *, blurred: bool
+    stray: Mapping[int, int],
+    ids: Mapping[int, int],
+    num_classes: int,
+    ignore_index: int | None,
+    *,
+    blurred: bool,
 ) -> str:
     """The likeliest cause of stray ids, and what to do about it."""
     if blurred or len(stray) >= _MANY_IDS:
@@ -111,30 +118,28 @@ def _explain(
             "Looks like an anti-aliased mask: draw without anti-aliasing, resize with "
             "nearest neighbour only, and save as PNG."
         )
-    void = next((i for i in VOID_IDS if i in stray), None)
-    if void and len(stray) == 1:
-        return f"{void} looks like void: pass --ignore-index {void}."
+    if void := next((i for i in VOID_IDS if i in stray), 0):
+        remedy = f"{void} looks like void: {_ignore(void, ignore_index)}."
+        others = " Pass a larger --num-classes if the others are classes."
+        return remedy + others if len(stray) > 1 else remedy
+    larger = f"pass --num-classes {max(stray) + 1}"
+    if set(stray) == {num_classes} and 0 not in ids:
+        return f"Ids seem to start at 1: subtract 1, or {larger}."
     if set(stray) == {num_classes}:
-        if 0 not in ids:
-            return (
-                f"Ids seem to start at 1: subtract 1, or pass --num-classes "
-                f"{num_classes + 1}."
-            )
-        return (
-            f"If {num_classes} is void, pass --ignore-index {num_classes}; if it is a "
-            f"class, pass --num-classes {num_classes + 1}."
-        )
-    if void:
-        return (
-            f"{void} looks like void: pass --ignore-index {void}; pass a larger "
-            "--num-classes if the others are classes."
-        )
+        ignore = _ignore(num_classes, ignore_index)
+        return f"If {num_classes} is void, {ignore}; if it is a class, {larger}."
     if max(stray) < 2 * num_classes:
-        return f"If these are classes, pass --num-classes {max(stray) + 1}."
+        return f"If these are classes, {larger}."
     return (
         "Looks like a colour-coded mask turned to grey: make it again from the "
-        f"colours; if these are classes, pass --num-classes {max(stray) + 1}."
+        f"colours; if these are classes, {larger}."
     )
+
+
+def _ignore(void: int, ignore_index: int | None) -> str:
+    if ignore_index is None:
+        return f"pass --ignore-index {void}"
+    return f"write {ignore_index}, the ignored id, in its place"
 
 
 def _percent(share: float) -> str:

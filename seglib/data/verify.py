@@ -23,10 +23,12 @@ from seglib.data.split_checks import (
     check_layout,
     check_palettes,
 )
-from seglib.data.verify_report import relative_path, verification_page
+from seglib.data.verify_report import group, relative_path, verification_page
 from seglib.errors import DatasetError
 
 REPORT = "report.html"
+_RAISED = 5  # problems of one nature that an error names
+_MAX_THREADS = 16  # each holds a decoded image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +47,18 @@ class Verification:
         return not self.problems
 
     def raise_if_bad(self) -> None:
-        """Raise a DatasetError that names the problems, if there are any."""
+        """Raise a DatasetError, if there are problems: some of each nature."""
         if self.problems:
+            lines: list[str] = []
+            for found in group(self.problems):
+                lines += map(str, found[:_RAISED])
+                if len(found) > _RAISED:
+                    lines.append(f"… and {len(found) - _RAISED} more with this remedy.")
             raise DatasetError(
                 f"{self.dataset.root}: {len(self.problems)} problem(s). "
                 "Nothing was changed.",
-                map(str, self.problems),
+                lines,
+                limit=len(lines),
             )
 
 
@@ -146,7 +154,7 @@ def _inspect(
 ) -> dict[str, list[Inspection]]:
     pairs = [(split, pair) for split in splits for pair in splits[split]]
     inspections: dict[str, list[Inspection]] = {split: [] for split in splits}
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1))
     try:
         found = pool.map(inspect_pair, (pair for _, pair in pairs))
         for done, ((split, _), inspection) in enumerate(

@@ -12,8 +12,7 @@ from seglib.data.checks import Problem
 from seglib.data.format import Dataset
 from seglib.data.images import read_image, read_mask
 from seglib.data.manifest import Manifest, PairFacts
-from seglib.report import render
-from seglib.report.pages import inline_pictures
+from seglib.report import inline_pictures, render
 from seglib.report.pictures import image_and_overlay
 
 _EXAMPLES = 6
@@ -81,6 +80,17 @@ def verification_page(
     )
 
 
+def group(problems: Iterable[Problem]) -> list[list[Problem]]:
+    """Findings of one kind that one remedy mends, the largest groups first."""
+
+    def nature(problem: Problem) -> tuple[str, str]:
+        return problem.kind, problem.remedy
+
+    ordered = sorted(problems, key=lambda problem: (*nature(problem), problem.path))
+    groups = [list(found) for _, found in groupby(ordered, key=nature)]
+    return sorted(groups, key=len, reverse=True)
+
+
 def choose_examples(
     splits: Mapping[str, Sequence[PairFacts]],
     num_classes: int,
@@ -88,19 +98,19 @@ def choose_examples(
     count: int = _EXAMPLES,
 ) -> list[tuple[str, PairFacts]]:
     """Pairs that together show as many classes as possible, always the same ones."""
-    rest = [(split, pair) for split, pairs in splits.items() for pair in pairs]
+    rest = [(s, p, _shown_classes(p)) for s, pairs in splits.items() for p in pairs]
     missing = set(range(num_classes))
     chosen: list[tuple[str, PairFacts]] = []
     while rest and len(chosen) < count:
-        best = max(rest, key=lambda item: len(missing & _shown_classes(item[1])))
-        if not missing & _shown_classes(best[1]):
+        best = max(range(len(rest)), key=lambda index: len(missing & rest[index][2]))
+        if not missing & rest[best][2]:
             break
-        missing -= _shown_classes(best[1])
-        chosen.append(best)
-        rest.remove(best)
+        split, pair, classes = rest.pop(best)
+        missing -= classes
+        chosen.append((split, pair))
     wanted = min(count - len(chosen), len(rest))
-    spread = [rest[i * len(rest) // wanted] for i in range(wanted)]
-    return chosen + spread
+    spread = (rest[index * len(rest) // wanted] for index in range(wanted))
+    return chosen + [(split, pair) for split, pair, _ in spread]
 
 
 def _shown_classes(pair: PairFacts) -> set[int]:
@@ -150,7 +160,7 @@ def _summary(
         "sizes_label": "height×width of all images"
         if len(sizes) < 2
         else f"most frequent height×width of {len(sizes)}",
-        "root": str(dataset.root),
+        "source": manifest.remote or str(dataset.root),
         "data_md5": dataset.data_md5,
     }
 
@@ -184,10 +194,9 @@ def _classes(
 
 
 def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
-    """Findings of one kind that one remedy mends, the largest groups first."""
-    ordered = sorted(problems, key=lambda p: (p.kind, p.remedy, p.path))
     groups = []
-    for (kind, remedy), found in groupby(ordered, key=lambda p: (p.kind, p.remedy)):
+    for found in group(problems):
+        kind, remedy = found[0].kind, found[0].remedy
         items = [
             {"path": relative_path(p.path, root), "reason": p.reason} for p in found
         ]
@@ -196,13 +205,12 @@ def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
             {
                 "heading": f"{heading} ({len(items):,})" if len(items) > 1 else heading,
                 "remedy": remedy,
-                "size": len(items),
                 "shown": items[:_SHOWN],
                 "folded": items[_SHOWN : _SHOWN + _FOLDED],
                 "left_out": max(0, len(items) - _SHOWN - _FOLDED),
             }
         )
-    return sorted(groups, key=lambda group: -group["size"])
+    return groups
 
 
 def relative_path(path: Path, root: Path) -> str:

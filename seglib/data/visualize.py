@@ -7,8 +7,14 @@ import numpy as np
 from seglib.data.format import Dataset, Pair
 from seglib.data.images import encode_png, read_image, read_mask, write_bytes
 from seglib.errors import SegError, UsageError
-from seglib.report import contact_sheet, legend, page
-from seglib.report.pages import class_legend, inline_pictures, picture_grid
+from seglib.report import (
+    class_legend,
+    contact_sheet,
+    inline_pictures,
+    legend,
+    page,
+    picture_grid,
+)
 from seglib.report.pictures import image_and_overlay
 
 SHEET = "contact_sheet.png"

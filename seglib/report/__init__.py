@@ -1,12 +1,23 @@
 """Pictures, plots and pages: pure functions of arrays and numbers, for every step."""
 
 from seglib.report.evaluation import evaluation_page
-from seglib.report.pages import figure, page, render, table
-from seglib.report.pictures import colorize, comparison, contact_sheet, legend, overlay
+from seglib.report.layout import contact_sheet
+from seglib.report.pages import (
+    class_legend,
+    figure,
+    heading,
+    inline_pictures,
+    page,
+    picture_grid,
+    render,
+    table,
+)
+from seglib.report.pictures import colorize, comparison, legend, overlay
 from seglib.report.plots import confusion_png, curves_png
 from seglib.report.preview import preview_page
 
 __all__ = [
+    "class_legend",
     "colorize",
     "comparison",
     "confusion_png",
@@ -14,9 +25,12 @@ __all__ = [
     "curves_png",
     "evaluation_page",
     "figure",
+    "heading",
+    "inline_pictures",
     "legend",
     "overlay",
     "page",
+    "picture_grid",
     "preview_page",
     "render",
     "table",

@@ -43,14 +43,15 @@ def evaluation_page(
     confusion = np.asarray(confusion, np.int64)
     ordered = _worst_first(pictures, scores)
     sources = inline_pictures([picture for _, picture in ordered])
+    classes = _classes(metrics, confusion, names, colours)
     small = len(names) <= _MANY_CLASSES
     return render(
         "evaluation.html",
         title=title,
         subtitle=subtitle,
         headline=_headline(metrics),
-        classes=_classes(metrics, confusion, names, colours),
-        any_absent=any(_number(iou) is None for iou in metrics["class_iou"].values()),
+        classes=classes,
+        any_dash=any(_NONE in row.values() for row in classes),
         heat=_heat(confusion) if small else None,
         heat_picture=""
         if small

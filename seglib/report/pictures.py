@@ -10,16 +10,23 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from seglib.report.layout import (
+    BACKGROUND,
+    MAX_PANEL,
+    beside,
+    labelled,
+    pad,
+    panel_size,
+    resize,
+    resize_ids,
+)
 from seglib.report.text import draw_text, text_width
 
 Palette = Sequence[tuple[int, int, int]]
 
 _HATCH = ((104, 106, 110), (128, 130, 134))  # neutral greys
 _HATCH_PERIOD = 12  # pixels
-_BACKGROUND = (24, 26, 31)
-_GAP, _SHEET_GAP = 4, 14  # pixels between panels, and between a sheet's tiles
 _DIM = 0.3  # brightness of the correct pixels of an error map
-_MIN_PANEL, _MAX_PANEL = 160, 640  # pixels wide; others are enlarged or reduced
 _LEGEND_ROW = 26  # pixels
 _LEGEND_MARGIN = 10  # pixels
 _LEGEND_NAME = 28  # characters
@@ -128,7 +135,7 @@ def image_and_overlay(
     palette: Palette,
     *,
     ignore_index: int | None = None,
-    max_width: int = _MAX_PANEL,
+    max_width: int = MAX_PANEL,
 ) -> np.ndarray:
     """An image beside its overlay, at a size to be looked at.
 
@@ -173,7 +180,7 @@ def legend(
     column_width = 28 + max((text_width(name, 13) for name in names), default=0) + 16
     canvas = np.full(
         (rows * _LEGEND_ROW, columns * column_width + _LEGEND_MARGIN, 3),
-        _BACKGROUND,
+        BACKGROUND,
         np.uint8,
     )
     for index, (name, swatch) in enumerate(zip(names, swatches, strict=True)):
@@ -181,77 +188,9 @@ def legend(
         top = index % rows * _LEGEND_ROW
         canvas[top + 6 : top + 20, left : left + 20] = swatch
         draw_text(canvas, name, (left + 28, top + _LEGEND_ROW // 2), size=13)
-    return canvas if height is None else _to_height(canvas, height)
-
-
-def contact_sheet(
-    tiles: Sequence[tuple[str, np.ndarray]],
-    *,
-    columns: int = 2,
-    footer: np.ndarray | None = None,
-) -> np.ndarray:
-    """Labelled pictures of any sizes in rows, with a picture such as a legend below."""
-    pictures = [labelled(picture, text, size=14) for text, picture in tiles]
-    rows = [
-        beside(pictures[start : start + columns], gap=_SHEET_GAP)
-        for start in range(0, len(pictures), columns)
-    ]
-    sheet = stacked([*rows, footer] if footer is not None else rows, gap=_SHEET_GAP)
-    gap = _SHEET_GAP
-    return _pad(sheet, above=gap, below=gap, left=gap, right=gap)
-
-
-def panel_size(
-    shape: tuple[int, ...], *, max_width: int = _MAX_PANEL
-) -> tuple[int, int]:
-    """The size (height, width) at which a picture of that shape is shown."""
-    height, width = shape[:2]
-    if width < _MIN_PANEL:
-        factor = math.ceil(_MIN_PANEL / width)  # whole: pixels stay square
-        return height * factor, width * factor
-    if width > max_width:
-        return max(1, round(height * max_width / width)), max_width
-    return height, width
-
-
-def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize an image (H, W, C) to (height, width) for a reader's eyes."""
-    shrinks = size[0] < image.shape[0]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST
-    return cv2.resize(image, size[::-1], interpolation=how)
-
-
-def resize_ids(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a mask (H, W) to (height, width); ids are never mixed."""
-    mask = np.asarray(mask).astype(np.int32)  # the widest type that OpenCV resizes
-    return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-
-
-def labelled(picture: np.ndarray, text: str, *, size: int = 0) -> np.ndarray:
-    """The picture under a thin strip with a text, of `size` pixels or one that fits."""
-    # Wide panels are shown reduced, four in a row; their labels must survive that.
-    size = size or min(max(picture.shape[1] // 26, 11), 22)
-    strip = np.full((size + 10, picture.shape[1], 3), _BACKGROUND, np.uint8)
-    draw_text(strip, text, (4, strip.shape[0] // 2), size=size)
-    return np.vstack([strip, picture])
-
-
-def beside(pictures: Sequence[np.ndarray], *, gap: int = _GAP) -> np.ndarray:
-    """Pictures of any sizes in one row, aligned at their tops."""
-    height = max(picture.shape[0] for picture in pictures)
-    *padded, last = (
-        _pad(picture, below=height - picture.shape[0]) for picture in pictures
-    )
-    return np.hstack([*(_pad(picture, right=gap) for picture in padded), last])
-
-
-def stacked(pictures: Sequence[np.ndarray], *, gap: int = _GAP) -> np.ndarray:
-    """Pictures of any sizes in one column, aligned at their left edges."""
-    width = max(picture.shape[1] for picture in pictures)
-    *padded, last = (
-        _pad(picture, right=width - picture.shape[1]) for picture in pictures
-    )
-    return np.vstack([*(_pad(picture, below=gap) for picture in padded), last])
+    if height is None:
+        return canvas
+    return pad(canvas[:height], below=max(0, height - canvas.shape[0]))
 
 
 def _has_colour(
@@ -275,23 +214,6 @@ def _to_rgb(image: np.ndarray) -> np.ndarray:
 
 def _grey(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-
-
-def _to_height(picture: np.ndarray, height: int) -> np.ndarray:
-    return _pad(picture[:height], below=max(0, height - picture.shape[0]))
-
-
-def _pad(
-    picture: np.ndarray,
-    *,
-    above: int = 0,
-    below: int = 0,
-    left: int = 0,
-    right: int = 0,
-) -> np.ndarray:
-    return cv2.copyMakeBorder(
-        picture, above, below, left, right, cv2.BORDER_CONSTANT, value=_BACKGROUND
-    )
 
 
 def _shorten(name: str) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from seglib.data.format import Dataset
+from seglib.report.layout import beside, labelled, stacked
 from seglib.report.pages import class_legend, inline_pictures, page, picture_grid
-from seglib.report.pictures import beside, image_and_overlay, labelled, stacked
+from seglib.report.pictures import image_and_overlay
 
 _SHOWN_VERSIONS = 4  # the original, and the first copies
 _PANEL_WIDTH = 320  # pixels

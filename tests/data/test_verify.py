@@ -210,10 +210,16 @@ class TestIds:
         )
         assert verify(folder.root, config=DataConfig(ignore_index=255)).ok
 
+    def test_a_second_void_is_to_become_the_first(self, folder):
+        remedy = (
+            verify(folder.root, config=DataConfig(ignore_index=9)).problems[0].remedy
+        )
+        assert remedy == "255 looks like void: write 9, the ignored id, in its place."
+
     def test_the_id_above_the_last_class_is_void_or_a_class(self, folder):
         folder.describe("class_names: [sky, road]\nignore_index: 255\n")
         found = verify(folder.root).problems[0]
-        assert "If 2 is void, pass --ignore-index 2" in found.remedy
+        assert "If 2 is void, write 255, the ignored id, in its place" in found.remedy
         assert "pass --num-classes 3" in found.remedy
 
     def test_ids_that_start_at_one_are_recognised(self, folder):
@@ -378,6 +384,18 @@ class TestDamage:
         found = verify(folder.root)
         assert [pair.stem for pair in found.pairs["train"]] == ["b", "c"]
         assert [pair.stem for pair in found.dataset.splits["train"]] == ["a", "b", "c"]
+
+    def test_raised_problems_of_one_remedy_do_not_hide_the_others(self, folder):
+        for number in range(30):
+            (folder.root / "train_images" / f"{number}.txt").write_text("")
+        truncate(folder.mask("val", "d"), 0.5)
+        with pytest.raises(DatasetError, match=r"31 problem\(s\)") as raised:
+            verify(folder.root).raise_if_bad()
+        lines = str(raised.value).splitlines()
+        # The summary; five of the thirty and what is left out; the damaged mask.
+        assert len(lines) == 1 + 5 + 1 + 1
+        assert lines[6].strip() == "… and 25 more with this remedy."
+        assert str(folder.mask("val", "d")) in lines[7]
 
     def test_problems_are_raised_together(self, folder):
         truncate(folder.mask("train", "a"), 0.5)

@@ -1,0 +1,97 @@
+"""How pictures are sized and put together: panels, rows, sheets."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from seglib.report.text import draw_text
+
+BACKGROUND = (24, 26, 31)
+MIN_PANEL, MAX_PANEL = 160, 640  # pixels wide; others are enlarged or reduced
+_GAP, _SHEET_GAP = 4, 14  # pixels between panels, and between a sheet's tiles
+
+
+def contact_sheet(
+    tiles: Sequence[tuple[str, np.ndarray]],
+    *,
+    columns: int = 2,
+    footer: np.ndarray | None = None,
+) -> np.ndarray:
+    """Labelled pictures of any sizes in rows, with a picture such as a legend below."""
+    pictures = [labelled(picture, text, size=14) for text, picture in tiles]
+    rows = [
+        beside(pictures[start : start + columns], gap=_SHEET_GAP)
+        for start in range(0, len(pictures), columns)
+    ]
+    sheet = stacked([*rows, footer] if footer is not None else rows, gap=_SHEET_GAP)
+    gap = _SHEET_GAP
+    return pad(sheet, above=gap, below=gap, left=gap, right=gap)
+
+
+def panel_size(
+    shape: tuple[int, ...], *, max_width: int = MAX_PANEL
+) -> tuple[int, int]:
+    """The size (height, width) at which a picture of that shape is shown."""
+    height, width = shape[:2]
+    if width < MIN_PANEL:
+        factor = math.ceil(MIN_PANEL / width)  # whole: pixels stay square
+        return height * factor, width * factor
+    if width > max_width:
+        return max(1, round(height * max_width / width)), max_width
+    return height, width
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize an image (H, W, C) to (height, width) for a reader's eyes."""
+    shrinks = size[0] < image.shape[0]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST
+    return cv2.resize(image, size[::-1], interpolation=how)
+
+
+def resize_ids(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a mask (H, W) to (height, width); ids are never mixed."""
+    mask = np.asarray(mask).astype(np.int32)  # the widest type that OpenCV resizes
+    return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def labelled(picture: np.ndarray, text: str, *, size: int = 0) -> np.ndarray:
+    """The picture under a thin strip with a text, of `size` pixels or one that fits."""
+    # Wide panels are shown reduced, four in a row; their labels must survive that.
+    size = size or min(max(picture.shape[1] // 26, 11), 22)
+    strip = np.full((size + 10, picture.shape[1], 3), BACKGROUND, np.uint8)
+    draw_text(strip, text, (4, strip.shape[0] // 2), size=size)
+    return np.vstack([strip, picture])
+
+
+def beside(pictures: Sequence[np.ndarray], *, gap: int = _GAP) -> np.ndarray:
+    """Pictures of any sizes in one row, aligned at their tops."""
+    height = max(picture.shape[0] for picture in pictures)
+    *padded, last = (
+        pad(picture, below=height - picture.shape[0]) for picture in pictures
+    )
+    return np.hstack([*(pad(picture, right=gap) for picture in padded), last])
+
+
+def stacked(pictures: Sequence[np.ndarray], *, gap: int = _GAP) -> np.ndarray:
+    """Pictures of any sizes in one column, aligned at their left edges."""
+    width = max(picture.shape[1] for picture in pictures)
+    *padded, last = (
+        pad(picture, right=width - picture.shape[1]) for picture in pictures
+    )
+    return np.vstack([*(pad(picture, below=gap) for picture in padded), last])
+
+
+def pad(
+    picture: np.ndarray,
+    *,
+    above: int = 0,
+    below: int = 0,
+    left: int = 0,
+    right: int = 0,
+) -> np.ndarray:
+    """The picture with background around it; all in pixels."""
+    return cv2.copyMakeBorder(
+        picture, above, below, left, right, cv2.BORDER_CONSTANT, value=BACKGROUND
+    )
