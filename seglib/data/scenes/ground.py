@@ -1,6 +1,6 @@
 """Sky and ground: everything that reaches to the horizon."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -29,9 +29,9 @@ class Street:
     cycle_lane: bool
     parking: tuple[bool, bool]  # left, right
 
-    def middle(self, z: np.ndarray | float) -> np.ndarray | float:
-        """x of the street's middle at a distance."""
-        return self.bend * np.square(np.maximum(z, 0.0))
+    def middle(self, z: float) -> float:
+        """The middle's x at a distance."""
+        return self.bend * max(z, 0.0) ** 2
 
     def house_line(self) -> float:
         """Distance of the houses from the street's middle."""
@@ -59,22 +59,24 @@ def paint_sky(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> Non
     if any(weather.sun):
         near = (unit @ weather.towards_sun).clip(0, 1)[..., None]
         sky = sky + np.array(weather.sun) * (150 * near**90 + 60 * near**10)
-    canvas.colour[:] = sky.clip(0, 255)
+    canvas.fill(sky.clip(0, 255))
 
 
 def paint_ground(
     canvas: Canvas,
     weather: Weather,
     street: Street,
-    shadows: Sequence[tuple[np.ndarray, float]],
     rng: np.random.Generator,
     *,
-    classes: dict[str, int],
+    shadows: Sequence[tuple[np.ndarray, float]],
+    lamps: Sequence[tuple[float, float]],
+    classes: Mapping[str, int],
 ) -> None:
     """Road, pavements and verges, with their markings and shadows.
 
     Args:
         shadows: ground polygons (N, 2) of x and z, with their darkness 0 … 1.
+        lamps: x and z of street lamps, which light the ground at night.
         classes: the ids of road, pavement and vegetation.
     """
     rays = canvas.camera.rays
@@ -85,7 +87,7 @@ def paint_ground(
     seen = below & (depth < _FAR) & (depth > NEAR / 2)
     x = canvas.camera.position[0] + rays[..., 0] * depth
     z = canvas.camera.position[2] + rays[..., 2] * depth
-    across = x - street.middle(z)
+    across = x - street.bend * np.square(z.clip(0))
     fade = np.exp(-depth / 22)  # fine structure is lost with distance
     texture = _Texture(rng)
 
@@ -99,7 +101,10 @@ def paint_ground(
     colour = np.where(
         on_road[..., None], road, np.where(on_pavement[..., None], pavement, beyond)
     )
-    colour = colour * weather.shade((0.0, 1.0, 0.0))
+    light = np.broadcast_to(weather.shade((0.0, 1.0, 0.0)), colour.shape)
+    if weather.name == "dusk":
+        light = light + _lamplight(x, z, lamps)
+    colour = colour * light
     dark = _darkness(canvas, shadows)[..., None]
     colour = colour * (1 - dark * (1 - weather.shadow))
     if not any(weather.sun):
@@ -125,7 +130,9 @@ class _Texture:
         self.coarse = noise.tile(rng, _TILE, roughness=1.4)
         self.fine = noise.tile(rng, _TILE, roughness=0.3)
 
-    def at(self, x: np.ndarray, z: np.ndarray, *, metre: float, fine: bool = False):
+    def at(
+        self, x: np.ndarray, z: np.ndarray, *, metre: float, fine: bool = False
+    ) -> np.ndarray:
         """Noise with `metre` texture pixels a metre."""
         texture = self.fine if fine else self.coarse
         return noise.sample(texture, x * metre, z * metre)
@@ -241,6 +248,19 @@ def _verge(
     blades = texture.at(x, z, metre=48, fine=True) * fade
     clumps = texture.at(x, z, metre=14)
     return np.array(green) * (1 + 0.12 * blades + 0.09 * clumps)[..., None]
+
+
+def _lamplight(
+    x: np.ndarray, z: np.ndarray, lamps: Sequence[tuple[float, float]]
+) -> np.ndarray:
+    """Warm pools of light under the lamps, and one's own headlights; a factor."""
+    warm = np.zeros(x.shape)
+    for lamp_x, lamp_z in lamps:
+        under = lamp_x - 1.5 * np.sign(lamp_x)
+        warm += np.exp(-(np.square(x - under) + np.square(z - lamp_z)) / 14)
+    beam = np.exp(-np.square((x - 1) / (1.2 + 0.16 * z.clip(0, 60))) - z / 14)
+    white = np.array((0.42, 0.40, 0.34)) * beam[..., None]
+    return np.array((0.75, 0.58, 0.36)) * warm[..., None] + white
 
 
 def _darkness(
