@@ -12,8 +12,8 @@ from seglib.data.scenes.vehicles import Vehicle, draw_kind
 from seglib.data.scenes.weather import Weather
 
 _HOUSES_END, _KERB_END, _PARKED_END = 95.0, 70.0, 65.0  # metres
-_PEOPLE_END, _POLES_END = 19.0, 20.0  # farther ones would be thinner than 3 pixels
-_CLEAR_AHEAD = 9.5  # metres to the middle of the next car in one's own lane
+_PEOPLE_END, _POLES_END = 18.0, 20.0  # farther ones would be thinner than 3 pixels
+_CLEAR_AHEAD = 10.5  # metres to the middle of the next car in one's own lane
 _POLE_KINDS = ("lamp", "sign", "light")
 
 
@@ -199,11 +199,8 @@ def _park(plan: Plan, rng: np.random.Generator, street: Street, side: int) -> No
 
 def _drive(plan: Plan, rng: np.random.Generator, street: Street) -> None:
     """Traffic in every lane; on the left it comes towards the camera."""
-    wide = 2 * street.half_width / street.lanes
     for lane in range(street.lanes):
-        across = -street.half_width + (lane + 0.5) * wide
-        if any(street.parking) and street.lanes == 2:
-            across *= 0.62
+        across = street.lane_middle(lane)
         oncoming = across < -0.1
         z = rng.uniform(7, 26) if oncoming else rng.uniform(_CLEAR_AHEAD, 28)
         while z < _KERB_END:
@@ -211,7 +208,7 @@ def _drive(plan: Plan, rng: np.random.Generator, street: Street) -> None:
                 x = across + rng.normal(0, 0.15) + street.middle(z)
                 heading = rng.normal(0, 0.03) + 2 * street.bend * z + np.pi * oncoming
                 kind = draw_kind(rng)
-                z += 3.0 * (kind == "bus")
+                z += 4.0 * (kind == "bus")
                 plan.vehicles.append(Vehicle(x=x, z=z, heading=heading, kind=kind))
             z += rng.uniform(10, 24)
 
@@ -219,7 +216,7 @@ def _drive(plan: Plan, rng: np.random.Generator, street: Street) -> None:
 def _people_pavement(
     plan: Plan, rng: np.random.Generator, street: Street, side: int
 ) -> None:
-    for _ in range(rng.integers(1, 5)):
+    for _ in range(rng.integers(2, 6)):
         z = rng.uniform(4.5, _PEOPLE_END)
         away = street.half_width + rng.uniform(0.9, street.pavement - 0.4)
         plan.people.append((side * away + street.middle(z), z))

@@ -27,12 +27,14 @@ class Sprite:
         column, row, self.depth = canvas.camera.locate((x, 0.0, z))
         self.canvas = canvas
         self.scale = canvas.camera.focal / self.depth  # pixels a metre
-        self.left = int(np.floor(column - reach * self.scale)) - 2
         self._upward = 1 if canvas.camera.mirrored else -1  # in rows
-        above = 2 if canvas.camera.mirrored else height * self.scale
-        self.top = int(np.floor(row - above)) - 2
-        width = int(2 * reach * self.scale) + 5
-        self.shape = np.zeros((int(height * self.scale) + 7, width), np.uint8)
+        tip = row + self._upward * height * self.scale
+        rows, columns = canvas.classes.shape
+        self.top, bottom = _span(min(row, tip), max(row, tip), rows)
+        self.left, right = _span(
+            column - reach * self.scale, column + reach * self.scale, columns
+        )
+        self.shape = np.zeros((bottom - self.top, right - self.left), np.uint8)
         self.colour = np.zeros((*self.shape.shape, 3), np.float32)
         self._origin = np.array([column - self.left, row - self.top])
 
@@ -93,3 +95,9 @@ class Sprite:
     def _pixels(self, points: Points) -> np.ndarray:
         flipped = np.asarray(points, float) * (self.scale, self._upward * self.scale)
         return ((flipped + self._origin) * 2**_SHIFT).round().astype(np.int32)
+
+
+def _span(start: float, end: float, limit: int) -> tuple[int, int]:
+    """Whole pixels from start to end with a margin, inside of the canvas."""
+    first = int(np.clip(np.floor(start) - 3, 0, limit - 1))
+    return first, int(np.clip(np.ceil(end) + 3, first + 1, limit))

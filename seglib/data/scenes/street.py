@@ -18,7 +18,7 @@ from seglib.data.scenes.plan import Plan, draw_plan, draw_street
 from seglib.data.scenes.plants import paint_hedge, paint_hills, paint_tree
 from seglib.data.scenes.weather import Weather, draw_weather
 
-_BACKDROP = 130.0  # metres
+_BACKDROP, _NEAREST_TREE = 130.0, 4.5  # metres
 _BONNETS = ((36, 38, 42), (150, 30, 32), (206, 208, 210), (44, 66, 110))
 
 
@@ -61,7 +61,7 @@ def _draw_camera(
     rng: np.random.Generator, street: Street, *, height: int, width: int
 ) -> Camera:
     """Behind the windscreen of a car that keeps to the right."""
-    lane = street.half_width / street.lanes if street.lanes > 1 else 0.0
+    lane = street.lane_middle(street.lanes // 2) if street.lanes > 1 else 0.0
     return Camera(
         height=height * OVERSAMPLING,
         width=width * OVERSAMPLING,
@@ -96,7 +96,7 @@ def _paint_things(
         paint_hedge(canvas, weather, rng, x=hedge.x, height=hedge.height, **span)
     for tree in sorted(plan.trees, key=lambda tree: -tree.z):
         place = {"x": tree.x, "z": tree.z, "height": tree.height}
-        if tree.z > 2.5:
+        if tree.z > _NEAREST_TREE:
             paint_tree(canvas, weather, rng, habit=tree.habit, **place)
     for vehicle in sorted(plan.vehicles, key=lambda vehicle: -vehicle.z):
         canvas.begin(classes["vehicle"])
