@@ -5,6 +5,7 @@ are unique across the sections, because a pipeline parameter has its field's nam
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,7 @@ from seglib.errors import UsageError, unknown
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 SPLIT_CHOICES = ("auto", "train", "val", "test")
+_NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)  # YAML reads 1e-3 as text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +191,7 @@ class Config:
             tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except OSError as error:
             raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
-        except yaml.YAMLError as error:
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
             raise UsageError(f"{path}: not valid YAML. {error}") from error
         try:
             return cls._from_tree(tree)
@@ -254,6 +256,8 @@ def _typed(value: Any, expected: Any, name: str) -> Any:
     """Accept an int for a float, and a list for comma-separated text."""
     if expected is str and isinstance(value, list):
         return ",".join(str(item) for item in value)
+    if expected is float and isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if expected is int and isinstance(value, float) and value.is_integer():

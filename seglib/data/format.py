@@ -203,7 +203,7 @@ def _read_description(root: Path) -> dict[str, Any]:
         return {}
     try:
         description = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DatasetError(f"{path}: cannot be read: {error}") from error
     if not isinstance(description, dict):
         raise DatasetError(f"{path}: expected keys such as `class_names:`.")
@@ -215,16 +215,25 @@ def _read_description(root: Path) -> dict[str, Any]:
 
 
 def _check_description(path: Path, description: dict[str, Any]) -> None:
-    names = description.get("class_names", [])
+    names = description.get("class_names") or []
     if not isinstance(names, list) or len(set(map(str, names))) != len(names):
         raise DatasetError(f"{path}: `class_names` must be a list of different names.")
+    for name in names:
+        if not isinstance(name, str):  # YAML reads a bare `no` or `1` as something else
+            raise DatasetError(
+                f"{path}: a name of `class_names` must be text. Received: {name!r}. "
+                "Put it in quotes."
+            )
     for key in ("ignore_index", "num_classes"):
         value = description.get(key)
         if value is not None and (not isinstance(value, int) or value < 0):
             raise DatasetError(
                 f"{path}: `{key}` must be an integer ≥ 0. Received: {value}."
             )
-    for colour in description.get("palette") or []:
+    palette = description.get("palette") or []
+    if not isinstance(palette, list):
+        raise DatasetError(f"{path}: `palette` must be a list. Received: {palette!r}.")
+    for colour in palette:
         if not _is_colour(colour):
             raise DatasetError(
                 f"{path}: a colour of `palette` is [red, green, blue], each 0 … 255. "

@@ -105,11 +105,15 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole: beside its place first, then renamed into it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        beside.write_bytes(content)
-        beside.replace(path)
+        try:
+            beside.write_bytes(content)
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise SegError(f"{path}: cannot be written ({error.strerror}).") from error
 

@@ -22,6 +22,7 @@ class Camera:
     yaw: float  # > 0 looks to the right
     pitch: float  # > 0 looks up
     roll: float
+    mirrored: bool = False  # sees the world upside down, as a wet road shows it
 
     @cached_property
     def matrix(self) -> np.ndarray:
@@ -39,7 +40,14 @@ class Camera:
                 [0, 0, 1],
             ]
         )
-        return intrinsic @ lean @ tilt @ turn
+        flip = np.diag([1.0, -1.0 if self.mirrored else 1.0, 1.0])
+        return intrinsic @ lean @ tilt @ turn @ flip
+
+    @property
+    def origin(self) -> np.ndarray:
+        """Where the rays start; below the ground if mirrored."""
+        x, y, z = self.position
+        return np.array([x, -y if self.mirrored else y, z])
 
     @cached_property
     def rays(self) -> np.ndarray:
@@ -52,7 +60,7 @@ class Camera:
 
     def offsets(self, points: np.ndarray) -> np.ndarray:
         """World points (N, 3) as homogeneous pixels (N, 3)."""
-        return (np.asarray(points, float) - self.position) @ self.matrix.T
+        return (np.asarray(points, float) - self.origin) @ self.matrix.T
 
     def clip(self, points: np.ndarray) -> np.ndarray:
         """Homogeneous pixels of a world polygon (N, 3), cut at the near plane."""

@@ -28,6 +28,7 @@ class Canvas:
         self.objects = np.zeros(shape, np.uint16)
         self.nearness = np.zeros(shape, np.float32)  # 1 / depth; 0: sky
         self.glows: list[tuple[tuple[float, float, float], float, np.ndarray]] = []
+        self._handedness = -1 if camera.mirrored else 1
         self._class_id = 0
         self._object = 0
         self._count = 0
@@ -41,6 +42,12 @@ class Canvas:
         self._class_id = class_id
         self._count += separate
         self._object = 1000 + self._count if separate else class_id
+
+    def fill(self, colour: np.ndarray) -> None:
+        """Paint the whole canvas, infinitely far away."""
+        self.colour[:] = colour
+        self.classes[:] = self._class_id
+        self.objects[:] = self._object
 
     def face(
         self,
@@ -64,7 +71,7 @@ class Canvas:
         if len(corners) < 3:
             return False
         outline = corners[:, :2] / corners[:, 2:]
-        if not two_sided and _signed_area(outline) <= 0:
+        if not two_sided and _signed_area(outline) * self._handedness <= 0:
             return False
         window = self._window(outline)
         if window is None:
@@ -98,7 +105,9 @@ class Canvas:
             slice(rows.start - top, rows.stop - top),
             slice(columns.start - left, columns.stop - left),
         )
-        self._put(rows, columns, shape[crop], colour[crop], np.float32(1 / depth))
+        self._put(
+            rows, columns, shape[crop], colour[crop], np.array(1 / depth, np.float32)
+        )
 
     def glow(
         self, point: tuple[float, float, float], radius: float, colour: np.ndarray
@@ -106,8 +115,13 @@ class Canvas:
         """A light at a world point whose halo is `radius` metres wide."""
         self.glows.append((point, radius, np.asarray(colour, np.float32)))
 
-    def mask(self) -> np.ndarray:
-        """uint8 (H, W) of class ids, void along every contour, at the final size."""
+    def mask(self, visibility: float) -> np.ndarray:
+        """The class ids at the final size, uint8 (H, W).
+
+        Args:
+            visibility: metres; what is more than three times as far cannot be told
+                from the haze, and is void as every contour is.
+        """
         contour = np.zeros(self.classes.shape, np.uint8)
         across = self.objects[:, 1:] != self.objects[:, :-1]
         down = self.objects[1:] != self.objects[:-1]
@@ -116,7 +130,8 @@ class Canvas:
         size = 2 * _BORDER
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
         void = cv2.dilate(contour, kernel)
-        classes = np.where(void > 0, np.uint8(IGNORED), self.classes)
+        hidden = (self.nearness > 0) & (self.nearness * 3 * visibility < 1)
+        classes = np.where(hidden | (void > 0), np.uint8(IGNORED), self.classes)
         middle = OVERSAMPLING // 2
         return np.ascontiguousarray(classes[middle::OVERSAMPLING, middle::OVERSAMPLING])
 
@@ -175,7 +190,7 @@ class Canvas:
         height, width = texture.shape[:2]
         origin, along, down = points[0], points[1] - points[0], points[3] - points[0]
         plane = np.column_stack(
-            [along / width, down / height, origin - self.camera.position]
+            [along / width, down / height, origin - self.camera.origin]
         )
         shift = np.array([[1, 0, -columns.start], [0, 1, -rows.start], [0, 0, 1.0]])
         size = (columns.stop - columns.start, rows.stop - rows.start)

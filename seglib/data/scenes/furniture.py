@@ -19,9 +19,9 @@ def paint_lamp(
     *,
     x: float,
     z: float,
-    height: float,
 ) -> None:
     """A street lamp whose arm reaches over the road."""
+    height = rng.uniform(4.2, 5.6)
     sprite = Sprite(canvas, x=x, z=z, reach=2.2, height=height + 0.6)
     pole = sprite.thick(0.16, _THIN)
     colour = _STEEL * rng.uniform(0.5, 1.0)

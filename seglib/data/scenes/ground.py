@@ -1,6 +1,6 @@
 """Sky and ground: everything that reaches to the horizon."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -8,11 +8,12 @@ import numpy as np
 
 from seglib.data.scenes import noise
 from seglib.data.scenes.camera import NEAR
-from seglib.data.scenes.canvas import Canvas
+from seglib.data.scenes.canvas import OVERSAMPLING, Canvas
 from seglib.data.scenes.weather import Weather
 
 _FAR = 160.0  # metres; the ground ends there, behind the backdrop
 _TILE = 512
+_SLABS = ((170, 164, 154), (160, 158, 156), (178, 160, 142), (150, 146, 150))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +30,15 @@ class Street:
     cycle_lane: bool
     parking: tuple[bool, bool]  # left, right
 
-    def middle(self, z: np.ndarray | float) -> np.ndarray | float:
-        """x of the street's middle at a distance."""
-        return self.bend * np.square(np.maximum(z, 0.0))
+    def middle(self, z: float) -> float:
+        """The middle's x at a distance."""
+        return self.bend * max(z, 0.0) ** 2
+
+    def lane_middle(self, lane: int) -> float:
+        """A lane's x beside the street's middle; parked cars narrow the road."""
+        across = (2 * lane + 1 - self.lanes) * self.half_width / self.lanes
+        narrowed = any(self.parking) and self.lanes == 2
+        return across * (0.62 if narrowed else 1.0)
 
     def house_line(self) -> float:
         """Distance of the houses from the street's middle."""
@@ -40,7 +47,8 @@ class Street:
 
 def paint_sky(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> None:
     """Gradient, clouds and the sun's glow, over the whole canvas."""
-    rays = canvas.camera.rays
+    step = OVERSAMPLING  # the sky is smooth: one ray for each final pixel will do
+    rays = canvas.camera.rays[step // 2 :: step, step // 2 :: step]
     unit = rays / np.linalg.norm(rays, axis=2, keepdims=True)
     height = unit[..., 1].clip(0, 1)
     climb = (height / 0.5).clip(0, 1)[..., None] ** 0.65
@@ -59,33 +67,38 @@ def paint_sky(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> Non
     if any(weather.sun):
         near = (unit @ weather.towards_sun).clip(0, 1)[..., None]
         sky = sky + np.array(weather.sun) * (150 * near**90 + 60 * near**10)
-    canvas.colour[:] = sky.clip(0, 255)
+    size = (canvas.camera.width, canvas.camera.height)
+    canvas.fill(cv2.resize(sky.clip(0, 255).astype(np.float32), size))
 
 
 def paint_ground(
     canvas: Canvas,
     weather: Weather,
     street: Street,
-    shadows: Sequence[tuple[np.ndarray, float]],
     rng: np.random.Generator,
     *,
-    classes: dict[str, int],
+    shadows: Sequence[tuple[np.ndarray, float]],
+    lamps: Sequence[tuple[float, float]],
+    classes: Mapping[str, int],
 ) -> None:
     """Road, pavements and verges, with their markings and shadows.
 
     Args:
         shadows: ground polygons (N, 2) of x and z, with their darkness 0 … 1.
+        lamps: x and z of street lamps, which light the ground at night.
         classes: the ids of road, pavement and vegetation.
     """
-    rays = canvas.camera.rays
-    below = rays[..., 1] < -1e-4
-    depth = np.where(
-        below, -canvas.camera.position[1] / np.minimum(rays[..., 1], -1e-4), 0
+    camera = canvas.camera
+    below = camera.rays[..., 1] < -1e-4
+    window = slice(int(below.any(axis=1).argmax()), camera.height)
+    rays, below = camera.rays[window], below[window]
+    depth = np.float32(-camera.position[1]) / np.minimum(
+        rays[..., 1], np.float32(-1e-4)
     )
     seen = below & (depth < _FAR) & (depth > NEAR / 2)
-    x = canvas.camera.position[0] + rays[..., 0] * depth
-    z = canvas.camera.position[2] + rays[..., 2] * depth
-    across = x - street.middle(z)
+    x = np.float32(camera.position[0]) + rays[..., 0] * depth
+    z = np.float32(camera.position[2]) + rays[..., 2] * depth
+    across = x - np.float32(street.bend) * np.square(z.clip(0))
     fade = np.exp(-depth / 22)  # fine structure is lost with distance
     texture = _Texture(rng)
 
@@ -99,23 +112,26 @@ def paint_ground(
     colour = np.where(
         on_road[..., None], road, np.where(on_pavement[..., None], pavement, beyond)
     )
-    colour = colour * weather.shade((0.0, 1.0, 0.0))
-    dark = _darkness(canvas, shadows)[..., None]
-    colour = colour * (1 - dark * (1 - weather.shadow))
+    light = weather.shade((0.0, 1.0, 0.0)).astype(np.float32)
+    if weather.name == "dusk":
+        light = light + _lamplight(x, z, lamps)
+    colour = colour * light
+    dark = _darkness(canvas, shadows)[window, :, None]
+    colour = colour * (1 - dark * (1 - weather.shadow.astype(np.float32)))
     if not any(weather.sun):
         colour = colour * (1 - 0.35 * dark)
     colour = colour * (1 - 0.22 * weather.wetness)
 
-    canvas.colour[seen] = colour[seen]
-    canvas.nearness[seen] = 1 / depth[seen]
+    canvas.colour[window][seen] = colour[seen]
+    canvas.nearness[window][seen] = 1 / depth[seen]
     beyond_id = classes["vegetation"] if grassy else classes["pavement"]
     ids = np.where(
         on_road,
         classes["road"],
         np.where(on_pavement, classes["pavement"], beyond_id),
     )
-    canvas.classes[seen] = ids[seen]
-    canvas.objects[seen] = ids[seen]
+    canvas.classes[window][seen] = ids[seen]
+    canvas.objects[window][seen] = ids[seen]
 
 
 class _Texture:
@@ -125,7 +141,9 @@ class _Texture:
         self.coarse = noise.tile(rng, _TILE, roughness=1.4)
         self.fine = noise.tile(rng, _TILE, roughness=0.3)
 
-    def at(self, x: np.ndarray, z: np.ndarray, *, metre: float, fine: bool = False):
+    def at(
+        self, x: np.ndarray, z: np.ndarray, *, metre: float, fine: bool = False
+    ) -> np.ndarray:
         """Noise with `metre` texture pixels a metre."""
         texture = self.fine if fine else self.coarse
         return noise.sample(texture, x * metre, z * metre)
@@ -146,14 +164,14 @@ def _road(
         stone = np.mod(across + 0.11 * np.mod(row, 2), 0.22) < 0.03
         joint = (stone | (np.mod(z, 0.22) < 0.03)) * fade
         grey = 112 + 5 * wear + 10 * grain * fade - 38 * joint
-        tint = np.array([1.02, 0.99, 0.95])
+        tint = np.array([1.02, 0.99, 0.95], np.float32)
     else:
         grey = 96 + 5 * wear + 7 * grain * fade
         lane = 2 * street.half_width / street.lanes
         track = np.abs(np.mod(across + street.half_width, lane) - lane / 2)
         grey -= 7 * np.exp(-np.square((track - 0.75) / 0.28))  # where the tyres run
         grey = np.where(_patches(across, z, street, rng), grey - 15, grey)
-        tint = np.array([0.99, 1.0, 1.03])
+        tint = np.array([0.99, 1.0, 1.03], np.float32)
     gutter = np.abs(across) > street.half_width - 0.25
     grey = np.where(gutter, grey - 14, grey)
     colour = grey[..., None] * tint
@@ -163,7 +181,7 @@ def _road(
         colour = np.where(red[..., None], colour * (1.32, 0.80, 0.72), colour)
     worn = (1 - 0.3 * (wear > 0.8)) * (0.92 + 0.04 * grain * fade)
     white = (_markings(street, across, z) * worn)[..., None]
-    return colour * (1 - white) + np.array([226, 226, 220]) * white
+    return colour * (1 - white) + np.array([226, 226, 220], np.float32) * white
 
 
 def _patches(
@@ -213,15 +231,14 @@ def _pavement(
     texture: _Texture,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    size = rng.choice([0.5, 0.8, 1.2])
-    base = np.array(
-        [[170, 164, 154], [160, 158, 156], [178, 160, 142], [150, 146, 150]]
-    )[rng.integers(4)]
+    size = np.float32(rng.choice([0.5, 0.8, 1.2]))
+    base = np.array(_SLABS[rng.integers(len(_SLABS))], np.float32)
+    tones = rng.uniform(-0.5, 0.5, (64, 64)).astype(np.float32)
     row = np.floor(z / size)
     shifted = across + size / 2 * np.mod(row, 2)
+    column = np.floor(shifted / size)
+    slab = tones[row.astype(int) % 64, column.astype(int) % 64]
     joint = ((np.mod(z, size) < 0.035) | (np.mod(shifted, size) < 0.035)) * fade
-    slab = np.sin(row * 12.9898 + np.floor(shifted / size) * 78.233) * 43758.5453
-    slab = np.mod(slab, 1.0) - 0.5
     grain = texture.at(across, z, metre=36, fine=True)
     wear = texture.at(across, z, metre=7)
     light = 1 + 0.08 * slab * fade + 0.035 * grain * fade + 0.03 * wear - 0.24 * joint
@@ -240,7 +257,20 @@ def _verge(
     green = (118, 128, 62) if weather.season == "autumn" else (92, 128, 58)
     blades = texture.at(x, z, metre=48, fine=True) * fade
     clumps = texture.at(x, z, metre=14)
-    return np.array(green) * (1 + 0.12 * blades + 0.09 * clumps)[..., None]
+    return np.array(green, np.float32) * (1 + 0.12 * blades + 0.09 * clumps)[..., None]
+
+
+def _lamplight(
+    x: np.ndarray, z: np.ndarray, lamps: Sequence[tuple[float, float]]
+) -> np.ndarray:
+    """Warm pools of light under the lamps, and one's own headlights; a factor."""
+    warm = np.zeros(x.shape, np.float32)
+    for lamp_x, lamp_z in lamps:
+        under = lamp_x - 1.5 * np.sign(lamp_x)
+        warm += np.exp(-(np.square(x - under) + np.square(z - lamp_z)) / 14)
+    beam = np.exp(-np.square((x - 1) / (1.2 + 0.16 * z.clip(0, 60))) - z / 14)
+    white = np.array((0.42, 0.40, 0.34), np.float32) * beam[..., None]
+    return np.array((0.75, 0.58, 0.36), np.float32) * warm[..., None] + white
 
 
 def _darkness(

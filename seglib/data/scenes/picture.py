@@ -8,11 +8,8 @@ from seglib.data.scenes.canvas import OVERSAMPLING, Canvas
 from seglib.data.scenes.weather import Weather
 
 
-def develop(
-    canvas: Canvas, weather: Weather, rng: np.random.Generator, *, wet_class: int
-) -> np.ndarray:
+def develop(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> np.ndarray:
     """The photograph, uint8 (H, W, 3) RGB at the final size."""
-    _mirror_road(canvas, weather, rng, wet_class)
     _add_haze(canvas, weather)
     _add_glows(canvas)
     if weather.rain:
@@ -22,33 +19,37 @@ def develop(
     return _expose(picture, weather, rng)
 
 
-def _mirror_road(
-    canvas: Canvas, weather: Weather, rng: np.random.Generator, wet_class: int
+def mirror_road(
+    canvas: Canvas,
+    mirror: Canvas,
+    weather: Weather,
+    rng: np.random.Generator,
+    *,
+    road: int,
 ) -> None:
-    """Blend the upside-down scene into the wet road, more so in the distance."""
-    if not weather.wetness:
-        return
+    """Blend what the mirrored camera saw into a wet road, more so in the distance."""
     height, width = canvas.classes.shape
-    rows = np.arange(height, dtype=np.float32)
-    wet = canvas.classes == wet_class
-    first = wet.any(axis=1).argmax() if wet.any() else height - 1
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), rows)
-    ripple = noise.patch(rng, height, width, grain=9) * 5
-    source = (first - (rows - first) * 1.15 + ripple * 2).astype(np.float32)
-    mirror = cv2.remap(
-        canvas.colour,
+    _add_haze(mirror, weather)
+    _add_glows(mirror, strength=1.5)
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
+    depth = 1 / np.maximum(canvas.nearness, 1e-2)
+    ripple = noise.patch(rng, height, width, grain=7) * (1 + 20 / depth)
+    ripple = ripple.astype(np.float32)
+    reflection = cv2.remap(
+        mirror.colour,
         columns + ripple,
-        source,
+        rows + 2 * ripple,
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    mirror = cv2.blur(mirror, (5, 61))
-    grazing = (1 - (rows - first) / max(1, height - first)).clip(0, 1)
-    puddles = (noise.patch(rng, height, width, grain=90) * 0.5 + 0.6).clip(0.2, 1)
-    share = np.where(wet, weather.wetness * (0.25 + 0.6 * grazing) * puddles, 0)[
-        ..., None
-    ]
-    canvas.colour[:] = canvas.colour * (1 - share) + mirror * share
+    reflection = cv2.blur(reflection, (5, 35))
+    wet = canvas.classes == road
+    grazing = 0.35 + 0.65 * (depth / 18).clip(0, 1)
+    puddles = (0.65 + 0.55 * noise.patch(rng, height, width, grain=80)).clip(0.25, 1)
+    share = np.where(wet, weather.wetness * grazing * puddles, 0)[..., None]
+    canvas.colour[:] = canvas.colour * (1 - share) + reflection * share
 
 
 def _add_haze(canvas: Canvas, weather: Weather) -> None:
@@ -58,7 +59,7 @@ def _add_haze(canvas: Canvas, weather: Weather) -> None:
     canvas.colour[:] = canvas.colour * clear + np.array(weather.horizon) * (1 - clear)
 
 
-def _add_glows(canvas: Canvas) -> None:
+def _add_glows(canvas: Canvas, *, strength: float = 1.0) -> None:
     height, width = canvas.classes.shape
     for point, radius, colour in canvas.glows:
         column, row, depth = canvas.camera.locate(point)
@@ -79,7 +80,7 @@ def _add_glows(canvas: Canvas) -> None:
         distance = ((x - column) ** 2 + (y - row) ** 2) / reach**2
         halo = 0.55 * np.exp(-distance * 2.2) + 0.9 * np.exp(-distance * 30)
         window = canvas.colour[top:bottom, left:right]
-        window += halo[..., None] * colour * (1 - window.clip(0, 255) / 290)
+        window += strength * halo[..., None] * colour * (1 - window.clip(0, 255) / 290)
 
 
 def _add_rain(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> None:

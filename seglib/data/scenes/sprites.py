@@ -1,5 +1,7 @@
 """Upright cut-outs, drawn in metres: people, trees, signs and lamps."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -7,6 +9,9 @@ from seglib.data.scenes.canvas import Canvas
 from seglib.data.scenes.weather import Weather
 
 _SHIFT = 4
+
+Tint = Sequence[float] | np.ndarray
+Points = Sequence[tuple[float, float]] | np.ndarray
 
 
 class Sprite:
@@ -22,20 +27,24 @@ class Sprite:
         column, row, self.depth = canvas.camera.locate((x, 0.0, z))
         self.canvas = canvas
         self.scale = canvas.camera.focal / self.depth  # pixels a metre
-        self.left = int(np.floor(column - reach * self.scale)) - 2
-        self.top = int(np.floor(row - height * self.scale)) - 2
-        width = int(2 * reach * self.scale) + 5
-        self.shape = np.zeros((int(height * self.scale) + 5, width), np.uint8)
+        self._upward = 1 if canvas.camera.mirrored else -1  # in rows
+        tip = row + self._upward * height * self.scale
+        rows, columns = canvas.classes.shape
+        self.top, bottom = _span(min(row, tip), max(row, tip), rows)
+        self.left, right = _span(
+            column - reach * self.scale, column + reach * self.scale, columns
+        )
+        self.shape = np.zeros((bottom - self.top, right - self.left), np.uint8)
         self.colour = np.zeros((*self.shape.shape, 3), np.float32)
         self._origin = np.array([column - self.left, row - self.top])
 
-    def polygon(self, points: list[tuple[float, float]] | np.ndarray, colour) -> None:
+    def polygon(self, points: Points, colour: Tint) -> None:
         """Fill a polygon of (x, y)."""
         pixels = [self._pixels(points)]
         cv2.fillPoly(self.colour, pixels, tuple(map(float, colour)), shift=_SHIFT)
         cv2.fillPoly(self.shape, pixels, 1, shift=_SHIFT)
 
-    def disc(self, x: float, y: float, radius: float, colour) -> None:
+    def disc(self, x: float, y: float, radius: float, colour: Tint) -> None:
         """Fill a circle."""
         ((cx, cy),) = self._pixels([(x, y)])
         centre, size = (int(cx), int(cy)), round(radius * self.scale * 2**_SHIFT)
@@ -49,7 +58,7 @@ class Sprite:
         start: tuple[float, float],
         end: tuple[float, float],
         width: float,
-        colour,
+        colour: Tint,
         *,
         taper: float = 1.0,
     ) -> None:
@@ -61,6 +70,13 @@ class Sprite:
         self.polygon(np.array([a + wide, b + thin, b - thin, a - wide]), colour)
         self.disc(*start, width / 2, colour)
         self.disc(*end, width / 2 * taper, colour)
+
+    def speckle(self, texture: np.ndarray) -> None:
+        """Multiply what is drawn by 1 + a seamless texture (n, n), as leaves do."""
+        height, width = self.shape.shape
+        size = len(texture)
+        tiled = np.tile(texture, (height // size + 1, width // size + 1))
+        self.colour *= 1 + tiled[:height, :width, None]
 
     def thick(self, width: float, pixels: float) -> float:
         """A width in metres that is at least so many canvas pixels."""
@@ -76,6 +92,12 @@ class Sprite:
             self.top, self.left, self.shape > 0, self.colour * light, depth=self.depth
         )
 
-    def _pixels(self, points: list[tuple[float, float]] | np.ndarray) -> np.ndarray:
-        flipped = np.asarray(points, float) * (self.scale, -self.scale)
+    def _pixels(self, points: Points) -> np.ndarray:
+        flipped = np.asarray(points, float) * (self.scale, self._upward * self.scale)
         return ((flipped + self._origin) * 2**_SHIFT).round().astype(np.int32)
+
+
+def _span(start: float, end: float, limit: int) -> tuple[int, int]:
+    """Whole pixels from start to end with a margin, inside of the canvas."""
+    first = int(np.clip(np.floor(start) - 3, 0, limit - 1))
+    return first, int(np.clip(np.ceil(end) + 3, first + 1, limit))

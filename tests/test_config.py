@@ -1,0 +1,124 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seglib.config import Config, TrainConfig
+from seglib.errors import UsageError
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    def load(text: str) -> Config:
+        path = tmp_path / "config.yaml"
+        path.write_text(text, encoding="utf-8")
+        return Config.load(path)
+
+    return load
+
+
+def test_no_file_and_an_empty_file_give_the_defaults(load):
+    assert Config.load(None) == load("") == load("train:\n") == Config()
+
+
+def test_a_file_states_only_what_differs(load):
+    config = load("train:\n  epochs: 3\nmodel: {architecture: unet}\n")
+    assert config.train == TrainConfig(epochs=3)
+    assert config.model.architecture == "unet"
+    assert config.evaluate == Config().evaluate
+
+
+def test_field_names_are_unique_across_the_sections():
+    names = [
+        setting.name
+        for section in dataclasses.fields(Config)
+        for setting in dataclasses.fields(section.default_factory)
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_flat_and_from_flat_are_inverse():
+    config = Config(train=TrainConfig(epochs=7, flip=False))
+    assert Config.from_flat(config.flat()) == config
+    assert Config.from_flat({"epochs": 7, "flip": False}) == config
+
+
+@settings(deadline=None)
+@given(st.integers(1, 999), st.floats(1e-6, 1.0), st.booleans())
+def test_any_values_survive_the_way_through_flat(epochs, rate, flip):
+    train = TrainConfig(epochs=epochs, learning_rate=rate, flip=flip)
+    assert Config.from_flat(Config(train=train).flat()).train == train
+
+
+def test_pipeline_numbers_that_became_floats_are_integers_again():
+    assert Config.from_flat({"epochs": 7.0}).train.epochs == 7
+
+
+def test_integers_and_scientific_notation_are_good_floats(load):
+    # YAML 1.1 reads 1e-3, unlike 1.0e-3, as text.
+    config = load("train: {learning_rate: 1e-3, weight_decay: 0}")
+    assert config.train.learning_rate == 0.001
+    assert config.train.weight_decay == 0.0
+
+
+def test_names_may_be_given_as_a_list(load):
+    assert load("data: {class_names: [sky, road]}").data.class_names == "sky,road"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trian: {}", r"section: `trian`. Did you mean `train`\?"),
+        ("train: {epoch: 1}", r"key in `train`: `epoch`. Did you mean `epochs`\?"),
+        ("train: {epochs: many}", r"`train.epochs` must be of type int.*'many'"),
+        ("train: {epochs: true}", r"`train.epochs` must be of type int.*True"),
+        ("train: {epochs: 1.5}", r"`train.epochs` must be of type int.*1.5"),
+        ("train: {learning_rate: fast}", r"must be of type float.*'fast'"),
+        ("train: {flip: 1}", r"`train.flip` must be of type bool"),
+        ("train: 3", r"`train` must be a section. Received: 3"),
+        ("- train", r"expected sections such as `train:`"),
+        ("train: [", r"not valid YAML"),
+        ("train: {epochs: 0}", r"`epochs` must be ≥ 1. Received: epochs=0"),
+        ("train: {learning_rate: 0}", r"`learning_rate` must be > 0"),
+        ("train: {weight_decay: -1}", r"`weight_decay` must be ≥ 0"),
+        ("train: {warmup_steps: -1}", r"`warmup_steps` must be ≥ 0"),
+        ("train: {class_weight_power: 2}", r"`class_weight_power` must be 0 … 1"),
+        ("train: {color_jitter: 1}", r"`color_jitter` must be 0 … 1"),
+        ("train: {crop_height: 8}", r"`crop_height` must be 0 or ≥ 16"),
+        ("train: {min_scale: 2}", r"`min_scale` must be > 0 and ≤ max_scale"),
+        ("train: {precision: float46}", r"precision: `float46`. Did you mean"),
+        ("data: {num_classes: -1}", r"`num_classes` must be ≥ 0"),
+        ("data: {ignore_index: 70000}", r"`ignore_index` must be -1 … 65535"),
+        ("augment: {copies: -1}", r"`copies` must be ≥ 0"),
+        ("augment: {num_shards: 0}", r"`num_shards` must be ≥ 1"),
+        ("model: {channels: 2}", r"`channels` must be 1, 3 or 4"),
+        ("model: {image_height: 8}", r"`image_height` must be 0 or ≥ 16"),
+        ("model: {image_height: 64}", r"`image_height` and `image_width` go together"),
+        ("evaluate: {split: tset}", r"split: `tset`. Did you mean `test`\?"),
+        ("evaluate: {num_overlays: -1}", r"`num_overlays` must be ≥ 0"),
+        ("gate: {min_miou: 1.5}", r"`min_miou` must be 0 … 1"),
+        ("export: {max_logit_difference: 0}", r"`max_logit_difference` must be > 0"),
+        ("export: {min_equal_pixels: 0}", r"`min_equal_pixels` must be 0 … 1"),
+    ],
+)
+def test_a_mistake_names_file_and_key(load, text, message):
+    with pytest.raises(UsageError, match=rf"config.yaml: .*{message}"):
+        load(text)
+
+
+def test_an_unknown_flat_key_names_the_nearest():
+    with pytest.raises(UsageError, match=r"`epoch`. Did you mean `epochs`\?"):
+        Config.from_flat({"epoch": 1})
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"none.yaml: cannot be read \(No such file"):
+        Config.load(tmp_path / "none.yaml")
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "a.yaml").write_bytes("# größer".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"a.yaml: not valid YAML.*utf-8"):
+        Config.load(tmp_path / "a.yaml")

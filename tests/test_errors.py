@@ -1,0 +1,31 @@
+from seglib.errors import DatasetError, SegError, UsageError, unknown
+
+
+def test_wrong_use_exits_with_2_and_a_problem_with_1():
+    assert UsageError("x").exit_code == 2
+    assert SegError("x").exit_code == DatasetError("x").exit_code == 1
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    message = str(unknown("model", "unte", ["unet", "fcn_8"]))
+    assert message == (
+        "Unknown model: `unte`. Did you mean `unet`? Expected one of: fcn_8, unet."
+    )
+
+
+def test_a_name_that_resembles_nothing_gets_the_list_only():
+    message = str(unknown("model", "zzz", ["unet"]))
+    assert message == "Unknown model: `zzz`. Expected one of: unet."
+
+
+def test_problems_of_a_dataset_are_one_a_line_and_counted_beyond_the_limit():
+    error = DatasetError("bad:", [f"{n}.png: gone" for n in range(5)], limit=3)
+    lines = str(error).splitlines()
+    assert lines == [
+        "bad:",
+        "  0.png: gone",
+        "  1.png: gone",
+        "  2.png: gone",
+        "  … and 2 more.",
+    ]
+    assert len(error.problems) == 5
