@@ -11,10 +11,8 @@ a warning, never an error.
 """
 
 import functools
-import hashlib
 import json
 import logging
-import math
 import os
 import re
 import tempfile
@@ -24,15 +22,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.step import Origin, config, run_id, send, step
+from components.recording import PARTS
+from components.step import config, send, step
 
-__all__ = ["Tracker", "apply", "config", "run_id", "send", "step"]
+__all__ = ["Row", "Tracker", "apply", "config", "send", "step"]
 
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "segmentation-training"
 RUN_TAG = "kfp.run_id"
 _SQLITE = "sqlite:///"
+_LONGEST_DIGEST = 36  # characters: MLflow's limit, and a DVC hash's length
+_LONGEST_TAG = 5000  # characters
 _FAILURES_BEFORE_GIVING_UP = 3
 _STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
 # Neither asks nor tells anything outside, and does not wait long for a dead server.
@@ -65,19 +66,19 @@ class Tracker:
 
     def apply(self, message: Mapping[str, Any]) -> None:
         """Track one message; a failure warns and is otherwise swallowed."""
-        content = dict(message)
-        kind, run = content.pop("kind"), content.pop("run")
-        if kind not in _PARTS:
-            return
-        for part in _PARTS[kind]:
-            if self._failures >= _FAILURES_BEFORE_GIVING_UP and kind != "close":
+        for part in PARTS.get(message["kind"], ()):
+            given_up = self._failures >= _FAILURES_BEFORE_GIVING_UP
+            if given_up and message["kind"] != "close":  # none should stay RUNNING
                 return
             try:
-                part(self._row(run), content)
+                part(self._row(message["run"]), message)
                 self._failures = 0
-            except Exception as error:  # noqa: BLE001 (whatever it is: never an error)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the run goes on)
                 self._failures += 1
-                self._warn(f"not tracked: {part.__name__[5:]} ({_first_line(error)})")
+                what = part.__name__.removeprefix("record_")
+                self._warn(f"not tracked: {what} ({_first_line(error)})")
+                if self._failures == _FAILURES_BEFORE_GIVING_UP:
+                    self._warn(f"nothing more is tracked in this run at {self.uri}")
 
     def _row(self, run: str) -> "Row":
         if run not in self.rows:
@@ -89,210 +90,155 @@ class Row:
     """The MLflow run of one pipeline run: found by its tag, else created."""
 
     def __init__(self, uri: str, run: str) -> None:
-        self.client = _client(uri)
         self.run = run
-        self.experiment_id = _experiment(self.client, uri)
-        self.id = self.find(run) or self._create()
-
-    def find(self, run: str) -> str:
-        """The MLflow id of a pipeline run's row; empty if there is none."""
-        if not re.fullmatch(r"[\w.:+-]+", run):
-            return ""
-        found = self.client.search_runs(
-            [self.experiment_id], f"tags.`{RUN_TAG}` = '{run}'", max_results=1
-        )
-        return str(found[0].info.run_id) if found else ""
-
-    def _create(self) -> str:
-        created = self.client.create_run(
-            self.experiment_id, run_name=self.run or None, tags={RUN_TAG: self.run}
-        )
-        return str(created.info.run_id)
+        self._client = _client(uri)
+        self.experiment_id = _experiment(self._client, uri)
+        self.id = self._find(run) or self._create()
+        self._model_id: str | None = None
 
     def log(
         self,
         *,
         parameters: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
-        metrics: list[Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        step: int = 0,
+        scored_on: tuple[str, str] | None = None,
     ) -> None:
-        """Log a batch."""
-        from mlflow.entities import Param, RunTag
+        """Log a batch.
 
-        self.client.log_batch(
+        Args:
+            scored_on: name and digest of the dataset that the metrics were measured
+                on: with it, models can be searched by their scores on it.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        scored: dict[str, Any] = {}
+        if scored_on:
+            name, digest = scored_on
+            scored = {
+                "run_id": self.id,
+                "model_id": self._model_id,
+                "dataset_name": name,
+                "dataset_digest": digest[:_LONGEST_DIGEST],
+            }
+        now_ms = time.time_ns() // 1_000_000
+        self._client.log_batch(
             self.id,
             params=[Param(k, str(v)) for k, v in (parameters or {}).items()],
-            tags=[RunTag(k, str(v)[:5000]) for k, v in (tags or {}).items()],
-            metrics=metrics or [],
+            tags=[RunTag(k, str(v)[:_LONGEST_TAG]) for k, v in (tags or {}).items()],
+            metrics=[
+                Metric(key=k, value=v, timestamp=now_ms, step=step, **scored)
+                for k, v in (metrics or {}).items()
+            ],
         )
 
+    def steps(self, metric: str) -> set[int]:
+        """The steps at which a metric was logged."""
+        return {m.step for m in self._client.get_metric_history(self.id, metric)}
 
-def _log_identity(row: Row, content: Mapping[str, Any]) -> None:
-    """What went in: the same whoever tells it, the runner first or the exit task."""
-    parameters = content.get("parameters", {})
-    text = json.dumps(parameters, sort_keys=True)
-    row.log(
-        parameters=parameters,
-        tags={
-            **content.get("tags", {}),
-            "data_md5": content["data_md5"],
-            "code_version": content["code_version"],
-            "config_hash": hashlib.sha256(text.encode()).hexdigest()[:12],
-        },
-    )
+    def log_dataset(
+        self,
+        name: str,
+        *,
+        digest: str,
+        source: Mapping[str, Any],
+        profile: Mapping[str, Any],
+    ) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
+        dataset = Dataset(
+            name=name,
+            digest=digest[:_LONGEST_DIGEST],
+            source_type="dvc",
+            source=json.dumps(source),
+            profile=json.dumps(profile),
+        )
+        tag = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
 
-def _log_epoch(row: Row, content: Mapping[str, Any]) -> None:
-    row.log(metrics=_curve_points([content["row"]]))
+    def log_model(
+        self, name: str, *, folder: Path, made_by: str, parameters: Mapping[str, Any]
+    ) -> None:
+        """Log a model as this run's output, or refer to the one of another run.
 
+        Args:
+            made_by: the pipeline run that trained it.
+        """
+        from mlflow.entities import LoggedModelInput, LoggedModelOutput
 
-def _log_failure(row: Row, content: Mapping[str, Any]) -> None:
-    step = content["step"]
-    row.log(
-        tags={
-            f"step.{step}": "failed",
-            "failed_step": step,
-            "failure": content["message"],
-        }
-    )
+        found = self._client.search_logged_models(
+            [self.experiment_id], f"tags.`{RUN_TAG}` = '{made_by}'", max_results=1
+        )
+        if found:
+            self._model_id = str(found[0].model_id)
+        else:
+            self._model_id = self._create_model(name, folder, made_by, parameters)
+        if made_by == self.run:
+            self._client.log_outputs(self.id, [LoggedModelOutput(self._model_id, 0)])
+        else:
+            refer = LoggedModelInput(self._model_id)
+            self._client.log_inputs(self.id, models=[refer])
 
+    def log_picture(self, key: str, path: Path) -> None:
+        """Log a picture under a key; one that is there (a retry) stays."""
+        from PIL import Image
 
-def _log_lineage(row: Row, content: Mapping[str, Any]) -> None:
-    lineage: dict[str, Origin] = content.get("lineage", {})
-    row.log(
-        tags={
-            f"step.{name}": "executed"
-            if origin["run_id"] == row.run
-            else f"cached from run {origin['run_id']} of {origin['finished']}"
-            for name, origin in lineage.items()
-        },
-        metrics=[
-            _metric(f"duration_s/{name}", origin["duration_s"])
-            for name, origin in lineage.items()
-            if origin["run_id"] == row.run and "duration_s" in origin
-        ],
-    )
+        name = key.replace("/", "~")  # as MLflow writes it
+        there = self._client.list_artifacts(self.id, "images")
+        if not any(Path(file.path).name.startswith(f"{name}+") for file in there):
+            with Image.open(path) as picture:
+                self._client.log_image(self.id, picture, key=key, step=0)
 
+    def log_file(self, path: Path, place: str) -> None:
+        self._client.log_artifact(self.id, str(path), place)
 
-def _log_verdict(row: Row, content: Mapping[str, Any]) -> None:
-    tags = {"verdict": content["verdict"], "reasons": content["reasons"]}
-    if content["verdict"] != "promote":
-        tags["step.export"] = "held back"
-    row.log(tags=tags)
+    def log_folder(self, path: Path, place: str) -> None:
+        self._client.log_artifacts(self.id, str(path), place)
 
+    def close(self, state: str) -> None:
+        """End the run.
 
-def _log_dataset(row: Row, content: Mapping[str, Any]) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+        Args:
+            state: KFP's word for how: SUCCEEDED, FAILED, CANCELLED …
+        """
+        self._client.set_terminated(self.id, _STATUS.get(state, "FAILED"))
 
-    manifest = _read_json(content["manifest"], "manifest.json")
-    profile = {split: len(pairs) for split, pairs in manifest["splits"].items()}
-    dataset = Dataset(
-        name=_dataset_name(manifest),
-        digest=manifest["data_md5"][:36],  # MLflow's limit, and a DVC hash's length
-        source_type="dvc",
-        source=json.dumps({key: manifest[key] for key in ("remote", "data_md5")}),
-        profile=json.dumps({**profile, "num_classes": manifest["num_classes"]}),
-    )
-    tag = InputTag("mlflow.data.context", "training")
-    row.client.log_inputs(row.id, [DatasetInput(dataset, [tag])])
+    def _find(self, run: str) -> str:
+        """The MLflow id of a pipeline run's row; empty if there is none."""
+        if not re.fullmatch(r"[\w.:+-]+", run):
+            return ""
+        found = self._client.search_runs(
+            [self.experiment_id], f"tags.`{RUN_TAG}` = '{run}'", max_results=1
+        )
+        return str(found[0].info.run_id) if found else ""
 
+    def _create(self) -> str:
+        created = self._client.create_run(
+            self.experiment_id, run_name=self.run or None, tags={RUN_TAG: self.run}
+        )
+        return str(created.info.run_id)
 
-def _log_curves(row: Row, content: Mapping[str, Any]) -> None:
-    """Complete the curves: what was logged live is not repeated."""
-    points = _curve_points(_read_json(content["model"], "history.json"))
-    logged = {
-        (key, point.step)
-        for key in {point.key for point in points}
-        for point in row.client.get_metric_history(row.id, key)
-    }
-    row.log(metrics=[p for p in points if (p.key, p.step) not in logged])
+    def _create_model(
+        self, name: str, folder: Path, made_by: str, parameters: Mapping[str, Any]
+    ) -> str:
+        from mlflow.models import Model
 
-
-def _log_model(row: Row, content: Mapping[str, Any]) -> None:
-    """Log the model once, with the run that trained it; reusers refer to it."""
-    from mlflow.entities import LoggedModelInput, LoggedModelOutput
-
-    trained_by = content["lineage"]["train"]["run_id"]
-    found = row.client.search_logged_models(
-        [row.experiment_id], f"tags.`{RUN_TAG}` = '{trained_by}'", max_results=1
-    )
-    model_id = found[0].model_id if found else _create_model(row, content, trained_by)
-    if trained_by == row.run:
-        row.client.log_outputs(row.id, [LoggedModelOutput(model_id, 0)])
-    else:
-        row.client.log_inputs(row.id, models=[LoggedModelInput(model_id)])
-    row.log(tags={"model_id": model_id})
-
-
-def _log_scores(row: Row, content: Mapping[str, Any]) -> None:
-    scores = _read_json(content["evaluation"], "metrics.json")
-    manifest = _read_json(content["manifest"], "manifest.json")
-    values = {
-        **{key: value for key, value in scores.items() if isinstance(value, float)},
-        **{f"iou/{_key(k)}": v for k, v in scores["class_iou"].items()},
-    }
-    # With these, models can be searched by what they score on which data.
-    scored = {
-        "model_id": row.client.get_run(row.id).data.tags.get("model_id"),
-        "dataset_name": _dataset_name(manifest),
-        "dataset_digest": manifest["data_md5"][:36],
-        "run_id": row.id,
-    }
-    row.log(
-        metrics=[
-            _metric(key, value, **scored)
-            for key, value in values.items()
-            if value is not None
-        ]
-    )
-
-
-def _log_overlays(row: Row, content: Mapping[str, Any]) -> None:
-    """The same keys and step in every run line the pictures up in MLflow's grid."""
-    from PIL import Image
-
-    if row.client.list_artifacts(row.id, "images"):
-        return  # a retried gate
-    for path in sorted(Path(content["evaluation"]).glob("overlays/*.png")):
-        with Image.open(path) as picture:
-            row.client.log_image(
-                row.id, picture, key=f"overlays/{_key(path.stem)}", step=0
-            )
-
-
-def _log_reports(row: Row, content: Mapping[str, Any]) -> None:
-    for name in ("manifest", "evaluation", "decision"):
-        for path in sorted(Path(content[name]).iterdir()):
-            if path.is_file():
-                row.client.log_artifact(row.id, str(path), _FOLDERS[name])
-
-
-def _log_export(row: Row, content: Mapping[str, Any]) -> None:
-    row.client.log_artifacts(row.id, content["export"], "export")
-
-
-def _log_end(row: Row, content: Mapping[str, Any]) -> None:
-    row.client.set_terminated(row.id, _STATUS.get(content["state"], "FAILED"))
-
-
-_FOLDERS = {"manifest": "verification", "evaluation": "evaluation", "decision": "gate"}
-_PARTS: dict[str, tuple[Callable[[Row, Mapping[str, Any]], None], ...]] = {
-    "open": (_log_identity,),
-    "epoch": (_log_epoch,),
-    "failed": (_log_lineage, _log_failure),
-    "decided": (
-        _log_lineage,
-        _log_verdict,
-        _log_dataset,
-        _log_curves,
-        _log_model,
-        _log_scores,
-        _log_overlays,
-        _log_reports,
-    ),
-    "exported": (_log_lineage, _log_export),
-    "close": (_log_identity, _log_lineage, _log_end),
-}
+        created = self._client.create_logged_model(
+            self.experiment_id,
+            name=name,
+            source_run_id=self._find(made_by) or self.id,
+            tags={RUN_TAG: made_by},
+            params={k: str(v) for k, v in parameters.items()},
+            model_type="segmentation",
+        )
+        model_id = str(created.model_id)
+        with tempfile.TemporaryDirectory() as description:
+            Model(model_id=model_id).save(f"{description}/MLmodel")
+            self._client.log_model_artifacts(model_id, description)
+        self._client.log_model_artifacts(model_id, str(folder))
+        self._client.finalize_logged_model(model_id, "READY")
+        return model_id
 
 
 @functools.cache
@@ -301,8 +247,8 @@ def _tracker(uri: str) -> Tracker:
 
 
 def _client(uri: str) -> Any:
-    for key, value in _ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):  # they narrate how they set up the store
@@ -335,57 +281,6 @@ def _experiment(client: Any, uri: str) -> str:
             place = (database.parent / "mlflow-artifacts").as_uri()
         return str(client.create_experiment(EXPERIMENT, artifact_location=place))
     return str(experiment.experiment_id)
-
-
-def _create_model(row: Row, content: Mapping[str, Any], trained_by: str) -> str:
-    from mlflow.models import Model
-
-    contract = _read_json(content["model"], "contract.json")
-    created = row.client.create_logged_model(
-        row.experiment_id,
-        name=_key(str(contract["architecture"])),
-        source_run_id=row.find(trained_by) or row.id,
-        tags={RUN_TAG: trained_by},
-        params={key: str(value) for key, value in contract.items()},
-        model_type="segmentation",
-    )
-    model_id = str(created.model_id)
-    with tempfile.TemporaryDirectory() as folder:
-        Model(model_id=model_id).save(str(Path(folder) / "MLmodel"))
-        row.client.log_model_artifacts(model_id, folder)
-    row.client.log_model_artifacts(model_id, content["model"])
-    row.client.finalize_logged_model(model_id, "READY")
-    return model_id
-
-
-def _curve_points(history: list[dict[str, float | None]]) -> list[Any]:
-    names = {"duration_s": "epoch_duration_s"}
-    return [
-        _metric(names.get(key, key), value, step=int(epoch["epoch"] or 0))
-        for epoch in history
-        for key, value in epoch.items()
-        if key != "epoch" and value is not None and not math.isnan(value)
-    ]
-
-
-def _metric(key: str, value: float, *, step: int = 0, **scored: Any) -> Any:
-    from mlflow.entities import Metric
-
-    now_ms = time.time_ns() // 1_000_000
-    return Metric(key=key, value=value, timestamp=now_ms, step=step, **scored)
-
-
-def _dataset_name(manifest: Mapping[str, Any]) -> str:
-    return _key(Path(manifest["remote"] or manifest["root"]).name) or "dataset"
-
-
-def _key(name: str) -> str:
-    """A name in the characters that MLflow allows for keys."""
-    return re.sub(r"[^\w\-. ]", "_", name, flags=re.ASCII)
-
-
-def _read_json(folder: str, name: str) -> Any:
-    return json.loads((Path(folder) / name).read_text(encoding="utf-8"))
 
 
 def _first_line(error: Exception) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.tracking import Tracker, Row
+from components.tracking import Row, Tracker
 
 _LONGEST_WAIT_S = 120.0
 

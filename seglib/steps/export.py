@@ -95,6 +95,8 @@ def _write_saved_model(model: SegmentationModel, path: Path) -> None:
     def serve(images: Any) -> Any:
         return keras.ops.cast(keras.ops.argmax(logits(images), axis=-1), mask_dtype)
 
+    # A graph that has not run yet, as in a model just loaded, has no variables.
+    model.predict_logits(_image(0, model.contract.image_size, model.contract.channels))
     archive = keras.export.ExportArchive()
     archive.track(model.served)
     archive.add_endpoint("serve", serve, input_signature=[images])

@@ -1,0 +1,182 @@
+"""What each message of a step puts into the run's row, read from the step's files.
+
+MLflow itself stays behind `components.tracking.Row`.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from components.tracking import Row
+
+Message = Mapping[str, Any]
+
+_FOLDERS = {"manifest": "verification", "evaluation": "evaluation", "decision": "gate"}
+
+
+def record_identity(row: "Row", message: Message) -> None:
+    """What went in: the same whoever tells it, the runner first or the exit task."""
+    parameters = message["parameters"]
+    text = json.dumps(parameters, sort_keys=True)
+    row.log(
+        parameters=parameters,
+        tags={
+            **message.get("tags", {}),
+            "data_md5": message["data_md5"],
+            "code_version": message["code_version"],
+            "config_hash": hashlib.sha256(text.encode()).hexdigest()[:12],
+        },
+    )
+
+
+def record_lineage(row: "Row", message: Message) -> None:
+    """Whether this run executed a step, or which run its output is from."""
+    tags, durations = {}, {}
+    for step, origin in message.get("lineage", {}).items():
+        if origin["run_id"] != row.run:
+            made_by = f"run {origin['run_id']} of {origin['finished']}"
+            tags[f"step.{step}"] = f"cached from {made_by}"
+            continue
+        tags[f"step.{step}"] = "executed"
+        if "duration_s" in origin:
+            durations[f"duration_s/{step}"] = origin["duration_s"]
+    row.log(tags=tags, metrics=durations)
+
+
+def record_epoch(row: "Row", message: Message) -> None:
+    """A point of each curve, while the training runs."""
+    epoch, values = _curve_values(message["row"])
+    row.log(metrics=values, step=epoch)
+
+
+def record_failure(row: "Row", message: Message) -> None:
+    """Which step failed, and its word for it."""
+    step = message["step"]
+    tags = {"failed_step": step, "failure": message["message"]}
+    row.log(tags={**tags, f"step.{step}": "failed"})
+
+
+def record_verdict(row: "Row", message: Message) -> None:
+    """What the gate decided, and why."""
+    tags = {"verdict": message["verdict"], "reasons": message["reasons"]}
+    if message["verdict"] != "promote":
+        tags["step.export"] = "held back"
+    row.log(tags=tags)
+
+
+def record_dataset(row: "Row", message: Message) -> None:
+    """The dataset, with its DVC hash as digest."""
+    manifest = _read_json(message["manifest"], "manifest.json")
+    sizes = {split: len(pairs) for split, pairs in manifest["splits"].items()}
+    row.log_dataset(
+        _dataset_name(manifest),
+        digest=manifest["data_md5"],
+        source={key: manifest[key] for key in ("remote", "data_md5")},
+        profile={**sizes, "num_classes": manifest["num_classes"]},
+    )
+
+
+def record_curves(row: "Row", message: Message) -> None:
+    """Complete the curves: what was logged live is not repeated."""
+    for epoch_row in _read_json(message["model"], "history.json"):
+        epoch, values = _curve_values(epoch_row)
+        missing = {k: v for k, v in values.items() if epoch not in row.steps(k)}
+        row.log(metrics=missing, step=epoch)
+
+
+def record_model(row: "Row", message: Message) -> None:
+    """The model, logged once, with the run that trained it; reusers refer to it."""
+    contract = _read_json(message["model"], "contract.json")
+    row.log_model(
+        key(str(contract["architecture"])),
+        folder=Path(message["model"]),
+        made_by=message["lineage"]["train"]["run_id"],
+        parameters=contract,
+    )
+
+
+def record_scores(row: "Row", message: Message) -> None:
+    """The overall scores, and the IoU of each class that occurs."""
+    scores = _read_json(message["evaluation"], "metrics.json")
+    manifest = _read_json(message["manifest"], "manifest.json")
+    values = {
+        **{name: value for name, value in scores.items() if isinstance(value, float)},
+        **{f"iou/{key(name)}": iou for name, iou in scores["class_iou"].items()},
+    }
+    row.log(
+        metrics={name: value for name, value in values.items() if value is not None},
+        scored_on=(_dataset_name(manifest), manifest["data_md5"]),
+    )
+
+
+def record_overlays(row: "Row", message: Message) -> None:
+    """Pictures under the same keys in every run: MLflow lines them up in a grid."""
+    for path in sorted(Path(message["evaluation"]).glob("overlays/*.png")):
+        row.log_picture(f"overlays/{key(path.stem)}", path)
+
+
+def record_reports(row: "Row", message: Message) -> None:
+    """The files of verification, evaluation and gate, without their subfolders."""
+    for name, place in _FOLDERS.items():
+        for path in sorted(Path(message[name]).iterdir()):
+            if path.is_file():
+                row.log_file(path, place)
+
+
+def record_export(row: "Row", message: Message) -> None:
+    """The exported files."""
+    row.log_folder(Path(message["export"]), "export")
+
+
+def record_end(row: "Row", message: Message) -> None:
+    """How the run ended."""
+    row.close(message["state"])
+
+
+Part = Callable[["Row", Message], None]
+PARTS: dict[str, tuple[Part, ...]] = {
+    "open": (record_identity,),
+    "epoch": (record_epoch,),
+    "failed": (record_lineage, record_failure),
+    "decided": (
+        record_lineage,
+        record_verdict,
+        record_dataset,
+        record_curves,
+        record_model,
+        record_scores,
+        record_overlays,
+        record_reports,
+    ),
+    "exported": (record_lineage, record_export),
+    "close": (record_identity, record_lineage, record_end),
+}
+
+
+def key(name: str) -> str:
+    """A name in the characters that MLflow allows for keys."""
+    return re.sub(r"[^\w\-. ]", "_", name, flags=re.ASCII)
+
+
+def _curve_values(row: Mapping[str, float | None]) -> tuple[int, dict[str, float]]:
+    """The epoch, and what was measured in it."""
+    names = {"duration_s": "epoch_duration_s"}
+    values = {
+        names.get(name, name): value
+        for name, value in row.items()
+        if name != "epoch" and value is not None and not math.isnan(value)
+    }
+    return int(row["epoch"] or 0), values
+
+
+def _dataset_name(manifest: Mapping[str, Any]) -> str:
+    return key(Path(manifest["remote"] or manifest["root"]).name) or "dataset"
+
+
+def _read_json(folder: str, name: str) -> Any:
+    return json.loads((Path(folder) / name).read_text(encoding="utf-8"))

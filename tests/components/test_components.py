@@ -1,0 +1,116 @@
+"""The components' bodies on real artifacts of the local file system."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.gate_model import gate_model
+from components.step import read_lineage
+from components.train_model import train_model
+from components.verify_data import verify_data
+from seglib.store import hash_folder
+
+
+def test_every_output_is_there_or_it_would_never_be_reused(chain: Any) -> None:
+    assert set(chain.artifacts) == {
+        *("manifest", "report", "shards", "preview", "model", "evaluation", "metrics"),
+        *("decision", "summary"),
+    }
+    missing = [n for n, a in chain.artifacts.items() if not Path(a.path).exists()]
+    assert not missing
+
+
+def test_a_hand_made_remote_and_our_store_agree_on_the_hash(
+    chain: Any, scenes: Path
+) -> None:
+    assert chain.data_md5 == hash_folder(scenes)
+
+
+def test_each_step_fetches_no_more_of_the_data_than_it_reads(chain: Any) -> None:
+    fetched = {
+        cache.name: {
+            path.name.removesuffix("_images")
+            for path in cache.rglob("*_images")
+            if path.is_dir()
+        }
+        for cache in (chain.folder / "caches").iterdir()
+    }
+    assert fetched == {
+        "verify-data": {"train", "val", "test"},
+        "augment-data": {"train"},
+        "train-model": {"val"},
+        "evaluate-model": {"test"},
+    }
+
+
+def test_the_model_knows_which_steps_led_to_it(chain: Any) -> None:
+    lineage = read_lineage(Path(chain.artifacts["model"].path))
+    assert list(lineage) == ["verify", "augment", "train"]
+    assert {origin["run_id"] for origin in lineage.values()} == {"first"}
+
+
+def test_each_epoch_is_told_while_the_training_runs(chain: Any) -> None:
+    told = [m for m in chain.messages() if m.get("step") == "train"]
+    epochs = [m["row"]["epoch"] for m in told if m["kind"] == "epoch"]
+    history = json.loads(
+        (Path(chain.artifacts["model"].path) / "history.json").read_text()
+    )
+    assert epochs == [row["epoch"] for row in history] == [1, 2]
+    assert told[-1]["kind"] == "finished"
+
+
+def test_kfps_metrics_are_the_evaluations(chain: Any) -> None:
+    folder = Path(chain.artifacts["evaluation"].path)
+    scores = json.loads((folder / "metrics.json").read_text())
+    assert chain.artifacts["metrics"].metadata["miou"] == scores["miou"]
+    assert scores["split"] == "test"
+    assert scores["data_md5"] == chain.data_md5
+
+
+def test_the_gate_promotes_above_its_limit_and_holds_below(
+    chain: Any, telling: Callable[..., Any], tmp_path: Path
+) -> None:
+    other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
+    inputs = ("manifest", "model", "evaluation")
+    with telling("second", tmp_path / "messages.jsonl"):
+        verdict = other.call(gate_model, inputs, min_miou=1.0)
+    assert verdict == "hold"
+    assert "hold" in Path(other.artifacts["summary"].path).read_text()
+    decided = next(m for m in other.messages() if m["kind"] == "decided")
+    assert decided["verdict"] == "hold"
+    assert "at least 1.0000 wanted" in decided["reasons"]
+    assert decided["lineage"]["train"]["run_id"] == "first"
+    assert decided["lineage"]["gate"]["run_id"] == "second"
+
+
+def test_broken_data_end_the_first_step_and_leave_its_report(
+    scenes: Path, telling: Callable[..., Any], chain: Any, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(scenes, broken)
+    mask = next((broken / "val_segmentation").iterdir())
+    mask.write_bytes(mask.read_bytes()[:100])
+    other = type(chain)(tmp_path / "steps", hash_folder(broken), str(broken))
+    messages = tmp_path / "steps" / "messages.jsonl"
+    messages.parent.mkdir()
+    with telling("broken", messages), pytest.raises(SystemExit):
+        other.call(verify_data, ())
+    failed = other.messages()[-1]
+    assert failed["kind"] == "failed"
+    assert mask.name in failed["message"]
+    assert (
+        mask.name in (tmp_path / "steps/verify-data/manifest/report.html").read_text()
+    )
+
+
+def test_an_unknown_architecture_names_the_nearest(
+    chain: Any, telling: Callable[..., Any], tmp_path: Path
+) -> None:
+    other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
+    with telling("typo", tmp_path / "messages.jsonl"), pytest.raises(SystemExit):
+        other.call(train_model, ("manifest", "shards"), architecture="compcat")
+    assert "Did you mean `compact`?" in other.messages()[-1]["message"]

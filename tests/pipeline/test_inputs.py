@@ -1,0 +1,89 @@
+"""What a run computes on: data, settings and code."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import inputs
+from pipeline.inputs import code_version, find_data, find_settings
+from seglib.config import Config
+from seglib.errors import SegError, UsageError
+from seglib.store import hash_folder
+
+
+def test_the_default_data_are_what_the_repository_pins(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = find_data(None)
+    assert data.data_md5 in (repository / "data.dvc").read_text() + ".dir"
+    assert data.data_md5.endswith(".dir")
+    assert Path(data.remote) == repository / "dvc-remote"
+
+
+def test_a_folder_is_its_own_remote_under_the_hash_that_dvc_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scenes" / "train_images").mkdir(parents=True)
+    (tmp_path / "scenes" / "train_images" / "a.png").write_bytes(b"a")
+    monkeypatch.chdir(tmp_path)
+    data = find_data(Path("scenes"))
+    assert data.data_md5 == hash_folder(tmp_path / "scenes")
+    assert data.remote == str(tmp_path / "scenes")
+    assert data.title == "scenes"
+
+
+def test_a_missing_folder_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="no such folder. Expected one that holds train"):
+        find_data(tmp_path / "none")
+
+
+def test_settings_are_the_file_and_then_the_changes(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("train: {epochs: 7, batch_size: 3}\n")
+    settings = find_settings(
+        file,
+        ["epochs=2", "learning_rate=1e-4", "flip=no", "encoder=", "class_names=1,2"],
+    )
+    assert settings.train.batch_size == 3
+    assert settings.train.epochs == 2
+    assert settings.train.learning_rate == 1e-4
+    assert settings.train.flip is False
+    assert settings.model.encoder == ""
+    assert settings.data.class_names == "1,2"
+    assert find_settings(None) == Config()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("epocs=2", "Did you mean `epochs`"),
+        ("epochs", "Expected name=value"),
+        ("epochs=many", "`train.epochs` must be of type int. Received: 'many'"),
+        ("epochs=0", "`epochs` must be ≥ 1"),
+        ("learning_rate=fast", "`train.learning_rate` must be of type float"),
+    ],
+)
+def test_a_change_that_cannot_be_is_wrong_use(change: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_settings(None, [change])
+
+
+def test_the_code_version_changes_with_any_source_of_a_step(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("seglib", "components"):
+        shutil.copytree(repository / package, tmp_path / package)
+    same = code_version()
+    monkeypatch.setattr(inputs, "REPOSITORY", tmp_path)
+    assert code_version() == same, "the place does not matter"
+    (tmp_path / "seglib" / "__pycache__" / "x.pyc").parent.mkdir(exist_ok=True)
+    (tmp_path / "seglib" / "__pycache__" / "x.pyc").write_bytes(b"new")
+    assert code_version() == same, "nor does what Python compiled"
+    changed = set()
+    for name in ("seglib/steps/train.py", "components/train_model.py"):
+        with (tmp_path / name).open("a") as file:
+            file.write("# changed\n")
+        changed.add(code_version())
+    assert len(changed | {same}) == 3
