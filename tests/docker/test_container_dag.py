@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def engine() -> Iterator[Any]:
         client = docker.from_env()
     except docker.errors.DockerException as error:
         pytest.skip(f"No container engine answers ({error}). Start one, e.g. dockerd.")
-    with client:
+    with closing(client):
         try:
             client.images.get(IMAGE)
         except docker.errors.ImageNotFound:
@@ -59,6 +60,9 @@ def in_image(engine: Any) -> Any:
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("scenes")
     write_sample_dataset(root, counts={"train": 6, "val": 2, "test": 2})
+    root.chmod(
+        0o755
+    )  # pytest's folders are for their owner only; the image has its own
     return root
 
 
