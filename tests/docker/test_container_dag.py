@@ -97,14 +97,17 @@ def test_the_image_names_its_commit_and_version(engine: Any) -> None:
 def test_the_image_verifies_a_dataset_on_a_read_only_root(
     in_image: Any, scenes: Path
 ) -> None:
-    assert "10" in in_image("seglib", "verify", "/data", mounts={scenes: "/data"})
+    assert "clean" in in_image("seglib", "verify", "/data", mounts={scenes: "/data"})
 
 
 def test_the_whole_pipeline_runs_in_containers(
     engine: Any, scenes: Path, tmp_path: Path, repository: Path
 ) -> None:
     runs = tmp_path / "runs"
-    settings = {"epochs": 1, "min_miou": 0.0, "image_height": 64, "image_width": 96}
+    settings = {  # enough to beat the majority class, so that the export runs, too
+        **{"image_height": 64, "image_width": 96, "min_miou": 0.0},
+        **{"epochs": 4, "batch_size": 2, "warmup_steps": 0, "learning_rate": 0.003},
+    }
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pipeline", "run", "--runner", "docker"),
