@@ -105,8 +105,13 @@ def test_the_whole_pipeline_runs_in_containers(
 ) -> None:
     runs = tmp_path / "runs"
     settings = {  # enough to beat the majority class, so that the export runs, too
-        **{"image_height": 64, "image_width": 96, "min_miou": 0.0},
-        **{"epochs": 4, "batch_size": 2, "warmup_steps": 0, "learning_rate": 0.003},
+        "image_height": 64,
+        "image_width": 96,
+        "epochs": 4,
+        "batch_size": 2,
+        "warmup_steps": 0,
+        "learning_rate": 0.003,
+        "min_miou": 0.0,
     }
     done = subprocess.run(
         [
