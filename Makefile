@@ -8,8 +8,9 @@ DATA =
 CONFIG =
 # Where results and the tracking store go.
 RUNS = runs
-IMAGE = seglib
+# gpu: TensorFlow with the CUDA libraries, on Linux with an NVIDIA driver.
 VARIANT = cpu
+IMAGE = seglib
 PORT = 5000
 DOCKER = docker
 
@@ -17,6 +18,13 @@ UV_VERSION := 0.13.9
 VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
+LOCK.cpu := requirements.lock
+LOCK.gpu := requirements-gpu.lock
+ifndef LOCK.$(VARIANT)
+$(error VARIANT is cpu or gpu. Received: VARIANT=$(VARIANT))
+endif
+RUN_READY := $(VENV)/.run-$(VARIANT)
+DEV_READY := $(VENV)/.dev
 
 # Quiet and private: no version checks, no usage reports.
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -43,21 +51,22 @@ help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nOptions of run: DATA=folder CONFIG=file.yaml RUNS=folder\n'
+	@printf '\nOptions of run: DATA=folder CONFIG=file.yaml RUNS=folder VARIANT=gpu\n'
 
 .PHONY: run
-run: $(VENV)/.run ## The whole pipeline: verify, augment, train, evaluate, gate, export
+run: $(RUN_READY) ## The whole pipeline: verify, augment, train, evaluate, gate, export
 	$(PY) -m pipeline run --runs "$(RUNS)" \
 	  $(if $(DATA),--data "$(DATA)") \
 	  $(if $(CONFIG),--config "$(CONFIG)")
 
 .PHONY: ui
-ui: $(VENV)/.run ## The MLflow UI on the runs of this folder (PORT=5000)
+ui: $(RUN_READY) ## The MLflow UI on the runs of this folder (PORT=5000)
+	@test -f "$(RUNS)/mlflow.db" || { echo "No runs in $(RUNS)/ yet: make run" >&2; exit 1; }
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(PY) -m mlflow ui --port $(PORT) \
 	  --backend-store-uri "sqlite:///$(RUNS)/mlflow.db"
 
 .PHONY: compile
-compile: $(VENV)/.run ## Compile the pipeline to build/pipeline.yaml
+compile: $(RUN_READY) ## Compile the pipeline to build/pipeline.yaml
 	@mkdir -p build
 	$(PY) -m pipeline compile -o build/pipeline.yaml
 
@@ -76,27 +85,27 @@ test: lint ## All checks: format, lint, import contracts, types, tests
 	$(PY) -m pytest
 
 .PHONY: test-slow
-test-slow: $(VENV)/.dev ## The tests that take minutes
+test-slow: $(DEV_READY) ## The tests that take minutes
 	$(PY) -m pytest -m slow
 
 .PHONY: test-docker
-test-docker: $(VENV)/.dev image ## Build the image, and run the pipeline in it
+test-docker: $(DEV_READY) image ## Build the image, and run the pipeline in it
 	$(PY) -m pytest -m docker
 
 .PHONY: lint
-lint: $(VENV)/.dev ## Format, lint, import contracts and types, without the tests
+lint: $(DEV_READY) ## Format, lint, import contracts and types, without the tests
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
 	$(VENV)/bin/lint-imports --no-logo
 	$(PY) -m mypy
 
 .PHONY: format
-format: $(VENV)/.dev ## Rewrite the code in the project's format
+format: $(DEV_READY) ## Rewrite the code in the project's format
 	$(PY) -m ruff check --fix-only --quiet
 	$(PY) -m ruff format
 
 .PHONY: sample
-sample: $(VENV)/.run ## Render the sample dataset into data/, and compare it with data.dvc
+sample: $(RUN_READY) ## Render the sample dataset into data/, and compare it with data.dvc
 	$(PY) -c "from pathlib import Path; \
 	  from seglib.data.sample_scenes import write_sample_dataset; \
 	  write_sample_dataset(Path('data'))"
@@ -143,13 +152,13 @@ $(VENV)/.uv-$(UV_VERSION):
 	@$(PY) -m pip install --quiet uv==$(UV_VERSION)
 	@touch $@
 
-$(VENV)/.run: requirements.lock pyproject.toml $(VENV)/.uv-$(UV_VERSION)
-	@echo "Installing requirements.lock; the first time this downloads about 1 GB …"
-	@$(INSTALL) -r requirements.lock
+$(RUN_READY): $(LOCK.$(VARIANT)) pyproject.toml $(VENV)/.uv-$(UV_VERSION)
+	@echo "Installing $<; the first time this downloads 1 to 4 GB …"
+	@$(INSTALL) -r $<
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
-	@echo "Installing requirements-dev.lock …"
-	@$(INSTALL) -r requirements-dev.lock
+$(DEV_READY): requirements-dev.lock $(RUN_READY)
+	@echo "Installing $< …"
+	@$(INSTALL) -r $<
 	@touch $@
