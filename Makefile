@@ -4,8 +4,8 @@
 # Options, given as `make run DATA=…`; variables of the environment don't count.
 # A dataset folder; empty: the sample dataset.
 DATA =
-# A YAML file of configs/; empty: the sample dataset's.
-CONFIG =
+# A YAML file of configs/; empty: the defaults.
+CONFIG = $(if $(DATA),,configs/sample.yaml)
 # Where results and the tracking store go.
 RUNS = runs
 # gpu: TensorFlow with the CUDA libraries, on Linux with an NVIDIA driver.

@@ -14,7 +14,7 @@ import numpy as np
 from seglib.artifact import SegmentationModel
 from seglib.config import TrainConfig
 from seglib.data.format import Dataset, Pair
-from seglib.device import prefers_xla
+from seglib.device import keep_freed_memory, prefers_xla
 from seglib.errors import SegError
 from seglib.input_pipeline import (
     PairSource,
@@ -65,6 +65,7 @@ def train(
     """
     config = config or TrainConfig()
     contract = model.contract
+    keep_freed_memory()
     keras.utils.set_random_seed(config.train_seed)
     source = (
         ShardSource(shards, channels=contract.channels)
