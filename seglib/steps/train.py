@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -84,7 +85,7 @@ def train(
     network = build_network(contract, precision=precision)
     network.set_weights(model.network.get_weights())
     network.compile(
-        optimizer=_optimizer(config, total_steps),
+        optimizer=_optimizer(config),
         loss=CrossEntropy(
             ignore_index=contract.ignore_index,
             class_weights=class_weights(pixels, config.class_weight_power).tolist(),
@@ -144,6 +145,12 @@ class _Watch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch_started = time.monotonic()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        # A schedule object would be traced anew for each of the network's weights.
+        total = self.params["steps"] * self.params["epochs"]
+        rate = learning_rate_at(self._steps, total, self._config)
+        self.model.optimizer.learning_rate = rate
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._steps += 1
@@ -218,16 +225,26 @@ def _history_files(history: list[Row]) -> dict[str, bytes]:
     }
 
 
-def _optimizer(config: TrainConfig, total_steps: int) -> keras.optimizers.Optimizer:
+def learning_rate_at(step: int, total_steps: int, config: TrainConfig) -> float:
+    """Linear warm-up, then cosine decay to 1 % of the peak at the last step.
+
+    Example:
+        >>> config = TrainConfig(learning_rate=1.0, warmup_steps=10)
+        >>> [round(learning_rate_at(s, 110, config), 3) for s in (0, 4, 10, 59, 109)]
+        [0.1, 0.5, 1.0, 0.513, 0.01]
+    """
     warmup = min(config.warmup_steps, total_steps // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else config.learning_rate,
-        decay_steps=max(1, total_steps - warmup),
-        alpha=0.01,
-        warmup_target=config.learning_rate if warmup else None,
-        warmup_steps=warmup,
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1, total_steps - warmup - 1)
+    cosine = (1 + math.cos(math.pi * progress)) / 2
+    return config.learning_rate * (0.01 + 0.99 * cosine)
+
+
+def _optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+    optimizer = keras.optimizers.AdamW(
+        config.learning_rate, weight_decay=config.weight_decay
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
     # Norms and biases carry no capacity; decaying them only slows the statistics.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

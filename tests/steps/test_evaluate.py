@@ -1,0 +1,89 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from seglib.config import EvaluateConfig
+from seglib.data.format import load_dataset
+from seglib.data.images import read_image, read_mask
+from seglib.errors import DatasetError
+from seglib.metrics import Scores, confusion_matrix
+from seglib.models import build_model
+from seglib.steps.evaluate import evaluate
+
+
+def test_the_scores_are_those_of_predicting_image_by_image(trained, tiny_dataset):
+    evaluation = evaluate(trained.folder, tiny_dataset)
+    assert evaluation.split == "test"
+    counts = np.zeros((8, 8), np.int64)
+    for pair in tiny_dataset.pairs("test"):
+        prediction = trained.model.predict(read_image(pair.image))
+        counts += confusion_matrix(
+            read_mask(pair.mask), prediction, num_classes=8, ignore_index=255
+        )
+    assert np.abs(evaluation.scores.confusion - counts).sum() <= counts.sum() * 1e-4
+    assert evaluation.miou == pytest.approx(Scores(counts).miou, abs=1e-3)
+
+
+def test_everything_a_reviewer_wants_is_written(trained, tiny_dataset, tmp_path):
+    config = EvaluateConfig(split="val", num_overlays=2)
+    evaluation = evaluate(trained.model, tiny_dataset, config=config, out=tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["split"] == "val"
+    assert metrics["num_images"] == 3
+    assert metrics["miou"] == evaluation.miou
+    assert list(metrics["class_iou"]) == list(tiny_dataset.class_names)
+    assert np.sum(metrics["confusion_matrix"]) == evaluation.scores.confusion.sum()
+    with (tmp_path / "per_image.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["stem"] for row in rows] == ["val_0", "val_1", "val_2"]
+    with (tmp_path / "confusion_matrix.csv").open() as file:
+        table = list(csv.reader(file))
+    assert table[0][1:] == list(tiny_dataset.class_names)
+    overlays = sorted(path.name for path in (tmp_path / "overlays").iterdir())
+    assert overlays == ["val_0.png", "val_2.png"]
+    assert read_image(tmp_path / "overlays" / "val_0.png").shape == (96, 128, 3)
+    report = (tmp_path / "report.html").read_text()
+    assert f"{evaluation.miou:.3f}"[:4] in report
+    assert all(name in report for name in tiny_dataset.class_names)
+
+
+def test_a_class_that_never_occurs_is_null_and_not_zero(
+    trained, tiny_dataset, tmp_path
+):
+    evaluation = evaluate(trained.model, tiny_dataset, out=tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    for name, iou in evaluation.class_iou.items():
+        assert (metrics["class_iou"][name] is None) == np.isnan(iou)
+
+
+def test_images_of_different_sizes_are_scored_at_their_own(
+    trained, tiny_root, tmp_path
+):
+    from seglib.data.images import write_image
+    from seglib.data.sample_scenes import render_scene
+
+    for index, size in enumerate([(64, 80), (64, 80), (90, 70)]):
+        image, mask = render_scene(index, height=size[0], width=size[1])
+        write_image(tmp_path / "val_images" / f"{index}.png", image)
+        write_image(tmp_path / "val_segmentation" / f"{index}.png", mask)
+    dataset = load_dataset(tmp_path, num_classes=8, ignore_index=255)
+    evaluation = evaluate(trained.model, dataset)
+    masks = [read_mask(pair.mask) for pair in dataset.pairs("val")]
+    counted = sum(int((mask != 255).sum()) for mask in masks)
+    assert evaluation.scores.confusion.sum() == counted
+
+
+def test_a_dataset_with_more_classes_than_the_model_is_refused(tiny_dataset):
+    model = build_model("compact", num_classes=3, image_size=(64, 64))
+    with pytest.raises(DatasetError, match="has 8 classes, the model 3"):
+        evaluate(model, tiny_dataset)
+
+
+def test_a_split_that_is_not_there_is_named(trained, tiny_dataset):
+    from seglib.data.format import with_splits
+
+    dataset = with_splits(tiny_dataset, {"train": tiny_dataset.splits["train"]})
+    with pytest.raises(DatasetError, match="no split `val`. It has: train"):
+        evaluate(trained.model, dataset)

@@ -1,0 +1,70 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from seglib.artifact import Contract, load_model
+from seglib.config import ExportConfig
+from seglib.data.images import read_image
+from seglib.errors import SegError
+from seglib.steps.export import export
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    out = tmp_path_factory.mktemp("exported") / "export"
+    return out, export(trained.folder, out)
+
+
+def test_the_saved_model_answers_like_the_model_on_real_images(
+    exported, trained, tiny_dataset
+):
+    import tensorflow as tf
+
+    served = tf.saved_model.load(str(exported[0] / "saved_model"))
+    images = [read_image(pair.image) for pair in tiny_dataset.pairs("test")]
+    images.append(images[0][:51, :77])  # an odd size
+    for image in images:
+        mask = np.asarray(served.serve(image[None]))[0]
+        assert mask.dtype == np.uint8
+        assert (mask == trained.model.predict(image)).all()
+        logits = np.asarray(served.logits(image[None]))[0]
+        assert np.abs(logits - trained.model.predict_logits(image)).max() < 1e-4
+
+
+def test_the_comparison_and_the_contract_lie_beside_it(exported, trained):
+    out, comparison = exported
+    assert comparison["equal_pixels"] > 0.999
+    assert comparison["max_logit_difference"] < 1e-3
+    contract = Contract.from_json((out / "contract.json").read_text())
+    assert contract == load_model(trained.folder).contract
+
+
+def test_every_checksum_is_right(exported):
+    out, _ = exported
+    lines = (out / "SHA256SUMS").read_text().splitlines()
+    assert len(lines) >= 5
+    for line in lines:
+        digest, name = line.split("  ")
+        assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
+
+
+def test_an_export_that_differs_is_not_kept(exported, trained, tmp_path):
+    out = tmp_path / "export"
+    strict = ExportConfig(max_logit_difference=1e-30, min_equal_pixels=1.0)
+    model = load_model(trained.folder)
+    # The served graph is traced with these weights; then the model moves away.
+    predict_logits = model.predict_logits
+    model.predict_logits = lambda image: predict_logits(image) + 0.5
+    with pytest.raises(SegError, match="does not answer like the Keras model"):
+        export(model, out, config=strict)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(trained, tmp_path):
+    out = tmp_path / "thesis"
+    out.mkdir()
+    (out / "chapter1.tex").write_text("years of work")
+    with pytest.raises(SegError, match="holds no export; choose another"):
+        export(trained.folder, out)
+    assert (out / "chapter1.tex").read_text() == "years of work"

@@ -1,0 +1,135 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from seglib.artifact import load_model
+from seglib.config import AugmentConfig, TrainConfig
+from seglib.data.format import with_splits
+from seglib.errors import SegError
+from seglib.metrics import Scores
+from seglib.models import build_model
+from seglib.scoring import score_pairs
+from seglib.steps.augment import augment
+from seglib.steps.train import train
+
+
+def _model(dataset, **options):
+    return build_model(
+        "compact",
+        num_classes=dataset.num_classes,
+        image_size=(64, 96),
+        ignore_index=dataset.ignore_index,
+        **options,
+    )
+
+
+def _val_miou(model, dataset):
+    images = score_pairs(model, dataset.pairs("val"))
+    return Scores(np.sum([image.confusion for image in images], axis=0)).miou
+
+
+def test_training_learns(trained):
+    assert trained.history[-1]["loss"] < 0.7 * trained.history[0]["loss"]
+    assert max(row["val_miou"] for row in trained.history) > 0.2
+
+
+def test_the_history_has_a_row_an_epoch_and_is_told_as_it_comes(trained):
+    assert [row["epoch"] for row in trained.history] == list(range(1, 31))
+    assert trained.epochs == trained.history
+    written = json.loads((trained.folder / "history.json").read_text())
+    assert written == trained.history
+    # Cosine decay to 1 % of the peak.
+    assert trained.history[-1]["learning_rate"] == pytest.approx(3e-5, rel=0.01)
+
+
+def test_the_best_epoch_is_what_is_kept(trained, tiny_dataset):
+    best = max(row["val_miou"] for row in trained.history)
+    for model in (trained.model, load_model(trained.folder)):
+        assert _val_miou(model, tiny_dataset) == pytest.approx(best, abs=1e-9)
+
+
+def test_the_artifact_carries_its_contract_and_curves(trained, tiny_dataset):
+    contract = load_model(trained.folder).contract
+    assert contract.class_names == tiny_dataset.class_names
+    assert contract.ignore_index == 255
+    assert contract.image_size == (96, 128)
+    assert (trained.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert not trained.folder.with_name("model.unfinished").exists()
+
+
+def test_equal_seeds_train_equal_models(tiny_dataset):
+    histories = []
+    for _ in range(2):
+        import keras
+
+        keras.utils.set_random_seed(5)
+        config = TrainConfig(epochs=1, batch_size=4, train_seed=3)
+        histories.append(train(_model(tiny_dataset), tiny_dataset, config=config))
+    first, second = (history[0] for history in histories)
+    assert first["loss"] == pytest.approx(second["loss"], rel=1e-4)
+
+
+def test_shards_take_the_place_of_the_train_split(tiny_dataset, tmp_path):
+    shards = tmp_path / "shards"
+    augment(tiny_dataset, shards, config=AugmentConfig(copies=1, policy="geometric"))
+    without_train = with_splits(tiny_dataset, {"val": tiny_dataset.splits["val"]})
+    history = train(
+        _model(tiny_dataset),
+        without_train,
+        config=TrainConfig(epochs=1, batch_size=8),
+        shards=shards,
+    )
+    assert math.isfinite(history[0]["val_miou"])
+
+
+def test_without_a_val_split_the_last_epoch_is_kept(tiny_dataset, tmp_path):
+    alone = with_splits(tiny_dataset, {"train": tiny_dataset.splits["train"]})
+    config = TrainConfig(epochs=2, batch_size=8)
+    history = train(_model(tiny_dataset), alone, config=config, out=tmp_path / "m")
+    assert all(math.isnan(row["val_miou"]) for row in history)
+    written = json.loads((tmp_path / "m" / "history.json").read_text())
+    assert [row["val_miou"] for row in written] == [None, None]
+    assert load_model(tmp_path / "m")
+
+
+def test_an_interruption_keeps_the_best_epoch_and_the_older_model(
+    tiny_dataset, tmp_path
+):
+    out = tmp_path / "model"
+    older = _model(tiny_dataset).save(out)
+    before = (older / "model.keras").read_bytes()
+
+    def stop(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            _model(tiny_dataset),
+            tiny_dataset,
+            config=TrainConfig(epochs=5, batch_size=8),
+            out=out,
+            on_epoch=stop,
+        )
+    assert (out / "model.keras").read_bytes() == before
+    unfinished = load_model(tmp_path / "model.unfinished")
+    history = json.loads((tmp_path / "model.unfinished" / "history.json").read_text())
+    best = max(row["val_miou"] for row in history)
+    assert _val_miou(unfinished, tiny_dataset) == pytest.approx(best, abs=1e-9)
+
+
+def test_a_loss_that_is_not_finite_ends_with_advice(tiny_dataset):
+    config = TrainConfig(epochs=3, batch_size=4, learning_rate=1e12, warmup_steps=0)
+    model = _model(tiny_dataset)
+    weights = [np.full_like(w, np.inf) for w in model.network.get_weights()]
+    model.network.set_weights(weights)
+    with pytest.raises(SegError, match="Lower `learning_rate`"):
+        train(model, tiny_dataset, config=config)
+
+
+def test_a_mask_id_that_the_model_does_not_know_is_an_error(tiny_dataset):
+    model = build_model("compact", num_classes=3, image_size=(64, 96), ignore_index=255)
+    with pytest.raises(SegError, match="Expected: ids below num_classes=3"):
+        train(model, tiny_dataset)
