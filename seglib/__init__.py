@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seglib.artifact import SegmentationModel as SegmentationModel
     from seglib.artifact import load_model as load_model
+    from seglib.config import EvaluateConfig as EvaluateConfig
+    from seglib.config import TrainConfig as TrainConfig
     from seglib.data.format import Dataset as Dataset
     from seglib.data.format import load_dataset as load_dataset
     from seglib.data.verify import verify as verify
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Dataset": "seglib.data.format",
+    "EvaluateConfig": "seglib.config",
     "SegmentationModel": "seglib.artifact",
+    "TrainConfig": "seglib.config",
     "augment": "seglib.steps.augment",
     "build_model": "seglib.models",
     "evaluate": "seglib.steps.evaluate",

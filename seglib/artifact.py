@@ -17,8 +17,9 @@ from typing import Any, Self
 import keras
 import numpy as np
 
+from seglib.data.format import Dataset, default_class_names, default_palette
 from seglib.data.images import read_image
-from seglib.errors import SegError
+from seglib.errors import SegError, UsageError
 
 FORMAT_VERSION = 1
 _NETWORK, _CONTRACT = "model.keras", "contract.json"
@@ -95,6 +96,29 @@ class SegmentationModel:
         self.network = network
         self.contract = contract
         self.served = ServedGraph(network, contract.image_size)
+
+    def adopt_classes(self, data: Dataset) -> None:
+        """Take names, colours and the ignored id of a dataset into the contract.
+
+        What was given when the model was built stays as it is.
+
+        Raises:
+            UsageError: the dataset has another number of classes.
+        """
+        contract = self.contract
+        if data.num_classes != contract.num_classes:
+            raise UsageError(
+                f"The model has num_classes={contract.num_classes}, the dataset "
+                f"{data.root} has {data.num_classes}. Build the model with the latter."
+            )
+        changes: dict[str, Any] = {}
+        if contract.class_names == default_class_names(contract.num_classes):
+            changes["class_names"] = data.class_names
+        if contract.palette == default_palette(contract.num_classes):
+            changes["palette"] = data.palette
+        if contract.ignore_index is None:
+            changes["ignore_index"] = data.ignore_index
+        self.contract = dataclasses.replace(contract, **changes)
 
     def predict(self, image: np.ndarray | str | Path) -> np.ndarray:
         """Classify every pixel of an image.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
@@ -23,7 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from seglib.config import Config
-from seglib.errors import SegError
+from seglib.errors import SegError, UsageError
 
 app = typer.Typer(
     name="seglib",
@@ -59,11 +60,14 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("seglib").setLevel(logging.INFO)
     try:
-        app()
+        app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except SegError as error:
         errors.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         errors.print("[bold red]stopped[/] on request (Ctrl-C).")
         sys.exit(130)
 
@@ -85,6 +89,7 @@ def verify(
     from seglib.data.verify import verify as run
     from seglib.data.verify import write_verification
 
+    _check_folder(data)
     settings = _data_config(config, num_classes, ignore_index)
     with _bar("verifying") as progress:
         verification = run(data, config=settings, progress=progress)
@@ -197,10 +202,21 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
     )
-    with _bar("training") as progress:
-        history = run(
-            network, dataset, config=options, shards=shards, out=out, on_step=progress
-        )
+    try:
+        with _bar("training") as progress:
+            history = run(
+                network,
+                dataset,
+                config=options,
+                shards=shards,
+                out=out,
+                on_step=progress,
+            )
+    except KeyboardInterrupt:
+        unfinished = out.with_name(f"{out.name}.unfinished")
+        if unfinished.exists():
+            errors.print(f"The best epoch so far is kept in {unfinished}.")
+        raise
     measured = [row["val_miou"] for row in history if not math.isnan(row["val_miou"])]
     best = f"   best val mIoU {max(measured):.4f}" if measured else ""
     console.print(f"model: {out}{best}")
@@ -302,6 +318,7 @@ def _dataset(
 ) -> Any:
     from seglib.data.format import dataset_from_config, load_dataset
 
+    _check_folder(data)
     settings = _data_config(config, num_classes, ignore_index)
     if model and not (data / "dataset.yaml").exists() and not settings.num_classes:
         from seglib.artifact import read_contract
@@ -328,6 +345,14 @@ def _override(section: Any, **given: Any) -> Any:
     """The section with the options that were given on the command line."""
     chosen = {name: value for name, value in given.items() if value is not None}
     return dataclasses.replace(section, **chosen)
+
+
+def _check_folder(data: Path) -> None:
+    if not data.is_dir():
+        raise UsageError(
+            f"{data}: no such folder. Expected one that holds train_images/ and "
+            "train_segmentation/ (see docs/data-format.md)."
+        )
 
 
 def _check_writable(out: Path) -> None:
@@ -361,3 +386,7 @@ def _escape(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -169,7 +169,7 @@ def scan_dataset(
         root=root,
         splits=splits,
         num_classes=count,
-        class_names=names or tuple(f"class_{i}" for i in range(count)),
+        class_names=names or default_class_names(count),
         palette=palette or default_palette(count),
         ignore_index=ignore,
     )
@@ -179,6 +179,11 @@ def scan_dataset(
 def with_splits(dataset: Dataset, splits: Mapping[str, tuple[Pair, ...]]) -> Dataset:
     """The same dataset with other pairs."""
     return replace(dataset, splits=splits)
+
+
+def default_class_names(num_classes: int) -> tuple[str, ...]:
+    """`class_0`, `class_1`, … where nobody named them."""
+    return tuple(f"class_{index}" for index in range(num_classes))
 
 
 def default_palette(num_classes: int) -> tuple[tuple[int, int, int], ...]:

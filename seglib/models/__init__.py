@@ -9,7 +9,7 @@ import keras
 
 from seglib.artifact import Contract, SegmentationModel
 from seglib.config import ModelConfig
-from seglib.data.format import Dataset, default_palette
+from seglib.data.format import Dataset, default_class_names, default_palette
 from seglib.data.images import read_image
 from seglib.errors import UsageError, unknown
 from seglib.models.decoders import build_compact, build_fcn, build_unet
@@ -67,7 +67,8 @@ def build_model(
         channels: of the image: 1 grey, 3 RGB, 4 RGBA.
         encoder: a key of `ENCODERS`. Default: the architecture's own.
         weights: "imagenet" for a pretrained encoder. Default: random.
-        class_names, palette, ignore_index: kept in the model's contract.
+        class_names, palette, ignore_index: kept in the model's contract. Default:
+            those of the dataset that it is trained on.
 
     Raises:
         UsageError: an unknown name, or values that do not fit together.
@@ -90,7 +91,7 @@ def build_model(
         channels=channels,
         mean=ENCODERS[encoder].mean,
         scale=ENCODERS[encoder].scale,
-        class_names=class_names or tuple(f"class_{i}" for i in range(num_classes)),
+        class_names=class_names or default_class_names(num_classes),
         palette=palette or default_palette(num_classes),
         ignore_index=ignore_index,
     )

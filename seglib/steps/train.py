@@ -65,6 +65,7 @@ def train(
         SegError: the data do not fit the model, or the loss is no longer finite.
     """
     config = config or TrainConfig()
+    model.adopt_classes(data)
     contract = model.contract
     keep_freed_memory()
     keras.utils.set_random_seed(config.train_seed)

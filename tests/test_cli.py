@@ -1,0 +1,181 @@
+"""The command line as its user meets it: outputs, messages and exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from seglib import cli
+from seglib.artifact import load_model
+
+
+@pytest.fixture
+def seglib(monkeypatch, capsys):
+    """Run a command in this process; gives its exit code and what it printed."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["seglib", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as error:
+            code = int(error.code or 0)
+        printed = capsys.readouterr()
+        return code, " ".join((printed.out + printed.err).split())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_root, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        arguments = ["--out", str(out), "--epochs", "3", "--batch-size", "4"]
+        patch.setattr(sys, "argv", ["seglib", "train", str(tiny_root), *arguments])
+        cli.main()
+    return out
+
+
+def test_a_clean_dataset_exits_with_zero(seglib, tiny_root, tmp_path):
+    code, printed = seglib("verify", tiny_root, "--out", tmp_path / "report")
+    assert code == 0
+    assert "clean: 8 train, 3 val, 3 test pairs, 8 classes" in printed
+    assert (tmp_path / "report" / "report.html").exists()
+    assert (tmp_path / "report" / "manifest.json").exists()
+
+
+def test_a_dataset_with_problems_exits_with_one_and_names_the_file(
+    seglib, tiny_root, tmp_path
+):
+    import shutil
+
+    root = tmp_path / "broken"
+    shutil.copytree(tiny_root, root)
+    (root / "train_segmentation" / "train_3.png").unlink()
+    code, printed = seglib("verify", root)
+    assert code == 1
+    assert "train_3" in printed
+    code, printed = seglib("verify", tiny_root, "--num-classes", 3)
+    assert code == 1
+
+
+def test_wrong_use_exits_with_two(seglib, tiny_root, tmp_path):
+    code, printed = seglib("verify", tmp_path / "missing")
+    assert code == 2
+    assert "no such folder" in printed
+    code, printed = seglib("verify", tiny_root, "--num-klasses", 3)
+    assert code == 2
+    assert "--num-klasses" in printed
+    code, printed = seglib("train", tiny_root, "--model", "unett")
+    assert code == 2
+    assert "Did you mean `unet`?" in printed
+    config = tmp_path / "config.yaml"
+    config.write_text("train:\n  epoch: 3\n")
+    code, printed = seglib("train", tiny_root, "--config", config)
+    assert code == 2
+    assert "Did you mean `epochs`?" in printed
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere; run as a user")
+def test_an_output_that_cannot_be_written_is_told_before_the_work(
+    seglib, tiny_root, tmp_path
+):
+    tmp_path.chmod(0o500)
+    code, printed = seglib("train", tiny_root, "--out", tmp_path / "model")
+    tmp_path.chmod(0o700)
+    assert code == 1
+    assert "cannot be written" in printed
+
+
+def test_an_output_below_a_file_is_told_before_the_work(seglib, tiny_root, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    code, printed = seglib("train", tiny_root, "--out", tmp_path / "file" / "model")
+    assert code == 1
+    assert "cannot be written" in printed
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_steps_follow_one_another(seglib, trained, tiny_root, tmp_path):
+    assert load_model(trained).contract.class_names[0] == "sky"
+    code, printed = seglib("evaluate", trained, tiny_root, "--out", tmp_path / "e")
+    assert code == 0
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert f"mIoU {metrics['miou']:.4f} on test" in printed
+    code, printed = seglib(
+        "predict", trained, tiny_root / "test_images", "--out", tmp_path / "p"
+    )
+    assert code == 0
+    assert len(list((tmp_path / "p" / "ids").iterdir())) == 3
+    code, printed = seglib("export", trained, "--out", tmp_path / "x")
+    assert code == 0
+    assert "equal pixels" in printed
+
+
+def test_evaluate_takes_the_classes_from_the_model(
+    seglib, trained, tiny_root, tmp_path
+):
+    """A folder without dataset.yaml cannot say which id is ignored; the model can."""
+    import shutil
+
+    for name in ("val_images", "val_segmentation"):
+        shutil.copytree(tiny_root / name, tmp_path / "data" / name)
+    code, printed = seglib(
+        "evaluate", trained, tmp_path / "data", "--out", tmp_path / "e"
+    )
+    assert code == 0
+    assert "on val" in printed
+
+
+def test_augment_and_visualize_write_what_they_say(seglib, tiny_root, tmp_path):
+    code, printed = seglib(
+        "augment", tiny_root, "--out", tmp_path / "s", "--policy", "photometric"
+    )
+    assert code == 0
+    assert "16 pairs" in printed
+    code, printed = seglib(
+        "visualize", tiny_root, "--out", tmp_path / "v", "--count", 2
+    )
+    assert code == 0
+    assert list((tmp_path / "v").glob("*.png"))
+
+
+def test_models_lists_what_can_be_built(seglib):
+    code, printed = seglib("models")
+    assert code == 0
+    for name in ("compact", "unet", "fcn_8", "fcn_16", "fcn_32", "efficientnet_lite0"):
+        assert name in printed
+
+
+def test_a_problem_is_a_message_and_not_a_traceback(seglib, tiny_root, tmp_path):
+    code, printed = seglib("evaluate", tmp_path, tiny_root)
+    assert code == 1
+    assert "not a model. Expected a folder with model.keras" in printed
+    assert "Traceback" not in printed
+
+
+def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
+    out = tmp_path / "model"
+    older = load_model(trained).save(out)
+    before = (older / "model.keras").read_bytes()
+    command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root)]
+    command += ["--out", str(out), "--epochs", "500", "--batch-size", "4"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        unfinished = tmp_path / "model.unfinished" / "history.json"
+        deadline = time.monotonic() + 240
+        while not unfinished.exists() and time.monotonic() < deadline:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in printed
+    assert "model.unfinished" in "".join(printed.split())
+    assert (out / "model.keras").read_bytes() == before
+    assert load_model(tmp_path / "model.unfinished")
