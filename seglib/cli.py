@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
@@ -60,16 +59,15 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("seglib").setLevel(logging.INFO)
     try:
-        app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        app()
     except SegError as error:
         errors.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        errors.print("[bold red]stopped[/] on request (Ctrl-C).")
-        sys.exit(130)
+    except SystemExit as error:
+        # Typer turns Ctrl-C into an Abort, and that into the exit code 1.
+        if isinstance(error.__context__, typer.Abort):
+            sys.exit(130)
+        raise
 
 
 @app.command()

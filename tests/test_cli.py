@@ -37,7 +37,9 @@ def trained(tiny_root, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         arguments = ["--out", str(out), "--epochs", "3", "--batch-size", "4"]
         patch.setattr(sys, "argv", ["seglib", "train", str(tiny_root), *arguments])
-        cli.main()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert ended.value.code == 0
     return out
 
 
