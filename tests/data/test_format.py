@@ -12,6 +12,7 @@ from seglib.data.format import (
     with_splits,
 )
 from seglib.data.images import write_image
+from seglib.data.verify import verify
 from seglib.errors import DatasetError
 
 
@@ -179,3 +180,16 @@ def test_colours_of_up_to_forty_classes_differ_visibly():
     colours = np.array(default_palette(40), int)
     distance = np.abs(colours[:, None] - colours[None]).sum(axis=2)
     assert distance[~np.eye(40, dtype=bool)].min() >= 10
+
+
+def test_the_example_of_the_documentation_is_a_clean_dataset(
+    repository, tmp_path, monkeypatch
+):
+    page = (repository / "docs" / "data-format.md").read_text(encoding="utf-8")
+    example = page.split("## A complete example")[1].split("```python\n")[1]
+    monkeypatch.chdir(tmp_path)
+    exec(example.split("```")[0], {})
+    verification = verify(tmp_path / "tiny")
+    assert verification.ok
+    assert verification.warnings == ()
+    assert verification.dataset.class_names == ("background", "box")

@@ -6,8 +6,8 @@ from seglib.data.scenes.canvas import OVERSAMPLING, Canvas
 from seglib.data.scenes.sprites import Sprite
 from seglib.data.scenes.weather import Weather
 
-_STEEL = np.array((122, 126, 130))
-_THIN = 4.6 * OVERSAMPLING  # canvas pixels; a thinner pole cannot be learnt
+_STEEL = np.array((112, 118, 124))
+_THIN = 6 * OVERSAMPLING  # canvas pixels; a thinner pole cannot be learnt
 _LAMPLIGHT = np.array((255, 214, 150))
 _RED, _BLUE, _WHITE = (200, 30, 34), (28, 84, 176), (242, 242, 238)
 

@@ -113,7 +113,7 @@ def paint_ground(
         on_road[..., None], road, np.where(on_pavement[..., None], pavement, beyond)
     )
     light = weather.shade((0.0, 1.0, 0.0)).astype(np.float32)
-    if weather.name == "dusk":
+    if weather.night:
         light = light + _lamplight(x, z, lamps)
     colour = colour * light
     dark = _darkness(canvas, shadows)[window, :, None]

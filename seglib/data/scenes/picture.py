@@ -103,7 +103,7 @@ def _expose(
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     vignette = 1 - rng.uniform(0.04, 0.14) * (x**2 + y**2)
     balance = rng.uniform(0.96, 1.04, 3)
-    gain = weather.exposure * rng.uniform(0.92, 1.1)
+    gain = rng.uniform(0.92, 1.1)
     light = (picture * vignette[..., None] * balance * gain / 255).clip(0, None)
     light = np.where(light > 0.85, 0.85 + 0.15 * np.tanh((light - 0.85) / 0.15), light)
     contrast = rng.uniform(0.95, 1.1)

@@ -12,7 +12,7 @@ from seglib.data.scenes.vehicles import Vehicle, draw_kind
 from seglib.data.scenes.weather import Weather
 
 _HOUSES_END, _KERB_END, _PARKED_END = 95.0, 70.0, 65.0  # metres
-_PEOPLE_END, _POLES_END = 18.0, 20.0  # farther ones would be thinner than 3 pixels
+_VIEW = 0.5  # metres to the side that a picture shows for each metre ahead, at least
 _CLEAR_AHEAD = 10.5  # metres to the middle of the next car in one's own lane
 _POLE_KINDS = ("lamp", "sign", "light")
 
@@ -84,16 +84,16 @@ class Plan:
 def draw_street(rng: np.random.Generator) -> Street:
     """A street's width, course and markings."""
     lanes = int(rng.choice([1, 2, 2, 2, 4]))
-    parking = (bool(rng.random() < 0.6), bool(rng.random() < 0.6))
+    parking = (bool(rng.random() < 0.45), bool(rng.random() < 0.45))
     half = {1: 2.6, 2: 3.6, 4: 6.4}[lanes] * rng.uniform(0.92, 1.15)
     bent = rng.random() < 0.5
     return Street(
         half_width=half + 1.0 * (any(parking) and lanes < 4),
-        pavement=rng.uniform(2.2, 4.2),
+        pavement=rng.uniform(2.6, 4.8),
         front=float(rng.choice([0.0, 0.0, 2.5, 4.5])),
         bend=rng.uniform(-0.0045, 0.0045) if bent else 0.0,
         lanes=lanes,
-        crossing=rng.uniform(7, 16) if rng.random() < 0.4 else None,
+        crossing=rng.uniform(7, 13) if rng.random() < 0.4 else None,
         cobbled=bool(lanes < 4 and rng.random() < 0.18),
         cycle_lane=bool(lanes == 2 and not any(parking) and rng.random() < 0.6),
         parking=parking,
@@ -111,8 +111,8 @@ def draw_plan(rng: np.random.Generator, street: Street) -> Plan:
             _park(plan, rng, street, side)
         _people_pavement(plan, rng, street, side)
     _drive(plan, rng, street)
-    if street.crossing is not None and rng.random() < 0.7:
-        for _ in range(rng.integers(1, 3)):
+    if street.crossing is not None and rng.random() < 0.8:
+        for _ in range(rng.integers(1, 4)):
             z = street.crossing + rng.uniform(0.5, 2.5)
             x = street.middle(z) + rng.uniform(-0.8, 0.9) * street.half_width
             plan.people.append((x, z))
@@ -173,11 +173,13 @@ def _plant_kerb(
 def _raise_poles(
     plan: Plan, rng: np.random.Generator, street: Street, side: int
 ) -> None:
-    for near, far in ((4, 8), (8, 13), (13, _POLES_END)):
-        z = rng.uniform(near, far)
-        if rng.random() < 0.62:
-            kind = str(rng.choice(_POLE_KINDS, p=[0.4, 0.45, 0.15]))
-            x = side * (street.half_width + 0.55) + street.middle(z)
+    line = side * (street.half_width + 0.55)
+    first = _in_view(street, line)
+    for near, far in ((0.3, 2), (3, 5.5), (6.5, 9)):
+        z = first + rng.uniform(near, far)
+        if rng.random() < 0.72:
+            kind = str(rng.choice(_POLE_KINDS, p=[0.35, 0.45, 0.2]))
+            x = line + street.middle(z)
             plan.poles.append(Pole(kind, x, z))
 
 
@@ -216,12 +218,19 @@ def _drive(plan: Plan, rng: np.random.Generator, street: Street) -> None:
 def _people_pavement(
     plan: Plan, rng: np.random.Generator, street: Street, side: int
 ) -> None:
-    for _ in range(rng.integers(2, 6)):
-        z = rng.uniform(4.5, _PEOPLE_END)
-        away = street.half_width + rng.uniform(0.9, street.pavement - 0.4)
-        plan.people.append((side * away + street.middle(z), z))
-        if rng.random() < 0.3:  # two walk together
-            plan.people.append((side * (away + 0.6) + street.middle(z), z + 0.3))
+    """Walkers where the camera sees them, and not so far that they are too thin."""
+    for _ in range(rng.integers(2, 5)):
+        x = side * (street.half_width + rng.uniform(0.6, 2.4))
+        z = _in_view(street, x) + rng.uniform(0, 5.5)
+        plan.people.append((x + street.middle(z), z))
+        if rng.random() < 0.35:  # two walk together
+            plan.people.append((x + side * 0.6 + street.middle(z), z + 0.3))
+
+
+def _in_view(street: Street, x: float) -> float:
+    """The distance from which on the camera sees this far to the side."""
+    viewpoint = street.lane_middle(street.lanes // 2) if street.lanes > 1 else 0.0
+    return max(4.0, abs(x - viewpoint) / _VIEW)
 
 
 def _disc(x: float, z: float, radius: float) -> np.ndarray:

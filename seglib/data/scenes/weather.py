@@ -12,7 +12,6 @@ Colour = tuple[float, float, float]
 class Weather:
     """Light and air of one scene. Colours are RGB, 0 … 255; factors about 1."""
 
-    name: str
     zenith: Colour
     horizon: Colour
     cloud: Colour
@@ -25,7 +24,7 @@ class Weather:
     wetness: float = 0.0  # mirror of the road
     rain: float = 0.0
     lights: float = 0.0  # share of windows and lamps that are lit
-    exposure: float = 1.0
+    night: bool = False  # lamps and headlights light the road
     noise: float = 2.5  # of the sensor, grey levels
     season: str = "summer"
 
@@ -74,7 +73,6 @@ def _season(rng: np.random.Generator) -> str:
 def _clear(rng: np.random.Generator) -> Weather:
     warmth = rng.uniform(0.94, 1.06)
     return Weather(
-        name="clear",
         zenith=(62, 118, 196),
         horizon=(186, 212, 234),
         cloud=(250, 250, 250),
@@ -90,7 +88,6 @@ def _clear(rng: np.random.Generator) -> Weather:
 
 def _golden(rng: np.random.Generator) -> Weather:
     return Weather(
-        name="golden",
         zenith=(96, 122, 172),
         horizon=(250, 196, 138),
         cloud=(252, 206, 170),
@@ -108,7 +105,6 @@ def _golden(rng: np.random.Generator) -> Weather:
 def _overcast(rng: np.random.Generator) -> Weather:
     grey = rng.uniform(0.92, 1.04)
     return Weather(
-        name="overcast",
         zenith=(168 * grey, 176 * grey, 186 * grey),
         horizon=(214 * grey, 217 * grey, 220 * grey),
         cloud=(196 * grey, 200 * grey, 206 * grey),
@@ -122,7 +118,6 @@ def _overcast(rng: np.random.Generator) -> Weather:
 def _rain(rng: np.random.Generator) -> Weather:
     dark = rng.uniform(0.85, 1.0)
     return Weather(
-        name="rain",
         zenith=(112 * dark, 122 * dark, 134 * dark),
         horizon=(168 * dark, 175 * dark, 181 * dark),
         cloud=(136 * dark, 144 * dark, 154 * dark),
@@ -139,7 +134,6 @@ def _rain(rng: np.random.Generator) -> Weather:
 
 def _fog(rng: np.random.Generator) -> Weather:
     return Weather(
-        name="fog",
         zenith=(198, 204, 208),
         horizon=(206, 211, 213),
         cloud=(204, 208, 211),
@@ -153,7 +147,6 @@ def _fog(rng: np.random.Generator) -> Weather:
 
 def _dusk(rng: np.random.Generator) -> Weather:
     return Weather(
-        name="dusk",
         zenith=(34, 46, 92),
         horizon=(196, 132, 118),
         cloud=(112, 92, 118),
@@ -162,6 +155,7 @@ def _dusk(rng: np.random.Generator) -> Weather:
         visibility=rng.uniform(150, 300),
         wetness=float(rng.choice([0.0, 0.6])),
         lights=rng.uniform(0.4, 0.65),
+        night=True,
         noise=3.8,
         season=_season(rng),
     )
