@@ -20,6 +20,8 @@ PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 LOCK.cpu := requirements.lock
 LOCK.gpu := requirements-gpu.lock
+DOWNLOAD.cpu := 1 GB
+DOWNLOAD.gpu := 4 GB
 ifndef LOCK.$(VARIANT)
 $(error VARIANT is cpu or gpu. Received: VARIANT=$(VARIANT))
 endif
@@ -108,8 +110,11 @@ format: $(DEV_READY) ## Rewrite the code in the project's format
 sample: $(RUN_READY) ## Render the sample dataset into data/, and compare it with data.dvc
 	$(PY) -c "from pathlib import Path; \
 	  from seglib.data.sample_scenes import write_sample_dataset; \
-	  write_sample_dataset(Path('data'))"
-	$(PY) -m dvc status data.dvc
+	  from seglib.store import hash_folder, read_pin; \
+	  write_sample_dataset(Path('data')); \
+	  same = hash_folder(Path('data')) == read_pin(Path('data.dvc')); \
+	  print('data/ is what data.dvc pins.' if same else \
+	  'data/ differs from data.dvc. To pin it: dvc add data && dvc push')"
 
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)
@@ -153,7 +158,7 @@ $(VENV)/.uv-$(UV_VERSION):
 	@touch $@
 
 $(RUN_READY): $(LOCK.$(VARIANT)) pyproject.toml $(VENV)/.uv-$(UV_VERSION)
-	@echo "Installing $<; the first time this downloads 1 to 4 GB …"
+	@echo "Installing $<; the first time this downloads about $(DOWNLOAD.$(VARIANT)) …"
 	@$(INSTALL) -r $<
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@touch $@

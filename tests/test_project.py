@@ -37,15 +37,16 @@ def test_a_lock_file_names_no_address_and_no_path(repository: Path, name: str) -
 def test_every_line_of_a_lock_file_is_a_pin_or_a_hash(
     repository: Path, name: str
 ) -> None:
-    pins, hashes = 0, []
+    names, hashes = [], []
     for line in _text(repository / name).splitlines():
         if re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line):
             hashes[-1] += 1
         else:
             assert re.fullmatch(r"[\w.-]+==\S+( ; .+)? \\", line), line
             hashes.append(0)
-            pins += 1
-    assert pins > 100
+            names.append(line.split("==")[0])
+    assert len(names) > 100
+    assert len(names) == len(set(names)), "one version for every Python and platform"
     assert all(hashes), "a package without a hash"
 
 
