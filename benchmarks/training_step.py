@@ -1,0 +1,101 @@
+"""What a training step costs, and what each choice of the trainer saves.
+
+    python benchmarks/training_step.py [--architecture compact] [--steps 20]
+
+Every variant runs in a process of its own on random images; the table gives CPU and
+wall seconds a step, and each as a ratio to the first row.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+VARIANTS = {
+    "as trained": {},
+    "memory given back": {"keep_memory": False},
+    "bfloat16": {"precision": "bfloat16"},
+    "XLA": {"xla": True},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--architecture", default="compact")
+    parser.add_argument("--encoder", default="efficientnet_lite0")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.variant:
+        print(json.dumps(measure(options, **VARIANTS[options.variant])))
+        return
+    rows = {name: _measure_apart(name) for name in VARIANTS}
+    first = rows["as trained"]
+    print(f"{'':20} {'CPU s':>8} {'ratio':>6} {'wall s':>8} {'ratio':>6}")
+    for name, (cpu, wall) in rows.items():
+        print(
+            f"{name:20} {cpu:8.3f} {cpu / first[0]:6.2f} {wall:8.3f} "
+            f"{wall / first[1]:6.2f}"
+        )
+
+
+def measure(
+    options: argparse.Namespace,
+    *,
+    keep_memory: bool = True,
+    precision: str = "float32",
+    xla: bool = False,
+) -> tuple[float, float]:
+    """CPU and wall seconds of a step of batch 8 at 192×256."""
+    import numpy as np
+
+    from seglib.device import keep_freed_memory
+    from seglib.losses import CrossEntropy
+    from seglib.metrics import MeanIoU
+    from seglib.models import build_model, build_network
+
+    if keep_memory:
+        keep_freed_memory()
+    model = build_model(
+        options.architecture,
+        num_classes=11,
+        image_size=(192, 256),
+        encoder=options.encoder or None,
+    )
+    network = build_network(model.contract, precision=precision)
+    network.compile("adamw", CrossEntropy(), metrics=[MeanIoU(11)], jit_compile=xla)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (8, 192, 256, 3)).astype(np.uint8)
+    masks = rng.integers(0, 11, (8, 192, 256)).astype(np.int32)
+    for _ in range(2):
+        network.train_on_batch(images, masks)
+    wall, cpu = time.perf_counter(), _cpu_seconds()
+    for _ in range(options.steps):
+        network.train_on_batch(images, masks)
+    return (
+        (_cpu_seconds() - cpu) / options.steps,
+        (time.perf_counter() - wall) / options.steps,
+    )
+
+
+def _measure_apart(variant: str) -> tuple[float, float]:
+    done = subprocess.run(
+        [sys.executable, *sys.argv, "--variant", variant],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    cpu, wall = json.loads(done.stdout.splitlines()[-1])
+    return cpu, wall
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()
