@@ -32,8 +32,8 @@ def keep_freed_memory() -> None:
     """Let glibc keep the memory of freed tensors instead of returning it each step.
 
     A training step frees and asks again for the same hundreds of megabytes; having
-    the kernel hand them out anew, zeroed page by page, costs up to a fifth of the CPU time
-    (benchmarks/training_step.py). Elsewhere than on glibc this does nothing.
+    the kernel hand them out anew, zeroed page by page, costs up to a fifth of the CPU
+    time (benchmarks/training_step.py). Elsewhere than on glibc this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
