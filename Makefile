@@ -52,7 +52,7 @@ MAKEFLAGS += --no-builtin-rules
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nOptions of run: DATA=folder CONFIG=file.yaml RUNS=folder VARIANT=gpu\n'
 
 .PHONY: run
@@ -115,6 +115,10 @@ sample: $(RUN_READY) ## Render the sample dataset into data/, and compare it wit
 	  same = hash_folder(Path('data')) == read_pin(Path('data.dvc')); \
 	  print('data/ is what data.dvc pins.' if same else \
 	  'data/ differs from data.dvc. To pin it: dvc add data && dvc push')"
+
+.PHONY: benchmark-training
+benchmark-training: $(RUN_READY) ## What a training step costs, and each choice saves
+	$(PY) benchmarks/training_step.py
 
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)

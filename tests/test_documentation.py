@@ -25,11 +25,13 @@ def shown(repository: Path) -> list[tuple[str, list[str]]]:
         for page in sorted(pages)
         for command in _commands(page.read_text(encoding="utf-8"))
     ]
+    header = re.compile(r"^# +command: +(.*)$", re.MULTILINE)
     for config in sorted(repository.glob("configs/*.yaml")):
-        header = re.findall(
-            r"^# (.*)$", config.read_text(encoding="utf-8"), re.MULTILINE
-        )
-        found += [(config.name, c) for c in _commands("`" + "`\n`".join(header) + "`")]
+        commands = header.findall(config.read_text(encoding="utf-8"))
+        assert commands, f"{config.name} has no command in its header"
+        found += [
+            (config.name, words) for c in commands for words in _commands(f"`{c}`")
+        ]
     return found
 
 
