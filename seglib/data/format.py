@@ -5,6 +5,7 @@ val and test; `dataset.yaml` beside them may name classes, colours and the ignor
 The whole format is on one page: docs/data-format.md.
 """
 
+import colorsys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,7 +137,7 @@ def scan_dataset(
             f"{root}: no such folder. Expected one that holds train_images/ and "
             "train_segmentation/ (see docs/data-format.md)."
         )
-    description = _read_description(root)
+    description = read_description(root)
     splits: dict[str, tuple[Pair, ...]] = {}
     problems: list[str] = []
     for split in SPLITS:
@@ -192,17 +193,14 @@ def default_palette(num_classes: int) -> tuple[tuple[int, int, int], ...]:
 
 
 def _hsv_to_rgb(index: int) -> tuple[int, int, int]:
-    import colorsys
-
-    red, green, blue = colorsys.hsv_to_rgb(
-        (index * 0.61803398875) % 1.0,
-        0.55 + 0.4 * (index % 2),
-        0.95 - 0.3 * (index % 3) / 2,
-    )
+    hue = (index * 0.61803398875 + 0.55) % 1.0
+    saturation, value = 0.42 + 0.16 * (index % 3), 0.88 - 0.2 * (index % 2)
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _read_description(root: Path) -> dict[str, Any]:
+def read_description(root: Path) -> dict[str, Any]:
+    """The checked content of a folder's dataset.yaml; empty where there is none."""
     path = root / DESCRIPTION
     if not path.exists():
         return {}

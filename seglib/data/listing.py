@@ -9,9 +9,9 @@ from seglib.data.checks import NOTE, PROBLEM, Inspection, Problem
 from seglib.data.format import (
     DESCRIPTION,
     Dataset,
-    _read_description,
     config_options,
     default_palette,
+    read_description,
     scan_dataset,
 )
 from seglib.data.id_checks import guess_num_classes, total_ids
@@ -48,7 +48,7 @@ def list_dataset(root: Path, config: DataConfig) -> Listing:
     """
     options = config_options(config)
     names = options["class_names"]
-    description = _read_description(root)
+    description = read_description(root)
     palette = description.get("palette") or ()
     count = (
         config.num_classes

@@ -112,24 +112,21 @@ class _Pictures:
             self.fixed.append(image)
         self.worst = sorted([*self.worst, image], key=_miou_or_one)[:NUM_WORST]
 
-    def for_report(self) -> list[tuple[str, bytes]]:
-        """Captions and comparisons, from worst to best."""
-        shown = {image.stem: image for image in [*self.fixed, *self.worst]}
-        return [
-            (
-                f"{image.stem}: mIoU of this image {Scores(image.confusion).miou:.3f}",
-                encode_png(
-                    comparison(
-                        image.image,
-                        image.mask,
-                        image.prediction,
-                        self.contract.palette,
-                        ignore_index=self.contract.ignore_index,
-                    )
-                ),
-            )
-            for image in sorted(shown.values(), key=_miou_or_one)
-        ]
+    def shown(self) -> list[ScoredImage]:
+        """What the report shows: the fixed ones and the worst."""
+        return list({i.stem: i for i in [*self.fixed, *self.worst]}.values())
+
+    def comparison(self, image: ScoredImage) -> bytes:
+        """Image, truth, prediction and errors side by side, as PNG."""
+        contract = self.contract
+        picture = comparison(
+            image.image,
+            image.mask,
+            image.prediction,
+            contract.palette,
+            ignore_index=contract.ignore_index,
+        )
+        return encode_png(picture)
 
 
 def _write(evaluation: Evaluation, pictures: _Pictures, out: Path) -> None:
@@ -138,12 +135,15 @@ def _write(evaluation: Evaluation, pictures: _Pictures, out: Path) -> None:
     for image in pictures.fixed:
         picture = overlay(image.image, image.prediction, pictures.contract.palette)
         write_bytes(out / "overlays" / f"{image.stem}.png", encode_png(picture))
+    shown = pictures.shown()
+    contract = pictures.contract
     report = evaluation_page(
         metrics,
         evaluation.scores.confusion,
-        pictures.for_report(),
-        palette=pictures.contract.palette,
-        title=f"Evaluation of {pictures.contract.architecture}",
+        [(image.stem, pictures.comparison(image)) for image in shown],
+        scores={image.stem: _miou_or_one(image) for image in shown},
+        palette=contract.palette,
+        title=f"Evaluation of {contract.architecture} on {contract.encoder}",
     )
     write_bytes(out / "report.html", report.encode())
     write_bytes(out / "confusion_matrix.csv", _confusion_csv(evaluation))
