@@ -39,7 +39,7 @@ def record_lineage(row: "Row", message: Message) -> None:
     tags, durations = {}, {}
     for step, origin in message.get("lineage", {}).items():
         if origin["run_id"] != row.run:
-            made_by = f"run {origin['run_id']} of {origin['finished']}"
+            made_by = f"run {origin['run_id']} of {origin.get('finished', '?')}"
             tags[f"step.{step}"] = f"cached from {made_by}"
             continue
         tags[f"step.{step}"] = "executed"

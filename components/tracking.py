@@ -174,6 +174,10 @@ class Row:
             self._model_id = str(found[0].model_id)
         else:
             self._model_id = self._create_model(name, folder, made_by, parameters)
+        here = self._client.get_run(self.id)
+        known = [*here.inputs.model_inputs, *here.outputs.model_outputs]
+        if any(model.model_id == self._model_id for model in known):
+            return  # a retry
         if made_by == self.run:
             self._client.log_outputs(self.id, [LoggedModelOutput(self._model_id, 0)])
         else:
