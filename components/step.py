@@ -110,7 +110,7 @@ def config(arguments: Mapping[str, Any]) -> Any:
 
 def send(kind: str, **content: Any) -> None:
     """Tell the run's follower, or else the tracking server."""
-    message = {"kind": kind, "run": run_id(), **content}
+    message = {"kind": kind, "run": run_id(), "time_ms": now_ms(), **content}
     messages = os.environ.get(MESSAGES)
     if messages:
         line = json.dumps(message, default=str) + "\n"
@@ -127,6 +127,11 @@ def send(kind: str, **content: Any) -> None:
     from components import tracking
 
     tracking.apply(message)
+
+
+def now_ms() -> int:
+    """The time in MLflow's unit: since 1970, in milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def run_id() -> str:

@@ -16,7 +16,6 @@ import logging
 import os
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +70,7 @@ class Tracker:
             if given_up and message["kind"] != "close":  # none should stay RUNNING
                 return
             try:
-                part(self._row(message["run"]), message)
+                part(self._row(message["run"], message["time_ms"]), message)
                 self._failures = 0
             except Exception as error:  # noqa: BLE001 (whatever it is, the run goes on)
                 self._failures += 1
@@ -80,17 +79,19 @@ class Tracker:
                 if self._failures == _FAILURES_BEFORE_GIVING_UP:
                     self._warn(f"nothing more is tracked in this run at {self.uri}")
 
-    def _row(self, run: str) -> "Row":
+    def _row(self, run: str, time_ms: int) -> "Row":
         if run not in self.rows:
-            self.rows[run] = Row(self.uri, run)
+            self.rows[run] = Row(self.uri, run, time_ms=time_ms)
+        self.rows[run].time_ms = time_ms
         return self.rows[run]
 
 
 class Row:
     """The MLflow run of one pipeline run: found by its tag, else created."""
 
-    def __init__(self, uri: str, run: str) -> None:
+    def __init__(self, uri: str, run: str, *, time_ms: int) -> None:
         self.run = run
+        self.time_ms = time_ms  # of what is being tracked, which may be a while ago
         self._client = _client(uri)
         self.experiment_id = _experiment(self._client, uri)
         self.id = self._find(run) or self._create()
@@ -122,13 +123,12 @@ class Row:
                 "dataset_name": name,
                 "dataset_digest": digest[:_LONGEST_DIGEST],
             }
-        now_ms = time.time_ns() // 1_000_000
         self._client.log_batch(
             self.id,
             params=[Param(k, str(v)) for k, v in (parameters or {}).items()],
             tags=[RunTag(k, str(v)[:_LONGEST_TAG]) for k, v in (tags or {}).items()],
             metrics=[
-                Metric(key=k, value=v, timestamp=now_ms, step=step, **scored)
+                Metric(key=k, value=v, timestamp=self.time_ms, step=step, **scored)
                 for k, v in (metrics or {}).items()
             ],
         )
@@ -174,6 +174,7 @@ class Row:
             self._model_id = str(found[0].model_id)
         else:
             self._model_id = self._create_model(name, folder, made_by, parameters)
+        self.log(tags={"model_id": self._model_id})
         here = self._client.get_run(self.id)
         known = [*here.inputs.model_inputs, *here.outputs.model_outputs]
         if any(model.model_id == self._model_id for model in known):
@@ -206,7 +207,8 @@ class Row:
         Args:
             state: KFP's word for how: SUCCEEDED, FAILED, CANCELLED …
         """
-        self._client.set_terminated(self.id, _STATUS.get(state, "FAILED"))
+        status = _STATUS.get(state, "FAILED")
+        self._client.set_terminated(self.id, status, end_time=self.time_ms)
 
     def _find(self, run: str) -> str:
         """The MLflow id of a pipeline run's row; empty if there is none."""
@@ -219,7 +221,10 @@ class Row:
 
     def _create(self) -> str:
         created = self._client.create_run(
-            self.experiment_id, run_name=self.run or None, tags={RUN_TAG: self.run}
+            self.experiment_id,
+            start_time=self.time_ms,
+            run_name=self.run or None,
+            tags={RUN_TAG: self.run},
         )
         return str(created.info.run_id)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.step import MESSAGES, RUN_ID
+from components.step import MESSAGES, RUN_ID, now_ms
 from pipeline.containers import stop_containers
 from pipeline.display import Display
 from pipeline.events import Event, MessageFile, RunnerOutput
@@ -142,7 +142,8 @@ class _Run:
 
     def tell(self, kind: str, **content: Any) -> None:
         """Track something that no step knows."""
-        self._tracker.put({"kind": kind, "run": self._folder.name, **content})
+        head = {"kind": kind, "run": self._folder.name, "time_ms": now_ms()}
+        self._tracker.put({**head, **content})
 
     def follow(self, request_file: Path, environment: Mapping[str, str]) -> None:
         """Start the runner, and show and track what happens until it ends."""

@@ -61,7 +61,8 @@ def ui_address(outcome: Outcome, base: str = "http://127.0.0.1:5000") -> str:
     """The page of a run."""
     uri = outcome.tracking_uri
     base = uri.rstrip("/") if uri.startswith("http") else base
-    return f"{base}/#/experiments/{outcome.experiment_id}/runs/{outcome.tracking_id}"
+    page = f"experiments/{outcome.experiment_id}/runs/{outcome.tracking_id}"
+    return f"{base}/#/{page}?workflowType=machine_learning"
 
 
 def shown(path: Path) -> str:

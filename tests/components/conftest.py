@@ -21,7 +21,6 @@ from components.step import MESSAGES, RUN_ID
 from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.config import Config
-from seglib.data.sample_scenes import write_sample_dataset
 
 SETTINGS = {
     "epochs": 2,
@@ -84,20 +83,15 @@ class Chain:
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("scenes")
-    write_sample_dataset(root, counts={"train": 4, "val": 2, "test": 2})
-    return root
-
-
-@pytest.fixture(scope="session")
-def remote(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def remote(
+    tiny_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, str]:
     """A DVC remote with the scenes, written by hand: data_md5 and folder."""
     root = tmp_path_factory.mktemp("remote")
     listing = []
-    for path in sorted(p for p in scenes.rglob("*") if p.is_file()):
+    for path in sorted(p for p in tiny_root.rglob("*") if p.is_file()):
         md5 = _put(root, path.read_bytes())
-        listing.append({"md5": md5, "relpath": path.relative_to(scenes).as_posix()})
+        listing.append({"md5": md5, "relpath": path.relative_to(tiny_root).as_posix()})
     listing.sort(key=lambda entry: entry["relpath"])
     return _put(root, json.dumps(listing).encode(), suffix=".dir"), str(root)
 
@@ -141,7 +135,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterato
     uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
     script = (
         "import sys; from components.tracking import Row\n"
-        "row = Row(sys.argv[1], sys.argv[2])\n"
+        "row = Row(sys.argv[1], sys.argv[2], time_ms=1)\n"
         "print(row.id)"
     )
     processes = [

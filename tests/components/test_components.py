@@ -25,9 +25,9 @@ def test_every_output_is_there_or_it_would_never_be_reused(chain: Any) -> None:
 
 
 def test_a_hand_made_remote_and_our_store_agree_on_the_hash(
-    chain: Any, scenes: Path
+    chain: Any, tiny_root: Path
 ) -> None:
-    assert chain.data_md5 == hash_folder(scenes)
+    assert chain.data_md5 == hash_folder(tiny_root)
 
 
 def test_each_step_fetches_no_more_of_the_data_than_it_reads(chain: Any) -> None:
@@ -88,10 +88,10 @@ def test_the_gate_promotes_above_its_limit_and_holds_below(
 
 
 def test_broken_data_end_the_first_step_and_leave_its_report(
-    scenes: Path, telling: Callable[..., Any], chain: Any, tmp_path: Path
+    tiny_root: Path, telling: Callable[..., Any], chain: Any, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(scenes, broken)
+    shutil.copytree(tiny_root, broken)
     mask = next((broken / "val_segmentation").iterdir())
     mask.write_bytes(mask.read_bytes()[:100])
     other = type(chain)(tmp_path / "steps", hash_folder(broken), str(broken))

@@ -61,7 +61,8 @@ def reused(
 
 def opening(run: str, **changes: Any) -> dict[str, Any]:
     parameters = {**Config().flat(), **changes}
-    return {"kind": "open", "run": run, "parameters": parameters, **OPENING}
+    head = {"kind": "open", "run": run, "time_ms": 1_000_000}
+    return {**head, "parameters": parameters, **OPENING}
 
 
 def read(chain: Any, artifact: str, name: str) -> Any:
@@ -115,7 +116,7 @@ def test_the_dataset_is_an_input_with_its_dvc_hash_as_digest(
 ) -> None:
     (given,) = first.inputs.dataset_inputs
     assert given.dataset.digest == chain.data_md5
-    assert json.loads(given.dataset.profile)["train"] == 4
+    assert json.loads(given.dataset.profile)["train"] == 8
     assert json.loads(given.dataset.source)["remote"] == chain.remote
 
 
@@ -205,6 +206,15 @@ def test_a_row_tells_which_steps_ran_and_which_run_the_others_are_from(
     assert reused.data.metrics["miou"] == first.data.metrics["miou"]
 
 
+def test_times_are_those_of_what_happened_not_of_the_tracking(
+    first: Any, chain: Any, store: Any
+) -> None:
+    assert first.info.start_time == 1_000_000
+    told = next(m for m in chain.messages() if m["kind"] == "epoch")
+    points = store.client.get_metric_history(first.info.run_id, "loss")
+    assert points[0].timestamp == told["time_ms"]
+
+
 def test_a_run_is_open_until_it_is_closed(first: Any, reused: Any) -> None:
     assert first.info.status == "FINISHED"
     assert reused.info.status == "RUNNING"
@@ -244,8 +254,9 @@ def test_a_failed_step_is_named_in_the_row(tracker: Tracker, store: Any) -> None
     tracker.apply(opening("bad"))
     origin = {"run_id": "first", "finished": "2026-01-01T00:00:00Z", "duration_s": 1}
     lineage = {"verify": {**origin, "folder": "/"}}
-    failure = {"kind": "failed", "run": "bad", "step": "train", "message": "Too dark."}
-    tracker.apply({**failure, "lineage": lineage})
+    head = {"kind": "failed", "run": "bad", "time_ms": 1_000_000}
+    failure = {"step": "train", "message": "Too dark.", "lineage": lineage}
+    tracker.apply({**head, **failure})
     tags = store.client.get_run(tracker.rows["bad"].id).data.tags
     assert tags["failed_step"] == "train"
     assert tags["failure"] == "Too dark."
@@ -274,7 +285,7 @@ def test_a_store_that_cannot_be_reached_warns_and_is_then_left_alone(
     tracker = Tracker(f"sqlite:///{tmp_path}/file/mlflow.db", warn=warnings.append)
     for epoch in range(5):
         row = {"epoch": epoch, "loss": 0.5}
-        tracker.apply({"kind": "epoch", "run": "r", "row": row})
+        tracker.apply({"kind": "epoch", "run": "r", "time_ms": 1, "row": row})
     assert len(warnings) == 4
     assert all(text.startswith("not tracked: epoch (") for text in warnings[:3])
     assert warnings[3].startswith("nothing more is tracked")

@@ -1,0 +1,139 @@
+"""Whole runs by the command line, on the local runner, shared by all tests."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SETTINGS = {
+    "epochs": 6,
+    "batch_size": 4,
+    "copies": 1,
+    "num_shards": 1,
+    "image_height": 48,
+    "image_width": 64,
+    "precision": "float32",
+    "learning_rate": 0.003,
+    "num_overlays": 2,
+    "min_miou": 0.0,
+}
+LONGEST_S = 600
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished `python -m pipeline run`."""
+
+    status: int
+    text: str  # all that it printed
+    folder: Path  # of the run
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text())
+
+
+class Runs:
+    """A folder of runs, and the command that adds one."""
+
+    def __init__(self, folder: Path, repository: Path):
+        self.folder = folder
+        self._repository = repository
+
+    def start(self, data: Path, **changes: Any) -> subprocess.Popen[str]:
+        settings = {**SETTINGS, **changes}
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pipeline", "run"),
+                *("--data", str(data), "--runs", str(self.folder)),
+                *(part for k, v in settings.items() for part in ("--set", f"{k}={v}")),
+            ],
+            cwd=self._repository,
+            env={**os.environ, "COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def finish(self, process: subprocess.Popen[str], text: str = "") -> Run:
+        rest, _ = process.communicate(timeout=LONGEST_S)
+        return Run(process.returncode, text + rest, (self.folder / "latest").resolve())
+
+    def run(self, data: Path, **changes: Any) -> Run:
+        return self.finish(self.start(data, **changes))
+
+    def run_until(self, data: Path, words: str, number: int, **changes: Any) -> Run:
+        """Send a signal once some words have been printed."""
+        process = self.start(data, **changes)
+        guard = threading.Timer(LONGEST_S, process.kill)
+        guard.start()
+        text = ""
+        for line in process.stdout or ():
+            text += line
+            if words in line:
+                process.send_signal(number)
+                break
+        guard.cancel()
+        return self.finish(process, text)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Runs:
+    # A space: paths go through a shell inside KFP.
+    return Runs(tmp_path_factory.mktemp("with space") / "runs", repository)
+
+
+@pytest.fixture(scope="session")
+def first(runs: Runs, tiny_root: Path) -> Run:
+    """A run that executes everything and promotes the model."""
+    return runs.run(tiny_root)
+
+
+@pytest.fixture(scope="session")
+def second(first: Run, runs: Runs, tiny_root: Path) -> Run:
+    """The same once more."""
+    return runs.run(tiny_root)
+
+
+@pytest.fixture(scope="session")
+def held(first: Run, runs: Runs, tiny_root: Path) -> Run:
+    """A run that scores another split, and whose gate wants more than it gets."""
+    return runs.run(tiny_root, min_miou=1.0, split="val")
+
+
+@pytest.fixture(scope="session")
+def failed(first: Run, runs: Runs, tiny_root: Path) -> Run:
+    """A run whose second step fails; the first one is reused."""
+    return runs.run(tiny_root, policy="streets")
+
+
+@pytest.fixture(scope="session")
+def stopped(first: Run, runs: Runs, tiny_root: Path) -> Run:
+    """A run that is stopped by Ctrl-C in the middle of training."""
+    return runs.run_until(tiny_root, "epoch 1/", signal.SIGINT, epochs=500)
+
+
+@pytest.fixture(scope="session")
+def rows(runs: Runs) -> Iterator[Callable[[Run], Any]]:
+    """The row of a run, from the store."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{runs.folder}/mlflow.db")
+
+    def row(run: Run) -> Any:
+        experiment = client.get_experiment_by_name("segmentation-training")
+        found = client.search_runs(
+            [experiment.experiment_id], f"tags.`kfp.run_id` = '{run.folder.name}'"
+        )
+        assert len(found) == 1
+        return client.get_run(found[0].info.run_id)
+
+    yield row
+    client._tracking_client.store._dispose_engine()

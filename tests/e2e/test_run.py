@@ -1,0 +1,210 @@
+"""The whole pipeline on the local runner, as a person runs it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow's own use of SQLAlchemy.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+STEPS = ("verify", "augment", "train", "evaluate")
+
+
+def test_a_run_ends_with_scores_a_verdict_and_where_to_look(first: Any) -> None:
+    assert first.status == 0, first.text
+    scores = first.json("metrics.json")
+    table = dict(re.findall(r"│ ([\w ]+?) +│ +([\w.]+) │", first.text))
+    ious = {**scores["class_iou"], "mIoU": scores["miou"]}
+    ious["majority class"] = scores["baseline_miou"]
+    assert table == {k: "absent" if v is None else f"{v:.3f}" for k, v in ious.items()}
+    assert "verdict      promote" in first.text
+    for name in ("report.html", "overlays", "export", "model", "verification.html"):
+        assert f" {first.folder / name}" in first.text
+        assert (first.folder / name).exists()
+
+
+def test_every_step_is_seen_while_it_runs_and_kfp_is_not(first: Any) -> None:
+    for step in (*STEPS, "gate", "export"):
+        assert f"▸ {step}" in first.text
+        assert f"✓ {step}" in first.text
+    assert "epoch 1/6" in first.text, "what a step prints"
+    for noise in ("KFP Executor", "executor_input", "Streamed logs", "oneDNN"):
+        assert noise not in first.text
+    assert "KFP Executor" in (first.folder / "pipeline.log").read_text()
+
+
+def test_the_promoted_model_was_exported(first: Any) -> None:
+    assert (first.folder / "export" / "saved_model").is_dir()
+    assert (first.folder / "export" / "SHA256SUMS").is_file()
+    assert first.json("export/comparison.json")["equal_pixels"] >= 0.999
+
+
+def test_a_runs_row_is_whole(first: Any, rows: Callable[[Any], Any]) -> None:
+    row = rows(first)
+    assert row.info.status == "FINISHED"
+    assert row.data.metrics["miou"] == first.json("metrics.json")["miou"]
+    assert row.data.params["epochs"] == "6"
+    assert row.data.tags["verdict"] == "promote"
+    steps = (*STEPS, "gate", "export")
+    assert {row.data.tags[f"step.{step}"] for step in steps} == {"executed"}
+
+
+def test_a_second_run_reuses_all_that_it_may_and_says_so(
+    first: Any, second: Any
+) -> None:
+    assert second.status == 0, second.text
+    for step in STEPS:
+        assert f"↺ {step}" in second.text
+    assert f"reused       {', '.join(STEPS)} (from {first.folder.name})" in second.text
+    assert second.folder != first.folder
+    report = (second.folder / "report.html").resolve()
+    assert report == (first.folder / "report.html").resolve()
+    export = (second.folder / "export").resolve()
+    assert export.is_relative_to(second.folder), "exported anew"
+
+
+def test_a_second_runs_row_is_as_full_and_tells_the_truth(
+    first: Any, second: Any, rows: Callable[[Any], Any]
+) -> None:
+    before, row = rows(first), rows(second)
+    assert row.info.status == "FINISHED"
+    scores = {k: v for k, v in before.data.metrics.items() if "duration" not in k}
+    assert scores == {k: row.data.metrics[k] for k in scores}
+    for step in STEPS:
+        tag = row.data.tags[f"step.{step}"]
+        assert tag.startswith(f"cached from run {first.folder.name} of 20")
+    assert row.data.tags["step.export"] == "executed"
+    (trained,) = before.outputs.model_outputs
+    assert [model.model_id for model in row.inputs.model_inputs] == [trained.model_id]
+
+
+def test_a_held_model_is_a_successful_run_without_an_export(
+    held: Any, rows: Callable[[Any], Any]
+) -> None:
+    assert held.status == 0, held.text
+    assert "verdict      hold (mIoU" in held.text
+    assert "held back by the gate" in held.text
+    assert not (held.folder / "export").exists()
+    row = rows(held)
+    assert row.info.status == "FINISHED"
+    assert row.data.tags["step.train"].startswith("cached from run")
+    assert row.data.tags["step.evaluate"] == "executed"
+    assert row.data.tags["verdict"] == "hold"
+    assert row.data.tags["step.export"] == "held back"
+
+
+def test_a_failed_step_is_one_line_with_its_remedy(
+    first: Any, failed: Any, rows: Callable[[Any], Any]
+) -> None:
+    assert failed.status == 1
+    cause = "Unknown augmentation policy: `streets`. Did you mean `street`?"
+    assert f"failed       augment: {cause}" in failed.text
+    assert "✗ augment" in failed.text
+    assert "Traceback" not in failed.text
+    row = rows(failed)
+    assert row.info.status == "FAILED"
+    assert row.data.tags["failed_step"] == "augment"
+    assert row.data.tags["failure"].startswith(cause)
+    assert row.data.tags["step.verify"].startswith("cached from run")
+    assert row.data.params["policy"] == "streets"
+
+
+def test_a_failed_run_leaves_earlier_outputs_alone(first: Any, failed: Any) -> None:
+    assert (first.folder / "model" / "model.keras").is_file()
+    earlier = (first.folder / "verification.html").resolve()
+    assert (failed.folder / "verification.html").resolve() == earlier
+    assert not (failed.folder / "report.html").exists()
+
+
+def test_ctrl_c_stops_the_steps_and_closes_the_row(
+    stopped: Any, rows: Callable[[Any], Any]
+) -> None:
+    assert stopped.status == 130
+    assert "■ train" in stopped.text
+    assert "stopped      by SIGINT" in stopped.text
+    assert not _processes_that_mention(stopped.folder)
+    row = rows(stopped)
+    assert row.info.status == "KILLED"
+    assert row.data.metrics["loss"] > 0, "the curve up to there"
+    assert row.data.tags["step.verify"].startswith("cached from run")
+    assert "step.train" not in row.data.tags
+
+
+def test_broken_data_fail_the_first_step_by_the_files_name(
+    runs: Any, tiny_root: Path, tmp_path: Path, rows: Callable[[Any], Any], first: Any
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_root, broken)
+    image = next((broken / "val_images").iterdir())
+    image.write_bytes(image.read_bytes()[:200])
+    run = runs.run(broken)
+    assert run.status == 1
+    assert f"{image.name}" in run.text.partition("failed       verify:")[2]
+    assert "data report" in run.text
+    assert rows(run).info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (["--set", "epocs=3"], 2, "Did you mean `epochs`"),
+        (["--data", "no/such/folder"], 1, "no/such/folder: no such folder"),
+        (["--config", "none.yaml"], 2, "none.yaml: cannot be read"),
+        (["--name", "a/b"], 2, "letters, digits"),
+        (["--runner", "vm"], 2, "is not one of"),
+    ],
+)
+def test_wrong_use_is_told_before_anything_starts(
+    repository: Path, tmp_path: Path, options: list[str], status: int, message: str
+) -> None:
+    command = [sys.executable, "-m", "pipeline", "run", "--runs", str(tmp_path / "r")]
+    done = subprocess.run(
+        [*command, *options],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == status
+    assert message in done.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_help_teaches(repository: Path) -> None:
+    texts = [
+        subprocess.run(
+            [sys.executable, "-m", "pipeline", *arguments, "--help"],
+            cwd=repository,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "COLUMNS": "120"},
+        ).stdout
+        for arguments in ([], ["run"], ["compile"])
+    ]
+    assert "verify → augment → train → evaluate → gate → export" in texts[0]
+    assert "--set epochs=5" in texts[1]
+    assert "MLFLOW_TRACKING_URI" in texts[1]
+    assert "exit status" in texts[1]
+    assert "digest" in texts[2]
+
+
+def _processes_that_mention(folder: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            command = (process / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue  # not a process, or one that has ended
+        if process.name.isdigit() and str(folder) in command:
+            found.append(command)
+    return found

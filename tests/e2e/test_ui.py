@@ -1,0 +1,115 @@
+"""MLflow's own pages on the runs, in a real browser."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [
+    pytest.mark.browser,
+    # MLflow's own use of SQLAlchemy.
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
+LONGEST_START_S = 120
+
+
+@pytest.fixture(scope="module")
+def ui(first: Any, browser: Any) -> Iterator[str]:
+    """The address of the UI, started by the command that the run printed."""
+    (line,) = (x for x in first.text.splitlines() if x.startswith("tracking  "))
+    command = line.removeprefix("tracking").strip()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    bin_folder = str(Path(sys.executable).parent)
+    process = subprocess.Popen(
+        ["sh", "-c", f"exec env {command} --port {port} --workers 1"],
+        env={**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{address}/health", process)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def test_a_page_lists_two_runs_and_their_miou_side_by_side(
+    ui: str,
+    browser: Any,
+    first: Any,
+    held: Any,
+    rows: Callable[[Any], Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    page = browser.new_page(viewport={"width": 1700, "height": 700})
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(request.url))
+    experiment = rows(first).info.experiment_id
+    page.goto(f"{ui}/#/experiments/{experiment}/runs?workflowType=machine_learning")
+    page.get_by_text(first.folder.name).first.wait_for()
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_placeholder("Search columns").fill("miou")
+    page.get_by_text("miou", exact=True).first.click()
+    page.keyboard.press("Escape")
+    page.get_by_role("columnheader", name="miou", exact=True).wait_for()
+    shown = _grid(page)
+    picture = tmp_path_factory.getbasetemp() / "mlflow-runs.png"
+    page.screenshot(path=picture)
+    page.close()
+    for run in (first, held):
+        miou = run.json("metrics.json")["miou"]
+        (line,) = (text for text in shown if run.folder.name in text)
+        (number,) = (word for word in line.split() if word.startswith("0."))
+        assert float(number) == pytest.approx(miou, abs=1e-3)
+    assert picture.stat().st_size > 10_000
+    assert all(url.startswith((ui, "data:", "blob:")) for url in asked), "phones home"
+
+
+def test_the_address_that_a_run_prints_opens_its_page(
+    ui: str, browser: Any, second: Any
+) -> None:
+    address = next(x for x in second.text.split() if "/#/experiments/" in x)
+    page = browser.new_page(viewport={"width": 1700, "height": 1000})
+    page.goto(ui + "/#/" + address.partition("/#/")[2])
+    page.get_by_role("heading", name=second.folder.name).wait_for()
+    page.get_by_text("step.train").first.wait_for()
+    text = page.inner_text("body")
+    page.close()
+    assert "cached from run" in text
+    assert "Finished" in text
+
+
+def _grid(page: Any) -> list[str]:
+    """The text of each row; its pinned and its scrolled cells are apart in the page."""
+    cells = page.locator("[role=row][row-index]")
+    texts: dict[str, str] = {}
+    for cell in cells.all():
+        index = cell.get_attribute("row-index") or ""
+        texts[index] = f"{texts.get(index, '')} {cell.inner_text()}"
+    return list(texts.values())
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + LONGEST_START_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended"
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail(f"{url} did not answer")
