@@ -38,7 +38,7 @@ def pixels() -> np.ndarray:
     return image
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     arrays.arrays(
         st.sampled_from([np.uint8, np.uint16]),
@@ -51,7 +51,7 @@ def test_any_mask_survives_png(mask):
     np.testing.assert_array_equal(again, mask)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     arrays.arrays(
         np.uint8,
