@@ -42,7 +42,7 @@ def gate_model(
             "decided",
             lineage=step.lineage,
             verdict=decided.verdict,
-            reasons="; ".join(check.reason for check in decided.checks),
+            reasons="; ".join(decided.reasons),
             manifest=manifest.path,
             model=model.path,
             evaluation=evaluation.path,

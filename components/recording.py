@@ -116,8 +116,8 @@ def record_scores(row: "Row", message: Message) -> None:
 
 def record_overlays(row: "Row", message: Message) -> None:
     """Pictures under the same keys in every run: MLflow lines them up in a grid."""
-    for path in sorted(Path(message["evaluation"]).glob("overlays/*.png")):
-        row.log_picture(f"overlays/{key(path.stem)}", path)
+    paths = sorted(Path(message["evaluation"]).glob("overlays/*.png"))
+    row.log_pictures({f"overlays/{key(path.stem)}": path for path in paths})
 
 
 def record_reports(row: "Row", message: Message) -> None:

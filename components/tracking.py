@@ -70,7 +70,7 @@ class Tracker:
             if given_up and message["kind"] != "close":  # none should stay RUNNING
                 return
             try:
-                part(self._row(message["run"], message["time_ms"]), message)
+                part(self._row(message["run"], int(message["time_ms"])), message)
                 self._failures = 0
             except Exception as error:  # noqa: BLE001 (whatever it is, the run goes on)
                 self._failures += 1
@@ -185,15 +185,16 @@ class Row:
             refer = LoggedModelInput(self._model_id)
             self._client.log_inputs(self.id, models=[refer])
 
-    def log_picture(self, key: str, path: Path) -> None:
-        """Log a picture under a key; one that is there (a retry) stays."""
+    def log_pictures(self, pictures: Mapping[str, Path]) -> None:
+        """Log pictures under their keys; those that are there (a retry) stay."""
         from PIL import Image
 
-        name = key.replace("/", "~")  # as MLflow writes it
         there = self._client.list_artifacts(self.id, "images")
-        if not any(Path(file.path).name.startswith(f"{name}+") for file in there):
-            with Image.open(path) as picture:
-                self._client.log_image(self.id, picture, key=key, step=0)
+        names = {Path(file.path).name.partition("+")[0] for file in there}
+        for key, path in pictures.items():
+            if key.replace("/", "~") not in names:  # as MLflow writes it
+                with Image.open(path) as picture:
+                    self._client.log_image(self.id, picture, key=key, step=0)
 
     def log_file(self, path: Path, place: str) -> None:
         self._client.log_artifact(self.id, str(path), place)

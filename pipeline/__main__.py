@@ -131,7 +131,7 @@ def run(
 
     from pipeline.display import Display
     from pipeline.folder import create_run_folder
-    from pipeline.inputs import code_version, find_data, find_settings
+    from pipeline.inputs import code_version, find_data, find_settings, git_commit
     from pipeline.run import run_pipeline
     from pipeline.summary import print_summary, shown
     from pipeline.tracker import tracking_uri
@@ -143,10 +143,14 @@ def run(
     container: dict[str, Any] | None = None
     version = code_version()
     if runner is Runner.docker:
-        from pipeline.containers import container_settings, image_version
+        from pipeline.containers import container_settings, find_image
 
-        version = image_version()
+        version, commit = find_image()
         container = container_settings(folder.name, runs=runs, remote=dataset.remote)
+        if not git_commit().startswith(commit):
+            console.print(
+                f"note         the image was built from another commit, {commit}"
+            )
     console.print(f"data         {dataset.title} ({dataset.data_md5})", highlight=False)
     console.print(f"run          {shown(folder)}", highlight=False)
     with Display(console) as display:
@@ -167,10 +171,15 @@ def run(
 def main() -> None:
     """Run the command line; a SegError becomes one line and an exit status."""
     try:
-        app(standalone_mode=True)
+        app()
     except SegError as error:
         typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
+    except SystemExit as error:
+        # Typer turns Ctrl-C into an Abort, and that into the exit status 1.
+        if isinstance(error.__context__, typer.Abort):
+            sys.exit(130)
+        raise
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ _LABEL = "seglib.run"
 _REMEDY = "Start the engine, or run with --runner subprocess."
 
 
-def image_version() -> str:
-    """The code version of the image: its id, since the steps run the code inside it.
+def find_image() -> tuple[str, str]:
+    """The image's code version, which is its id, and the commit that it was built from.
+
+    The steps run the code inside it, not that of this checkout.
 
     Raises:
         SegError: no engine, or no such image.
@@ -24,7 +26,10 @@ def image_version() -> str:
 
     client = _client()
     try:
-        return str(client.images.get(IMAGE).id).removeprefix("sha256:")[:16]
+        image = client.images.get(IMAGE)
+        labels = image.labels or {}
+        commit = labels.get("org.opencontainers.image.revision", "")
+        return str(image.id).removeprefix("sha256:")[:16], commit
     except docker.errors.ImageNotFound as error:
         raise SegError(
             f"There is no image {IMAGE}. Build it with `make image`."

@@ -22,7 +22,7 @@ _MARKS = {
     "failed": "[red]✗[/]",
     "stopped": "[yellow]■[/]",
 }
-_PLAIN_PAUSE_S = 10.0  # between two lines of progress where there is no terminal
+_PLAIN_PAUSE_S = 15.0  # between two lines of progress where there is no terminal
 
 
 @dataclass

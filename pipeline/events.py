@@ -15,8 +15,12 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '([\w-]+)'$")
 _CACHED = re.compile(r"Task ([\w-]+) cache hit ")
 _ENDED = re.compile(r"Task '([\w-]+)' finished with status (\w+)$")
-# TensorFlow's first words, on the CPU features and the GPU that it finds or does not.
-_CHATTER = re.compile(r"[IWE]0000 00:00:|WARNING: All log messages before absl::")
+# TensorFlow's own words, on the CPU and the GPU that it finds or does not find, and on
+# files that are not yet where they will be; and those of KFP's container runner.
+_CHATTER = re.compile(
+    r"[IWE]0000 00:00:|WARNING: All log messages before absl::|Assets written to: "
+    r"|Found image '"
+)
 _TRACEBACK = "Traceback (most recent call last):"
 _INDENT = "    "  # KFP's, of everything that a task prints
 _EXECUTOR = "[KFP Executor "

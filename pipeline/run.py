@@ -2,9 +2,7 @@
 
 import json
 import os
-import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +12,10 @@ from pipeline.display import Display
 from pipeline.events import Event, MessageFile, RunnerOutput
 from pipeline.folder import link_outputs
 from pipeline.inputs import REPOSITORY, Data, git_commit
+from pipeline.outcome import Outcome
 from pipeline.process import RunnerProcess, Stopped, termination_as_exception
 from pipeline.tracker import TrackerThread
 from seglib.config import Config
-
-_SILENT_END = "It ended without a word: killed, perhaps for lack of memory."
-
-
-@dataclass
-class Outcome:
-    """How a run ended, and where its outputs are."""
-
-    folder: Path
-    state: str = "FAILED"  # or SUCCEEDED, CANCELLED
-    verdict: str = ""
-    reasons: str = ""
-    failed_step: str = ""
-    failure: str = ""
-    stopped_by: str = ""  # a signal's name
-    cached: list[str] = field(default_factory=list)
-    executed: list[str] = field(default_factory=list)
-    finished: set[str] = field(default_factory=set)
-    lineage: dict[str, dict[str, Any]] = field(default_factory=dict)
-    links: dict[str, Path] = field(default_factory=dict)
-    tracking_uri: str = ""
-    experiment_id: str = ""
-    tracking_id: str = ""
-
-    @property
-    def exit_status(self) -> int:
-        """0, 1 when a step failed, 130 after Ctrl-C, as shells count signals."""
-        if self.stopped_by:
-            return 128 + signal.Signals[self.stopped_by]
-        return 0 if self.state == "SUCCEEDED" else 1
-
-    def outputs(self) -> dict[str, Path]:
-        """The output folder of each step that has one."""
-        return {step: Path(origin["folder"]) for step, origin in self.lineage.items()}
 
 
 def run_pipeline(
@@ -75,54 +40,44 @@ def run_pipeline(
     Returns:
         The outcome. A failed step is an outcome, and so is Ctrl-C.
     """
-    messages = folder / "messages.jsonl"
-    told = {RUN_ID: folder.name, MESSAGES: str(messages)}
+    told = {RUN_ID: folder.name, MESSAGES: str(folder / "messages.jsonl")}
     if container:
         container = {**container, "environment": container["environment"] | told}
+    identity = {"data_md5": data.data_md5, "code_version": code_version}
     request = {
         "container": container,
         "folder": str(folder),
         "cache": str(cache) if cache else "",
-        "parameters": {
-            "data_md5": data.data_md5,
-            "remote": data.remote,
-            "code_version": code_version,
-            **config.flat(),
-        },
+        "parameters": {**identity, "remote": data.remote, **config.flat()},
     }
     request_file = folder / "request.json"
     request_file.write_text(json.dumps(request, indent=1) + "\n", encoding="utf-8")
     tracker = TrackerThread(tracking_uri, warn=display.warn)
     run = _Run(folder, tracker=tracker, display=display, epochs=config.train.epochs)
-    environment = _environment(told)
-    opening = {
-        "parameters": config.flat(),
-        "data_md5": data.data_md5,
-        "code_version": code_version,
-    }
-    tags = {"mlflow.source.git.commit": git_commit(), "mlflow.source.name": "pipeline"}
-    run.tell("open", **opening, tags=tags)
+    outcome, settings = run.outcome, config.flat()
+    run.tell("open", **identity, parameters=settings, tags=_source_tags())
     try:
         with termination_as_exception():
-            run.follow(request_file, environment)
-        run.judge()
+            run.follow(request_file, _environment(told))
     except KeyboardInterrupt as stop:
+        outcome.state = "CANCELLED"
+        outcome.stopped_by = "SIGTERM" if isinstance(stop, Stopped) else "SIGINT"
+        display.stop()
         if container:
             stop_containers(folder.name)
-        run.outcome.state = "CANCELLED"
-        run.outcome.stopped_by = "SIGTERM" if isinstance(stop, Stopped) else "SIGINT"
-        display.stop()
-    # Once more what `finalize` told, which may not have come to it, or not known all.
-    ended = {k: v for k, v in run.outcome.lineage.items() if "finished" in v}
-    run.tell("close", **opening, state=run.outcome.state, lineage=ended)
-    run.outcome.links = link_outputs(folder, run.outcome.outputs())
-    display.start("track")
-    row = tracker.finish()
-    display.end("track", "succeeded" if row else "failed")
+    finally:
+        # What `finalize` told, once more: it may not have come to it, nor known all.
+        ended = {k: v for k, v in outcome.lineage.items() if "finished" in v}
+        closing = {"parameters": settings, "state": outcome.state, "lineage": ended}
+        run.tell("close", **identity, **closing)
+        outcome.links = link_outputs(folder, outcome.outputs())
+        display.start("track")
+        row = tracker.finish()
+        display.end("track", "succeeded" if row else "failed")
+    outcome.tracking_uri = tracking_uri
     if row:
-        run.outcome.experiment_id, run.outcome.tracking_id = row.experiment_id, row.id
-    run.outcome.tracking_uri = tracking_uri
-    return run.outcome
+        outcome.experiment_id, outcome.tracking_id = row.experiment_id, row.id
+    return outcome
 
 
 class _Run:
@@ -137,8 +92,7 @@ class _Run:
         self._display = display
         self._epochs = epochs
         self._messages = MessageFile(folder / "messages.jsonl")
-        self._status = -1
-        self._last_words = ""
+        self._last_words: dict[str, str] = {}
 
     def tell(self, kind: str, **content: Any) -> None:
         """Track something that no step knows."""
@@ -150,37 +104,26 @@ class _Run:
         process = RunnerProcess(request_file, environment=environment)
         output = RunnerOutput()
         try:
-            with (self._folder / "pipeline.log").open("w", encoding="utf-8") as log:
+            with (self._folder / "pipeline.log").open("w", buffering=1) as log:
                 for line in process.lines():
                     self._read_messages()
                     log.write(line)
+                    if line.strip():
+                        self._last_words["pipeline"] = line.strip()
                     if event := output.read(line):
                         self._show(event)
-            self._status = process.wait()
+            status = process.wait()
         finally:
             process.stop()
             self._read_messages()
-
-    def judge(self) -> None:
-        """Decide how the run ended by what is there, not only by what KFP says.
-
-        KFP's container runner reports a container that fails at once as a success.
-        """
-        outcome = self.outcome
-        missing = [s for s in outcome.executed if s not in outcome.finished]
-        if not outcome.failed_step and missing:
-            outcome.failed_step = missing[0]
-        if not outcome.failed_step and (self._status or not outcome.verdict):
-            outcome.failed_step = "pipeline"
-        if outcome.failed_step:
-            outcome.failure = outcome.failure or self._last_words or _SILENT_END
-            self.tell("failed", step=outcome.failed_step, message=outcome.failure)
-        else:
-            outcome.state = "SUCCEEDED"
+        self.outcome.judge(status, self._last_words)
+        if self.outcome.failed_step:
+            step, text = self.outcome.failed_step, self.outcome.failure
+            self.tell("failed", step=step, message=text)
 
     def _show(self, event: Event) -> None:
         if event.kind in ("printed", "muttered"):
-            self._last_words = event.text
+            self._last_words[event.step] = event.text
             if event.kind == "printed":
                 self._display.line(event.text)
         elif event.kind == "cached":
@@ -188,7 +131,6 @@ class _Run:
             self._display.reuse(event.step)
         elif event.kind == "started":
             self.outcome.executed.append(event.step)
-            self._last_words = ""
             self._display.start(event.step)
         else:
             self._display.end(event.step, event.kind)
@@ -228,3 +170,9 @@ def _environment(told: Mapping[str, str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         **told,
     }
+
+
+def _source_tags() -> dict[str, str]:
+    commit = git_commit()
+    tags = {"mlflow.source.name": "pipeline"}
+    return {**tags, "mlflow.source.git.commit": commit} if commit else tags

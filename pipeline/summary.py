@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.run import Outcome
+from pipeline.outcome import Outcome
 
 _PLACES = {
     "report.html": "report",
