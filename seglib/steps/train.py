@@ -94,6 +94,8 @@ def train(
         metrics=[MeanIoU(contract.num_classes, contract.ignore_index)],
         jit_compile=prefers_xla(),
     )
+    # Variables that appear while a graph is traced have it traced a second time.
+    network.optimizer.build(network.trainable_variables)
     batches = training_batches(
         source,
         image_size=contract.image_size,
