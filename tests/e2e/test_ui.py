@@ -61,7 +61,7 @@ def test_a_page_lists_two_runs_and_their_miou_side_by_side(
     experiment = rows(first).info.experiment_id
     page.goto(f"{ui}/#/experiments/{experiment}/runs?workflowType=machine_learning")
     page.get_by_text(first.folder.name).first.wait_for()
-    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("button", name="Columns", exact=True).click()
     page.get_by_placeholder("Search columns").fill("miou")
     # What was searched is marked, so that names are in pieces; the innermost is one.
     page.locator("span", has_text=re.compile("^miou$")).last.click()
