@@ -20,6 +20,7 @@ import numpy as np
 from seglib.data.format import Dataset, default_class_names, default_palette
 from seglib.data.images import read_image
 from seglib.errors import SegError, UsageError
+from seglib.resize import resize_bilinear
 
 FORMAT_VERSION = 1
 _NETWORK, _CONTRACT = "model.keras", "contract.json"
@@ -86,7 +87,7 @@ class ServedGraph(keras.Model):
             x, self.image_size, interpolation="bilinear", antialias=True
         )
         logits = self.network(x, training=training)
-        return _resize_logits(logits, height, width)
+        return resize_bilinear(logits, height, width)
 
 
 class SegmentationModel:
@@ -191,15 +192,6 @@ class SegmentationModel:
                 f"contract says. Received: shape {image.shape}, {image.dtype}."
             )
         return image
-
-
-def _resize_logits(logits: Any, height: Any, width: Any) -> Any:
-    """Bilinear, between pixel centres; sizes may be unknown until the graph runs."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf  # keras.ops refuses a size that is a tensor
-
-        return tf.image.resize(logits, tf.stack([height, width]), "bilinear")
-    return keras.ops.image.resize(logits, (height, width), interpolation="bilinear")
 
 
 def load_model(path: str | Path) -> SegmentationModel:

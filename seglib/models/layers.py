@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from seglib.resize import resize_bilinear
+
 # Statistics of a few hundred steps, not of thousands: with Keras's default of 0.99 a
 # short training validates on stale averages (its loss falls, its mIoU does not).
 BATCH_NORM_MOMENTUM = 0.95
@@ -35,7 +37,35 @@ def batch_norm(x: Any, *, name: str, epsilon: float = 1e-3) -> Any:
 
 def upsample(x: Any, factor: int, *, name: str) -> Any:
     """Enlarge by bilinear interpolation between pixel centres."""
-    return keras.layers.UpSampling2D(factor, interpolation="bilinear", name=name)(x)
+    return Upsample(factor, name=name)(x)
+
+
+@keras.saving.register_keras_serializable("seglib")
+class Upsample(keras.layers.Layer):
+    """Bilinear, by a whole factor, for images of any size.
+
+    Input: (N, H, W, C); output: (N, factor · H, factor · W, C), same dtype.
+    (Keras's UpSampling2D fails where H and W are unknown until the graph runs.)
+    """
+
+    def __init__(self, factor: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x: Any) -> Any:
+        _, height, width, _ = keras.ops.shape(x)
+        return resize_bilinear(x, height * self.factor, width * self.factor)
+
+    def compute_output_spec(self, x: Any) -> Any:
+        batch, height, width, channels = x.shape
+        shape = (batch, self._enlarged(height), self._enlarged(width), channels)
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+    def _enlarged(self, size: int | None) -> int | None:
+        return None if size is None else size * self.factor
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "factor": self.factor}
 
 
 @keras.saving.register_keras_serializable("seglib")

@@ -11,7 +11,7 @@ from seglib.models import ARCHITECTURES, build_model, build_network
 from seglib.models.encoders import ENCODERS
 
 PARAMETERS = {  # of 11 classes and RGB
-    ("compact", "compact"): 1359163,
+    ("compact", "compact"): 1359067,
     ("compact", "efficientnet_lite0"): 3394059,
     ("unet", "plain"): 1967211,
     ("unet", "efficientnet_lite0"): 813947,
@@ -90,16 +90,14 @@ def test_a_saved_model_gives_the_same_logits(model, tmp_path):
 
 def test_shifting_the_image_shifts_the_answer(model):
     """By the deepest stride, so that every feature map shifts by whole pixels."""
-    image = (
-        np.random.default_rng(0).integers(0, 256, (1, 256, 320, 3)).astype("float32")
-    )
+    image = np.random.default_rng(0).integers(0, 256, (1, 64, 768, 3)).astype("float32")
     if model.contract.architecture == "compact":
         pytest.skip("compact sees the average of the whole image: it depends on it")
     shifted = np.roll(image, 32, axis=2)
     logits = model.network.predict_on_batch(image)
     moved = model.network.predict_on_batch(shifted)
-    # Away from the borders, where padding is seen.
-    inside = (slice(None), slice(112, 144), slice(144, 176))
+    # So far from left and right that neither is seen.
+    inside = (slice(None), slice(None), slice(368, 400))
     expected = np.roll(logits, 32, axis=2)[inside]
     assert moved[inside] == pytest.approx(expected, abs=1e-3)
 
@@ -120,7 +118,8 @@ def test_a_bfloat16_network_answers_in_float32_with_the_same_weights():
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype("float32")
     logits = network.predict_on_batch(images)
     assert logits.dtype == np.float32
-    assert logits == pytest.approx(model.network.predict_on_batch(images), abs=0.2)
+    difference = np.abs(logits - model.network.predict_on_batch(images))
+    assert 0 < difference.mean() < 0.2 * logits.std()
     assert keras.config.dtype_policy().name == "float32"
 
 

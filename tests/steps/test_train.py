@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,6 +131,13 @@ def test_a_loss_that_is_not_finite_ends_with_advice(tiny_dataset):
 
 
 def test_a_mask_id_that_the_model_does_not_know_is_an_error(tiny_dataset):
-    model = build_model("compact", num_classes=3, image_size=(64, 96), ignore_index=255)
+    dataset = replace(tiny_dataset, num_classes=3)
+    model = build_model("compact", num_classes=3, image_size=(64, 96))
     with pytest.raises(SegError, match="Expected: ids below num_classes=3"):
+        train(model, dataset)
+
+
+def test_a_dataset_of_other_classes_is_refused(tiny_dataset):
+    model = build_model("compact", num_classes=3, image_size=(64, 96))
+    with pytest.raises(SegError, match=r"num_classes=3, the dataset .* has 8"):
         train(model, tiny_dataset)
