@@ -51,10 +51,8 @@ def ui_command(outcome: Outcome) -> str:
     found = shutil.which("mlflow")
     name = "mlflow" if found and Path(found) == beside else shown(beside)
     # Without the jobs, which nothing here uses, it starts in half the time.
-    return (
-        f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {name} ui "
-        f"--backend-store-uri '{outcome.tracking_uri}'"
-    )
+    settings = "MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false"
+    return f"{settings} {name} ui --backend-store-uri '{outcome.tracking_uri}'"
 
 
 def ui_address(outcome: Outcome, base: str = "http://127.0.0.1:5000") -> str:
