@@ -50,13 +50,11 @@ def container_settings(run: str, *, runs: Path, remote: str) -> dict[str, Any]:
     mounts = {str(runs.resolve()): False, str(cache.resolve()): False}
     if not remote.startswith("s3://"):
         mounts[remote] = True
-    names = [name for name in os.environ if name.startswith("AWS_")]
     return {
         "mounts": mounts,
         "user": f"{os.getuid()}:{os.getgid()}",  # nobody wants files of root's
         "labels": {_LABEL: run},
         "environment": {
-            **{name: os.environ[name] for name in names},
             "SEGLIB_CACHE": str(cache.resolve()),
             "HOME": "/tmp",  # the user id has no home inside
         },
@@ -70,7 +68,11 @@ def docker_runner(
     labels: dict[str, str],
     environment: dict[str, str],
 ) -> Any:
-    """KFP's runner. Its `environment` is the steps': it overrides a task's own."""
+    """KFP's runner. Its `environment` is the steps': it overrides a task's own.
+
+    Credentials come from this process' environment: what is handed over is written
+    to a file.
+    """
     from docker.types import Mount
     from kfp.local import DockerRunner
 
@@ -81,7 +83,10 @@ def docker_runner(
         ],
         user=user,
         labels=labels,
-        environment=environment,
+        environment={
+            **{k: v for k, v in os.environ.items() if k.startswith("AWS_")},
+            **environment,
+        },
         init=True,  # or a stopped step lingers: process 1 has no default handlers
     )
 

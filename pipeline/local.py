@@ -36,13 +36,17 @@ def main(request_file: Path) -> int:
     # KFP writes the interpreter's path into a shell script as it is.
     sys.executable = shlex.quote(sys.executable)
     warnings.filterwarnings("ignore", "You may be attemping to run a task", Warning)
+    # A container engine would make what it mounts and does not find, as root.
+    steps, workspace = folder / "steps", folder / ".workspace"
+    steps.mkdir()
+    workspace.mkdir()
     document = folder / "pipeline.yaml"
     compiler.Compiler().compile(training_pipeline(), str(document))
     pipeline = components.load_component_from_file(str(document))
     local.init(
         runner=_runner(local, request),
-        pipeline_root=str(folder / "steps"),
-        workspace_root=str(folder / ".workspace"),
+        pipeline_root=str(steps),
+        workspace_root=str(workspace),
         enable_caching=bool(request["cache"]),
         cache_root=request["cache"] or None,
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -39,22 +40,20 @@ def print_summary(outcome: Outcome, console: Console) -> None:
     if outcome.state == "FAILED":
         _print_line(console, "log", shown(outcome.folder / "pipeline.log"))
     if outcome.tracking_id:
-        _print_line(console, "tracking", ui_command(outcome))
+        if not outcome.tracking_uri.startswith("http"):
+            _print_line(console, "tracking", ui_command(outcome))
         _print_line(console, "", ui_address(outcome))
 
 
 def ui_command(outcome: Outcome) -> str:
     """The command that opens the MLflow UI on the store of a run."""
-    if outcome.tracking_uri.startswith("http"):
-        return ""
     beside = Path(sys.executable).parent / "mlflow"
     found = shutil.which("mlflow")
     name = "mlflow" if found and Path(found) == beside else shown(beside)
     # Without the jobs, which nothing here uses, it starts in half the time.
-    return (
-        f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {name} ui "
-        f"--backend-store-uri '{outcome.tracking_uri}'"
-    )
+    settings = "MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false"
+    uri = shlex.quote(outcome.tracking_uri)
+    return f"{settings} {shlex.quote(name)} ui --backend-store-uri {uri}"
 
 
 def ui_address(outcome: Outcome, base: str = "http://127.0.0.1:5000") -> str:

@@ -30,10 +30,12 @@ def ui(first: Any, browser: Any) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    bin_folder = str(Path(sys.executable).parent)
+    quiet = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+    environment = {k: v for k, v in os.environ.items() if k not in quiet}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     process = subprocess.Popen(
         ["sh", "-c", f"exec env {command} --port {port} --workers 1"],
-        env={**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"},
+        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
