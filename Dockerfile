@@ -24,10 +24,10 @@ RUN python3 -m pip install --no-cache-dir "uv==${UV_VERSION}" \
 # Compiled ahead, because user 1000 may not write beside the sources and every step
 # would compile TensorFlow anew. TensorFlow's headers serve only those who build
 # operators of their own.
-RUN --mount=type=cache,target=/root/.cache/uv \
-    uv pip install --python /opt/venv/bin/python --link-mode copy --compile-bytecode \
-      --require-hashes --build-constraints /lock/requirements.lock \
-      -r /lock/requirements.lock \
+RUN --mount=type=cache,target=/cache \
+    uv pip install --python /opt/venv/bin/python --cache-dir /cache --link-mode copy \
+      --compile-bytecode --require-hashes \
+      --build-constraints /lock/requirements.lock -r /lock/requirements.lock \
     && rm -r /opt/venv/lib/python3.11/site-packages/tensorflow/include \
     && echo /opt/seglib > /opt/venv/lib/python3.11/site-packages/seglib.pth
 

@@ -83,7 +83,7 @@ def test_the_image_runs_as_a_known_user_without_privileges(in_image: Any) -> Non
 def test_the_image_has_neither_compiler_nor_package_cache(in_image: Any) -> None:
     script = (
         "for tool in cc gcc g++ make uv; do command -v $tool; done;"
-        "ls -A /root/.cache /opt/venv/lib/python3*/site-packages/pip 2>/dev/null; true"
+        "ls -A ~root/.cache /opt/venv/lib/python3*/site-packages/pip 2>/dev/null; true"
     )
     assert in_image("sh", "-c", script) == ""
 
