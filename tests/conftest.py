@@ -4,6 +4,7 @@ import ipaddress
 import os
 import random
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ os.environ.update(
     GIT_PYTHON_REFRESH="quiet",
     AWS_EC2_METADATA_DISABLED="true",
 )
+
+
+# A script's background job ignores Ctrl-C, and so would the processes of its tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Trained(NamedTuple):
