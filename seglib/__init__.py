@@ -20,26 +20,34 @@ if TYPE_CHECKING:
     from seglib.data.format import Dataset as Dataset
     from seglib.data.format import load_dataset as load_dataset
     from seglib.data.verify import verify as verify
+    from seglib.distillation import Distillation as Distillation
+    from seglib.models import build_custom as build_custom
     from seglib.models import build_model as build_model
+    from seglib.models import transfer_weights as transfer_weights
     from seglib.steps.augment import augment as augment
     from seglib.steps.evaluate import evaluate as evaluate
     from seglib.steps.export import export as export
     from seglib.steps.predict import predict as predict
     from seglib.steps.train import train as train
+    from seglib.uncertainty import predict_uncertainty as predict_uncertainty
 
 _HOMES = {
     "Dataset": "seglib.data.format",
+    "Distillation": "seglib.distillation",
     "EvaluateConfig": "seglib.config",
     "SegmentationModel": "seglib.artifact",
     "TrainConfig": "seglib.config",
     "augment": "seglib.steps.augment",
+    "build_custom": "seglib.models",
     "build_model": "seglib.models",
     "evaluate": "seglib.steps.evaluate",
     "export": "seglib.steps.export",
     "load_dataset": "seglib.data.format",
     "load_model": "seglib.artifact",
     "predict": "seglib.steps.predict",
+    "predict_uncertainty": "seglib.uncertainty",
     "train": "seglib.steps.train",
+    "transfer_weights": "seglib.models",
     "verify": "seglib.data.verify",
 }
 __all__ = list(_HOMES)

@@ -22,7 +22,8 @@ from seglib.data.images import read_image
 from seglib.errors import SegError, UsageError
 from seglib.resize import resize_bilinear
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+CUSTOM = "custom"  # architecture and encoder of a network of one's own layers
 _NETWORK, _CONTRACT = "model.keras", "contract.json"
 
 
@@ -31,8 +32,9 @@ class Contract:
     """What the model takes and what its answer means.
 
     An image uint8 (H, W, channels) is stretched to `image_size`, normalised by
-    `(image - mean) / scale` and answered with logits that are stretched back; the
-    class is their argmax. All of that happens inside the served graph.
+    `(image - mean) / scale`, channel by channel in `channel_order`, and answered with
+    logits that are stretched back; the class is their argmax. All of that happens
+    inside the served graph.
     """
 
     architecture: str
@@ -40,8 +42,9 @@ class Contract:
     num_classes: int
     image_size: tuple[int, int]  # (height, width) in pixels
     channels: int
-    mean: float
-    scale: float
+    mean: tuple[float, ...]  # of each channel, in 0 … 255
+    scale: tuple[float, ...]
+    channel_order: str  # "rgb" or "bgr"; images come as RGB in any case
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     ignore_index: int | None
@@ -50,9 +53,13 @@ class Contract:
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
         version = values.pop("format_version")
-        if version != FORMAT_VERSION:
+        if version == 1:  # one number for all channels
+            for name in ("mean", "scale"):
+                values[name] = [values[name]] * values["channels"]
+            values["channel_order"] = "rgb"
+        elif version != FORMAT_VERSION:
             raise ValueError(f"format_version {version}, expected {FORMAT_VERSION}")
-        for name in ("image_size", "class_names"):
+        for name in ("image_size", "class_names", "mean", "scale"):
             values[name] = tuple(values[name])
         values["palette"] = tuple(tuple(colour) for colour in values["palette"])
         return cls(**values)
@@ -201,8 +208,9 @@ def load_model(path: str | Path) -> SegmentationModel:
         SegError: no such folder, or one that does not hold a model of ours.
     """
     # Importing the layers registers them, so that Keras can rebuild the network.
-    import seglib.models.decoders
-    import seglib.models.layers  # noqa: F401
+    import seglib.models.layers
+    import seglib.models.mix_transformer
+    import seglib.models.resampling  # noqa: F401
 
     path = Path(path)
     contract = read_contract(path)

@@ -157,7 +157,17 @@ def train(
         str | None, typer.Option(help="Default: the model's own.")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="`imagenet` for a pretrained encoder.")
+        str | None,
+        typer.Option(help="`imagenet`, or a file of the encoder's weights."),
+    ] = None,
+    freeze_epochs: Annotated[
+        int | None, typer.Option(min=0, help="First epochs without the encoder.")
+    ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Model whose weights to take where they fit.")
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Model of the same classes to learn from.")
     ] = None,
     image_height: Annotated[
         int | None, typer.Option(help="Pixels the network sees. Default: the images'.")
@@ -177,11 +187,14 @@ def train(
 
     Ctrl-C keeps the best epoch so far beside OUT, as OUT.unfinished.
     """
-    from seglib.models import build_from_config
+    from seglib.artifact import load_model
+    from seglib.distillation import Distillation
+    from seglib.models import build_from_config, transfer_weights
     from seglib.steps.train import train as run
 
     settings = Config.load(config)
     _check_writable(out)
+    distillation = Distillation(teacher=load_model(teacher)) if teacher else None
     dataset = _dataset(data, config, num_classes, ignore_index)
     network = build_from_config(
         _override(
@@ -194,9 +207,12 @@ def train(
         ),
         dataset,
     )
+    if start_from:
+        transfer_weights(load_model(start_from), network)
     options = _override(
         settings.train,
         epochs=epochs,
+        freeze_epochs=freeze_epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
     )
@@ -207,6 +223,7 @@ def train(
                 dataset,
                 config=options,
                 shards=shards,
+                distillation=distillation,
                 out=out,
                 on_step=progress,
             )
@@ -292,17 +309,26 @@ def export(
 
 @app.command()
 def models() -> None:
-    """List the architectures and encoders."""
-    from seglib.models import ARCHITECTURES
+    """List the architectures, the encoders, and what goes with what."""
     from seglib.models.encoders import ENCODERS
+    from seglib.models.zoo import ARCHITECTURES, NAMES, fitting_encoders
 
-    table = Table("architecture", "own encoder", "what it is")
+    table = Table("architecture", "own encoder", "others", "what it is")
     for name, architecture in ARCHITECTURES.items():
-        table.add_row(name, architecture.encoder, architecture.summary)
+        others = f"{len(fitting_encoders(name)) - 1} of {len(ENCODERS) - 1}"
+        table.add_row(name, architecture.encoder, others, architecture.summary)
     console.print(table)
-    table = Table("encoder", "ImageNet weights")
+    table = Table("encoder", "strides", "ImageNet weights")
     for name, encoder in ENCODERS.items():
-        table.add_row(name, "yes" if encoder.load_imagenet else "–")
+        strides = f"{2 ** encoder.levels[0]} … {encoder.stride}"
+        weights = "from a package" if encoder.load else "–"
+        if encoder.needs_download:
+            weights = "downloaded by Keras, or a file"
+        table.add_row(name, strides, weights)
+    console.print(table)
+    table = Table("keras_segmentation's name", "architecture", "encoder")
+    for name, parts in NAMES.items():
+        table.add_row(name, *parts)
     console.print(table)
 
 

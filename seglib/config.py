@@ -57,7 +57,8 @@ class ModelConfig:
 
     architecture: str = "compact"  # see `seglib models`
     encoder: str = ""  # "": the architecture's own
-    weights: str = ""  # "": random; "imagenet": the encoder's, from its package
+    weights: str = ""  # "": random; "imagenet", or a file of the encoder's weights
+    weights_sha256: str = ""  # digest that the file must have; "": not checked
     image_height: int = 0  # pixels; 0: that of the first training image
     image_width: int = 0  # pixels; 0: that of the first training image
     channels: int = 3  # of the image: 1 grey, 3 RGB, 4 RGBA
@@ -81,6 +82,8 @@ class TrainConfig:
     epochs: int = 30
     batch_size: int = 8
     learning_rate: float = 1e-3  # peak; cosine decay to 1 % of it
+    encoder_learning_rate: float = 1.0  # of the encoder, as a share of learning_rate
+    freeze_epochs: int = 0  # first epochs, in which the encoder keeps its weights
     weight_decay: float = 1e-4
     warmup_steps: int = 50  # linear, from 0
     class_weight_power: float = 0.25  # weight = (1 / pixel share) ** power; 0: equal
@@ -101,6 +104,13 @@ class TrainConfig:
             value = getattr(self, name)
             _require(value == 0 or value >= 16, name, "0 or ≥ 16", value)
         _require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
+        _require(
+            0 < self.encoder_learning_rate <= 1,
+            "encoder_learning_rate",
+            "> 0 and ≤ 1 (to keep the encoder as it is: freeze_epochs)",
+            self.encoder_learning_rate,
+        )
+        _require(self.freeze_epochs >= 0, "freeze_epochs", "≥ 0", self.freeze_epochs)
         _require(self.weight_decay >= 0, "weight_decay", "≥ 0", self.weight_decay)
         _require(self.warmup_steps >= 0, "warmup_steps", "≥ 0", self.warmup_steps)
         _require(

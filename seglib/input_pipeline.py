@@ -124,9 +124,13 @@ def training_batches(
     image_size: tuple[int, int],
     ignore_index: int | None,
     config: TrainConfig,
+    first_step: int = 0,
     num_threads: int = 2,
 ) -> grain.IterDataset:
-    """Endless shuffled batches: images uint8 (N, H, W, C), masks int32 (N, H, W)."""
+    """Endless shuffled batches: images uint8 (N, H, W, C), masks int32 (N, H, W).
+
+    They start with the batch of `first_step`.
+    """
     void = VOID if ignore_index is None else ignore_index
     transform = RandomView(image_size, void, config)
     return (
@@ -135,7 +139,7 @@ def training_batches(
         .shuffle()
         .repeat(_EPOCHS)
         .random_map(transform)
-        .batch(config.batch_size)
+        .batch(config.batch_size)[first_step:]
         .to_iter_dataset(grain.ReadOptions(num_threads, _PREFETCHED_BATCHES))
     )
 

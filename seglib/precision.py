@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from seglib.artifact import Contract
+from seglib.artifact import CUSTOM, Contract
 from seglib.device import has_native_bfloat16, prefers_xla
 from seglib.losses import CrossEntropy
 from seglib.models import build_network
@@ -28,7 +28,8 @@ def choose_precision(
     """
     if asked != "auto":
         return asked
-    if total_steps < _WORTHWHILE_STEPS or not has_native_bfloat16():
+    own_layers = contract.architecture == CUSTOM
+    if own_layers or total_steps < _WORTHWHILE_STEPS or not has_native_bfloat16():
         return "float32"
     durations = {
         precision: _step_seconds(contract, batch_shape, precision)

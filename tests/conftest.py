@@ -4,11 +4,12 @@ import ipaddress
 import os
 import random
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -28,6 +29,20 @@ os.environ.update(
     GIT_PYTHON_REFRESH="quiet",
     AWS_EC2_METADATA_DISABLED="true",
 )
+
+
+# A script's background job ignores Ctrl-C, and so would the processes of its tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Trained(NamedTuple):
+    """A model that was really trained, briefly, on the tiny scenes."""
+
+    model: Any
+    history: list[dict[str, float]]
+    folder: Path
+    epochs: list[dict[str, float]]  # as on_epoch got them
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +108,31 @@ def tiny_dataset(tiny_root: Path) -> Any:
     from seglib.data.format import load_dataset
 
     return load_dataset(tiny_root)
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_dataset: Any, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    from seglib.config import TrainConfig
+    from seglib.models import build_model
+    from seglib.steps.train import train
+
+    model = build_model(
+        "compact",
+        num_classes=tiny_dataset.num_classes,
+        image_size=(96, 128),
+        class_names=tiny_dataset.class_names,
+        ignore_index=tiny_dataset.ignore_index,
+    )
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    epochs: list[dict[str, float]] = []
+    history = train(
+        model,
+        tiny_dataset,
+        config=TrainConfig(epochs=30, batch_size=4, learning_rate=3e-3),
+        out=folder,
+        on_epoch=epochs.append,
+    )
+    return Trained(model, history, folder, epochs)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,7 @@
 
 Reference: Tan and Le 2019, "EfficientNet", for the widths and depths; the Lite
 variants (TensorFlow TPU models, 2020) fix the stem's width and the depth of the first
-and last stage, and normalise by (image - 127) / 128.
+and last stage.
 """
 
 import importlib
@@ -18,7 +18,6 @@ from seglib.errors import SegError
 from seglib.models.layers import batch_norm
 from seglib.models.torch_weights import read_state_dict
 
-MEAN, SCALE = 127.0, 128.0
 # expansion, filters, blocks, kernel, stride of the first block (B0's table)
 _STAGES = (
     (1, 16, 1, 3, 1),
@@ -63,16 +62,18 @@ VARIANTS = {
 }
 
 
-def build(images: Any, variant: str) -> dict[str, Any]:
-    """Features P1 … P5 of the normalised image (N, H, W, 3)."""
+def build(variant: str, channels: int) -> keras.Model:
+    """The encoder P1 … P5 of a normalised image (N, H, W, channels)."""
     v = VARIANTS[variant]
-    x = _conv(images, 32, 3, strides=2, name="stem")
-    features, level, index = {}, 1, 0
+    image = keras.Input((None, None, channels), name="image")
+    x = _conv(image, 32, 3, strides=2, name="stem")
+    maps: dict[str, Any] = {}
+    level, index = 1, 0
     for stage, (expansion, filters, blocks, kernel, stride) in enumerate(_STAGES):
         first_or_last = stage in (0, len(_STAGES) - 1)
         count = blocks if first_or_last else math.ceil(blocks * v.depth)
         if stride == 2:
-            features[f"P{level}"] = x
+            maps[f"P{level}"] = x
             level += 1
         for block in range(count):
             x = _inverted_residual(
@@ -84,18 +85,19 @@ def build(images: Any, variant: str) -> dict[str, Any]:
                 name=f"block{index}",
             )
             index += 1
-    features[f"P{level}"] = x
-    return features
+    maps[f"P{level}"] = x
+    return keras.Model(image, maps, name="encoder")
 
 
-def load_imagenet(network: keras.Model, variant: str) -> None:
-    """Set the encoder's weights from the installed package.
+def load(model: keras.Model, variant: str, source: str | Path) -> None:
+    """Set an encoder's weights from the installed package, or from the file in it.
 
     Raises:
-        SegError: the package is missing, or its file is not the pinned one.
+        SegError: the package is missing, or the file is not the pinned one.
     """
-    state = read_state_dict(_weights_file(variant), sha256=VARIANTS[variant].sha256)
-    layers = {layer.name: layer for layer in network.layers}
+    path = _weights_file(variant) if source == "imagenet" else Path(source)
+    state = read_state_dict(path, sha256=VARIANTS[variant].sha256)
+    layers = {layer.name: layer for layer in model.layers}
     _set_unit(layers, "stem", state, "_conv_stem", "_bn0")
     index = 0
     while f"block{index}_depthwise" in layers:
@@ -119,16 +121,6 @@ def load_imagenet(network: keras.Model, variant: str) -> None:
             prefix + "_bn2",
         )
         index += 1
-
-
-def encoder(variant: str, encoder_type: Any) -> Any:
-    """The entry of `ENCODERS` for a variant."""
-    return encoder_type(
-        build=lambda images: build(images, variant),
-        mean=MEAN,
-        scale=SCALE,
-        load_imagenet=lambda network: load_imagenet(network, variant),
-    )
 
 
 def _inverted_residual(

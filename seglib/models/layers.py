@@ -4,21 +4,26 @@ from typing import Any
 
 import keras
 
-from seglib.resize import resize_bilinear
-
 # Statistics of a few hundred steps, not of thousands: with Keras's default of 0.99 a
 # short training validates on stale averages (its loss falls, its mIoU does not).
 BATCH_NORM_MOMENTUM = 0.95
 
 
 def conv_bn_relu(
-    x: Any, filters: int, kernel_size: int = 3, *, strides: int = 1, name: str
+    x: Any,
+    filters: int,
+    kernel_size: int = 3,
+    *,
+    strides: int = 1,
+    dilation: int = 1,
+    name: str,
 ) -> Any:
     """Convolution without bias, batch normalisation, ReLU."""
     x = keras.layers.Conv2D(
         filters,
         kernel_size,
         strides=strides,
+        dilation_rate=dilation,
         padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
@@ -28,6 +33,23 @@ def conv_bn_relu(
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
+def separable_conv_bn_relu(
+    x: Any, filters: int, *, dilation: int = 1, name: str
+) -> Any:
+    """A depthwise 3×3 and a pointwise convolution, each normalised and rectified."""
+    x = keras.layers.DepthwiseConv2D(
+        3,
+        dilation_rate=dilation,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer="he_normal",
+        name=f"{name}_depthwise",
+    )(x)
+    x = batch_norm(x, name=f"{name}_depthwise_bn")
+    x = keras.layers.ReLU(name=f"{name}_depthwise_relu")(x)
+    return conv_bn_relu(x, filters, 1, name=name)
+
+
 def batch_norm(x: Any, *, name: str, epsilon: float = 1e-3) -> Any:
     """Batch normalisation with statistics that suit short trainings."""
     return keras.layers.BatchNormalization(
@@ -35,82 +57,47 @@ def batch_norm(x: Any, *, name: str, epsilon: float = 1e-3) -> Any:
     )(x)
 
 
-def upsample(x: Any, factor: int, *, name: str) -> Any:
-    """Enlarge by bilinear interpolation between pixel centres."""
-    return Upsample(factor, name=name)(x)
+def classify(x: Any, num_classes: int, *, name: str = "head") -> Any:
+    """Logits of each cell by a 1×1 convolution: (N, H, W, num_classes)."""
+    return keras.layers.Conv2D(num_classes, 1, name=name)(x)
 
 
 @keras.saving.register_keras_serializable("seglib")
-class Upsample(keras.layers.Layer):
-    """Bilinear, by a whole factor, for images of any size.
+class Normalize(keras.layers.Layer):
+    """Pixels 0 … 255 to what an encoder was trained on: `(x - mean) / scale`.
 
-    Input: (N, H, W, C); output: (N, factor · H, factor · W, C), same dtype.
-    (Keras's UpSampling2D fails where H and W are unknown until the graph runs.)
+    Input and output: (N, H, W, C); computed in float32.
+
+    Args:
+        mean, scale: one number a channel, in the output's order.
+        reverse: turn RGB into BGR first.
     """
 
-    def __init__(self, factor: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.factor = factor
+    def __init__(
+        self,
+        mean: tuple[float, ...],
+        scale: tuple[float, ...],
+        *,
+        reverse: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.mean, self.scale, self.reverse = tuple(mean), tuple(scale), reverse
 
     def call(self, x: Any) -> Any:
-        _, height, width, _ = keras.ops.shape(x)
-        return resize_bilinear(x, height * self.factor, width * self.factor)
+        x = keras.ops.cast(x, "float32")
+        if self.reverse:
+            x = keras.ops.flip(x, axis=-1)
+        factor = keras.ops.array([1 / scale for scale in self.scale], "float32")
+        return (x - keras.ops.array(self.mean, "float32")) * factor
 
     def compute_output_spec(self, x: Any) -> Any:
-        batch, height, width, channels = x.shape
-        shape = (batch, self._enlarged(height), self._enlarged(width), channels)
-        return keras.KerasTensor(shape, self.compute_dtype)
-
-    def _enlarged(self, size: int | None) -> int | None:
-        return None if size is None else size * self.factor
+        return keras.KerasTensor(x.shape, "float32")
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factor": self.factor}
-
-
-@keras.saving.register_keras_serializable("seglib")
-class PadToMultiple(keras.layers.Layer):
-    """Zero-pads below and right so that height and width divide by `multiple`.
-
-    Input and output: (N, H, W, C).
-    """
-
-    def __init__(self, multiple: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.multiple = multiple
-
-    def call(self, x: Any) -> Any:
-        _, height, width, _ = keras.ops.shape(x)
-        bottom, right = -height % self.multiple, -width % self.multiple
-        if isinstance(bottom, int) and isinstance(right, int) and bottom + right == 0:
-            return x
-        return keras.ops.pad(x, ((0, 0), (0, bottom), (0, right), (0, 0)))
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
-        batch, height, width, channels = input_shape
-        return (batch, self._rounded(height), self._rounded(width), channels)
-
-    def compute_output_spec(self, x: Any) -> Any:
-        return keras.KerasTensor(self.compute_output_shape(x.shape), self.compute_dtype)
-
-    def _rounded(self, size: int | None) -> int | None:
-        return None if size is None else size + -size % self.multiple
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "multiple": self.multiple}
-
-
-@keras.saving.register_keras_serializable("seglib")
-class CropLike(keras.layers.Layer):
-    """Cuts its first input, below and right, to the size of its second.
-
-    Inputs: (N, H, W, C) and (N, h, w, c); output: (N, h, w, C).
-    """
-
-    def call(self, x: Any, reference: Any) -> Any:
-        _, height, width, _ = keras.ops.shape(reference)
-        return x[:, :height, :width, :]
-
-    def compute_output_spec(self, x: Any, reference: Any) -> Any:
-        shape = (x.shape[0], reference.shape[1], reference.shape[2], x.shape[3])
-        return keras.KerasTensor(shape, self.compute_dtype)
+        return {
+            **super().get_config(),
+            "mean": self.mean,
+            "scale": self.scale,
+            "reverse": self.reverse,
+        }

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import shutil
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from seglib.artifact import SegmentationModel
 from seglib.config import TrainConfig
 from seglib.data.format import Dataset, Pair
 from seglib.device import keep_freed_memory, prefers_xla
+from seglib.distillation import Distillation, Distiller
 from seglib.errors import SegError
 from seglib.input_pipeline import (
     PairSource,
@@ -25,7 +25,8 @@ from seglib.input_pipeline import (
 )
 from seglib.losses import CrossEntropy, class_weights
 from seglib.metrics import MeanIoU, Scores
-from seglib.models import build_network
+from seglib.models import copy_network
+from seglib.optimizer import build_optimizer, encoder_of, learning_rate_at
 from seglib.precision import choose_precision
 from seglib.report import curves_png
 from seglib.scoring import score_pairs
@@ -41,6 +42,7 @@ def train(
     *,
     config: TrainConfig | None = None,
     shards: Path | None = None,
+    distillation: Distillation | None = None,
     out: Path | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -51,6 +53,7 @@ def train(
         data: its train split is learnt from (unless `shards` is given), its val split
             decides which epoch is best. Without a val split the last epoch is kept.
         shards: folder that `seglib augment` wrote, in place of the train split.
+        distillation: a teacher from which the model learns, beside the masks.
         out: where the artifact goes once training is through: network, contract,
             history.json and curves.png. Until then the best epoch so far lies beside
             it, as `NAME.unfinished`, and survives an interruption.
@@ -83,25 +86,9 @@ def train(
         (config.batch_size, *crop_size(contract.image_size, config)),
         total_steps,
     )
-    network = build_network(contract, precision=precision)
-    network.set_weights(model.network.get_weights())
-    network.compile(
-        optimizer=_optimizer(config),
-        loss=CrossEntropy(
-            ignore_index=contract.ignore_index,
-            class_weights=class_weights(pixels, config.class_weight_power).tolist(),
-        ),
-        metrics=[MeanIoU(contract.num_classes, contract.ignore_index)],
-        jit_compile=prefers_xla(),
-    )
-    # Variables that appear while a graph is traced have it traced a second time.
-    network.optimizer.build(network.trainable_variables)
-    batches = training_batches(
-        source,
-        image_size=contract.image_size,
-        ignore_index=contract.ignore_index,
-        config=config,
-    )
+    network = copy_network(model, precision=precision)
+    weights = class_weights(pixels, config.class_weight_power).tolist()
+    trainee = Distiller(network, distillation) if distillation else network
     logger.info(
         "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters",
         contract.architecture,
@@ -112,16 +99,50 @@ def train(
         precision,
         f"{network.count_params():,}",
     )
-    watch = _Watch(model, data.splits.get("val", ()), config, out, on_epoch, on_step)
-    network.fit(
-        batches,
-        epochs=config.epochs,
-        steps_per_epoch=steps_per_epoch,
-        callbacks=[watch],
-        shuffle=False,  # the batches are shuffled already
-        verbose=0,
+    watch = _Watch(
+        model, network, data.splits.get("val", ()), config, out, on_epoch, on_step
     )
+    for first, last in _phases(config):
+        if config.freeze_epochs:
+            encoder_of(network).trainable = first >= config.freeze_epochs
+            logger.info(
+                "epochs %d-%d: the encoder %s",
+                first + 1,
+                last,
+                "learns, too" if first else "keeps its weights",
+            )
+        trainee.compile(
+            optimizer=build_optimizer(config, network),
+            loss=CrossEntropy(
+                ignore_index=contract.ignore_index, class_weights=weights
+            ),
+            metrics=[MeanIoU(contract.num_classes, contract.ignore_index)],
+            jit_compile=prefers_xla(),
+        )
+        trainee.fit(
+            training_batches(
+                source,
+                image_size=contract.image_size,
+                ignore_index=contract.ignore_index,
+                config=config,
+                first_step=first * steps_per_epoch,
+            ),
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=steps_per_epoch,
+            callbacks=[watch],
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+        )
     return watch.finish()
+
+
+def _phases(config: TrainConfig) -> list[tuple[int, int]]:
+    """First epoch, and the one after the last, of each phase."""
+    if not config.freeze_epochs:
+        return [(0, config.epochs)]
+    frozen = min(config.freeze_epochs, config.epochs)
+    return [(0, frozen), (frozen, config.epochs)][: 1 + (frozen < config.epochs)]
 
 
 class _Watch(keras.callbacks.Callback):
@@ -130,6 +151,7 @@ class _Watch(keras.callbacks.Callback):
     def __init__(
         self,
         model: SegmentationModel,
+        network: keras.Model,
         val: tuple[Pair, ...],
         config: TrainConfig,
         out: Path | None,
@@ -138,6 +160,7 @@ class _Watch(keras.callbacks.Callback):
     ):
         super().__init__()
         self._best, self._val, self._config, self._out = model, val, config, out
+        self._network = network  # that learns; `model` holds its best weights
         self._on_epoch, self._on_step = on_epoch, on_step
         self._unfinished = out and out.with_name(f"{out.name}.unfinished")
         self._best_weights: list[np.ndarray] = []
@@ -146,13 +169,16 @@ class _Watch(keras.callbacks.Callback):
         self._started = self._epoch_started = time.monotonic()
         self.history: list[Row] = []
 
+    @property
+    def _total_steps(self) -> int:
+        return self.params["steps"] * self._config.epochs
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch_started = time.monotonic()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         # A schedule object would be traced anew for each of the network's weights.
-        total = self.params["steps"] * self.params["epochs"]
-        rate = learning_rate_at(self._steps, total, self._config)
+        rate = learning_rate_at(self._steps, self._total_steps, self._config)
         self.model.optimizer.learning_rate = rate
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -163,7 +189,7 @@ class _Watch(keras.callbacks.Callback):
                 f"Lower `learning_rate` (now {self._config.learning_rate})."
             )
         if self._on_step:
-            self._on_step(self._steps, self.params["steps"] * self.params["epochs"])
+            self._on_step(self._steps, self._total_steps)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         val_miou = self._validate(epoch)
@@ -195,13 +221,13 @@ class _Watch(keras.callbacks.Callback):
         last = epoch + 1 == self._config.epochs
         if not self._val or ((epoch + 1) % self._config.validate_every and not last):
             return float("nan")
-        self._best.network.set_weights(self.model.get_weights())
+        self._best.network.set_weights(self._network.get_weights())
         counts = sum(image.confusion for image in score_pairs(self._best, self._val))
         return Scores(np.asarray(counts)).miou
 
     def _keep(self, val_miou: float) -> None:
         self._best_miou = val_miou
-        self._best_weights = self.model.get_weights()
+        self._best_weights = self._network.get_weights()
         if self._unfinished:
             self._best.network.set_weights(self._best_weights)
             self._best.save(self._unfinished, extra_files=_history_files(self.history))
@@ -226,31 +252,6 @@ def _history_files(history: list[Row]) -> dict[str, bytes]:
         "history.json": (json.dumps(rows, indent=1) + "\n").encode(),
         "curves.png": curves_png(rows),
     }
-
-
-def learning_rate_at(step: int, total_steps: int, config: TrainConfig) -> float:
-    """Linear warm-up, then cosine decay to 1 % of the peak at the last step.
-
-    Example:
-        >>> config = TrainConfig(learning_rate=1.0, warmup_steps=10)
-        >>> [round(learning_rate_at(s, 110, config), 3) for s in (0, 4, 10, 59, 109)]
-        [0.1, 0.5, 1.0, 0.513, 0.01]
-    """
-    warmup = min(config.warmup_steps, total_steps // 10)
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1, total_steps - warmup - 1)
-    cosine = (1 + math.cos(math.pi * progress)) / 2
-    return config.learning_rate * (0.01 + 0.99 * cosine)
-
-
-def _optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.AdamW(
-        config.learning_rate, weight_decay=config.weight_decay
-    )
-    # Norms and biases carry no capacity; decaying them only slows the statistics.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
 
 
 def _class_pixels(

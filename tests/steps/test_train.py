@@ -141,3 +141,27 @@ def test_a_dataset_of_other_classes_is_refused(tiny_dataset):
     model = build_model("compact", num_classes=3, image_size=(64, 96))
     with pytest.raises(SegError, match=r"num_classes=3, the dataset .* has 8"):
         train(model, tiny_dataset)
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_its_statistics(tiny_dataset):
+    model = _model(tiny_dataset)
+    before = model.network.get_layer("encoder").get_weights()
+    rates = []
+    config = TrainConfig(epochs=2, batch_size=4, freeze_epochs=2)
+    train(model, tiny_dataset, config=config, on_epoch=rates.append)
+    after = model.network.get_layer("encoder").get_weights()
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
+    assert len(rates) == 2
+
+
+def test_after_its_epochs_the_encoder_learns_too(tiny_dataset):
+    model = _model(tiny_dataset)
+    before = model.network.get_layer("encoder").get_weights()
+    config = TrainConfig(
+        epochs=3, batch_size=4, freeze_epochs=1, encoder_learning_rate=0.1
+    )
+    without_val = with_splits(tiny_dataset, {"train": tiny_dataset.splits["train"]})
+    history = train(model, without_val, config=config)
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    after = model.network.get_layer("encoder").get_weights()
+    assert not all((a == b).all() for a, b in zip(before, after, strict=True))

@@ -1,0 +1,288 @@
+"""Layers that change the size of maps, and keep them where they belong."""
+
+import math
+from typing import Any
+
+import keras
+
+from seglib.resize import resize_bilinear
+
+
+@keras.saving.register_keras_serializable("seglib")
+class Upsample(keras.layers.Layer):
+    """Bilinear enlargement by a whole factor, for images of any size.
+
+    Input: (N, H, W, C); output: (N, factor · H, factor · W, C), same dtype. Output
+    pixel j takes the value at `(j - offset) / factor` of the input; beyond its edge
+    the last value goes on.
+
+    Args:
+        offset: output pixel on which input pixel 0 lies. Default: (factor - 1) / 2,
+            where an input pixel covers `factor` output pixels. Else a whole number
+            below the factor.
+    """
+
+    def __init__(self, factor: int, offset: float | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.offset = (factor - 1) / 2 if offset is None else offset
+        centred = self.offset == (factor - 1) / 2
+        if not centred and self.offset not in range(factor):
+            raise ValueError(
+                f"`offset` must be {(factor - 1) / 2} or a whole number below "
+                f"factor={factor}. Received: offset={offset}."
+            )
+
+    def call(self, x: Any) -> Any:
+        _, height, width, _ = keras.ops.shape(x)
+        if self.offset == (self.factor - 1) / 2:
+            return resize_bilinear(x, height * self.factor, width * self.factor)
+        if keras.backend.backend() == "tensorflow":
+            return _resize_from(x, self.factor, int(self.offset))
+        return _interleave(_interleave(x, 1, self), 2, self)
+
+    def compute_output_spec(self, x: Any) -> Any:
+        batch, height, width, channels = x.shape
+        shape = (batch, _times(height, self.factor), _times(width, self.factor))
+        return keras.KerasTensor((*shape, channels), self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "factor": self.factor, "offset": self.offset}
+
+
+@keras.saving.register_keras_serializable("seglib")
+class LearntUpsample(keras.layers.Conv2DTranspose):
+    """A transposed convolution that starts as `Upsample` and is learnt from there.
+
+    Unlike there, what lies beyond the edge counts as zero.
+
+    Reference: Long, Shelhamer and Darrell 2015, section 3.3.
+    """
+
+    def __init__(self, filters: int, factor: int, offset: float, **kwargs: Any):
+        # A kernel of even size is centred between two pixels, of odd size on one.
+        size = 2 * factor - 1 if float(offset).is_integer() else 2 * factor
+        for fixed in ("kernel_size", "strides", "padding", "use_bias"):
+            kwargs.pop(fixed, None)
+        kwargs.setdefault("kernel_initializer", BilinearInitializer())
+        super().__init__(
+            filters, size, strides=factor, padding="valid", use_bias=False, **kwargs
+        )
+        self.factor, self.offset = factor, offset
+        self._start = int((size - 1) / 2 - offset)
+
+    def call(self, x: Any) -> Any:
+        _, height, width, _ = keras.ops.shape(x)
+        bottom = self._start + height * self.factor
+        right = self._start + width * self.factor
+        return super().call(x)[:, self._start : bottom, self._start : right, :]
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
+        batch, height, width, _ = input_shape
+        size = (_times(height, self.factor), _times(width, self.factor))
+        return (batch, *size, self.filters)
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return keras.KerasTensor(self.compute_output_shape(x.shape), self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return {**config, "factor": self.factor, "offset": self.offset}
+
+
+@keras.saving.register_keras_serializable("seglib")
+class BilinearInitializer(keras.initializers.Initializer):
+    """A transposed convolution's kernel that interpolates linearly."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        size, _, channels, _ = shape
+        factor = (size + 1) // 2
+        cells = keras.ops.arange(size, dtype="float32")
+        ramp = 1 - keras.ops.abs(cells - (size - 1) / 2) / factor
+        kernel = ramp[:, None] * ramp[None, :]
+        identity = keras.ops.eye(channels, dtype="float32")
+        return keras.ops.cast(kernel[:, :, None, None] * identity, dtype or "float32")
+
+
+@keras.saving.register_keras_serializable("seglib")
+class MaxUnpool(keras.layers.Layer):
+    """Puts pooled values back to where their 2×2 window had its maximum.
+
+    Inputs: x (N, H/2, W/2, C) and `before`, what was pooled (N, H, W, C); output
+    (N, H, W, C), zero elsewhere. Of equal maxima the first in reading order counts.
+    Plain operations, so that it runs wherever a convolution does.
+
+    Reference: Badrinarayanan, Kendall and Cipolla 2017, "SegNet", section 3.
+    """
+
+    def call(self, x: Any, before: Any) -> Any:
+        ops = keras.ops
+        _, height, width, channels = ops.shape(before)
+        corners = [before[:, i::2, j::2, :] for i in (0, 1) for j in (0, 1)]
+        highest = ops.maximum(
+            ops.maximum(corners[0], corners[1]), ops.maximum(corners[2], corners[3])
+        )
+        taken = ops.zeros_like(highest, dtype="bool")
+        placed = []
+        for corner in corners:
+            here = ops.logical_and(ops.equal(corner, highest), ops.logical_not(taken))
+            taken = ops.logical_or(taken, here)
+            placed.append(ops.where(here, x, ops.zeros_like(x)))
+        row = (-1, height // 2, width, channels)
+        top = ops.reshape(ops.stack(placed[:2], axis=3), row)
+        bottom = ops.reshape(ops.stack(placed[2:], axis=3), row)
+        rows = ops.stack([top, bottom], axis=2)
+        return ops.reshape(rows, (-1, height, width, channels))
+
+    def compute_output_spec(self, x: Any, before: Any) -> Any:
+        return keras.KerasTensor(before.shape, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable("seglib")
+class RegionPool(keras.layers.Layer):
+    """Averages over `bins` × `bins` equal regions, for images of any size.
+
+    Input: (N, H, W, C); output: (N, bins, bins, C). A cell on the border of two
+    regions counts in each by its share, so H and W need not divide.
+    """
+
+    def __init__(self, bins: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.bins = bins
+
+    def call(self, x: Any) -> Any:
+        _, height, width, _ = keras.ops.shape(x)
+        x = keras.ops.einsum("bh,nhwc->nbwc", self._shares(height, x.dtype), x)
+        return keras.ops.einsum("bw,nhwc->nhbc", self._shares(width, x.dtype), x)
+
+    def compute_output_spec(self, x: Any) -> Any:
+        shape = (x.shape[0], self.bins, self.bins, x.shape[3])
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "bins": self.bins}
+
+    def _shares(self, size: Any, dtype: Any) -> Any:
+        """What part of each region a cell makes up: (bins, size)."""
+        ops = keras.ops
+        region = ops.cast(size, "float32") / self.bins  # in cells
+        cell = ops.arange(size, dtype="float32")[None, :]
+        start = ops.arange(self.bins, dtype="float32")[:, None] * region
+        common = ops.minimum(cell + 1, start + region) - ops.maximum(cell, start)
+        return ops.cast(ops.maximum(common, 0.0) / region, dtype)
+
+
+@keras.saving.register_keras_serializable("seglib")
+class ResizeLike(keras.layers.Layer):
+    """Stretches its first input, bilinearly, to the size of its second.
+
+    Inputs: (N, H, W, C) and (N, h, w, c); output: (N, h, w, C).
+    """
+
+    def call(self, x: Any, reference: Any) -> Any:
+        _, height, width, _ = keras.ops.shape(reference)
+        return resize_bilinear(x, height, width)
+
+    def compute_output_spec(self, x: Any, reference: Any) -> Any:
+        shape = (x.shape[0], reference.shape[1], reference.shape[2], x.shape[3])
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable("seglib")
+class PadToMultiple(keras.layers.Layer):
+    """Zero-pads below and right so that height and width divide by `multiple`.
+
+    Input and output: (N, H, W, C).
+    """
+
+    def __init__(self, multiple: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.multiple = multiple
+
+    def call(self, x: Any) -> Any:
+        _, height, width, _ = keras.ops.shape(x)
+        bottom, right = -height % self.multiple, -width % self.multiple
+        if isinstance(bottom, int) and isinstance(right, int) and bottom + right == 0:
+            return x
+        return keras.ops.pad(x, ((0, 0), (0, bottom), (0, right), (0, 0)))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
+        batch, height, width, channels = input_shape
+        return (batch, self._rounded(height), self._rounded(width), channels)
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return keras.KerasTensor(self.compute_output_shape(x.shape), self.compute_dtype)
+
+    def _rounded(self, size: int | None) -> int | None:
+        return None if size is None else size + -size % self.multiple
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "multiple": self.multiple}
+
+
+@keras.saving.register_keras_serializable("seglib")
+class CropLike(keras.layers.Layer):
+    """Cuts its first input, below and right, to the size of its second.
+
+    Inputs: (N, H, W, C) and (N, h, w, c); output: (N, h, w, C).
+    """
+
+    def call(self, x: Any, reference: Any) -> Any:
+        _, height, width, _ = keras.ops.shape(reference)
+        return x[:, :height, :width, :]
+
+    def compute_output_spec(self, x: Any, reference: Any) -> Any:
+        shape = (x.shape[0], reference.shape[1], reference.shape[2], x.shape[3])
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+
+def _resize_from(x: Any, factor: int, offset: int) -> Any:
+    """TensorFlow's resize that samples at j / factor, moved by `offset` pixels."""
+    import tensorflow as tf
+
+    _, height, width, _ = keras.ops.shape(x)
+    start = 0
+    if offset:
+        # One more cell in front, to interpolate the first pixels from.
+        x = tf.concat([x[:, :1], x], axis=1)
+        x = tf.concat([x[:, :, :1], x], axis=2)
+        start = factor - offset
+    _, rows, columns, _ = keras.ops.shape(x)
+    resized = tf.raw_ops.ResizeBilinear(
+        images=x,
+        size=tf.stack([rows * factor, columns * factor]),
+        align_corners=False,
+        half_pixel_centers=False,
+    )
+    bottom, right = start + height * factor, start + width * factor
+    return tf.cast(resized[:, start:bottom, start:right, :], x.dtype)
+
+
+def _interleave(x: Any, axis: int, layer: Upsample) -> Any:
+    """The same along one axis on any backend: each phase by itself, then woven."""
+    ops, factor = keras.ops, layer.factor
+    first = ops.take(x, [0], axis=axis)
+    size = ops.shape(x)[axis]
+    last = ops.take(x, [size - 1], axis=axis)
+    around = ops.concatenate([first, x, last], axis=axis)  # cell i is at i + 1
+    phases = []
+    for phase in range(factor):
+        position = (phase - layer.offset) / factor  # of the first output, in cells
+        cell = math.floor(position)
+        share = position - cell
+        left = _window(around, axis, cell + 1, size)
+        right = _window(around, axis, cell + 2, size)
+        phases.append((1 - share) * left + share * right)
+    shape = list(ops.shape(x))
+    shape[axis] = size * factor
+    return ops.reshape(ops.stack(phases, axis=axis + 1), shape)
+
+
+def _window(x: Any, axis: int, start: int, size: Any) -> Any:
+    index = [slice(None)] * 4
+    index[axis] = slice(start, start + size)
+    return x[tuple(index)]
+
+
+def _times(size: int | None, factor: int) -> int | None:
+    return None if size is None else size * factor
