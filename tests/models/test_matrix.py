@@ -10,7 +10,15 @@ from seglib.models.zoo import fitting_encoders
 pytestmark = pytest.mark.slow
 
 FAMILIES = [
-    *("compact", "mini", "plain", "vanilla", "efficientnet_lite0", "vgg16"),
+    *(
+        "compact",
+        "compact_small",
+        "mini",
+        "plain",
+        "vanilla",
+        "efficientnet_lite0",
+        "vgg16",
+    ),
     *("resnet50", "resnet50v2", "mobilenet", "mobilenetv2", "mobilenetv3_small"),
     *("mobilenetv3_large", "efficientnetb0", "efficientnetv2b0", "efficientnetv2s"),
     *("densenet121", "convnext_tiny", "mit_b0"),

@@ -17,6 +17,7 @@ from seglib.models.zoo import fitting_encoders
 PARAMETERS = {  # of 11 classes and RGB
     ("compact", "compact"): 1359067,
     ("compact", "efficientnet_lite0"): 3394059,
+    ("compact_small", "compact_small"): 567535,
     ("unet", "plain"): 4920427,
     ("unet", "efficientnet_lite0"): 3644571,
     ("unet_plus_plus", "plain"): 5244971,
@@ -115,7 +116,7 @@ def test_a_saved_model_gives_the_same_logits(model, tmp_path):
     assert (again.predict_logits(image) == model.predict_logits(image)).all()
 
 
-SEES_THE_WHOLE = {"compact", "deeplab_v3_plus", "pspnet", "segformer"}
+SEES_THE_WHOLE = {"compact", "compact_small", "deeplab_v3_plus", "pspnet", "segformer"}
 
 
 def test_shifting_the_image_shifts_the_answer(model):
