@@ -20,6 +20,7 @@ import json
 import os
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -45,12 +46,15 @@ def main() -> None:
 
 def _ours(name: str, options: argparse.Namespace) -> dict[str, float]:
     from benchmarks.camvid import open_camvid, train_for
+    from seglib.device import has_native_bfloat16
     from seglib.models import build_model
 
     data, config = open_camvid(options.camvid, options.config)
     height, width = config.model.image_height, config.model.image_width
     model = build_model(name, num_classes=data.num_classes, image_size=(height, width))
-    trained = train_for(model, data, config.train, options.minutes)
+    precision = "bfloat16" if has_native_bfloat16() else "float32"
+    train = replace(config.train, precision=precision)
+    trained = train_for(model, data, train, options.minutes)
     return {**vars(trained), "parameters": model.network.count_params()}
 
 

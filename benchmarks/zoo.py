@@ -22,6 +22,7 @@ from typing import Any
 
 SIZE = (360, 480)
 ROWS = [
+    ("compact_small", "compact_small"),
     ("compact", "compact"),
     ("compact", "efficientnet_lite0"),
     ("unet", "plain"),

@@ -228,10 +228,11 @@ def _check_encoding(path: Path, encoded: bytes) -> list[Problem]:
     bits = grey_bits(encoded)
     if bits in (1, 2, 4):
         reason = (
-            f"a grey PNG of {bits} bit(s) a pixel: readers stretch its ids to 0 … 255 "
-            f"(id 1 is read as {255 // (2**bits - 1)})"
+            f"a grey PNG of {bits} bit(s) a pixel: most readers, if not this one, "
+            f"stretch its ids to 0 … 255 (id 1 becomes {255 // (2**bits - 1)})"
         )
-        return [Problem(path, reason, "Save it with 8 bits a pixel.", "stretched-ids")]
+        remedy = "Save it with 8 bits a pixel."
+        return [Problem(path, reason, remedy, "stretched-ids", WARNING)]
     return []
 
 

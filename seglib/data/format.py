@@ -229,7 +229,9 @@ def _check_description(path: Path, description: dict[str, Any]) -> None:
             )
     for key in ("ignore_index", "num_classes"):
         value = description.get(key)
-        if value is not None and (not isinstance(value, int) or value < 0):
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise DatasetError(
                 f"{path}: `{key}` must be an integer ≥ 0. Received: {value}."
             )

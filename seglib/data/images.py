@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from seglib.data.integrity import grey_bits
 from seglib.errors import SegError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -64,6 +65,9 @@ def decode_mask(encoded: bytes, *, name: str = "mask") -> np.ndarray:
         except (OSError, SyntaxError, ValueError) as error:
             raise SegError(f"{name}: the mask cannot be decoded ({error}).") from error
     mask = _decode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED, name)
+    bits = grey_bits(encoded)
+    if bits in (1, 2, 4):
+        mask = mask // np.uint8(255 // (2**bits - 1))  # decoders stretch to 0 … 255
     if mask.ndim == 3 and (mask[..., :1] == mask[..., 1:3]).all():
         mask = mask[..., 0]  # grey, saved as RGB
     if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):

@@ -95,6 +95,7 @@ def _keras(
 
 ENCODERS: dict[str, Encoder] = {
     "compact": _small("compact", offsets=ON_LAST),
+    "compact_small": _small("compact_small", offsets=ON_LAST),
     "mini": _small("mini", offsets=CENTRED, pools=True, levels=(0, 1, 2)),
     "plain": _small("plain", offsets=CENTRED, pools=True, levels=_ALL),
     "vanilla": _small("vanilla", offsets=CENTRED, pools=True, levels=_ALL),

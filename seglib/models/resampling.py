@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from seglib.device import has_gpu
 from seglib.resize import resize_bilinear
 
 
@@ -33,15 +34,17 @@ class Upsample(keras.layers.Layer):
                 f"factor={factor}. Received: offset={offset}."
             )
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Any, *, training: bool = False) -> Any:
         _, height, width, _ = keras.ops.shape(x)
+        if training and keras.backend.backend() == "tensorflow" and not has_gpu():
+            return _scale_and_translate(x, self.factor, self.offset)
         if self.offset == (self.factor - 1) / 2:
             return resize_bilinear(x, height * self.factor, width * self.factor)
         if keras.backend.backend() == "tensorflow":
             return _resize_from(x, self.factor, int(self.offset))
         return _interleave(_interleave(x, 1, self), 2, self)
 
-    def compute_output_spec(self, x: Any) -> Any:
+    def compute_output_spec(self, x: Any, **_: Any) -> Any:
         batch, height, width, channels = x.shape
         shape = (batch, _times(height, self.factor), _times(width, self.factor))
         return keras.KerasTensor((*shape, channels), self.compute_dtype)
@@ -234,6 +237,34 @@ class CropLike(keras.layers.Layer):
     def compute_output_spec(self, x: Any, reference: Any) -> Any:
         shape = (x.shape[0], reference.shape[1], reference.shape[2], x.shape[3])
         return keras.KerasTensor(shape, self.compute_dtype)
+
+
+def _scale_and_translate(x: Any, factor: int, offset: float) -> Any:
+    """The same in one operation, two to six times as fast with its gradient.
+
+    Only for training on CPUs: it runs neither on GPUs nor in ONNX or LiteRT.
+    """
+    import tensorflow as tf
+
+    _, height, width, _ = keras.ops.shape(x)
+    shift = float(offset - (factor - 1) / 2)
+    cells = tf.cast(x, "float32")  # its gradient knows no other type
+    if factor > 2 and shift > 0:  # what lies half a cell outside would be zero
+        cells = tf.concat([cells[:, :1], cells], axis=1)
+        cells = tf.concat([cells[:, :, :1], cells], axis=2)
+        shift -= factor
+    elif factor > 2 and shift < 0:
+        cells = tf.concat([cells, cells[:, -1:]], axis=1)
+        cells = tf.concat([cells, cells[:, :, -1:]], axis=2)
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=cells,
+        size=tf.stack([height * factor, width * factor]),
+        scale=tf.constant([factor, factor], "float32"),
+        translation=tf.constant([shift, shift], "float32"),
+        kernel_type="triangle",
+        antialias=False,
+    )
+    return tf.cast(resized, x.dtype)
 
 
 def _resize_from(x: Any, factor: int, offset: int) -> Any:

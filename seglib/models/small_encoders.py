@@ -1,6 +1,7 @@
 """Encoders that are trained from scratch: small, without weights to load."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -45,15 +46,18 @@ def _build_vanilla(x: Any) -> Maps:
     return maps
 
 
-def _build_compact(x: Any) -> Maps:
+def _build_compact(
+    x: Any, widths: tuple[int, int, int, int, int] = (16, 32, 64, 96, 128)
+) -> Maps:
     """Residual blocks from stride 4 on, wide where pixels are few: made for CPUs.
 
     Dense 3×3 convolutions on small maps use a CPU's matrix units far better than
     depthwise ones on large maps.
     """
     maps: Maps = {}
-    maps["P1"] = x = conv_bn_relu(x, 16, strides=2, name="stem")
-    for level, filters, blocks in ((2, 32, 1), (3, 64, 2), (4, 96, 2), (5, 128, 1)):
+    maps["P1"] = x = conv_bn_relu(x, widths[0], strides=2, name="stem")
+    for level, blocks in ((2, 1), (3, 2), (4, 2), (5, 1)):
+        filters = widths[level - 1]
         x = conv_bn_relu(x, filters, strides=2, name=f"encoder{level}_down")
         for block in range(blocks):
             branch = conv_bn_relu(x, filters, name=f"encoder{level}_{block}a")
@@ -65,6 +69,7 @@ def _build_compact(x: Any) -> Maps:
 
 _BUILDERS: dict[str, Callable[[Any], Maps]] = {
     "compact": _build_compact,
+    "compact_small": partial(_build_compact, widths=(12, 20, 40, 64, 96)),
     "mini": _build_mini,
     "plain": _build_plain,
     "vanilla": _build_vanilla,

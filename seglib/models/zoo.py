@@ -36,6 +36,12 @@ ARCHITECTURES: dict[str, Architecture] = {
         "light pyramid made for CPUs; the default",
         levels=(1, 2, 3, 4, 5),
     ),
+    "compact_small": Architecture(
+        partial(build_compact, width=0.5),
+        "compact_small",
+        "half as wide, for the smallest machines",
+        levels=(1, 2, 3, 4, 5),
+    ),
     "unet": Architecture(build_unet, "plain", "U-Net with same padding"),
     "unet_plus_plus": Architecture(
         build_unet_plus_plus, "plain", "U-Net++: densely joined levels"

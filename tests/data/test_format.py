@@ -130,6 +130,7 @@ def test_a_split_without_masks_and_an_empty_one_are_problems(folder):
         ("class_names: [a, a]", r"`class_names` must be a list of different names"),
         ("class_names: [yes, no]", r"must be text. Received: True. Put it in quotes"),
         ("ignore_index: -1", r"`ignore_index` must be an integer ≥ 0. Received: -1"),
+        ("num_classes: true", r"`num_classes` must be an integer ≥ 0. Received: True"),
         ("num_classes: many", r"`num_classes` must be an integer ≥ 0. Received: many"),
         ("palette: 7", r"`palette` must be a list. Received: 7"),
         ("palette: [[1, 2]]", r"a colour of `palette` is.*Received: \[1, 2\]"),

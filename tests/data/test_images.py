@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,25 @@ def test_the_index_of_a_palette_mask_is_the_class():
     encoded = _saved(image, "PNG")
     assert is_palette_png(encoded)
     np.testing.assert_array_equal(decode_mask(encoded), mask)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_ids_of_fewer_bits_are_not_stretched(bits):
+    """A PNG by hand, because no library writes grey ones of 2 or 4 bits."""
+    ids = np.arange(16).reshape(2, 8) % 2**bits
+    rows = np.unpackbits(ids.astype(np.uint8)[..., None], axis=-1)[..., -bits:]
+    packed = np.packbits(rows.reshape(2, -1), axis=-1)
+    lines = b"".join(b"\0" + row.tobytes() for row in packed)
+    header = struct.pack(">IIBBBBB", 8, 2, bits, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+    assert (decode_mask(png) == ids).all()
 
 
 def test_a_grey_mask_saved_as_rgb_is_read():

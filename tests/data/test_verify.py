@@ -280,12 +280,13 @@ class TestIds:
         save_palette(folder.mask("train", "a"), mask, [0, 0, 0, 1, 1, 1])
         assert "ids outside 0 … 2: 5 (1 px, 0.1%)" in problem(folder).reason
 
-    def test_a_one_bit_mask_is_stretched_by_readers(self, folder):
+    def test_a_one_bit_mask_is_warned_of_because_others_stretch_it(self, folder):
         bits = Image.fromarray(folder.ids() == 2)
         bits.save(folder.mask("train", "a"))
         found = verify(folder.root)
-        assert kinds(found.problems) == ["stretched-ids"]
-        assert "(id 1 is read as 255)" in found.problems[0].reason
+        assert found.ok
+        assert kinds(found.warnings) == ["stretched-ids"]
+        assert "(id 1 becomes 255)" in found.warnings[0].reason
 
     def test_a_jpeg_mask_is_warned_of_whatever_its_suffix(self, folder):
         flat = np.ones((24, 32, 3), np.uint8)

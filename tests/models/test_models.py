@@ -5,6 +5,8 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from seglib.artifact import load_model
 from seglib.errors import SegError, UsageError
@@ -15,6 +17,7 @@ from seglib.models.zoo import fitting_encoders
 PARAMETERS = {  # of 11 classes and RGB
     ("compact", "compact"): 1359067,
     ("compact", "efficientnet_lite0"): 3394059,
+    ("compact_small", "compact_small"): 567535,
     ("unet", "plain"): 4920427,
     ("unet", "efficientnet_lite0"): 3644571,
     ("unet_plus_plus", "plain"): 5244971,
@@ -60,11 +63,25 @@ def test_every_architecture_is_on_record():
     assert {name for name, _ in PARAMETERS} == set(ARCHITECTURES)
 
 
-@pytest.mark.parametrize("size", [(33, 47), (64, 64), (61, 130), (16, 16)])
-def test_logits_are_float32_and_have_the_size_of_the_input(model, size):
-    logits = model.network.predict_on_batch(np.zeros((1, *size, 3), np.uint8))
-    assert logits.shape == (1, *size, 4)
-    assert logits.dtype == np.float32
+def test_logits_are_float32_and_have_the_size_of_the_input(model):
+    """Any size, in one graph that was traced before any was known."""
+    import tensorflow as tf
+
+    answer = tf.function(
+        lambda images: model.network(images, training=False),
+        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+    )
+
+    @settings(max_examples=8, deadline=None)
+    @given(st.integers(1, 2), st.integers(1, 140), st.integers(1, 140))
+    @example(1, 64, 64)
+    @example(1, 1, 1)
+    def check(images, height, width):
+        logits = answer(np.zeros((images, height, width, 3), np.uint8))
+        assert logits.shape == (images, height, width, 4)
+        assert logits.dtype == tf.float32
+
+    check()
 
 
 @pytest.mark.parametrize("size", [(240, 320), (37, 53)])
@@ -99,7 +116,7 @@ def test_a_saved_model_gives_the_same_logits(model, tmp_path):
     assert (again.predict_logits(image) == model.predict_logits(image)).all()
 
 
-SEES_THE_WHOLE = {"compact", "deeplab_v3_plus", "pspnet", "segformer"}
+SEES_THE_WHOLE = {"compact", "compact_small", "deeplab_v3_plus", "pspnet", "segformer"}
 
 
 def test_shifting_the_image_shifts_the_answer(model):

@@ -43,6 +43,26 @@ def test_plain_operations_upsample_alike(factor, offset):
     assert np.asarray(plain) == pytest.approx(np.asarray(layer(x)), abs=1e-5)
 
 
+@pytest.mark.parametrize(("factor", "offset"), PLACES)
+def test_training_upsamples_alike_forwards_and_backwards(factor, offset):
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=(2, 4, 3, 2)).astype("float32"))
+    weights = rng.normal(size=(2, 4 * factor, 3 * factor, 2)).astype("float32")
+    layer = Upsample(factor, offset)
+
+    def both(training):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=training)
+            loss = tf.reduce_sum(y * weights)
+        return np.asarray(y), np.asarray(tape.gradient(loss, x))
+
+    for ours, expected in zip(both(True), both(False), strict=True):
+        assert ours == pytest.approx(expected, abs=1e-4 * factor)
+
+
 @pytest.mark.parametrize("offset", [0.25, 2, -1])
 def test_an_offset_between_pixels_is_refused(offset):
     with pytest.raises(ValueError, match=f"offset={offset}"):
