@@ -120,6 +120,10 @@ sample: $(RUN_READY) ## Render the sample dataset into data/, and compare it wit
 benchmark-training: $(RUN_READY) ## What a training step costs, and each choice saves
 	$(PY) benchmarks/training_step.py
 
+.PHONY: benchmark-zoo
+benchmark-zoo: $(RUN_READY) ## The zoo's table in the README; takes an hour: DATA=camvid
+	$(PY) -m benchmarks.zoo "$(DATA)" --write README.md
+
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)
 	$(COMPILE) --extra pretrained --extra pipeline --extra dev \

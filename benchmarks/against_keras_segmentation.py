@@ -1,6 +1,6 @@
 r"""Side by side with keras_segmentation: the same frames, for the same time.
 
-    python benchmarks/against_keras_segmentation.py path/to/camvid --peer-python PYTHON
+    python -m benchmarks.against_keras_segmentation path/to/camvid --peer-python PYTHON
 
 PYTHON is that of an environment for the peer, which needs an old TensorFlow:
 

@@ -40,11 +40,15 @@ def main() -> None:
         )
 
     trial = build()
-    train(trial, 5)  # traces, and fills the file system's cache
-    started = time.monotonic()
-    train(trial, 15)
-    step = (time.monotonic() - started) / 15
-    steps = max(1, int(60 * options.minutes / step))
+    train(trial, 5)  # fills the file system's cache
+    durations = []
+    for steps in (5, 25):  # each compiles anew; the difference is twenty steps
+        started = time.monotonic()
+        train(trial, steps)
+        durations.append(time.monotonic() - started)
+    step = (durations[1] - durations[0]) / 20
+    start_up = durations[0] - 5 * step
+    steps = max(1, round((60 * options.minutes - start_up) / step))
     model = build()
     started = time.monotonic()
     train(model, steps)

@@ -1,6 +1,6 @@
 """A table of the zoo: what each model costs, and what some minutes of it give.
 
-    python benchmarks/zoo.py path/to/camvid [--minutes 3] [--models unet fpn …]
+    python -m benchmarks.zoo path/to/camvid [--minutes 3] [--models unet fpn …]
         [--write README.md]
 
 Parameters; GFLOPs of one 360×480 image (2 for a multiply and an add); images a second
@@ -57,7 +57,14 @@ def main() -> None:
     lines = [f"| {HEADER} |", "|" + "---|" * (HEADER.count("|") + 1)]
     for name, encoder in wanted:
         done = subprocess.run(
-            [sys.executable, *sys.argv, "--one", f"{name}/{encoder}"],
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.zoo",
+                *sys.argv[1:],
+                "--one",
+                f"{name}/{encoder}",
+            ],
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdout=subprocess.PIPE,
             check=True,

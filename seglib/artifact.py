@@ -210,7 +210,8 @@ def load_model(path: str | Path) -> SegmentationModel:
     # Importing the layers registers them, so that Keras can rebuild the network.
     import seglib.models.layers
     import seglib.models.mix_transformer
-    import seglib.models.resampling  # noqa: F401
+    import seglib.models.resampling
+    import seglib.models.upsampling  # noqa: F401
 
     path = Path(path)
     contract = read_contract(path)

@@ -1,29 +1,34 @@
 """The command line: `seglib COMMAND --help` explains each step."""
 
-import dataclasses
 import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from seglib.config import Config
-from seglib.errors import SegError, UsageError
+from seglib.console import (
+    ConfigFile,
+    Data,
+    IgnoreIndex,
+    Model,
+    NumClasses,
+    check_folder,
+    check_writable,
+    console,
+    data_config,
+    errors,
+    escape_markup,
+    open_dataset,
+    override,
+    progress_bar,
+)
+from seglib.errors import SegError
 
 app = typer.Typer(
     name="seglib",
@@ -31,25 +36,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-console = Console()
-errors = Console(stderr=True)
-
-Data = Annotated[
-    Path, typer.Argument(help="Folder in the format of docs/data-format.md.")
-]
-Model = Annotated[Path, typer.Argument(help="Folder that `seglib train` wrote.")]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-c", help="YAML file; see configs/.")
-]
-NumClasses = Annotated[
-    int | None,
-    typer.Option(
-        help="Classes, background counted. Default: dataset.yaml, else the masks."
-    ),
-]
-IgnoreIndex = Annotated[
-    int | None, typer.Option(help="Id that is not counted. Default: dataset.yaml.")
-]
 
 
 def main() -> None:
@@ -61,7 +47,9 @@ def main() -> None:
     try:
         app()
     except SegError as error:
-        errors.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False)
+        errors.print(
+            f"[bold red]error:[/] {escape_markup(str(error))}", highlight=False
+        )
         sys.exit(error.exit_code)
     except SystemExit as error:
         # Typer turns Ctrl-C into an Abort, and that into the exit code 1.
@@ -87,15 +75,17 @@ def verify(
     from seglib.data.verify import verify as run
     from seglib.data.verify import write_verification
 
-    _check_folder(data)
-    settings = _data_config(config, num_classes, ignore_index)
-    with _bar("verifying") as progress:
+    check_folder(data)
+    settings = data_config(config, num_classes, ignore_index)
+    with progress_bar("verifying") as progress:
         verification = run(data, config=settings, progress=progress)
     if out:
         write_verification(verification, out)
         console.print(f"report: {out / 'report.html'}")
     for warning in verification.warnings:
-        console.print(f"[yellow]warning:[/] {_escape(str(warning))}", highlight=False)
+        console.print(
+            f"[yellow]warning:[/] {escape_markup(str(warning))}", highlight=False
+        )
     verification.raise_if_bad()
     dataset = verification.dataset
     counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())
@@ -117,7 +107,7 @@ def visualize(
     """Show images with their masks laid over them, and the legend."""
     from seglib.data.visualize import visualize as run
 
-    dataset = _dataset(data, config, num_classes, ignore_index)
+    dataset = open_dataset(data, config, num_classes, ignore_index)
     console.print(f"pictures: {run(dataset, out, split=split, count=count)}")
 
 
@@ -138,10 +128,10 @@ def augment(
     """Write the training split and altered copies of it as shards, with a preview."""
     from seglib.steps.augment import augment as run
 
-    settings = _override(Config.load(config).augment, policy=policy, copies=copies)
-    dataset = _dataset(data, config, num_classes, ignore_index)
+    settings = override(Config.load(config).augment, policy=policy, copies=copies)
+    dataset = open_dataset(data, config, num_classes, ignore_index)
     channels = Config.load(config).model.channels
-    with _bar("augmenting") as progress:
+    with progress_bar("augmenting") as progress:
         index = run(dataset, out, config=settings, channels=channels, progress=progress)
     console.print(f"{index['num_records']} pairs in {out}; preview: {out}/preview.html")
 
@@ -193,11 +183,11 @@ def train(
     from seglib.steps.train import train as run
 
     settings = Config.load(config)
-    _check_writable(out)
+    check_writable(out)
     distillation = Distillation(teacher=load_model(teacher)) if teacher else None
-    dataset = _dataset(data, config, num_classes, ignore_index)
+    dataset = open_dataset(data, config, num_classes, ignore_index)
     network = build_from_config(
-        _override(
+        override(
             settings.model,
             architecture=model,
             encoder=encoder,
@@ -209,7 +199,7 @@ def train(
     )
     if start_from:
         transfer_weights(load_model(start_from), network)
-    options = _override(
+    options = override(
         settings.train,
         epochs=epochs,
         freeze_epochs=freeze_epochs,
@@ -217,7 +207,7 @@ def train(
         learning_rate=learning_rate,
     )
     try:
-        with _bar("training") as progress:
+        with progress_bar("training") as progress:
             history = run(
                 network,
                 dataset,
@@ -252,10 +242,10 @@ def evaluate(
     """Score a model at the images' original size and write a report."""
     from seglib.steps.evaluate import evaluate as run
 
-    settings = _override(Config.load(config).evaluate, split=split)
-    _check_writable(out)
-    dataset = _dataset(data, config, num_classes, ignore_index, model=model)
-    with _bar("evaluating") as progress:
+    settings = override(Config.load(config).evaluate, split=split)
+    check_writable(out)
+    dataset = open_dataset(data, config, num_classes, ignore_index, model=model)
+    with progress_bar("evaluating") as progress:
         evaluation = run(model, dataset, config=settings, out=out, progress=progress)
     table = Table("class", "IoU")
     for name, iou in evaluation.class_iou.items():
@@ -278,8 +268,8 @@ def predict(
     """Predict images: class ids, coloured masks, overlays and a legend."""
     from seglib.steps.predict import predict as run
 
-    _check_writable(out)
-    with _bar("predicting") as progress:
+    check_writable(out)
+    with progress_bar("predicting") as progress:
         predictions = run(model, inputs, out, progress=progress)
     console.print(
         f"{len(predictions.written)} images: {out}/ids, {out}/color, {out}/overlay"
@@ -330,86 +320,6 @@ def models() -> None:
     for name, parts in NAMES.items():
         table.add_row(name, *parts)
     console.print(table)
-
-
-def _dataset(
-    data: Path,
-    config: Path | None,
-    num_classes: int | None,
-    ignore_index: int | None,
-    *,
-    model: Path | None = None,
-) -> Any:
-    from seglib.data.format import dataset_from_config, load_dataset
-
-    _check_folder(data)
-    settings = _data_config(config, num_classes, ignore_index)
-    if model and not (data / "dataset.yaml").exists() and not settings.num_classes:
-        from seglib.artifact import read_contract
-
-        contract = read_contract(model)
-        return load_dataset(
-            data,
-            num_classes=contract.num_classes,
-            ignore_index=contract.ignore_index,
-            class_names=contract.class_names,
-        )
-    return dataset_from_config(data, settings)
-
-
-def _data_config(
-    config: Path | None, num_classes: int | None, ignore_index: int | None
-) -> Any:
-    return _override(
-        Config.load(config).data, num_classes=num_classes, ignore_index=ignore_index
-    )
-
-
-def _override(section: Any, **given: Any) -> Any:
-    """The section with the options that were given on the command line."""
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return dataclasses.replace(section, **chosen)
-
-
-def _check_folder(data: Path) -> None:
-    if not data.is_dir():
-        raise UsageError(
-            f"{data}: no such folder. Expected one that holds train_images/ and "
-            "train_segmentation/ (see docs/data-format.md)."
-        )
-
-
-def _check_writable(out: Path) -> None:
-    """Fail before the work rather than after it."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SegError(f"{out}: cannot be written ({error.strerror}).") from error
-    if not os.access(out if out.exists() else out.parent, os.W_OK):
-        raise SegError(f"{out}: cannot be written. Choose another folder with --out.")
-
-
-@contextmanager
-def _bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (
-        TextColumn(text),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(text, total=None)
-
-        def update(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        yield update
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 if __name__ == "__main__":

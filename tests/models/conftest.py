@@ -61,15 +61,18 @@ def _even_out(layer):
 
 
 @pytest.fixture(scope="session")
-def centre_of_sight():
-    """The mean column of the pixels that make up a sum over a model's answer."""
+def centres_of_sight():
+    """The mean columns of the pixels that make up sums over a model's answer."""
     import tensorflow as tf
 
     def measure(model, width, select):
         images = tf.Variable(np.ones((1, 32, width, model.input.shape[-1]), "float32"))
-        with tf.GradientTape() as tape:
-            value = tf.reduce_sum(select(model(images, training=False)))
-        gradient = np.abs(np.asarray(tape.gradient(value, images))).sum((0, 1, 3))
-        return (gradient * np.arange(width)).sum() / gradient.sum()
+        with tf.GradientTape(persistent=True) as tape:
+            sums = [tf.reduce_sum(x) for x in select(model(images, training=False))]
+        centres = []
+        for value in sums:
+            gradient = np.abs(np.asarray(tape.gradient(value, images))).sum((0, 1, 3))
+            centres.append((gradient * np.arange(width)).sum() / gradient.sum())
+        return centres
 
     return measure

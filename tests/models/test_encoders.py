@@ -183,12 +183,14 @@ def test_without_network_the_error_names_the_way_out(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", REPRESENTATIVES)
-def test_cells_lie_where_the_encoder_says(name, built, linear, centre_of_sight):
+def test_cells_lie_where_the_encoder_says(name, built, linear, centres_of_sight):
     encoder, width = linear(built(name)), 768
-    for level in ENCODERS[name].levels:
-        cell = width // 2**level // 2
-        centre = centre_of_sight(
-            encoder, width, lambda maps, i=cell, k=f"P{level}": maps[k][:, :, i]
-        )
-        expected = 2**level * cell + ENCODERS[name].offsets[f"P{level}"]
-        assert centre == pytest.approx(expected, abs=0.1), f"P{level}"
+    middle = {f"P{n}": width // 2**n // 2 for n in ENCODERS[name].levels}
+    centres = centres_of_sight(
+        encoder, width, lambda maps: [maps[key][:, :, i] for key, i in middle.items()]
+    )
+    expected = [
+        2 ** int(key[1:]) * cell + ENCODERS[name].offsets[key]
+        for key, cell in middle.items()
+    ]
+    assert centres == pytest.approx(expected, abs=0.1)

@@ -1,0 +1,121 @@
+"""What the commands share: options, messages, progress, and the way to the data."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from seglib.config import Config
+from seglib.errors import SegError, UsageError
+
+console = Console()
+errors = Console(stderr=True)
+
+Data = Annotated[
+    Path, typer.Argument(help="Folder in the format of docs/data-format.md.")
+]
+Model = Annotated[Path, typer.Argument(help="Folder that `seglib train` wrote.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file; see configs/.")
+]
+NumClasses = Annotated[
+    int | None,
+    typer.Option(
+        help="Classes, background counted. Default: dataset.yaml, else the masks."
+    ),
+]
+IgnoreIndex = Annotated[
+    int | None, typer.Option(help="Id that is not counted. Default: dataset.yaml.")
+]
+
+
+def open_dataset(
+    data: Path,
+    config: Path | None,
+    num_classes: int | None,
+    ignore_index: int | None,
+    *,
+    model: Path | None = None,
+) -> Any:
+    from seglib.data.format import dataset_from_config, load_dataset
+
+    check_folder(data)
+    settings = data_config(config, num_classes, ignore_index)
+    if model and not (data / "dataset.yaml").exists() and not settings.num_classes:
+        from seglib.artifact import read_contract
+
+        contract = read_contract(model)
+        return load_dataset(
+            data,
+            num_classes=contract.num_classes,
+            ignore_index=contract.ignore_index,
+            class_names=contract.class_names,
+        )
+    return dataset_from_config(data, settings)
+
+
+def data_config(
+    config: Path | None, num_classes: int | None, ignore_index: int | None
+) -> Any:
+    return override(
+        Config.load(config).data, num_classes=num_classes, ignore_index=ignore_index
+    )
+
+
+def override(section: Any, **given: Any) -> Any:
+    """The section with the options that were given on the command line."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(section, **chosen)
+
+
+def check_folder(data: Path) -> None:
+    if not data.is_dir():
+        raise UsageError(
+            f"{data}: no such folder. Expected one that holds train_images/ and "
+            "train_segmentation/ (see docs/data-format.md)."
+        )
+
+
+def check_writable(out: Path) -> None:
+    """Fail before the work rather than after it."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SegError(f"{out}: cannot be written ({error.strerror}).") from error
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise SegError(f"{out}: cannot be written. Choose another folder with --out.")
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (
+        TextColumn(text),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(text, total=None)
+
+        def update(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield update
+
+
+def escape_markup(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
