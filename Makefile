@@ -84,7 +84,7 @@ image: ## Build the container image (VARIANT=cpu or gpu, IMAGE=name)
 
 .PHONY: test
 test: lint ## All checks: format, lint, import contracts, types, tests
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: test-slow
 test-slow: $(DEV_READY) ## The tests that take minutes
@@ -118,7 +118,7 @@ sample: $(RUN_READY) ## Render the sample dataset into data/, and compare it wit
 
 .PHONY: benchmark-training
 benchmark-training: $(RUN_READY) ## What a training step costs, and each choice saves
-	$(PY) benchmarks/training_step.py
+	$(PY) -m benchmarks.training_step
 
 .PHONY: benchmark-zoo
 benchmark-zoo: $(RUN_READY) ## The zoo's table in the README; takes an hour: DATA=camvid

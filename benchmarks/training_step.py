@@ -1,6 +1,6 @@
 """What a training step costs, and what each choice of the trainer saves.
 
-    python benchmarks/training_step.py [--architecture compact] [--steps 20]
+    python -m benchmarks.training_step [--architecture compact] [--steps 20]
 
 Every variant runs in a process of its own on random images; the table gives CPU and
 wall seconds a step, and each as a ratio to the first row.

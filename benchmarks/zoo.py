@@ -1,13 +1,14 @@
 """A table of the zoo: what each model costs, and what some minutes of it give.
 
-    python -m benchmarks.zoo path/to/camvid [--minutes 3] [--models unet fpn …]
+    python -m benchmarks.zoo path/to/camvid [--minutes 2] [--models unet fpn …]
         [--write README.md]
 
 Parameters; GFLOPs of one 360×480 image (2 for a multiply and an add); images a second
-at that size, forward one by one and in training (batches of 8, views of 192×256); the
+at that size, forward one by one and in training (batches of 4, views of 192×256); the
 SavedModel's size; and val mIoU on CamVid after an equal time from random weights, or
 from ImageNet's where a package carries them. Every model runs in a process of its own.
-`--write` puts the table between the marks in that file.
+Rows are kept in `--rows` as they come: a run that was stopped goes on where it was, and
+deleting that file measures anew. `--write` puts the table between the marks in a file.
 """
 
 import argparse
@@ -17,10 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 SIZE = (360, 480)
+BATCH_SIZE = 4  # in so little time, more steps teach more than larger ones
 ROWS = [
     ("compact_small", "compact_small"),
     ("compact", "compact"),
@@ -45,6 +48,7 @@ HEADER = (
     "model | encoder | parameters | GFLOPs | images/s forward | images/s training | "
     "× bare | SavedModel | val mIoU"
 )
+RULE = "|" + "---|" * (HEADER.count("|") + 1)
 MARKS = ("<!-- zoo: begin -->", "<!-- zoo: end -->")
 
 
@@ -54,25 +58,28 @@ def main() -> None:
         print(json.dumps(measure(*options.one.split("/"), options)))
         return
     wanted = [row for row in ROWS if not options.models or row[0] in options.models]
-    lines = [f"| {HEADER} |", "|" + "---|" * (HEADER.count("|") + 1)]
+    rows = json.loads(options.rows.read_text()) if options.rows.exists() else {}
+    print(f"| {HEADER} |")
     for name, encoder in wanted:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "benchmarks.zoo",
-                *sys.argv[1:],
-                "--one",
-                f"{name}/{encoder}",
-            ],
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        lines.append(_line(name, encoder, json.loads(done.stdout.splitlines()[-1])))
-        print(lines[-1], flush=True)
+        one = f"{name}/{encoder}"
+        if one not in rows:
+            rows[one] = _in_own_process(one)
+            options.rows.parent.mkdir(parents=True, exist_ok=True)
+            options.rows.write_text(json.dumps(rows, indent=1))
+        print(_line(name, encoder, rows[one]), flush=True)
     if options.write:
-        _write(options.write, "\n".join(lines))
+        lines = [_line(*one.split("/"), row) for one, row in rows.items()]
+        _write(options.write, "\n".join([f"| {HEADER} |", RULE, *lines]))
+
+
+def _in_own_process(one: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.zoo", *sys.argv[1:], "--one", one],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(name: str, encoder: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -90,19 +97,21 @@ def measure(name: str, encoder: str, options: argparse.Namespace) -> dict[str, A
         weights="imagenet" if load else None,
     )
     network = model.network
-    forward = _seconds(network, SIZE)
+    (forward,) = _seconds([network], SIZE)
+    # At a size that divides, where padding and cropping are not needed.
+    whole, bare = _seconds([network, _bare(model)], (384, 480))
     row = {
         "parameters": network.count_params(),
         "gflops": _flops(network, SIZE) / 1e9,
         "forward": 1 / forward,
-        # At a size that divides, where padding and cropping are not needed.
-        "bare": _seconds(network, (384, 480)) / _seconds(_bare(model), (384, 480)),
+        "bare": whole / bare,
         "size_bytes": _saved_size(model),
         "pretrained": bool(load),
     }
     if options.minutes:
-        trained = train_for(model, data, config.train, options.minutes)
-        row |= {"training": config.train.batch_size / trained.seconds_a_step}
+        train = replace(config.train, batch_size=BATCH_SIZE)
+        trained = train_for(model, data, train, options.minutes)
+        row |= {"training": BATCH_SIZE / trained.seconds_a_step}
         row |= {"miou": trained.miou, "minutes": trained.minutes}
     return row
 
@@ -122,20 +131,27 @@ def _bare(model: Any) -> Any:
     return keras.Model(images, logits)
 
 
-def _seconds(network: Any, size: tuple[int, int], repeats: int = 15) -> float:
-    """Of one image, the fastest of some, in a compiled function."""
+def _seconds(
+    networks: list[Any], size: tuple[int, int], at_most: float = 10.0
+) -> list[float]:
+    """Of one image in each network, turn by turn; the fastest of some."""
     import numpy as np
     import tensorflow as tf
 
-    call = tf.function(lambda x: network(x, training=False), jit_compile=False)
+    def compiled(network: Any) -> Any:
+        return tf.function(lambda x: network(x, training=False), jit_compile=False)
+
+    calls = [compiled(network) for network in networks]
     image = tf.constant(np.zeros((1, *size, 3), np.float32))
-    call(image)
-    durations = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        call(image)
-        durations.append(time.perf_counter() - started)
-    return min(durations)
+    durations: list[list[float]] = [[] for _ in calls]
+    begun, turns = time.monotonic(), 0
+    while turns < 12 or (turns < 100 and time.monotonic() - begun < at_most):
+        for call, seconds in zip(calls, durations, strict=True):
+            started = time.perf_counter()
+            call(image)
+            seconds.append(time.perf_counter() - started)
+        turns += 1
+    return [min(seconds) for seconds in durations]
 
 
 def _flops(network: Any, size: tuple[int, int]) -> float:
@@ -156,9 +172,13 @@ def _flops(network: Any, size: tuple[int, int]) -> float:
 
 
 def _saved_size(model: Any) -> int:
+    """Of what `seglib export` writes."""
+    from seglib.steps.export import export
+
     with tempfile.TemporaryDirectory() as folder:
-        model.network.export(folder, format="tf_saved_model", verbose=False)
-        return sum(path.stat().st_size for path in Path(folder).rglob("*"))
+        export(model, Path(folder) / "export")
+        files = (Path(folder) / "export" / "saved_model").rglob("*")
+        return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def _line(name: str, encoder: str, row: dict[str, Any]) -> str:
@@ -185,7 +205,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("camvid", type=Path)
     parser.add_argument("--models", nargs="+")
-    parser.add_argument("--minutes", type=float, default=3.0, help="0: do not train")
+    parser.add_argument("--minutes", type=float, default=2.0, help="0: do not train")
+    parser.add_argument("--rows", type=Path, default=Path("build/zoo.json"))
     parser.add_argument("--write", type=Path)
     parser.add_argument(
         "--config", type=Path, default=Path("configs/camvid-scratch.yaml")

@@ -29,6 +29,8 @@ def finalize(
     batch_size: int,
     learning_rate: float,
     encoder_learning_rate: float,
+    steps_per_epoch: int,
+    max_minutes: float,
     freeze_epochs: int,
     weight_decay: float,
     warmup_steps: int,

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,12 +18,13 @@ import keras
 import numpy as np
 
 from seglib.data.format import Dataset, default_class_names, default_palette
-from seglib.data.images import read_image
+from seglib.data.pairs import IMAGE, Inputs, describe, join, read_inputs
 from seglib.errors import SegError, UsageError
 from seglib.resize import resize_bilinear
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CUSTOM = "custom"  # architecture and encoder of a network of one's own layers
+Sample = np.ndarray | str | Path | Sequence[np.ndarray | str | Path]
 _NETWORK, _CONTRACT = "model.keras", "contract.json"
 
 
@@ -31,23 +32,28 @@ _NETWORK, _CONTRACT = "model.keras", "contract.json"
 class Contract:
     """What the model takes and what its answer means.
 
-    An image uint8 (H, W, channels) is stretched to `image_size`, normalised by
-    `(image - mean) / scale`, channel by channel in `channel_order`, and answered with
-    logits that are stretched back; the class is their argmax. All of that happens
-    inside the served graph.
+    An image uint8 (H, W, channels), its inputs joined, is stretched to `image_size`,
+    normalised by `(image - mean) / scale`, channel by channel in `channel_order`, and
+    answered with logits that are stretched back; the class is their argmax. All of
+    that happens inside the served graph.
     """
 
     architecture: str
     encoder: str
     num_classes: int
     image_size: tuple[int, int]  # (height, width) in pixels
-    channels: int
+    inputs: Inputs  # name -> channels, in the order in which they are joined
     mean: tuple[float, ...]  # of each channel, in 0 … 255
     scale: tuple[float, ...]
     channel_order: str  # "rgb" or "bgr"; images come as RGB in any case
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     ignore_index: int | None
+
+    @property
+    def channels(self) -> int:
+        """Of all inputs together."""
+        return sum(self.inputs.values())
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -57,8 +63,10 @@ class Contract:
             for name in ("mean", "scale"):
                 values[name] = [values[name]] * values["channels"]
             values["channel_order"] = "rgb"
-        elif version != FORMAT_VERSION:
+        elif version not in (2, FORMAT_VERSION):
             raise ValueError(f"format_version {version}, expected {FORMAT_VERSION}")
+        if version < FORMAT_VERSION:  # one input
+            values["inputs"] = {IMAGE: values.pop("channels")}
         for name in ("image_size", "class_names", "mean", "scale"):
             values[name] = tuple(values[name])
         values["palette"] = tuple(tuple(colour) for colour in values["palette"])
@@ -112,8 +120,10 @@ class SegmentationModel:
 
         Raises:
             UsageError: the dataset has another number of classes.
+            DatasetError: it lacks one of the model's inputs.
         """
         contract = self.contract
+        data.check_inputs(contract.inputs)
         if data.num_classes != contract.num_classes:
             raise UsageError(
                 f"The model has num_classes={contract.num_classes}, the dataset "
@@ -128,12 +138,13 @@ class SegmentationModel:
             changes["ignore_index"] = data.ignore_index
         self.contract = dataclasses.replace(contract, **changes)
 
-    def predict(self, image: np.ndarray | str | Path) -> np.ndarray:
+    def predict(self, image: Sample) -> np.ndarray:
         """Classify every pixel of an image.
 
         Args:
             image: uint8 array (H, W, channels), or (H, W) if grey, RGB order; or the
-                path of an image file.
+                path of an image file; or, for a model of several inputs, a list of
+                those in the order of `contract.inputs`, or their arrays joined.
 
         Returns:
             Class ids (H, W), uint8, or uint16 beyond 256 classes.
@@ -141,17 +152,15 @@ class SegmentationModel:
         logits = self.predict_logits(image)
         return logits.argmax(-1).astype(self.mask_dtype)
 
-    def predict_probabilities(self, image: np.ndarray | str | Path) -> np.ndarray:
+    def predict_probabilities(self, image: Sample) -> np.ndarray:
         """Softmax of the logits: float32 (H, W, num_classes)."""
         logits = self.predict_logits(image)
         shifted = np.exp(logits - logits.max(-1, keepdims=True))
         return shifted / shifted.sum(-1, keepdims=True)
 
-    def predict_logits(self, image: np.ndarray | str | Path) -> np.ndarray:
+    def predict_logits(self, image: Sample) -> np.ndarray:
         """Logits float32 (H, W, num_classes) at the image's own size."""
-        if isinstance(image, str | Path):
-            image = read_image(Path(image), channels=self.contract.channels)
-        return self.served.predict_on_batch(self._checked(image)[None])[0]
+        return self.served.predict_on_batch(self._read(image)[None])[0]
 
     def predict_batch(self, images: np.ndarray) -> np.ndarray:
         """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
@@ -189,16 +198,41 @@ class SegmentationModel:
             shutil.rmtree(beside, ignore_errors=True)
         return path
 
-    def _checked(self, image: np.ndarray) -> np.ndarray:
-        channels = self.contract.channels
-        if image.ndim == 2 and channels == 1:
-            image = image[..., None]
-        if image.ndim != 3 or image.shape[2] != channels or image.dtype != np.uint8:
+    def _read(self, image: Sample) -> np.ndarray:
+        """The joined inputs, uint8 (H, W, channels)."""
+        inputs = self.contract.inputs
+        if isinstance(image, np.ndarray):
+            return _checked(image, self.contract.channels, "image", inputs)
+        given = [image] if isinstance(image, str | Path) else list(image)
+        if len(given) != len(inputs):
             raise SegError(
-                f"`image` must be uint8 (height, width, {channels}) as the model's "
-                f"contract says. Received: shape {image.shape}, {image.dtype}."
+                f"The model takes {describe(inputs)}: a list of {len(inputs)}. "
+                f"Received: {len(given)}."
             )
-        return image
+        images = []
+        for (name, channels), one in zip(inputs.items(), given, strict=True):
+            if isinstance(one, str | Path):
+                images.append(read_inputs([Path(one)], {name: channels}))
+            else:
+                images.append(_checked(one, channels, name, {name: channels}))
+        sizes = [one.shape[:2] for one in images]
+        if len(set(sizes)) > 1:
+            raise SegError(
+                f"The inputs of a sample must be of one size. Received: {sizes}."
+            )
+        return join(images)
+
+
+def _checked(image: np.ndarray, channels: int, name: str, inputs: Inputs) -> np.ndarray:
+    if image.ndim == 2 and channels == 1:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] != channels or image.dtype != np.uint8:
+        raise SegError(
+            f"`{name}` must be uint8 (height, width, {channels}) as the model's "
+            f"contract says: {describe(inputs)}. Received: shape {image.shape}, "
+            f"{image.dtype}."
+        )
+    return image
 
 
 def load_model(path: str | Path) -> SegmentationModel:

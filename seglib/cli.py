@@ -24,6 +24,7 @@ from seglib.console import (
     data_config,
     errors,
     escape_markup,
+    folders_by_name,
     open_dataset,
     override,
     progress_bar,
@@ -164,6 +165,9 @@ def train(
     ] = None,
     image_width: Annotated[int | None, typer.Option(help="The same, across.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="End by then, the rate fallen in time.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
     shards: Annotated[
@@ -202,6 +206,7 @@ def train(
     options = override(
         settings.train,
         epochs=epochs,
+        max_minutes=max_minutes,
         freeze_epochs=freeze_epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -264,13 +269,23 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the masks.")] = Path(
         "predictions"
     ),
+    others: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=FOLDER",
+            help="Images of a further input of the model, such as depth; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Predict images: class ids, coloured masks, overlays and a legend."""
     from seglib.steps.predict import predict as run
 
     check_writable(out)
     with progress_bar("predicting") as progress:
-        predictions = run(model, inputs, out, progress=progress)
+        predictions = run(
+            model, inputs, out, others=folders_by_name(others or []), progress=progress
+        )
     console.print(
         f"{len(predictions.written)} images: {out}/ids, {out}/color, {out}/overlay"
     )

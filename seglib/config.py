@@ -83,6 +83,8 @@ class TrainConfig:
     batch_size: int = 8
     learning_rate: float = 1e-3  # peak; cosine decay to 1 % of it
     encoder_learning_rate: float = 1.0  # of the encoder, as a share of learning_rate
+    steps_per_epoch: int = 0  # 0: one pass over the train split
+    max_minutes: float = 0.0  # ends training early, its rate fallen by then; 0: never
     freeze_epochs: int = 0  # first epochs, in which the encoder keeps its weights
     weight_decay: float = 1e-4
     warmup_steps: int = 50  # linear, from 0
@@ -110,6 +112,10 @@ class TrainConfig:
             "> 0 and ≤ 1 (to keep the encoder as it is: freeze_epochs)",
             self.encoder_learning_rate,
         )
+        _require(
+            self.steps_per_epoch >= 0, "steps_per_epoch", "≥ 0", self.steps_per_epoch
+        )
+        _require(self.max_minutes >= 0, "max_minutes", "≥ 0", self.max_minutes)
         _require(self.freeze_epochs >= 0, "freeze_epochs", "≥ 0", self.freeze_epochs)
         _require(self.weight_decay >= 0, "weight_decay", "≥ 0", self.weight_decay)
         _require(self.warmup_steps >= 0, "warmup_steps", "≥ 0", self.warmup_steps)

@@ -98,6 +98,20 @@ def check_writable(out: Path) -> None:
         raise SegError(f"{out}: cannot be written. Choose another folder with --out.")
 
 
+def folders_by_name(given: list[str]) -> dict[str, Path]:
+    """The folders of `--input NAME=FOLDER`."""
+    folders = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
+        if not equals or not folder:
+            raise UsageError(
+                f"`--input` expects NAME=FOLDER, such as depth=shots/depth. "
+                f"Received: {text}."
+            )
+        folders[name] = Path(folder)
+    return folders
+
+
 @contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
     columns = (

@@ -45,6 +45,11 @@ class Distiller(keras.Model):
                 "Teacher and student must answer with the same classes. Received: "
                 f"{teacher.output.shape[-1]} and {student.output.shape[-1]}."
             )
+        if student.input.shape[-1] != teacher.input.shape[-1]:
+            raise UsageError(
+                "Teacher and student must see the same inputs. Received: "
+                f"{teacher.input.shape[-1]} and {student.input.shape[-1]} channels."
+            )
         pairwise = options.pairwise_weight > 0
         self.student = _with_features(student, pairwise)
         self.teacher = _with_features(keras.models.clone_model(teacher), pairwise)

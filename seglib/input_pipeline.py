@@ -7,6 +7,7 @@ alone, not on the number of threads.
 import json
 import struct
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -15,8 +16,8 @@ import grain
 import numpy as np
 
 from seglib.config import TrainConfig
-from seglib.data.format import Pair
-from seglib.data.images import decode_image, decode_mask, read_image, read_mask
+from seglib.data.images import decode_image, decode_mask
+from seglib.data.pairs import Inputs, Pair, describe, join, read_pair
 from seglib.errors import SegError
 
 VOID = 65535  # pads masks where a dataset has no ignored id; no class has it
@@ -24,7 +25,6 @@ INDEX_FILE = "shards.json"
 _CACHE_BYTES = 4 * 2**30
 _EPOCHS = 2**20  # without end, but countable: grain needs the length to fit an index
 _PREFETCHED_BATCHES = 8
-_LENGTHS = struct.Struct("<II")  # bytes of the image, bytes of the mask
 
 ImageAndMask = tuple[np.ndarray, np.ndarray]
 
@@ -32,11 +32,12 @@ ImageAndMask = tuple[np.ndarray, np.ndarray]
 class PairSource:
     """Random access to decoded pairs: image uint8 (H, W, C), mask (H, W).
 
-    Decoded pairs stay in memory, up to 4 GiB: decoding costs far more than the rest.
+    The image is the sample's `inputs`, joined along the channels. Decoded pairs stay
+    in memory, up to 4 GiB: decoding costs far more than the rest.
     """
 
-    def __init__(self, pairs: Sequence[Pair], *, channels: int):
-        self._pairs, self._channels = pairs, channels
+    def __init__(self, pairs: Sequence[Pair], *, inputs: Inputs):
+        self._pairs, self.inputs = pairs, inputs
         self._cache: dict[int, ImageAndMask] = {}
         self._cached_bytes = 0
 
@@ -54,23 +55,21 @@ class PairSource:
         return image, mask
 
     def _decode(self, index: int) -> ImageAndMask:
-        pair = self._pairs[index]
-        image = read_image(pair.image, channels=self._channels)
-        mask = read_mask(pair.mask)
-        if image.shape[:2] != mask.shape:
-            raise SegError(
-                f"{pair.mask}: the mask is {mask.shape[0]}×{mask.shape[1]} pixels, its "
-                f"image {image.shape[0]}×{image.shape[1]}. Run `seglib verify`."
-            )
-        return image, mask
+        return read_pair(self._pairs[index], self.inputs)
 
 
 class ShardSource(PairSource):
     """The same from the shards that `seglib augment` wrote."""
 
-    def __init__(self, folder: Path, *, channels: int):
+    def __init__(self, folder: Path, *, inputs: Inputs):
         index = read_shard_index(folder)
-        super().__init__([], channels=channels)
+        if list(index["inputs"].items()) != list(inputs.items()):
+            raise SegError(
+                f"{folder}: the shards hold {describe(index['inputs'])}, the model "
+                f"takes {describe(inputs)}. Run `seglib augment` with the model's "
+                "configuration."
+            )
+        super().__init__([], inputs=inputs)
         self._records = grain.sources.ArrayRecordDataSource(
             [str(folder / name) for name in index["shards"]]
         )
@@ -79,11 +78,13 @@ class ShardSource(PairSource):
         return len(self._records)
 
     def _decode(self, index: int) -> ImageAndMask:
-        image, mask = unpack_record(self._records[index])
-        return (
-            decode_image(image, channels=self._channels, name=f"record {index}"),
-            decode_mask(mask, name=f"record {index}"),
-        )
+        *images, mask = unpack_record(self._records[index])
+        name = f"record {index}"
+        decoded = [
+            decode_image(image, channels=channels, name=name)
+            for image, channels in zip(images, self.inputs.values(), strict=True)
+        ]
+        return join(decoded), decode_mask(mask, name=name)
 
 
 def read_shard_index(folder: Path) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def read_shard_index(folder: Path) -> dict[str, Any]:
     try:
         index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
         missing = [name for name in index["shards"] if not (folder / name).is_file()]
+        index["inputs"]  # which an index of an older format lacks
     except (OSError, ValueError, KeyError) as error:
         raise SegError(
             f"{folder}: not a folder of shards ({error}). Run `seglib augment`."
@@ -106,16 +108,21 @@ def read_shard_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def pack_record(image: bytes, mask: bytes) -> bytes:
-    """An encoded pair as one record."""
-    return _LENGTHS.pack(len(image), len(mask)) + image + mask
+def pack_record(parts: Sequence[bytes]) -> bytes:
+    """The encoded inputs of a pair, and its mask at last, as one record.
+
+    Layout: how many parts, the length of each (all uint32, little endian), the parts.
+    """
+    head = struct.pack(f"<{len(parts) + 1}I", len(parts), *map(len, parts))
+    return head + b"".join(parts)
 
 
-def unpack_record(record: bytes) -> tuple[bytes, bytes]:
+def unpack_record(record: bytes) -> list[bytes]:
     """The inverse of `pack_record`."""
-    image_bytes, _ = _LENGTHS.unpack_from(record)
-    start = _LENGTHS.size
-    return record[start : start + image_bytes], record[start + image_bytes :]
+    (count,) = struct.unpack_from("<I", record)
+    lengths = struct.unpack_from(f"<{count}I", record, 4)
+    ends = list(accumulate(lengths, initial=4 * (count + 1)))
+    return [record[start:end] for start, end in pairwise(ends)]
 
 
 def training_batches(
@@ -132,7 +139,8 @@ def training_batches(
     They start with the batch of `first_step`.
     """
     void = VOID if ignore_index is None else ignore_index
-    transform = RandomView(image_size, void, config)
+    colours = next(iter(source.inputs.values()))
+    transform = RandomView(image_size, void, config, colours=colours)
     return (
         grain.MapDataset.source(source)
         .seed(config.train_seed)
@@ -153,10 +161,19 @@ def crop_size(image_size: tuple[int, int], config: TrainConfig) -> tuple[int, in
 class RandomView(grain.transforms.RandomMap):
     """A random zoom, crop, mirror image and tint of a pair, in one pass over it.
 
-    What a zoom below 1 reveals is void, never a class.
+    What a zoom below 1 reveals is void, never a class. Only the first `colours`
+    channels are tinted: a depth must stay a depth.
     """
 
-    def __init__(self, image_size: tuple[int, int], void: int, config: TrainConfig):
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        void: int,
+        config: TrainConfig,
+        *,
+        colours: int = 3,
+    ):
+        self._colours = colours
         self._image_size, self._void, self._config = image_size, void, config
         self._crop_size = crop_size(image_size, config)
 
@@ -167,8 +184,9 @@ class RandomView(grain.transforms.RandomMap):
         if self._config.flip and rng.random() < 0.5:
             image, mask = image[:, ::-1], mask[:, ::-1]
         jitter = self._config.color_jitter
-        if jitter and image.shape[2] in (1, 3):
-            image = _tint(image, jitter, rng)
+        if jitter and self._colours in (1, 3):
+            tinted = _tint(image[..., : self._colours], jitter, rng)
+            image = join([tinted, image[..., self._colours :]])
         return np.ascontiguousarray(image), np.ascontiguousarray(mask)
 
     def _zoom_and_crop(
@@ -184,18 +202,25 @@ class RandomView(grain.transforms.RandomMap):
         size = (columns.length, rows.length)
         shrinks = rows.length < rows.stop - rows.start
         view = image[rows.start : rows.stop, columns.start : columns.stop]
-        view = cv2.resize(
-            view, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        )
+        view = _resize(view, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         ids = mask[rows.start : rows.stop, columns.start : columns.stop]
         ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST_EXACT)
         place = (
             slice(rows.place, rows.place + rows.length),
             slice(columns.place, columns.place + columns.length),
         )
-        out_image[place] = view if view.ndim == 3 else view[..., None]
+        out_image[place] = view
         out_mask[place] = ids
         return out_image, out_mask
+
+
+def _resize(image: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
+    """An image (H, W, C) at a (width, height); OpenCV averages four channels only."""
+    parts = [
+        cv2.resize(image[..., i : i + 4], size, interpolation=how)
+        for i in range(0, image.shape[2], 4)
+    ]
+    return join([part if part.ndim == 3 else part[..., None] for part in parts])
 
 
 class _Window:

@@ -37,9 +37,12 @@ def encoder_of(network: keras.Model) -> keras.Model:
     Raises:
         UsageError: a network of one's own layers without one.
     """
-    for layer in network.layers:
+    layers = list(network.layers)
+    for layer in layers:
         if layer.name == "encoder":
             return layer
+        if isinstance(layer, keras.Model):  # a network of several inputs has one inside
+            layers.extend(layer.layers)
     raise UsageError(
         "`freeze_epochs` and `encoder_learning_rate` need a network with a layer "
         f"named `encoder`. Received: {', '.join(x.name for x in network.layers)}."

@@ -8,8 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from seglib.artifact import SegmentationModel
-from seglib.data.format import Pair
-from seglib.data.images import read_image, read_mask
+from seglib.data.pairs import Inputs, Pair, read_pair, split
 from seglib.errors import SegError
 from seglib.metrics import confusion_matrix
 
@@ -21,7 +20,7 @@ class ScoredImage:
     """An image with its truth, the model's answer, and their confusion matrix."""
 
     stem: str
-    image: np.ndarray  # uint8 (H, W, C)
+    image: np.ndarray  # uint8 (H, W, C): the first input
     mask: np.ndarray  # (H, W)
     prediction: np.ndarray  # (H, W)
     confusion: np.ndarray  # int64 (num_classes, num_classes)
@@ -65,18 +64,18 @@ def _ahead(
     pool: ThreadPoolExecutor, model: SegmentationModel, pairs: Sequence[Pair]
 ) -> Iterator[_Item]:
     """Decoded pairs in order, at most two batches ahead."""
-    channels, window = model.contract.channels, 2 * BATCH_SIZE
-    queue = [pool.submit(_read, pair, channels) for pair in pairs[:window]]
+    inputs, window = model.contract.inputs, 2 * BATCH_SIZE
+    queue = [pool.submit(_read, pair, inputs) for pair in pairs[:window]]
     for upcoming in range(window, len(pairs) + window):
         if not queue:
             return
         yield queue.pop(0).result()
         if upcoming < len(pairs):
-            queue.append(pool.submit(_read, pairs[upcoming], channels))
+            queue.append(pool.submit(_read, pairs[upcoming], inputs))
 
 
-def _read(pair: Pair, channels: int) -> _Item:
-    return pair, read_image(pair.image, channels=channels), read_mask(pair.mask)
+def _read(pair: Pair, inputs: Inputs) -> _Item:
+    return pair, *read_pair(pair, inputs)
 
 
 def _batches(items: Iterator[_Item]) -> Iterator[list[_Item]]:
@@ -107,4 +106,5 @@ def _score(
         )
     except SegError as error:
         raise SegError(f"{pair.mask}: {error}") from error
-    return ScoredImage(pair.stem, image, mask, prediction, counts)
+    first = split(image, contract.inputs)[0]
+    return ScoredImage(pair.stem, first, mask, prediction, counts)

@@ -1,13 +1,12 @@
 """How sure a model with dropout is: many answers instead of one."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from seglib.artifact import SegmentationModel
+from seglib.artifact import Sample, SegmentationModel
 from seglib.errors import UsageError
 
 
@@ -28,7 +27,7 @@ class Uncertainty:
 
 
 def predict_uncertainty(
-    model: SegmentationModel, image: np.ndarray | str | Path, *, samples: int = 20
+    model: SegmentationModel, image: Sample, *, samples: int = 20
 ) -> Uncertainty:
     """Predict an image `samples` times with dropout on, and compare.
 

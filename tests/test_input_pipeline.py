@@ -52,7 +52,7 @@ def test_a_view_keeps_image_and_mask_together_at_any_size_and_zoom(
 
 def test_what_a_zoom_reveals_is_void_where_no_id_is_ignored(tiny_dataset):
     config = TrainConfig(min_scale=0.4, max_scale=0.4)
-    source = PairSource(tiny_dataset.pairs("train"), channels=3)
+    source = PairSource(tiny_dataset.pairs("train"), inputs={"image": 3})
     batches = training_batches(
         source, image_size=(64, 64), ignore_index=None, config=config
     )
@@ -62,7 +62,7 @@ def test_what_a_zoom_reveals_is_void_where_no_id_is_ignored(tiny_dataset):
 
 def test_the_seed_alone_decides_the_batches(tiny_dataset):
     def batches(seed, threads):
-        source = PairSource(tiny_dataset.pairs("train"), channels=3)
+        source = PairSource(tiny_dataset.pairs("train"), inputs={"image": 3})
         config = TrainConfig(train_seed=seed, batch_size=3)
         return _take(
             training_batches(
@@ -84,7 +84,7 @@ def test_the_seed_alone_decides_the_batches(tiny_dataset):
 
 def test_an_epoch_shows_every_pair_once_and_each_epoch_has_its_own_order(tiny_dataset):
     pairs = tiny_dataset.pairs("train")
-    source = PairSource(pairs, channels=3)
+    source = PairSource(pairs, inputs={"image": 3})
     config = TrainConfig(
         batch_size=1, min_scale=1, max_scale=1, flip=False, color_jitter=0
     )
@@ -101,7 +101,7 @@ def test_an_epoch_shows_every_pair_once_and_each_epoch_has_its_own_order(tiny_da
 
 
 def test_a_tint_changes_the_image_and_never_the_mask(tiny_dataset):
-    pair = PairSource(tiny_dataset.pairs("train"), channels=3)[0]
+    pair = PairSource(tiny_dataset.pairs("train"), inputs={"image": 3})[0]
     config = TrainConfig(min_scale=1, max_scale=1, flip=False, color_jitter=0.5)
     view = RandomView(pair[1].shape, 255, config)
     image, mask = view.random_map(pair, np.random.default_rng(0))
@@ -110,9 +110,10 @@ def test_a_tint_changes_the_image_and_never_the_mask(tiny_dataset):
 
 
 def test_records_come_back_as_they_went_in():
-    assert unpack_record(pack_record(b"image", b"mask")) == (b"image", b"mask")
+    for parts in ([b"image", b"mask"], [b"image", b"", b"depth", b"mask"]):
+        assert unpack_record(pack_record(parts)) == parts
 
 
 def test_a_folder_without_shards_is_refused(tmp_path):
     with pytest.raises(SegError, match="not a folder of shards"):
-        ShardSource(tmp_path, channels=3)
+        ShardSource(tmp_path, inputs={"image": 3})

@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from seglib.data.format import Pair
 from seglib.data.images import decode_image, decode_mask
 from seglib.data.integrity import (
     exif_orientation,
@@ -17,6 +16,7 @@ from seglib.data.integrity import (
     is_jpeg,
     png_palette,
 )
+from seglib.data.pairs import Inputs, Pair
 from seglib.errors import SegError
 
 PROBLEM, WARNING, NOTE = "problem", "warning", "note"  # only the first is fatal
@@ -59,11 +59,16 @@ class Inspection:
     ids: Mapping[int, int] = field(default_factory=dict)  # of the mask: id -> pixels
     ramps: float = 0.0  # of the mask, see `ramp_share`
     palette: bytes = b""  # the mask's colour table, where it is a palette PNG
+    others: Mapping[str, FileFacts] = field(default_factory=dict)  # further inputs
     problems: tuple[Problem, ...] = ()
 
 
-def inspect_pair(pair: Pair) -> Inspection:
-    """Open the image and the mask of a pair and look for what is wrong with them."""
+def inspect_pair(pair: Pair, others: Inputs | None = None) -> Inspection:
+    """Open the files of a pair and look for what is wrong with them.
+
+    Args:
+        others: name and channels of the inputs beside the image.
+    """
     problems: list[Problem] = []
     image_bytes, image = _open_image(pair.image, problems)
     mask_bytes, mask = _open_mask(pair.mask, problems)
@@ -73,6 +78,12 @@ def inspect_pair(pair: Pair) -> Inspection:
         problems += _check_rotation(pair.image, image.shape[:2], orientation)
     if mask is not None:
         problems += _check_encoding(pair.mask, mask_bytes)
+    size = None if image is None else image.shape[:2]
+    opened = {
+        name: _open_other(pair.others[name], channels, size, problems)
+        for name, channels in (others or {}).items()
+        if name in pair.others
+    }
     return Inspection(
         pair=pair,
         image=None if image is None else _facts(image_bytes, image),
@@ -82,6 +93,7 @@ def inspect_pair(pair: Pair) -> Inspection:
         ramps=0.0 if mask is None else ramp_share(mask),
         palette=b"" if mask is None else png_palette(mask_bytes),
         problems=tuple(problems),
+        others={name: facts for name, facts in opened.items() if facts},
     )
 
 
@@ -135,6 +147,34 @@ def _open_mask(path: Path, problems: list[Problem]) -> tuple[bytes, np.ndarray |
         else:
             problems.append(_colours_for_ids(path, colours))
         return encoded, None
+
+
+def _open_other(
+    path: Path,
+    channels: int,
+    size: tuple[int, ...] | None,
+    problems: list[Problem],
+) -> FileFacts | None:
+    encoded = _read(path, problems)
+    if encoded is None:
+        return None
+    try:
+        image = decode_image(encoded, channels=channels, name=str(path))
+    except SegError as error:
+        reason = str(error).removeprefix(f"{path}: ").rstrip(".")
+        problems.append(Problem(path, reason, "", "unfit-input"))
+        return None
+    if size and image.shape[:2] != size:
+        reason = (
+            f"size mismatch: the input is {_size(image.shape)}, its image {_size(size)}"
+        )
+        remedy = "Bring all inputs of a sample to one size."
+        problems.append(Problem(path, reason, remedy, "size-mismatch"))
+    if grey_bits(encoded) == 16:
+        reason = "16 bits a pixel, of which the upper 8 are read"
+        remedy = "Scale what matters, such as the nearest 25 m, to 0 … 255."
+        problems.append(Problem(path, reason, remedy, "sixteen-bits", WARNING))
+    return _facts(encoded, image)
 
 
 def _read(path: Path, problems: list[Problem]) -> bytes | None:

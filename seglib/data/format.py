@@ -1,34 +1,24 @@
 """The dataset format: folders of images and masks that share their stems.
 
 `<split>_images/NAME.*` and `<split>_segmentation/NAME.png` for the splits train,
-val and test; `dataset.yaml` beside them may name classes, colours and the ignored id.
+val and test; `dataset.yaml` beside them may name classes, colours, the ignored id and
+further inputs, whose images lie in `<split>_<input>/NAME.*`.
 The whole format is on one page: docs/data-format.md.
 """
 
 import colorsys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seglib.config import DataConfig
+from seglib.data.description import DESCRIPTION, read_description
 from seglib.data.images import IMAGE_SUFFIXES, read_mask
-from seglib.errors import DatasetError, unknown
+from seglib.data.pairs import IMAGE, Inputs, Pair, describe, missing_input
+from seglib.errors import DatasetError
 
 SPLITS = ("train", "val", "test")
-DESCRIPTION = "dataset.yaml"
-_KEYS = ("class_names", "palette", "ignore_index", "num_classes")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image and its mask."""
-
-    stem: str
-    image: Path
-    mask: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +32,7 @@ class Dataset:
     palette: tuple[tuple[int, int, int], ...]
     ignore_index: int | None
     data_md5: str = ""  # the hash that DVC gives the folder, where known
+    others: Inputs = field(default_factory=dict)  # inputs beside the image
 
     def pairs(self, split: str) -> tuple[Pair, ...]:
         """The pairs of a split; "auto" is test where there is one, else val."""
@@ -54,6 +45,22 @@ class Dataset:
                 f"{split}_segmentation/."
             )
         return self.splits[split]
+
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Raise a DatasetError unless every one of a model's inputs is here."""
+        for name, channels in inputs.items():
+            if name == IMAGE:
+                continue  # is read with as many channels as the model asks for
+            if name not in self.others:
+                received = {IMAGE, *self.others}
+                raise DatasetError(
+                    f"{self.root}: {missing_input(name, inputs, received)}"
+                )
+            if self.others[name] != channels:
+                raise DatasetError(
+                    f"{self.root}: the model's inputs are {describe(inputs)}; the "
+                    f"dataset's are image, {describe(self.others)}."
+                )
 
     @property
     def evaluation_split(self) -> str:
@@ -138,13 +145,14 @@ def scan_dataset(
             "train_segmentation/ (see docs/data-format.md)."
         )
     description = read_description(root)
+    others = dict(description.get("inputs") or {})
     splits: dict[str, tuple[Pair, ...]] = {}
     problems: list[str] = []
     for split in SPLITS:
         if (root / f"{split}_images").exists() or (
             root / f"{split}_segmentation"
         ).exists():
-            splits[split], found = _list_split(root, split)
+            splits[split], found = _list_split(root, split, others)
             problems += found
     if not splits:
         raise DatasetError(
@@ -173,6 +181,7 @@ def scan_dataset(
         class_names=names or default_class_names(count),
         palette=palette or default_palette(count),
         ignore_index=ignore,
+        others=others,
     )
     return Scan(dataset, tuple(problems))
 
@@ -199,62 +208,9 @@ def _hsv_to_rgb(index: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def read_description(root: Path) -> dict[str, Any]:
-    """The checked content of a folder's dataset.yaml; empty where there is none."""
-    path = root / DESCRIPTION
-    if not path.exists():
-        return {}
-    try:
-        description = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DatasetError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(description, dict):
-        raise DatasetError(f"{path}: expected keys such as `class_names:`.")
-    for key in description:
-        if key not in _KEYS:
-            raise DatasetError(f"{path}: {unknown('key', str(key), _KEYS)}")
-    _check_description(path, description)
-    return description
-
-
-def _check_description(path: Path, description: dict[str, Any]) -> None:
-    names = description.get("class_names") or []
-    if not isinstance(names, list) or len(set(map(str, names))) != len(names):
-        raise DatasetError(f"{path}: `class_names` must be a list of different names.")
-    for name in names:
-        if not isinstance(name, str):  # YAML reads a bare `no` or `1` as something else
-            raise DatasetError(
-                f"{path}: a name of `class_names` must be text. Received: {name!r}. "
-                "Put it in quotes."
-            )
-    for key in ("ignore_index", "num_classes"):
-        value = description.get(key)
-        if value is None:
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise DatasetError(
-                f"{path}: `{key}` must be an integer ≥ 0. Received: {value}."
-            )
-    palette = description.get("palette") or []
-    if not isinstance(palette, list):
-        raise DatasetError(f"{path}: `palette` must be a list. Received: {palette!r}.")
-    for colour in palette:
-        if not _is_colour(colour):
-            raise DatasetError(
-                f"{path}: a colour of `palette` is [red, green, blue], each 0 … 255. "
-                f"Received: {colour}."
-            )
-
-
-def _is_colour(colour: Any) -> bool:
-    return (
-        isinstance(colour, list)
-        and len(colour) == 3
-        and all(isinstance(part, int) and 0 <= part <= 255 for part in colour)
-    )
-
-
-def _list_split(root: Path, split: str) -> tuple[tuple[Pair, ...], list[str]]:
+def _list_split(
+    root: Path, split: str, others: Inputs
+) -> tuple[tuple[Pair, ...], list[str]]:
     problems: list[str] = []
     images = _by_stem(root / f"{split}_images", problems)
     masks = _by_stem(root / f"{split}_segmentation", problems)
@@ -267,10 +223,33 @@ def _list_split(root: Path, split: str) -> tuple[tuple[Pair, ...], list[str]]:
         problems.append(
             f"{masks[stem]}: mask without image; expected {split}_images/{stem}.*"
         )
-    stems = sorted(images.keys() & masks.keys())
+    stems = images.keys() & masks.keys()
+    found = {name: _by_stem(root / f"{split}_{name}", problems) for name in others}
+    for name, files in found.items():
+        if not files:
+            continue  # of the folder, not of each image
+        for stem in sorted(stems - files.keys()):
+            problems.append(
+                f"{images[stem]}: image without {name}; expected "
+                f"{split}_{name}/{stem}.*"
+            )
+        for stem in sorted(files.keys() - images.keys()):
+            problems.append(
+                f"{files[stem]}: {name} without image; expected {split}_images/{stem}.*"
+            )
+        stems &= files.keys()
     if not stems and not problems:
         problems.append(f"{root / f'{split}_images'}: the split `{split}` is empty")
-    return tuple(Pair(stem, images[stem], masks[stem]) for stem in stems), problems
+    pairs = (
+        Pair(
+            stem,
+            images[stem],
+            masks[stem],
+            {name: files[stem] for name, files in found.items() if files},
+        )
+        for stem in sorted(stems)
+    )
+    return tuple(pairs), problems
 
 
 def _by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:

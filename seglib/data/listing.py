@@ -1,17 +1,17 @@
 """The listing that verification starts from, and the classes that nobody named."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seglib.config import DataConfig
 from seglib.data.checks import NOTE, PROBLEM, Inspection, Problem
+from seglib.data.description import DESCRIPTION, read_description
 from seglib.data.format import (
-    DESCRIPTION,
     Dataset,
     config_options,
     default_palette,
-    read_description,
     scan_dataset,
 )
 from seglib.data.id_checks import guess_num_classes, total_ids
@@ -24,6 +24,7 @@ _REMEDIES = {  # beginning of the listing's reason -> kind, remedy
     "not an image file": ("not-an-image", "Move it out of the folder."),
     "same stem as": ("same-stem", "Rename it together with its mask, or remove it."),
 }
+_WITHOUT = re.compile(r"(\w+) without (\w+);")
 _DESCRIPTION = (
     "description",
     f"Make {DESCRIPTION}, --num-classes and the masks agree.",
@@ -110,6 +111,9 @@ def _inference(root: Path, split: str, *, count: int, seen: int) -> Problem:
 
 def _to_problem(text: str) -> Problem:
     path, _, reason = text.partition(": ")
+    if (without := _WITHOUT.match(reason)) and "mask" not in without.groups():
+        remedy = f"Add the {without[2]}, or remove the {without[1]}."
+        return Problem(Path(path), reason, remedy, "incomplete-sample")
     for start, (kind, remedy) in _REMEDIES.items():
         if reason.startswith(start):
             return Problem(Path(path), reason, remedy, kind)

@@ -6,16 +6,26 @@ histogram, and where the bytes are: a remote and a data hash, or a plain folder.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from seglib.data.format import SPLITS, Dataset, Pair
+from seglib.data.format import SPLITS, Dataset
 from seglib.data.images import write_bytes
+from seglib.data.pairs import Inputs, Pair
 from seglib.errors import DatasetError, SegError, UsageError, unknown
 
 MANIFEST = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFacts:
+    """A further input of a pair. The path is relative to the dataset's root, posix."""
+
+    path: str
+    size_bytes: int
+    md5: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +43,13 @@ class PairFacts:
     mask_size_bytes: int
     image_md5: str
     mask_md5: str
+    others: Mapping[str, InputFacts] = field(default_factory=dict)
+
+    @property
+    def file_sizes(self) -> dict[str, int]:
+        """Bytes of each file of the pair, by path."""
+        sizes = {self.image: self.image_size_bytes, self.mask: self.mask_size_bytes}
+        return sizes | {other.path: other.size_bytes for other in self.others.values()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +65,7 @@ class Manifest:
     data_md5: str = ""
     remote: str = ""
     root: str = ""
+    others: Inputs = field(default_factory=dict)  # inputs beside the image
 
     def class_pixels(self, split: str) -> tuple[int, ...]:
         """Pixels of each class over all masks of a split, `[id]`."""
@@ -142,7 +160,7 @@ def open_dataset(
         from seglib.store import fetch  # late: only a remote needs boto3
 
         wanted = (p for pairs in chosen.values() for p in pairs)
-        paths = [path for pair in wanted for path in (pair.image, pair.mask)]
+        paths = [path for pair in wanted for path in pair.file_sizes]
         root = fetch(
             facts.data_md5, facts.remote, paths=paths, cache=cache, progress=progress
         )
@@ -152,7 +170,7 @@ def open_dataset(
     return Dataset(
         root=root,
         splits={
-            split: tuple(Pair(p.stem, root / p.image, root / p.mask) for p in pairs)
+            split: tuple(_to_pair(root, facts) for facts in pairs)
             for split, pairs in chosen.items()
         },
         num_classes=facts.num_classes,
@@ -160,7 +178,13 @@ def open_dataset(
         palette=facts.palette,
         ignore_index=facts.ignore_index,
         data_md5=facts.data_md5,
+        others=facts.others,
     )
+
+
+def _to_pair(root: Path, facts: PairFacts) -> Pair:
+    others = {name: root / other.path for name, other in facts.others.items()}
+    return Pair(facts.stem, root / facts.image, root / facts.mask, others)
 
 
 def write_manifest(
@@ -201,13 +225,16 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
         class_names=tuple(document["class_names"]),
         palette=tuple(tuple(colour) for colour in document["palette"]),
         splits={
-            split: tuple(
-                PairFacts(**pair | {"class_pixels": tuple(pair["class_pixels"])})
-                for pair in pairs
-            )
+            split: tuple(map(_to_facts, pairs))
             for split, pairs in document["splits"].items()
         },
     )
+
+
+def _to_facts(pair: Mapping[str, Any]) -> PairFacts:
+    others = {name: InputFacts(**facts) for name, facts in pair["others"].items()}
+    pixels = tuple(pair["class_pixels"])
+    return PairFacts(**{**pair, "class_pixels": pixels, "others": others})
 
 
 def _manifest_path(manifest: Path) -> Path:
@@ -224,8 +251,7 @@ def _choose(
 def _check_folder(root: Path, chosen: Mapping[str, tuple[PairFacts, ...]]) -> None:
     problems = []
     for pair in (pair for pairs in chosen.values() for pair in pairs):
-        expected = {pair.image: pair.image_size_bytes, pair.mask: pair.mask_size_bytes}
-        for name, size_bytes in expected.items():
+        for name, size_bytes in pair.file_sizes.items():
             path = root / name
             if not path.is_file():
                 problems.append(f"{path}: no such file any more")

@@ -12,7 +12,8 @@ from types import MappingProxyType
 import numpy as np
 import yaml
 
-from seglib.data.format import DESCRIPTION, SPLITS
+from seglib.data.description import DESCRIPTION
+from seglib.data.format import SPLITS
 from seglib.data.images import encode_jpeg, encode_png, write_bytes
 from seglib.data.scenes.canvas import IGNORED
 from seglib.data.scenes.street import render

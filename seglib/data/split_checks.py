@@ -90,7 +90,8 @@ def check_palettes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
 
 def check_layout(dataset: Dataset) -> list[Problem]:
     """Folders that hold images but are not read, and splits that a run will need."""
-    expected = {f"{s}_{part}" for s in SPLITS for part in ("images", "segmentation")}
+    parts = ("images", "segmentation", *dataset.others)
+    expected = {f"{split}_{part}" for split in SPLITS for part in parts}
     warnings = []
     for folder in sorted(path for path in dataset.root.iterdir() if path.is_dir()):
         if folder.name in expected:

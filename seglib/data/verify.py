@@ -8,15 +8,17 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 from seglib.config import DataConfig
 from seglib.data.checks import NOTE, PROBLEM, WARNING, Inspection, Problem, inspect_pair
-from seglib.data.format import Dataset, Pair
+from seglib.data.format import Dataset
 from seglib.data.id_checks import check_ids
 from seglib.data.images import write_bytes
 from seglib.data.listing import infer_classes, list_dataset
-from seglib.data.manifest import Manifest, PairFacts, write_manifest
+from seglib.data.manifest import InputFacts, Manifest, PairFacts, write_manifest
+from seglib.data.pairs import Pair
 from seglib.data.split_checks import (
     check_classes,
     check_duplicates,
@@ -80,7 +82,7 @@ def verify(
             dataset.yaml cannot be understood.
     """
     listing = list_dataset(Path(root), config or DataConfig())
-    inspections = _inspect(listing.dataset.splits, progress)
+    inspections = _inspect(listing.dataset, progress)
     dataset, problems = listing.dataset, [*listing.problems]
     if not listing.knows_classes:
         dataset, found = infer_classes(listing, inspections)
@@ -131,6 +133,7 @@ def write_verification(
         data_md5=data_md5,
         remote=remote,
         root="" if remote else str(dataset.root.resolve()),
+        others=dataset.others,
     )
     findings = {
         "problems": verification.problems,
@@ -150,13 +153,16 @@ def write_verification(
 
 
 def _inspect(
-    splits: Mapping[str, tuple[Pair, ...]], progress: Callable[[int, int], None] | None
+    dataset: Dataset, progress: Callable[[int, int], None] | None
 ) -> dict[str, list[Inspection]]:
+    splits = dataset.splits
     pairs = [(split, pair) for split in splits for pair in splits[split]]
     inspections: dict[str, list[Inspection]] = {split: [] for split in splits}
     pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1))
     try:
-        found = pool.map(inspect_pair, (pair for _, pair in pairs))
+        found = pool.map(
+            inspect_pair, (pair for _, pair in pairs), repeat(dataset.others)
+        )
         for done, ((split, _), inspection) in enumerate(
             zip(pairs, found, strict=True), start=1
         ):
@@ -178,11 +184,15 @@ def _usable_pairs(
         split: tuple(
             facts
             for inspection in found
-            if bad.isdisjoint((inspection.pair.image, inspection.pair.mask))
+            if bad.isdisjoint(_paths(inspection.pair))
             and (facts := _facts(dataset, inspection))
         )
         for split, found in inspections.items()
     }
+
+
+def _paths(pair: Pair) -> tuple[Path, ...]:
+    return (pair.image, pair.mask, *pair.others.values())
 
 
 def _facts(dataset: Dataset, inspection: Inspection) -> PairFacts | None:
@@ -206,6 +216,14 @@ def _facts(dataset: Dataset, inspection: Inspection) -> PairFacts | None:
         mask_size_bytes=mask.size_bytes,
         image_md5=image.md5,
         mask_md5=mask.md5,
+        others={
+            name: InputFacts(
+                path=pair.others[name].relative_to(dataset.root).as_posix(),
+                size_bytes=facts.size_bytes,
+                md5=facts.md5,
+            )
+            for name, facts in inspection.others.items()
+        },
     )
 
 

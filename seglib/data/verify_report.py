@@ -35,6 +35,7 @@ _HEADINGS = {
     "folder-not-read": "Folders that are not read",
     "ids-out-of-range": "Ids that are no class",
     "image-without-mask": "Images without mask",
+    "incomplete-sample": "Samples that lack one of their inputs",
     "leakage": "Leakage: one image in two splits",
     "lossy-mask": "Masks as JPEG",
     "mask-without-image": "Masks without image",
@@ -44,9 +45,11 @@ _HEADINGS = {
     "palette-masks": "Palette PNGs",
     "palettes-differ": "Palette PNGs with different colour tables",
     "same-stem": "Files that share a stem",
-    "size-mismatch": "Images and masks of different sizes",
+    "sixteen-bits": "Inputs with more bits than are read",
+    "size-mismatch": "Files of one sample with different sizes",
     "split-missing": "Splits that are not there",
     "stretched-ids": "Masks with fewer than 8 bits a pixel",
+    "unfit-input": "Inputs that are not as they were declared",
     "unreadable-file": "Files that cannot be read",
 }
 
@@ -136,7 +139,8 @@ def _summary(
     total = sum(pair.height * pair.width for pair in pairs)
     sizes = Counter((pair.height, pair.width) for pair in pairs).most_common()
     problems, warnings = len(findings["problems"]), len(findings["warnings"])
-    files = 2 * sum(len(listed) for listed in dataset.splits.values())
+    files_a_pair = 2 + len(dataset.others)
+    files = files_a_pair * sum(len(listed) for listed in dataset.splits.values())
     if problems:
         detail = "The dataset cannot be used as it is. Nothing was changed."
     else:

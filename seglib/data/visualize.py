@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from seglib.data.format import Dataset, Pair
+from seglib.data.format import Dataset
 from seglib.data.images import encode_png, read_image, read_mask, write_bytes
+from seglib.data.pairs import Pair
 from seglib.errors import SegError, UsageError
 from seglib.report import (
     class_legend,

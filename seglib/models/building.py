@@ -9,9 +9,10 @@ from seglib.artifact import CUSTOM, Contract, SegmentationModel
 from seglib.config import ModelConfig
 from seglib.data.format import Dataset, default_class_names, default_palette
 from seglib.data.images import read_image
+from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import UsageError
 from seglib.models.encoders import ENCODERS
-from seglib.models.layers import Normalize
+from seglib.models.layers import Channels, Normalize
 from seglib.models.pretrained import load_weights
 from seglib.models.resampling import CropLike, PadToMultiple, ResizeLike
 from seglib.models.zoo import ARCHITECTURES, resolve
@@ -25,6 +26,7 @@ def build_model(
     num_classes: int,
     image_size: tuple[int, int],
     channels: int = 3,
+    others: Inputs | None = None,
     encoder: str | None = None,
     weights: str | Path | None = None,
     weights_sha256: str | None = None,
@@ -41,6 +43,9 @@ def build_model(
         image_size: (height, width) in pixels at which the network sees its images;
             any image is resized to it, and its logits back, by the model itself.
         channels: of the image: 1 grey, 3 RGB, 4 RGBA, or more.
+        others: name and channels of further input images of each sample, such as
+            {"depth": 1}. Pretrained weights see the image at first, and learn to use
+            the others.
         encoder: a key of `ENCODERS`. Default: the architecture's own.
         weights: "imagenet" for a pretrained encoder, or a file of its weights.
             Default: random.
@@ -52,13 +57,15 @@ def build_model(
         UsageError: an unknown name, or values that do not fit together.
     """
     architecture, encoder = resolve(name, encoder)
-    normalization = ENCODERS[encoder].normalization.for_channels(channels)
+    inputs = {IMAGE: channels, **(others or {})}
+    total = sum(inputs.values())
+    normalization = ENCODERS[encoder].normalization.for_channels(channels, total)
     contract = Contract(
         architecture=architecture,
         encoder=encoder,
         num_classes=_checked_classes(num_classes),
         image_size=_checked_size(image_size),
-        channels=channels,
+        inputs=inputs,
         mean=normalization.mean,
         scale=normalization.scale,
         channel_order=normalization.channel_order,
@@ -68,9 +75,7 @@ def build_model(
     )
     network = build_network(contract)
     if weights:
-        load_weights(
-            network, encoder, weights, channels=channels, sha256=weights_sha256
-        )
+        load_weights(network, encoder, weights, inputs=inputs, sha256=weights_sha256)
     return SegmentationModel(network, contract)
 
 
@@ -86,6 +91,7 @@ def build_from_config(config: ModelConfig, dataset: Dataset) -> SegmentationMode
         num_classes=dataset.num_classes,
         image_size=size,
         channels=config.channels,
+        others=dataset.others,
         encoder=config.encoder or None,
         weights=config.weights or None,
         weights_sha256=config.weights_sha256 or None,
@@ -108,7 +114,8 @@ def build_custom(
 
     Args:
         inputs: `keras.Input` of an image (H, W, C) in 0 … 255; whatever the layers
-            need of normalisation is part of them.
+            need of normalisation is part of them. A list of several: the image, and
+            then those that a dataset has by the names of these inputs.
         outputs: logits (N, h, w, num_classes), without softmax; at another size than
             the image's they are stretched to it.
         image_size: (height, width) at which the network sees its images. Default:
@@ -118,25 +125,41 @@ def build_custom(
     Raises:
         UsageError: tensors that do not fit.
     """
-    channels, num_classes = _checked_tensors(inputs, outputs)
-    fixed = tuple(inputs.shape[1:3])
+    given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    for tensor in given:
+        _check_tensor("inputs", tensor, "channels")
+    num_classes = _checked_outputs(outputs)
+    fixed = tuple(given[0].shape[1:3])
+    sizes = {tuple(tensor.shape[1:3]) for tensor in given}
+    if len(sizes) > 1:
+        raise UsageError(
+            "`inputs` must all be of one size: the files of a sample are. Received: "
+            f"{sorted(map(str, sizes))}."
+        )
     if image_size is None:
         if None in fixed:
             raise UsageError(
                 "`image_size` is needed, because `inputs` leaves it open. Received: "
-                f"inputs of shape {tuple(inputs.shape)}. Give image_size=(height, "
+                f"inputs of shape {tuple(given[0].shape)}. Give image_size=(height, "
                 "width)."
             )
         image_size = fixed
-    if outputs.shape[1:3] != inputs.shape[1:3] or None in fixed:
-        outputs = ResizeLike(name="to_image")(outputs, inputs)
+    if tuple(outputs.shape[1:3]) != fixed or None in fixed:
+        outputs = ResizeLike(name="to_image")(outputs, given[0])
     outputs = keras.layers.Activation("linear", dtype="float32", name="logits")(outputs)
+    names = {IMAGE: given[0].shape[3]}
+    names |= {tensor.name: tensor.shape[3] for tensor in given[1:]}
+    channels = sum(names.values())
+    several = len(given) > 1
+    network = keras.Model(given if several else given[0], outputs, name=CUSTOM)
+    if several:
+        network = _with_joined_inputs(network)
     contract = Contract(
         architecture=CUSTOM,
         encoder=CUSTOM,
         num_classes=_checked_classes(num_classes),
         image_size=_checked_size(image_size),
-        channels=channels,
+        inputs=names,
         mean=(0.0,) * channels,
         scale=(1.0,) * channels,
         channel_order="rgb",
@@ -144,7 +167,19 @@ def build_custom(
         palette=palette or default_palette(num_classes),
         ignore_index=ignore_index,
     )
-    return SegmentationModel(keras.Model(inputs, outputs, name=CUSTOM), contract)
+    return SegmentationModel(network, contract)
+
+
+def _with_joined_inputs(network: keras.Model) -> keras.Model:
+    """The same network for one image in which its inputs are joined."""
+    height, width = network.inputs[0].shape[1:3]
+    total = sum(tensor.shape[3] for tensor in network.inputs)
+    image = keras.Input((height, width, total), name="image")
+    parts, start = [], 0
+    for tensor in network.inputs:
+        parts.append(Channels(start, tensor.shape[3])(image))
+        start += tensor.shape[3]
+    return keras.Model(image, network(parts), name=network.name)
 
 
 def build_network(contract: Contract, *, precision: str = "float32") -> keras.Model:
@@ -200,17 +235,17 @@ def copy_network(model: SegmentationModel, *, precision: str) -> keras.Model:
     return network
 
 
-def _checked_tensors(inputs: Any, outputs: Any) -> tuple[int, int]:
-    for name, tensor, last in (
-        ("inputs", inputs, "channels"),
-        ("outputs", outputs, "num_classes"),
-    ):
-        shape = tuple(getattr(tensor, "shape", ()))
-        if len(shape) != 4 or shape[3] is None:
-            raise UsageError(
-                f"`{name}` must be a Keras tensor (N, height, width, {last}). "
-                f"Received: {tensor!r}."
-            )
+def _check_tensor(name: str, tensor: Any, last: str) -> None:
+    shape = tuple(getattr(tensor, "shape", ()))
+    if len(shape) != 4 or shape[3] is None:
+        raise UsageError(
+            f"`{name}` must be a Keras tensor (N, height, width, {last}). "
+            f"Received: {tensor!r}."
+        )
+
+
+def _checked_outputs(outputs: Any) -> int:
+    _check_tensor("outputs", outputs, "num_classes")
     history = getattr(outputs, "_keras_history", None)
     activation = getattr(getattr(history, "operation", None), "activation", None)
     if activation in (keras.activations.softmax, keras.activations.sigmoid):
@@ -219,7 +254,7 @@ def _checked_tensors(inputs: Any, outputs: Any) -> tuple[int, int]:
             f"Received: the output of a layer with activation="
             f"{activation.__name__!r}. Leave it out."
         )
-    return inputs.shape[3], outputs.shape[3]
+    return outputs.shape[3]
 
 
 def _checked_classes(num_classes: int) -> int:

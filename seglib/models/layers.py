@@ -57,9 +57,26 @@ def batch_norm(x: Any, *, name: str, epsilon: float = 1e-3) -> Any:
     )(x)
 
 
-def classify(x: Any, num_classes: int, *, name: str = "head") -> Any:
-    """Logits of each cell by a 1×1 convolution: (N, H, W, num_classes)."""
-    return keras.layers.Conv2D(num_classes, 1, name=name)(x)
+def classify(
+    x: Any, num_classes: int, *, kernel_size: int = 1, name: str = "head"
+) -> Any:
+    """Logits of each cell by a convolution: (N, H, W, num_classes)."""
+    return keras.layers.Conv2D(num_classes, kernel_size, padding="same", name=name)(x)
+
+
+@keras.saving.register_keras_serializable("seglib")
+class Channels(keras.layers.Layer):
+    """Some channels of an image: (N, H, W, C) → (N, H, W, count), from `start`."""
+
+    def __init__(self, start: int, count: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.start, self.count = start, count
+
+    def call(self, x: Any) -> Any:
+        return x[..., self.start : self.start + self.count]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "start": self.start, "count": self.count}
 
 
 @keras.saving.register_keras_serializable("seglib")

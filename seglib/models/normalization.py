@@ -15,13 +15,24 @@ class Normalization:
     scale: tuple[float, ...]
     channel_order: Literal["rgb", "bgr"] = "rgb"
 
-    def for_channels(self, channels: int) -> Self:
-        """The same for grey, RGBA or more: the average of the three for each."""
-        if channels == len(self.mean):
+    def for_channels(self, colours: int, channels: int) -> Self:
+        """The same for an image of `channels`, of which the first `colours` show it.
+
+        RGB keeps its own numbers; every other channel gets the average of the three.
+        """
+        if colours == channels == len(self.mean):
             return self
-        mean = sum(self.mean) / len(self.mean)
-        scale = sum(self.scale) / len(self.scale)
-        return type(self)((mean,) * channels, (scale,) * channels)
+        step = 1 if self.channel_order == "rgb" else -1
+        return type(self)(
+            _widened(self.mean[::step], colours, channels),
+            _widened(self.scale[::step], colours, channels),
+        )
+
+
+def _widened(rgb: tuple[float, ...], colours: int, channels: int) -> tuple[float, ...]:
+    own = rgb if colours >= len(rgb) else ()
+    average = sum(rgb) / len(rgb)
+    return (*own, *(average,) * (channels - len(own)))
 
 
 # The names are those of Keras's `preprocess_input` modes, where it has one.

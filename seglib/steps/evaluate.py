@@ -13,8 +13,9 @@ import numpy as np
 
 from seglib.artifact import Contract, SegmentationModel, load_model
 from seglib.config import EvaluateConfig
-from seglib.data.format import Dataset, Pair
+from seglib.data.format import Dataset
 from seglib.data.images import encode_png, write_bytes
+from seglib.data.pairs import Pair
 from seglib.errors import DatasetError
 from seglib.metrics import Scores
 from seglib.report import comparison, evaluation_page, overlay
@@ -82,6 +83,7 @@ def evaluate(
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
     _check_classes(model.contract, data)
+    data.check_inputs(model.contract.inputs)
     split = data.evaluation_split if config.split == "auto" else config.split
     pairs = data.pairs(split)
     pictures = _Pictures(model.contract, _spread(pairs, config.num_overlays))

@@ -97,11 +97,15 @@ def _write_saved_model(model: SegmentationModel, path: Path) -> None:
 
     # A graph that has not run yet, as in a model just loaded, has no variables.
     model.predict_logits(_image(0, model.contract.image_size, model.contract.channels))
-    archive = keras.export.ExportArchive()
-    archive.track(model.served)
-    archive.add_endpoint("serve", serve, input_signature=[images])
-    archive.add_endpoint("logits", logits, input_signature=[images])
-    archive.write_out(str(path), verbose=False)
+    # Keras's own ExportArchive writes every weight twice.
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.served.variables]
+    module.serve = tf.function(serve, input_signature=[images])
+    module.logits = tf.function(logits, input_signature=[images])
+    signatures = {"serve": module.serve, "logits": module.logits}
+    tf.saved_model.save(
+        module, str(path), {"serving_default": module.serve, **signatures}
+    )
 
 
 def _sizes(image_size: tuple[int, int]) -> list[tuple[int, int]]:

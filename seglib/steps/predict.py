@@ -1,14 +1,15 @@
 """Prediction of files: class ids, colours, overlays, and a legend."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from seglib.artifact import SegmentationModel, load_model
-from seglib.data.images import IMAGE_SUFFIXES, read_image, write_image
+from seglib.artifact import Contract, SegmentationModel, load_model
+from seglib.data.images import IMAGE_SUFFIXES, write_image
+from seglib.data.pairs import IMAGE, describe, read_inputs, split
 from seglib.errors import SegError, UsageError
 from seglib.report import colorize, legend, overlay
 
@@ -26,6 +27,7 @@ def predict(
     inputs: Path | Sequence[Path],
     out: Path,
     *,
+    others: Mapping[str, Path] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
     """Predict a file, a list of files, or all images of a folder.
@@ -34,24 +36,31 @@ def predict(
     id), `color/NAME.png` and `overlay/NAME.png`, and one `legend.png`. A file that
     cannot be read is reported and does not stop the others.
 
+    Args:
+        others: of a model of several inputs, the folder of each beyond the image, by
+            name; a file belongs to the image of its stem.
+
     Raises:
         UsageError: no image among the inputs, or two that would be written to the
-            same name.
+            same name; a model's further input without a folder.
     """
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
     names = _output_names(_images([inputs] if isinstance(inputs, Path) else inputs))
     contract = model.contract
+    beside = _files_beside(contract, others or {})
     write_image(out / "legend.png", legend(contract.class_names, contract.palette))
     written, problems = [], []
     for done, (name, path) in enumerate(names.items(), start=1):
         try:
-            image = read_image(path, channels=contract.channels)
+            files = [path, *(_partner(path, found) for found in beside)]
+            image = read_inputs(files, contract.inputs)
             prediction = model.predict(image)
         except SegError as error:
             problems.append(str(error))
         else:
-            _write(out, name, image, prediction, contract.palette)
+            first = split(image, contract.inputs)[0]
+            _write(out, name, first, prediction, contract.palette)
             written.append(out / "ids" / f"{name}.png")
         if progress:
             progress(done, len(names))
@@ -76,6 +85,36 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     if image.shape[2] == 1:
         return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     return np.ascontiguousarray(image[..., :3])
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """The files of one further input, by stem."""
+
+    path: Path
+    files: dict[str, Path]
+
+
+def _files_beside(contract: Contract, others: Mapping[str, Path]) -> list[_Folder]:
+    wanted = [name for name in contract.inputs if name != IMAGE]
+    unknown = [name for name in others if name not in wanted]
+    missing = [name for name in wanted if name not in others]
+    if unknown or missing:
+        raise UsageError(
+            f"The model takes {describe(contract.inputs)}. Give a folder for each "
+            f"beyond the image, `--input NAME=FOLDER`. Received: "
+            f"{', '.join(others) or 'none'}."
+        )
+    return [
+        _Folder(others[name], {path.stem: path for path in _images([others[name]])})
+        for name in wanted
+    ]
+
+
+def _partner(path: Path, folder: _Folder) -> Path:
+    if path.stem not in folder.files:
+        raise SegError(f"{path}: no file {path.stem}.* in {folder.path}.")
+    return folder.files[path.stem]
 
 
 def _images(inputs: Iterable[Path]) -> list[Path]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from seglib.artifact import SegmentationModel
 from seglib.config import TrainConfig
-from seglib.data.format import Dataset, Pair
+from seglib.data.format import Dataset
+from seglib.data.pairs import Pair
 from seglib.device import keep_freed_memory, prefers_xla
 from seglib.distillation import Distillation, Distiller
 from seglib.errors import SegError
@@ -68,16 +69,18 @@ def train(
         SegError: the data do not fit the model, or the loss is no longer finite.
     """
     config = config or TrainConfig()
+    started = time.monotonic()
     model.adopt_classes(data)
     contract = model.contract
     keep_freed_memory()
     keras.utils.set_random_seed(config.train_seed)
     source = (
-        ShardSource(shards, channels=contract.channels)
+        ShardSource(shards, inputs=contract.inputs)
         if shards
-        else PairSource(data.pairs("train"), channels=contract.channels)
+        else PairSource(data.pairs("train"), inputs=contract.inputs)
     )
-    steps_per_epoch = max(1, len(source) // config.batch_size)
+    one_pass = max(1, len(source) // config.batch_size)
+    steps_per_epoch = config.steps_per_epoch or one_pass
     total_steps = steps_per_epoch * config.epochs
     pixels = _class_pixels(source, contract.num_classes, contract.ignore_index)
     precision = choose_precision(
@@ -102,6 +105,7 @@ def train(
     watch = _Watch(
         model, network, data.splits.get("val", ()), config, out, on_epoch, on_step
     )
+    watch.started = started
     for first, last in _phases(config):
         if config.freeze_epochs:
             encoder_of(network).trainable = first >= config.freeze_epochs
@@ -134,6 +138,8 @@ def train(
             shuffle=False,  # the batches are shuffled already
             verbose=0,
         )
+        if watch.is_over:
+            break
     return watch.finish()
 
 
@@ -166,12 +172,25 @@ class _Watch(keras.callbacks.Callback):
         self._best_weights: list[np.ndarray] = []
         self._best_miou = -1.0
         self._steps = 0
-        self._started = self._epoch_started = time.monotonic()
+        self.started = self._epoch_started = time.monotonic()
+        self._first_step_ended = 0.0
+        self.is_over = False
         self.history: list[Row] = []
 
     @property
     def _total_steps(self) -> int:
-        return self.params["steps"] * self._config.epochs
+        """As configured, or as many as the time still allows at the present pace."""
+        total = int(self.params["steps"] * self._config.epochs)
+        if not self._config.max_minutes or self._steps < 2:
+            return total
+        pace = (time.monotonic() - self._first_step_ended) / (self._steps - 1)
+        return min(total, self._steps + max(1, round(self._seconds_left / pace)))
+
+    @property
+    def _seconds_left(self) -> float:
+        """Infinite without a limit."""
+        limit = 60 * self._config.max_minutes or float("inf")
+        return self.started + limit - time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch_started = time.monotonic()
@@ -183,6 +202,10 @@ class _Watch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._steps += 1
+        if self._steps == 1:
+            self._first_step_ended = time.monotonic()
+        if self._seconds_left <= 0:
+            self.is_over = self.model.stop_training = True
         if not np.isfinite(logs["loss"]):
             raise SegError(
                 f"The loss is {logs['loss']} at step {self._steps}: training diverged. "
@@ -218,7 +241,7 @@ class _Watch(keras.callbacks.Callback):
         return self.history
 
     def _validate(self, epoch: int) -> float:
-        last = epoch + 1 == self._config.epochs
+        last = epoch + 1 == self._config.epochs or self.is_over
         if not self._val or ((epoch + 1) % self._config.validate_every and not last):
             return float("nan")
         self._best.network.set_weights(self._network.get_weights())
@@ -234,7 +257,8 @@ class _Watch(keras.callbacks.Callback):
 
     def _line(self, row: Row, is_best: bool) -> str:
         done = len(self.history) / self._config.epochs
-        left = (time.monotonic() - self._started) * (1 - done) / done
+        left = (time.monotonic() - self.started) * (1 - done) / done
+        left = max(0.0, min(left, self._seconds_left))
         val = "" if np.isnan(row["val_miou"]) else f"  val mIoU {row['val_miou']:.4f}"
         return (
             f"epoch {len(self.history)}/{self._config.epochs}  loss {row['loss']:.4f}"

@@ -61,7 +61,7 @@ class TestReading:
             ("not json", "not valid JSON"),
             ("[]", "Received: format_version=None"),
             ('{"format_version": 99}', "Received: format_version=99"),
-            ('{"format_version": 1}', "not a whole manifest"),
+            ('{"format_version": 2}', "not a whole manifest"),
         ],
     )
     def test_what_is_no_manifest_is_refused(self, manifest, text, message):

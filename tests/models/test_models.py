@@ -30,9 +30,9 @@ PARAMETERS = {  # of 11 classes and RGB
     ("fcn_8", "efficientnet_lite0"): 3837092,
     ("fcn_16", "plain"): 3152342,
     ("fcn_32", "plain"): 3519291,
-    ("segnet", "vanilla"): 5100427,
-    ("segnet_plain", "vanilla"): 5100427,
-    ("bayesian_segnet", "vanilla"): 5100427,
+    ("segnet", "vanilla"): 3111307,
+    ("segnet_plain", "vanilla"): 3111307,
+    ("bayesian_segnet", "vanilla"): 3111307,
 }
 OWN = [(name, a.encoder) for name, a in ARCHITECTURES.items()]
 

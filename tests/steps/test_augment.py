@@ -23,7 +23,7 @@ def test_shards_hold_the_originals_and_their_copies(tiny_dataset, tmp_path):
     index = augment(tiny_dataset, out, config=AugmentConfig(copies=2, num_shards=3))
     assert index["num_records"] == 3 * 8
     assert len(index["shards"]) == 3
-    source = ShardSource(out, channels=3)
+    source = ShardSource(out, inputs={"image": 3})
     assert len(source) == 24
     originals = [read_image(pair.image) for pair in tiny_dataset.pairs("train")]
     found = [source[i][0] for i in range(24)]

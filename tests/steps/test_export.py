@@ -40,6 +40,11 @@ def test_the_comparison_and_the_contract_lie_beside_it(exported, trained):
     assert contract == load_model(trained.folder).contract
 
 
+def test_every_weight_is_stored_once(exported, trained):
+    data = exported[0] / "saved_model/variables/variables.data-00000-of-00001"
+    assert data.stat().st_size < 4 * trained.model.network.count_params() * 1.05
+
+
 def test_every_checksum_is_right(exported):
     out, _ = exported
     lines = (out / "SHA256SUMS").read_text().splitlines()

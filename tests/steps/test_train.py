@@ -1,5 +1,6 @@
 import json
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -141,6 +142,37 @@ def test_a_dataset_of_other_classes_is_refused(tiny_dataset):
     model = build_model("compact", num_classes=3, image_size=(64, 96))
     with pytest.raises(SegError, match=r"num_classes=3, the dataset .* has 8"):
         train(model, tiny_dataset)
+
+
+def test_an_epoch_takes_the_steps_that_were_asked_for(tiny_dataset):
+    steps = []
+    train(
+        _model(tiny_dataset),
+        with_splits(tiny_dataset, {"train": tiny_dataset.pairs("train")}),
+        config=TrainConfig(epochs=2, batch_size=4, steps_per_epoch=3),
+        on_step=lambda done, total: steps.append((done, total)),
+    )
+    assert steps == [(done, 6) for done in range(1, 7)]
+
+
+def test_training_ends_in_time_with_its_rate_fallen(tiny_dataset):
+    rows = []
+    config = TrainConfig(
+        epochs=100_000, batch_size=4, max_minutes=0.4, learning_rate=1.0, warmup_steps=5
+    )
+    totals = []
+    started = time.monotonic()
+    train(
+        _model(tiny_dataset),
+        tiny_dataset,
+        config=config,
+        on_epoch=rows.append,
+        on_step=lambda _done, total: totals.append(total),
+    )
+    assert time.monotonic() - started < 24 + 15
+    assert rows[-1]["learning_rate"] < 0.05
+    assert not math.isnan(rows[-1]["val_miou"])
+    assert totals[-1] < 100_000
 
 
 def test_a_frozen_encoder_keeps_its_weights_and_its_statistics(tiny_dataset):
