@@ -5,12 +5,13 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.logging import RichHandler
 from rich.table import Table
 
+from seglib import cli_data
 from seglib.config import Config
 from seglib.console import (
     ConfigFile,
@@ -37,6 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_data.app, name="data")
 
 
 def main() -> None:
@@ -240,6 +242,10 @@ def evaluate(
         "evaluation"
     ),
     split: Annotated[str | None, typer.Option(help="auto, train, val or test.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Model to compare with, image by image, on the same split."),
+    ] = None,
     num_classes: NumClasses = None,
     ignore_index: IgnoreIndex = None,
     config: ConfigFile = None,
@@ -259,6 +265,35 @@ def evaluate(
     console.print(
         f"mIoU {evaluation.miou:.4f} on {evaluation.split} (majority class: "
         f"{evaluation.scores.baseline_miou:.4f})   report: {out / 'report.html'}"
+    )
+    if against:
+        with progress_bar(f"evaluating {against}") as progress:
+            other = run(against, dataset, config=settings, progress=progress)
+        _tell_difference(evaluation, other, against)
+
+
+def _tell_difference(evaluation: Any, other: Any, against: Path) -> None:
+    from seglib.comparison import ImageCounts, compare
+
+    counts = (
+        ImageCounts.of({stem: scores.confusion for stem, scores in one.per_image})
+        for one in (evaluation, other)
+    )
+    compared = compare(*counts)
+    table = Table("", "difference", f"{compared.confidence:.0%} interval")
+    rows = zip(evaluation.class_names, compared.class_iou, strict=True)
+    for name, change in (*rows, ("mIoU", compared.miou)):
+        if not math.isnan(change.estimate):
+            interval = f"{change.low:+.4f} … {change.high:+.4f}"
+            table.add_row(name, f"{change.estimate:+.4f}", interval)
+    console.print(table)
+    verdict = "better" if compared.is_better() else "not better beyond doubt"
+    if compared.miou.high < 0:
+        verdict = "worse"
+    console.print(
+        f"{verdict} than {against} (mIoU {compared.champion_miou:.4f}) on "
+        f"{compared.num_images} images",
+        soft_wrap=True,
     )
 
 

@@ -104,8 +104,13 @@ def test_an_output_below_a_file_is_told_before_the_work(seglib, tiny_root, tmp_p
 
 def test_the_steps_follow_one_another(seglib, trained, tiny_root, tmp_path):
     assert load_model(trained).contract.class_names[0] == "sky"
-    code, printed = seglib("evaluate", trained, tiny_root, "--out", tmp_path / "e")
+    code, printed = seglib(
+        *("evaluate", trained, tiny_root, "--out", tmp_path / "e"),
+        *("--against", trained),
+    )
     assert code == 0
+    assert "not better beyond doubt" in printed
+    assert "+0.0000 … +0.0000" in printed
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
     assert f"mIoU {metrics['miou']:.4f} on test" in printed
     code, printed = seglib(

@@ -67,6 +67,9 @@ def test_every_subcommand_and_option_shown_exists(
         if words[: len(start)] != start or not rest or rest[0].startswith("-"):
             continue
         command = commands.get(rest[0])
+        if inner := getattr(command, "commands", None):  # such as `seglib data fetch`
+            rest = rest[1:]
+            command = inner.get(rest[0]) if rest else command
         options = {"--help"}
         for parameter in command.params if command else ():
             options |= {*parameter.opts, *parameter.secondary_opts}

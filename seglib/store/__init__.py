@@ -6,15 +6,26 @@ is its md5. So every byte can be checked while it is read, and it is. No other p
 imports boto3.
 """
 
-from seglib.store.fetching import fetch, manifest_entries
+from seglib.store.diffing import DatasetDiff, diff
+from seglib.store.fetching import (
+    fetch,
+    manifest_entries,
+    missing_files,
+    with_sizes,
+)
 from seglib.store.folders import Entry, hash_folder
-from seglib.store.pins import default_remote, read_pin
+from seglib.store.pins import default_remote, pin_at, read_pin
 
 __all__ = [
+    "DatasetDiff",
     "Entry",
     "default_remote",
+    "diff",
     "fetch",
     "hash_folder",
     "manifest_entries",
+    "missing_files",
+    "pin_at",
     "read_pin",
+    "with_sizes",
 ]

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -79,6 +80,37 @@ def fetch(
             "another folder by the environment variable SEGLIB_CACHE."
         ) from error
     return root
+
+
+def with_sizes(entries: Iterable[Entry], remote: str) -> tuple[Entry, ...]:
+    """The entries with the sizes that the remote knows; nothing is downloaded.
+
+    An entry without a size afterwards has no object on the remote.
+    """
+    entries, source = tuple(entries), open_remote(remote)
+    if isinstance(source, FolderRemote) and not source.holds_objects:
+        return entries
+    sizes = source.sizes({_object_key(entry.md5) for entry in entries})
+    return tuple(replace(e, size=sizes.get(_object_key(e.md5))) for e in entries)
+
+
+def missing_files(data_md5: str, remote: str) -> list[str]:
+    """Paths of a dataset's files that the remote lacks; nothing is downloaded.
+
+    Where the listing itself is missing, it is the only one that can be named.
+
+    Raises:
+        SegError: the remote cannot be reached, or its listing is damaged.
+    """
+    source = open_remote(remote)
+    if isinstance(source, FolderRemote) and not source.holds_objects:
+        _plain_entries(source.root, data_md5)
+        return []
+    listing = _object_key(require_hash(data_md5))
+    if not source.sizes([listing]):
+        return [f"{source.name(listing)} (the listing of the dataset)"]
+    entries = with_sizes(_entries(source, data_md5), remote)
+    return [f"{e.path} ({e.md5})" for e in entries if e.size is None]
 
 
 def manifest_entries(data_md5: str, remote: str) -> tuple[Entry, ...]:

@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -18,12 +19,53 @@ def read_pin(path: Path) -> str:
         SegError: no such file, or not DVC's pin of one folder.
     """
     try:
-        (out,) = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["outs"]
-        data_md5 = str(out["md5"])
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise SegError(
             f"{path}: the pin cannot be read ({error.strerror}). `dvc add` writes it."
         ) from error
+    return _parse_pin(text, str(path))
+
+
+def pin_at(revision: str, path: Path) -> str:
+    """The dataset hash that a pin stated at a revision of its git repository.
+
+    Args:
+        revision: whatever git takes (`main`, `HEAD~3`, a tag, a commit), or the hash
+            of a dataset itself, which is returned as it is.
+
+    Raises:
+        SegError: no such revision, no pin in it, or no git.
+    """
+    if _FOLDER_HASH.fullmatch(revision):
+        return revision
+    path = Path(path)
+    name = f"{revision}:{path.name}"
+    try:
+        done = subprocess.run(
+            ["git", "show", "--end-of-options", f"{revision}:./{path.name}"],
+            cwd=path.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise SegError(
+            f"{name}: git is needed to read a revision, and cannot be run "
+            f"({error.strerror}). Give the dataset's hash, `<md5>.dir`, instead."
+        ) from error
+    if done.returncode:
+        raise SegError(
+            f"{name}: git does not know it: {done.stderr.strip()} Expected a revision "
+            f"in which {path.name} is committed, or the dataset's hash, `<md5>.dir`."
+        )
+    return _parse_pin(done.stdout, name)
+
+
+def _parse_pin(text: str, path: str) -> str:
+    try:
+        (out,) = yaml.safe_load(text)["outs"]
+        data_md5 = str(out["md5"])
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise SegError(
             f"{path}: not a pin of one folder. Expected DVC's `outs:` with one `md5:`. "

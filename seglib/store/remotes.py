@@ -1,6 +1,7 @@
 """Where objects come from: a folder, or a bucket on S3. The only boto3 importer."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,8 @@ from seglib.errors import SegError, UsageError
 
 OBJECTS = "files/md5"
 THREADS = 16  # at once, for one dataset
+_LISTED_AT_ONCE = 1000  # keys in an answer of S3
+_PLACES = 256  # beginnings that share the objects evenly: files/md5/00/ … ff/
 _CHUNK = 1 << 20  # bytes
 
 
@@ -24,6 +27,13 @@ class Remote(Protocol):
         Raises:
             MissingObjectError: there is no such object.
             BrokenOffError: the connection ended before the object did.
+            SegError: the store cannot be reached, or refuses.
+        """
+
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        """Bytes of those of the objects that are there, without reading them.
+
+        Raises:
             SegError: the store cannot be reached, or refuses.
         """
 
@@ -92,6 +102,19 @@ class FolderRemote:
                 "remote's permissions and its disk."
             ) from error
 
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        found = {}
+        for key in keys:
+            try:
+                found[key] = (self.root / key).stat().st_size
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise SegError(
+                    f"{self.name(key)}: cannot be looked at ({error.strerror})."
+                ) from error
+        return found
+
 
 class S3Remote:
     """A bucket. boto3 finds credentials, region and endpoint in its usual places."""
@@ -121,9 +144,9 @@ class S3Remote:
     def chunks(self, key: str) -> Iterator[bytes]:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        path = f"{self.prefix}/{key}".lstrip("/")
         try:
-            body = self._client.get_object(Bucket=self.bucket, Key=path)["Body"]
+            answer = self._client.get_object(Bucket=self.bucket, Key=self._path(key))
+            body = answer["Body"]
         except (BotoCoreError, ClientError) as error:
             if _code(error) in ("NoSuchKey", "404"):
                 raise MissingObjectError from error
@@ -132,6 +155,54 @@ class S3Remote:
             yield from body.iter_chunks(_CHUNK)
         except BotoCoreError as error:
             raise BrokenOffError(str(error)) from error
+
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        """By listing, unless the bucket holds far more than is asked for."""
+        places = sorted({key.rpartition("/")[0] + "/" for key in keys})
+        if not places:
+            return {}
+        with ThreadPoolExecutor(THREADS) as pool:
+            first = self._list(places[0])
+            answers_to_list = _PLACES + len(first) * _PLACES // _LISTED_AT_ONCE
+            if answers_to_list > len(keys):
+                sizes = pool.map(self._size, keys)
+                pairs: Iterable[tuple[str, int | None]] = zip(keys, sizes, strict=True)
+            else:
+                listings = [first, *pool.map(self._list, places[1:])]
+                pairs = (pair for listing in listings for pair in listing.items())
+            wanted = set(keys)
+            return {k: size for k, size in pairs if size is not None and k in wanted}
+
+    def _list(self, place: str) -> dict[str, int]:
+        """Sizes of all objects whose key begins so."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        start = self._path("")
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self._path(place)
+        )
+        try:
+            return {
+                found["Key"].removeprefix(start): int(found["Size"])
+                for page in pages
+                for found in page.get("Contents", ())
+            }
+        except (BotoCoreError, ClientError) as error:
+            raise self._unreadable(place, error) from error
+
+    def _size(self, key: str) -> int | None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            head = self._client.head_object(Bucket=self.bucket, Key=self._path(key))
+        except (BotoCoreError, ClientError) as error:
+            if _code(error) in ("NoSuchKey", "404"):
+                return None
+            raise self._unreadable(key, error) from error
+        return int(head["ContentLength"])
+
+    def _path(self, key: str) -> str:
+        return f"{self.prefix}/{key}".lstrip("/")
 
     def _unreadable(self, key: str, error: Exception) -> SegError:
         return SegError(

@@ -7,7 +7,14 @@ import boto3
 import pytest
 
 from seglib.errors import SegError, UsageError
-from seglib.store import fetch, read_pin
+from seglib.store import (
+    fetch,
+    manifest_entries,
+    missing_files,
+    read_pin,
+    remotes,
+    with_sizes,
+)
 
 BUCKET = "datasets"
 
@@ -39,6 +46,27 @@ def test_a_damaged_object_in_a_bucket_is_named(pinned, data_md5, tmp_path, s3_se
     try:
         with pytest.raises(SegError, match=r"is damaged. Expected md5: d41d8cd98f"):
             fetch(data_md5, pinned.s3, cache=tmp_path)
+    finally:
+        client.put_object(Bucket=BUCKET, Key=key, Body=b"")
+
+
+@pytest.mark.parametrize("way", ["asked one by one", "listed"])
+def test_sizes_are_known_without_reading(pinned, data_md5, s3_server, monkeypatch, way):
+    monkeypatch.setattr(remotes, "_PLACES", 0 if way == "listed" else 256)
+    entries = manifest_entries(data_md5, pinned.s3)
+    sized = {entry.path: entry.size for entry in with_sizes(entries, pinned.s3)}
+    assert sized == {path: len(content) for path, content in pinned.files.items()}
+
+
+@pytest.mark.parametrize("way", ["asked one by one", "listed"])
+def test_what_was_not_pushed_is_named(pinned, data_md5, s3_server, monkeypatch, way):
+    monkeypatch.setattr(remotes, "_PLACES", 0 if way == "listed" else 256)
+    assert missing_files(data_md5, pinned.s3) == []
+    client, md5 = boto3.client("s3"), "d41d8cd98f00b204e9800998ecf8427e"
+    key = f"some/prefix/files/md5/{md5[:2]}/{md5[2:]}"
+    client.delete_object(Bucket=BUCKET, Key=key)
+    try:
+        assert missing_files(data_md5, pinned.s3) == [f"test_images/empty.png ({md5})"]
     finally:
         client.put_object(Bucket=BUCKET, Key=key, Body=b"")
 
