@@ -1,6 +1,6 @@
 """A table of the zoo: what each model costs, and what some minutes of it give.
 
-    python -m benchmarks.zoo path/to/camvid [--minutes 2] [--models unet fpn …]
+    python -m benchmarks.zoo path/to/camvid [--minutes 1.5] [--models unet fpn …]
         [--write README.md]
 
 Parameters; GFLOPs of one 360×480 image (2 for a multiply and an add); images a second
@@ -205,7 +205,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("camvid", type=Path)
     parser.add_argument("--models", nargs="+")
-    parser.add_argument("--minutes", type=float, default=2.0, help="0: do not train")
+    parser.add_argument("--minutes", type=float, default=1.5, help="0: do not train")
     parser.add_argument("--rows", type=Path, default=Path("build/zoo.json"))
     parser.add_argument("--write", type=Path)
     parser.add_argument(

@@ -168,7 +168,9 @@ def _defines(node: ast.stmt) -> bool:
     """Whether a statement at module level only names something."""
     match node:
         case ast.Expr():
-            return isinstance(node.value, ast.Constant)  # a docstring
+            # A docstring, or the name of a group of commands.
+            named = ast.unparse(node).startswith("app.add_typer(")
+            return isinstance(node.value, ast.Constant) or named
         case ast.Assign():
             return all(isinstance(t, (ast.Name, ast.Tuple)) for t in node.targets)
         case ast.If():

@@ -80,7 +80,7 @@ class Channels(keras.layers.Layer):
 
 
 def _by_channel(numbers: tuple[float, ...]) -> Any:
-    """One number where all are equal: that is ten times as fast as three."""
+    """One number where all are equal, which is much faster than one a channel."""
     if len(set(numbers)) == 1:
         return numbers[0]
     return keras.ops.array(numbers, "float32")
