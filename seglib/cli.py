@@ -32,13 +32,19 @@ from seglib.console import (
 )
 from seglib.errors import SegError
 
-app = typer.Typer(
-    name="seglib",
-    help="Semantic segmentation: verify, augment, train, evaluate, predict, export.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(cli_data.app, name="data")
+
+def _new_app() -> typer.Typer:
+    app = typer.Typer(
+        name="seglib",
+        help="Semantic segmentation: verify, train, evaluate, predict, export, and more.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.add_typer(cli_data.app, name="data")
+    return app
+
+
+app = _new_app()
 
 
 def main() -> None:

@@ -168,9 +168,7 @@ def _defines(node: ast.stmt) -> bool:
     """Whether a statement at module level only names something."""
     match node:
         case ast.Expr():
-            # A docstring, or the name of a group of commands.
-            named = ast.unparse(node).startswith("app.add_typer(")
-            return isinstance(node.value, ast.Constant) or named
+            return isinstance(node.value, ast.Constant)  # a docstring
         case ast.Assign():
             return all(isinstance(t, (ast.Name, ast.Tuple)) for t in node.targets)
         case ast.If():
