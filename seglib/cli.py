@@ -36,7 +36,7 @@ from seglib.errors import SegError
 def _new_app() -> typer.Typer:
     app = typer.Typer(
         name="seglib",
-        help="Semantic segmentation: verify, train, evaluate, predict, export, and more.",
+        help="Semantic segmentation: verify, train, evaluate, predict, export.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
