@@ -22,15 +22,16 @@ Remote = Annotated[
     str | None,
     typer.Option(help="s3://bucket/prefix or a folder. Default: DVC's default remote."),
 ]
+Revision = Annotated[
+    str | None,
+    typer.Argument(help="Git revision, or `<md5>.dir`. Default: the pin as it is."),
+]
 PIN = Path("data.dvc")
 
 
 @app.command()
 def fetch(
-    revision: Annotated[
-        str | None,
-        typer.Argument(help="Git revision, or `<md5>.dir`. Default: the pin as it is."),
-    ] = None,
+    revision: Revision = None,
     pin: Pin = PIN,
     remote: Remote = None,
 ) -> None:
@@ -73,9 +74,7 @@ def status(pin: Pin = PIN, remote: Remote = None) -> None:
 @app.command()
 def diff(
     old: Annotated[str, typer.Argument(help="Git revision, or `<md5>.dir`.")],
-    new: Annotated[
-        str | None, typer.Argument(help="The same. Default: the pin as it is.")
-    ] = None,
+    new: Revision = None,
     pin: Pin = PIN,
     remote: Remote = None,
     form: Annotated[
@@ -106,10 +105,7 @@ def diff(
 
 @app.command("push-check")
 def push_check(
-    revision: Annotated[
-        str | None,
-        typer.Argument(help="Git revision, or `<md5>.dir`. Default: the pin as it is."),
-    ] = None,
+    revision: Revision = None,
     pin: Pin = PIN,
     remote: Remote = None,
 ) -> None:
