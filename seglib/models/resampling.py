@@ -19,23 +19,18 @@ class MaxUnpool(keras.layers.Layer):
     """
 
     def call(self, x: Any, before: Any) -> Any:
+        # A tree of comparisons over pairs of rows and halves of channels: that reads
+        # and writes runs of memory, where strided slices would gather single values.
         ops = keras.ops
         _, height, width, channels = ops.shape(before)
-        corners = [before[:, i::2, j::2, :] for i in (0, 1) for j in (0, 1)]
-        highest = ops.maximum(
-            ops.maximum(corners[0], corners[1]), ops.maximum(corners[2], corners[3])
-        )
-        taken = ops.zeros_like(highest, dtype="bool")
-        placed = []
-        for corner in corners:
-            here = ops.logical_and(ops.equal(corner, highest), ops.logical_not(taken))
-            taken = ops.logical_or(taken, here)
-            placed.append(ops.where(here, x, ops.zeros_like(x)))
-        row = (-1, height // 2, width, channels)
-        top = ops.reshape(ops.stack(placed[:2], axis=3), row)
-        bottom = ops.reshape(ops.stack(placed[2:], axis=3), row)
-        rows = ops.stack([top, bottom], axis=2)
-        return ops.reshape(rows, (-1, height, width, channels))
+        pairs = ops.reshape(before, (-1, height // 2, 2, width // 2, 2 * channels))
+        top_left, top_right = _halves(pairs[:, :, 0], channels)
+        low_left, low_right = _halves(pairs[:, :, 1], channels)
+        zero = ops.zeros_like(x)
+        is_top = ops.maximum(top_left, top_right) >= ops.maximum(low_left, low_right)
+        top = _beside(ops.where(is_top, x, zero), top_left >= top_right, zero)
+        low = _beside(ops.where(is_top, zero, x), low_left >= low_right, zero)
+        return ops.reshape(ops.stack([top, low], 2), (-1, height, width, channels))
 
     def compute_output_spec(self, x: Any, before: Any) -> Any:
         return keras.KerasTensor(before.shape, self.compute_dtype)
@@ -137,3 +132,15 @@ class CropLike(keras.layers.Layer):
     def compute_output_spec(self, x: Any, reference: Any) -> Any:
         shape = (x.shape[0], reference.shape[1], reference.shape[2], x.shape[3])
         return keras.KerasTensor(shape, self.compute_dtype)
+
+
+def _halves(x: Any, channels: int) -> tuple[Any, Any]:
+    return x[..., :channels], x[..., channels:]
+
+
+def _beside(x: Any, is_left: Any, zero: Any) -> Any:
+    """Left where it says so, else right: (…, C) becomes (…, 2 C)."""
+    where = keras.ops.where
+    return keras.ops.concatenate(
+        [where(is_left, x, zero), where(is_left, zero, x)], axis=-1
+    )
