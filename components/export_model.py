@@ -1,29 +1,43 @@
 """Turn a promoted model into the form in which it is served."""
 
-from kfp.dsl import Input, Model, Output
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
 from components.base import component
 
 
 @component
 def export_model(
+    manifest: Input[Dataset],
     model: Input[Model],
+    evaluation: Input[Artifact],
+    decision: Input[Artifact],
     max_logit_difference: float,
     min_equal_pixels: float,
     export: Output[Model],
 ) -> None:
-    """Export, and compare the export with the Keras model. Never cached.
+    """Export, compare the export with the Keras model, and promote. Never cached.
 
     Args:
-        export: saved_model, comparison.json and checksums.
+        export: saved_model, comparison.json, checksums, and lineage.json: all that led
+            to it, back to the masks.
     """
     from pathlib import Path
 
     from components import tracking
+    from components.lineage import write_lineage
     from seglib.steps.export import export as export_files
 
-    with tracking.step("export", out=export, inputs=[model]) as step:
+    inputs = [manifest, model, evaluation, decision]
+    with tracking.step("export", out=export, inputs=inputs) as step:
         config = tracking.config(locals())
         out = Path(export.path)
         export_files(Path(model.path), out, config=config.export)
+        write_lineage(
+            out,
+            manifest=Path(manifest.path),
+            model=Path(model.path),
+            evaluation=Path(evaluation.path),
+            decision=Path(decision.path),
+            steps=step.lineage,
+        )
         tracking.send("exported", lineage=step.lineage, export=str(out))

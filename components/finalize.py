@@ -47,6 +47,13 @@ def finalize(
     split: str,
     num_overlays: int,
     min_miou: float,
+    max_latency_ms: float,
+    max_model_mb: float,
+    min_delta: float,
+    max_class_drop: float,
+    confidence: float,
+    bootstrap_block: int,
+    registered_model: str,
     max_logit_difference: float,
     min_equal_pixels: float,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Decide whether a model is good enough to be exported."""
+"""Decide whether a model is good enough, and better than the champion."""
 
 from kfp.dsl import Artifact, Dataset, Input, Markdown, Model, Output
 
@@ -11,6 +11,13 @@ def gate_model(
     model: Input[Model],
     evaluation: Input[Artifact],
     min_miou: float,
+    max_latency_ms: float,
+    max_model_mb: float,
+    min_delta: float,
+    max_class_drop: float,
+    confidence: float,
+    bootstrap_block: int,
+    registered_model: str,
     decision: Output[Artifact],
     summary: Output[Markdown],
 ) -> str:
@@ -24,18 +31,29 @@ def gate_model(
         "promote" or "hold". (One unnamed output: a condition on a named one is
         silently skipped by the local runner.)
     """
-    import json
     import shutil
+    import tempfile
     from pathlib import Path
 
     from components import tracking
-    from seglib.steps.gate import decide, write_decision
+    from components.contest import standing
+    from seglib.decision import write_decision
+    from seglib.steps.gate import gate
 
     inputs = [manifest, model, evaluation]
-    with tracking.step("gate", out=decision, inputs=inputs) as step:
-        config = tracking.config(locals())
-        scores = json.loads((Path(evaluation.path) / "metrics.json").read_text())
-        decided = decide(scores, config=config.gate)
+    paths = {
+        name: Path(one.path)
+        for name, one in zip(("manifest", "model", "evaluation"), inputs, strict=True)
+    }
+    with (
+        tracking.step("gate", out=decision, inputs=inputs) as step,
+        tempfile.TemporaryDirectory() as place,
+    ):
+        config = tracking.config(locals()).gate
+        stands = standing(config.registered_model, paths, folder=Path(place))
+        decided = gate(
+            **paths, champion=stands.champion, barred=stands.barred, config=config
+        )
         write_decision(decided, Path(decision.path))
         shutil.copy(Path(decision.path) / "decision.md", summary.path)
         tracking.send(
@@ -43,9 +61,9 @@ def gate_model(
             lineage=step.lineage,
             verdict=decided.verdict,
             reasons="; ".join(decided.reasons),
-            manifest=manifest.path,
-            model=model.path,
-            evaluation=evaluation.path,
+            metrics=decided.metrics,
+            registry=stands.entry,
             decision=decision.path,
+            **{name: str(path) for name, path in paths.items()},
         )
     return decided.verdict

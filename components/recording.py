@@ -6,10 +6,12 @@ MLflow itself stays behind `components.tracking.Row`.
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from components.contest import record_contender, record_promotion, record_withdrawal
+from components.names import dataset_name, key
 
 if TYPE_CHECKING:
     from components.tracking import Row
@@ -66,7 +68,7 @@ def record_verdict(row: "Row", message: Message) -> None:
     tags = {"verdict": message["verdict"], "reasons": message["reasons"]}
     if message["verdict"] != "promote":
         tags["step.export"] = "held back"
-    row.log(tags=tags)
+    row.log(tags=tags, metrics=message.get("metrics"))
 
 
 def record_dataset(row: "Row", message: Message) -> None:
@@ -74,7 +76,7 @@ def record_dataset(row: "Row", message: Message) -> None:
     manifest = _read_json(message["manifest"], "manifest.json")
     sizes = {split: len(pairs) for split, pairs in manifest["splits"].items()}
     row.log_dataset(
-        _dataset_name(manifest),
+        dataset_name(manifest),
         digest=manifest["data_md5"],
         source={key: manifest[key] for key in ("remote", "data_md5")},
         profile={**sizes, "num_classes": manifest["num_classes"]},
@@ -110,7 +112,7 @@ def record_scores(row: "Row", message: Message) -> None:
     }
     row.log(
         metrics={name: value for name, value in values.items() if value is not None},
-        scored_on=(_dataset_name(manifest), manifest["data_md5"]),
+        scored_on=(dataset_name(manifest), manifest["data_md5"]),
     )
 
 
@@ -149,18 +151,14 @@ PARTS: dict[str, tuple[Part, ...]] = {
         record_dataset,
         record_curves,
         record_model,
+        record_contender,
         record_scores,
         record_overlays,
         record_reports,
     ),
-    "exported": (record_lineage, record_export),
-    "close": (record_identity, record_lineage, record_end),
+    "exported": (record_lineage, record_export, record_promotion),
+    "close": (record_identity, record_lineage, record_withdrawal, record_end),
 }
-
-
-def key(name: str) -> str:
-    """A name in the characters that MLflow allows for keys."""
-    return re.sub(r"[^\w\-. ]", "_", name, flags=re.ASCII)
 
 
 def _curve_values(row: Mapping[str, float | None]) -> tuple[int, dict[str, float]]:
@@ -172,10 +170,6 @@ def _curve_values(row: Mapping[str, float | None]) -> tuple[int, dict[str, float
         if name != "epoch" and value is not None and not math.isnan(value)
     }
     return int(row["epoch"] or 0), values
-
-
-def _dataset_name(manifest: Mapping[str, Any]) -> str:
-    return key(Path(manifest["remote"] or manifest["root"]).name) or "dataset"
 
 
 def _read_json(folder: str, name: str) -> Any:

@@ -16,11 +16,11 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.mlflow_client import SQLITE, connect
 from components.recording import PARTS
 from components.step import config, send, step
 
@@ -30,19 +30,10 @@ logger = logging.getLogger(__name__)
 
 EXPERIMENT = "segmentation-training"
 RUN_TAG = "kfp.run_id"
-_SQLITE = "sqlite:///"
 _LONGEST_DIGEST = 36  # characters: MLflow's limit, and a DVC hash's length
 _LONGEST_TAG = 5000  # characters
 _FAILURES_BEFORE_GIVING_UP = 3
 _STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
-# Neither asks nor tells anything outside, and does not wait long for a dead server.
-_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
 
 
 def apply(message: Mapping[str, Any]) -> None:
@@ -90,12 +81,13 @@ class Row:
     """The MLflow run of one pipeline run: found by its tag, else created."""
 
     def __init__(self, uri: str, run: str, *, time_ms: int) -> None:
+        self.uri = uri
         self.run = run
         self.time_ms = time_ms  # of what is being tracked, which may be a while ago
-        self._client = _client(uri)
+        self._client = connect(uri)
         self.experiment_id = _experiment(self._client, uri)
         self.id = self._find(run) or self._create()
-        self._model_id: str | None = None
+        self.model_id: str | None = None
 
     def log(
         self,
@@ -119,7 +111,7 @@ class Row:
             name, digest = scored_on
             scored = {
                 "run_id": self.id,
-                "model_id": self._model_id,
+                "model_id": self.model_id,
                 "dataset_name": name,
                 "dataset_digest": digest[:_LONGEST_DIGEST],
             }
@@ -132,6 +124,10 @@ class Row:
                 for k, v in (metrics or {}).items()
             ],
         )
+
+    def tag(self, name: str) -> str:
+        """A tag's value; empty where there is none."""
+        return str(self._client.get_run(self.id).data.tags.get(name, ""))
 
     def steps(self, metric: str) -> set[int]:
         """The steps at which a metric was logged."""
@@ -171,18 +167,18 @@ class Row:
             [self.experiment_id], f"tags.`{RUN_TAG}` = '{made_by}'", max_results=1
         )
         if found:
-            self._model_id = str(found[0].model_id)
+            self.model_id = str(found[0].model_id)
         else:
-            self._model_id = self._create_model(name, folder, made_by, parameters)
-        self.log(tags={"model_id": self._model_id})
+            self.model_id = self._create_model(name, folder, made_by, parameters)
+        self.log(tags={"model_id": self.model_id})
         here = self._client.get_run(self.id)
         known = [*here.inputs.model_inputs, *here.outputs.model_outputs]
-        if any(model.model_id == self._model_id for model in known):
+        if any(model.model_id == self.model_id for model in known):
             return  # a retry
         if made_by == self.run:
-            self._client.log_outputs(self.id, [LoggedModelOutput(self._model_id, 0)])
+            self._client.log_outputs(self.id, [LoggedModelOutput(self.model_id, 0)])
         else:
-            refer = LoggedModelInput(self._model_id)
+            refer = LoggedModelInput(self.model_id)
             self._client.log_inputs(self.id, models=[refer])
 
     def log_pictures(self, pictures: Mapping[str, Path]) -> None:
@@ -256,38 +252,12 @@ def _tracker(uri: str) -> Tracker:
     return Tracker(uri)
 
 
-def _client(uri: str) -> Any:
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "alembic"):  # they narrate how they set up the store
-        logging.getLogger(name).setLevel(logging.WARNING)
-    with _alone(uri):
-        return MlflowClient(uri)
-
-
-@contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """A fresh SQLite store that several processes set up at once stays broken."""
-    if not uri.startswith(_SQLITE):
-        yield
-        return
-    import fcntl
-
-    database = Path(uri.removeprefix(_SQLITE))
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f".{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _experiment(client: Any, uri: str) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         place = None  # a server knows where artifacts go
-        if uri.startswith(_SQLITE):
-            database = Path(uri.removeprefix(_SQLITE)).resolve()
+        if uri.startswith(SQLITE):
+            database = Path(uri.removeprefix(SQLITE)).resolve()
             place = (database.parent / "mlflow-artifacts").as_uri()
         return str(client.create_experiment(EXPERIMENT, artifact_location=place))
     return str(experiment.experiment_id)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.registry import TRACKING
 from components.step import MESSAGES, RUN_ID, now_ms
 from pipeline.containers import stop_containers
 from pipeline.display import Display
@@ -40,7 +41,11 @@ def run_pipeline(
     Returns:
         The outcome. A failed step is an outcome, and so is Ctrl-C.
     """
-    told = {RUN_ID: folder.name, MESSAGES: str(folder / "messages.jsonl")}
+    told = {
+        RUN_ID: folder.name,
+        MESSAGES: str(folder / "messages.jsonl"),
+        TRACKING: tracking_uri,  # the gate asks it for the champion
+    }
     if container:
         container = {**container, "environment": container["environment"] | told}
     identity = {"data_md5": data.data_md5, "code_version": code_version}

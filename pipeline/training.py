@@ -55,15 +55,12 @@ def training_pipeline(*, image: str = IMAGE, gpus: int = 0) -> Any:
             )
             model = trained.outputs["model"]
             evaluated = steps.add(evaluate_model, manifest=manifest, model=model)
-            gated = steps.add(
-                gate_model,
-                cached=False,
-                manifest=manifest,
-                model=model,
-                evaluation=evaluated.outputs["evaluation"],
-            )
+            judged = {"manifest": manifest, "model": model}
+            judged["evaluation"] = evaluated.outputs["evaluation"]
+            gated = steps.add(gate_model, cached=False, **judged)
             with dsl.If(gated.outputs["Output"] == "promote", name="promoted"):
-                steps.add(export_model, cached=False, model=model)
+                decision = gated.outputs["decision"]
+                steps.add(export_model, cached=False, decision=decision, **judged)
 
     signature = _signature()
     training.__signature__ = signature  # type: ignore[attr-defined]

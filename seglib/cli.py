@@ -279,13 +279,9 @@ def evaluate(
 
 
 def _tell_difference(evaluation: Any, other: Any, against: Path) -> None:
-    from seglib.comparison import ImageCounts, compare
+    from seglib.comparison import compare
 
-    counts = (
-        ImageCounts.of({stem: scores.confusion for stem, scores in one.per_image})
-        for one in (evaluation, other)
-    )
-    compared = compare(*counts)
+    compared = compare(evaluation.counts, other.counts)
     table = Table("", "difference", f"{compared.confidence:.0%} interval")
     rows = zip(evaluation.class_names, compared.class_iou, strict=True)
     for name, change in (*rows, ("mIoU", compared.miou)):

@@ -19,6 +19,7 @@ import numpy as np
 from seglib.data.images import write_bytes
 from seglib.errors import SegError, UsageError
 
+COUNTS = "counts.npz"  # of an evaluation's folder
 _CHUNK = 2**22  # numbers of drawn weights held at a time
 
 

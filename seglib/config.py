@@ -151,12 +151,31 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GateConfig:
-    """What a model must reach to be exported."""
+    """What a model must reach to be exported, and to become the champion."""
 
     min_miou: float = 0.5  # on the evaluated split
+    max_latency_ms: float = 0.0  # of one image at its own size; 0: any
+    max_model_mb: float = 0.0  # of the network's file, 10⁶ bytes; 0: any
+    # Against the champion, on the same images; the lower end of the interval counts.
+    min_delta: float = 0.0  # of mIoU, that must be cleared
+    max_class_drop: float = 0.05  # of any class's IoU
+    confidence: float = 0.95  # of the bootstrap's intervals, two-sided
+    bootstrap_block: int = 1  # images in a row drawn together: frames of a video
+    registered_model: str = ""  # its name in MLflow's registry; "": the dataset's
 
     def __post_init__(self) -> None:
         _require(0 <= self.min_miou <= 1, "min_miou", "0 … 1", self.min_miou)
+        for name in ("max_latency_ms", "max_model_mb"):
+            _require(getattr(self, name) >= 0, name, "≥ 0", getattr(self, name))
+        for name in ("min_delta", "max_class_drop"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, name, "0 … 1", value)
+        _require(0.5 <= self.confidence < 1, "confidence", "0.5 … 1", self.confidence)
+        block = self.bootstrap_block
+        _require(block >= 1, "bootstrap_block", "≥ 1", block)
+        name = self.registered_model
+        allowed = re.fullmatch(r"[\w. -]{0,250}", name) is not None
+        _require(allowed, "registered_model", "letters, digits and . _ -", name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,44 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.gate_power import draw_images, draw_model, promotes
 from seglib.comparison import ImageCounts, compare, read_counts, write_counts
 from seglib.errors import SegError, UsageError
 from seglib.metrics import Scores
 
-IMAGES, CLASSES = 101, 11  # CamVid's val split
-PIXELS = 360 * 480
-SHARES = np.array([0.17, 0.23, 0.01, 0.29, 0.08, 0.1, 0.012, 0.03, 0.055, 0.008, 0.015])
-SKILL = np.array([0.94, 0.8, 0.1, 0.95, 0.83, 0.89, 0.35, 0.55, 0.78, 0.45, 0.7])
-
-
-def _images(rng):
-    """Pixels of each class in each image, and how hard it is there for anyone."""
-    present = rng.random((IMAGES, CLASSES)) < np.clip(SHARES * 40, 0.3, 1)
-    sizes = rng.gamma(1.5, SHARES / 1.5, (IMAGES, CLASSES)) * present * PIXELS
-    return sizes.astype(np.int64) + 1, rng.normal(0, 0.8, (IMAGES, CLASSES))
-
-
-def _model(rng, images, better=0.0):
-    """A model of CamVid's usual IoUs; `better` is what it gains in every class."""
-    union, hardness = images
-    skill = np.clip(SKILL + better, 0.01, 0.99)
-    own = rng.normal(0, 0.3, (IMAGES, CLASSES))
-    iou = 1 / (1 + np.exp(-(np.log(skill / (1 - skill)) + hardness + own)))
-    stems = tuple(f"{i:03}" for i in range(IMAGES))
-    return ImageCounts(stems, (union * iou).astype(np.int64), union)
+IMAGES = 101  # CamVid's val split
 
 
 def _promotes(challenger, champion):
-    compared = compare(challenger, champion, resamples=400)
-    return compared.is_better() and not compared.lost_classes()
+    return promotes(compare(challenger, champion, resamples=400))
 
 
 def _promoted(better, runs, seed):
     rng = np.random.default_rng(seed)
     promoted = 0
     for _ in range(runs):
-        images = _images(rng)
-        champion, challenger = _model(rng, images), _model(rng, images, better)
+        images = draw_images(rng)
+        champion, challenger = draw_model(rng, images), draw_model(rng, images, better)
         promoted += _promotes(challenger, champion)
     return promoted / runs
 
@@ -57,8 +37,8 @@ def test_a_model_better_by_three_points_is_promoted_nearly_always():
 
 def test_a_model_that_lost_a_rare_class_is_held():
     rng = np.random.default_rng(3)
-    images = _images(rng)
-    champion, challenger = _model(rng, images), _model(rng, images, better=0.05)
+    images = draw_images(rng)
+    champion, challenger = draw_model(rng, images), draw_model(rng, images, better=0.05)
     challenger.correct[:, 9] = champion.correct[:, 9] // 2
     compared = compare(challenger, champion, resamples=400)
     assert compared.is_better()
@@ -68,7 +48,7 @@ def test_a_model_that_lost_a_rare_class_is_held():
 
 def test_a_model_is_as_good_as_itself():
     rng = np.random.default_rng(4)
-    model = _model(rng, _images(rng))
+    model = draw_model(rng, draw_images(rng))
     compared = compare(model, model)
     assert (compared.miou.estimate, compared.miou.low, compared.miou.high) == (0, 0, 0)
     assert not _promotes(model, model)
@@ -90,8 +70,8 @@ def test_the_scores_are_those_of_the_evaluation(tmp_path):
 
 def test_the_order_of_the_images_does_not_matter():
     rng = np.random.default_rng(6)
-    images = _images(rng)
-    one, other = _model(rng, images), _model(rng, images)
+    images = draw_images(rng)
+    one, other = draw_model(rng, images), draw_model(rng, images)
     turned = ImageCounts(other.stems[::-1], other.correct[::-1], other.union[::-1])
     assert compare(one, other) == compare(one, turned)
 
@@ -99,8 +79,8 @@ def test_the_order_of_the_images_does_not_matter():
 def test_blocks_of_frames_widen_the_interval():
     """Ten frames of each scene: the evidence of ten images, not of a hundred."""
     rng = np.random.default_rng(7)
-    images = _images(rng)
-    pair = [_model(rng, images), _model(rng, images)]
+    images = draw_images(rng)
+    pair = [draw_model(rng, images), draw_model(rng, images)]
     tenfold = [
         ImageCounts(
             tuple(f"{i:04}" for i in range(10 * IMAGES)),
@@ -120,8 +100,8 @@ def test_blocks_of_frames_widen_the_interval():
 
 def test_a_class_that_never_occurs_has_no_interval():
     rng = np.random.default_rng(8)
-    images = _images(rng)
-    one, other = _model(rng, images), _model(rng, images)
+    images = draw_images(rng)
+    one, other = draw_model(rng, images), draw_model(rng, images)
     for model in (one, other):
         model.correct[:, 4] = model.union[:, 4] = 0
     compared = compare(one, other)
@@ -132,8 +112,8 @@ def test_a_class_that_never_occurs_has_no_interval():
 
 def test_other_images_or_classes_are_refused(tmp_path):
     rng = np.random.default_rng(9)
-    images = _images(rng)
-    one, other = _model(rng, images), _model(rng, images)
+    images = draw_images(rng)
+    one, other = draw_model(rng, images), draw_model(rng, images)
     with pytest.raises(SegError, match=r"different images(.|\n)*000, x"):
         compare(one, replace(other, stems=("x", *other.stems[1:])))
     with pytest.raises(SegError, match="different classes: 11 and 10"):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seglib.artifact import Contract, SegmentationModel, load_model
+from seglib.comparison import COUNTS, ImageCounts, write_counts
 from seglib.config import EvaluateConfig
 from seglib.data.format import Dataset
 from seglib.data.images import encode_png, write_bytes
@@ -44,6 +45,11 @@ class Evaluation:
         """IoU by class name; NaN for a class that does not occur."""
         return dict(zip(self.class_names, self.scores.class_iou.tolist(), strict=True))
 
+    @property
+    def counts(self) -> ImageCounts:
+        """Image by image, as two models are compared."""
+        return ImageCounts.of({stem: one.confusion for stem, one in self.per_image})
+
     def to_metrics(self) -> dict[str, Any]:
         """The content of metrics.json; a NaN is written as null."""
         return {
@@ -72,7 +78,7 @@ def evaluate(
 
     Args:
         model: a model, or the folder of one.
-        out: folder for metrics.json, confusion_matrix.csv, per_image.csv,
+        out: folder for metrics.json, confusion_matrix.csv, per_image.csv, counts.npz,
             overlays/STEM.png (the same images in every run) and report.html.
 
     Raises:
@@ -150,6 +156,7 @@ def _write(evaluation: Evaluation, pictures: _Pictures, out: Path) -> None:
     write_bytes(out / "report.html", report.encode())
     write_bytes(out / "confusion_matrix.csv", _confusion_csv(evaluation))
     write_bytes(out / "per_image.csv", _per_image_csv(evaluation))
+    write_counts(evaluation.counts, out / COUNTS)
     content = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     write_bytes(out / "metrics.json", content.encode())
 

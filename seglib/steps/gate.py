@@ -1,83 +1,218 @@
-"""The gate: what a model must reach before it is exported."""
+"""The gate: what a model must reach to be exported, and to replace the champion."""
 
 import json
 import math
-from dataclasses import asdict, dataclass
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seglib.comparison import COUNTS, Comparison, ImageCounts, compare, read_counts
 from seglib.config import GateConfig
-from seglib.data.images import write_bytes
+from seglib.data.manifest import open_dataset
+from seglib.data.pairs import read_pair
+from seglib.decision import Check, Decision
+from seglib.digests import model_digest
+from seglib.errors import SegError
 
-PROMOTE, HOLD = "promote", "hold"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One limit, and on which side of it the model is."""
-
-    name: str
-    passed: bool
-    reason: str
+_TIMED = 10  # predictions, after two that compile and warm up
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Promote if every check passed, else hold."""
+class Champion:
+    """The model that serves now."""
 
-    checks: tuple[Check, ...]
-
-    @property
-    def verdict(self) -> str:
-        return PROMOTE if all(check.passed for check in self.checks) else HOLD
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """What held it; empty when promoted."""
-        return tuple(check.reason for check in self.checks if not check.passed)
+    title: str  # as a person calls it: "version 3"
+    digest: str = ""  # of its model
+    fetch: Callable[[], Path] | None = None  # brings its artifact
+    problem: str = ""  # why nothing can be said of it
 
 
-def decide(metrics: dict[str, Any], *, config: GateConfig | None = None) -> Decision:
-    """Compare the metrics of an evaluation with the limits.
+def gate(
+    model: Path,
+    evaluation: Path,
+    *,
+    manifest: Path,
+    champion: Champion | None = None,
+    barred: str = "",
+    config: GateConfig | None = None,
+) -> Decision:
+    """Hold a model against fixed limits and, if there is one, against the champion.
+
+    The champion is scored anew, on the very images that the model was evaluated on.
 
     Args:
-        metrics: the content of an evaluation's metrics.json.
+        model: the artifact that may become the champion.
+        evaluation: what `evaluate` wrote for it.
+        manifest: of the dataset that it was evaluated on; its images are read only to
+            score the champion, and to measure the latency.
+        champion: None where there is none yet: the fixed limits decide alone.
+        barred: why this very model must not be promoted again; empty: it may.
+
+    Raises:
+        SegError: a folder is not what it should be, or images cannot be read.
     """
     config = config or GateConfig()
-    miou = math.nan if metrics["miou"] is None else metrics["miou"]
-    baseline = metrics["baseline_miou"]
+    metrics = _read_metrics(evaluation / "metrics.json")
+    split = metrics["split"]
+    checks = [_miou(metrics, config), _baseline(metrics)]
+    if config.max_model_mb:
+        checks.append(_size(model, config))
+    if config.max_latency_ms:
+        checks.append(_latency(model, manifest, split, config))
+    if barred:
+        checks.append(Check("rolled_back", False, barred))
+    compared = None
+    if champion and champion.digest == model_digest(model):
+        same = f"this is the champion, {champion.title}"
+        checks.append(Check("champion", True, same))
+    elif champion:
+        problem, compared = _contest(model, champion, evaluation, manifest, config)
+        if problem:
+            checks.append(Check("champion", False, problem))
+        if compared:
+            checks.append(_better(compared, champion, config))
+            checks.append(_no_class_lost(compared, metrics["class_names"], config))
     return Decision(
-        (
-            Check(
-                "min_miou",
-                miou >= config.min_miou,
-                f"mIoU {miou:.4f}, at least {config.min_miou:.4f} wanted",
-            ),
-            Check(
-                "baseline",
-                miou > baseline,
-                f"mIoU {miou:.4f}, above the majority class's {baseline:.4f} wanted",
-            ),
-        )
+        tuple(checks),
+        champion=champion.title if champion else "",
+        comparison=compared,
+        class_names=tuple(metrics["class_names"]),
     )
 
 
-def write_decision(decision: Decision, out: Path) -> None:
-    """Write decision.json and decision.md into the folder `out`."""
-    content = {
-        "verdict": decision.verdict,
-        "checks": [asdict(check) for check in decision.checks],
-    }
-    rows = [
-        f"| {check.name} | {'passed' if check.passed else 'failed'} | {check.reason} |"
-        for check in decision.checks
+def _contest(
+    model: Path,
+    champion: Champion,
+    evaluation: Path,
+    manifest: Path,
+    config: GateConfig,
+) -> tuple[str, Comparison | None]:
+    """Why the two cannot be compared, or the comparison."""
+    if champion.fetch is None:
+        return champion.problem, None
+    try:
+        other = champion.fetch()
+    except Exception as error:  # noqa: BLE001 (a store's own kinds)
+        return f"{champion.title} cannot be fetched ({_first_line(error)})", None
+    if problem := _unlike(model, other):
+        return f"{champion.title} {problem}", None
+    mine = read_counts(evaluation / COUNTS)
+    split = _read_metrics(evaluation / "metrics.json")["split"]
+    compared = compare(
+        mine,
+        _count(other, manifest, split),
+        confidence=config.confidence,
+        block=config.bootstrap_block,
+    )
+    return "", compared
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    try:
+        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SegError(
+            f"{path}: not the scores of an evaluation ({error}). Evaluate again."
+        ) from error
+    return metrics
+
+
+def _miou(metrics: dict[str, Any], config: GateConfig) -> Check:
+    miou = float("nan") if metrics["miou"] is None else metrics["miou"]
+    limit = config.min_miou
+    text = f"mIoU {miou:.4f}, at least {limit:.4f} wanted"
+    return Check("min_miou", miou >= limit, text)
+
+
+def _baseline(metrics: dict[str, Any]) -> Check:
+    miou = float("nan") if metrics["miou"] is None else metrics["miou"]
+    baseline = metrics["baseline_miou"]
+    text = f"mIoU {miou:.4f}, above the majority class's {baseline:.4f} wanted"
+    return Check("baseline", miou > baseline, text)
+
+
+def _size(model: Path, config: GateConfig) -> Check:
+    megabytes = (model / "model.keras").stat().st_size / 1e6
+    limit = config.max_model_mb
+    text = f"network of {megabytes:.1f} MB, at most {limit:g} wanted"
+    return Check("max_model_mb", megabytes <= limit, text)
+
+
+def _latency(model: Path, manifest: Path, split: str, config: GateConfig) -> Check:
+    """The median over one image, decoded already, from pixels to class ids."""
+    from seglib.artifact import load_model  # late, as below: it imports TensorFlow
+
+    loaded = load_model(model)
+    pairs = open_dataset(manifest, splits=(split,)).pairs(split)
+    image, _ = read_pair(pairs[0], loaded.contract.inputs)
+    durations = []
+    for _ in range(_TIMED + 2):
+        started = time.perf_counter()
+        loaded.predict(image)
+        durations.append(time.perf_counter() - started)
+    latency = 1000 * statistics.median(durations[2:])
+    limit, size = config.max_latency_ms, "×".join(map(str, image.shape[:2]))
+    text = f"{latency:.0f} ms for an image of {size}, at most {limit:g} wanted"
+    return Check("max_latency_ms", latency <= limit, text)
+
+
+def _unlike(model: Path, champion: Path) -> str:
+    """Why two models cannot be compared; empty if they can."""
+    from seglib.artifact import read_contract
+
+    mine, its = read_contract(model), read_contract(champion)
+    for what in ("class_names", "ignore_index", "inputs"):
+        if getattr(mine, what) != getattr(its, what):
+            return (
+                f"has other {what.replace('_', ' ')}: {_shown(getattr(its, what))} "
+                f"instead of {_shown(getattr(mine, what))}. For another task, name "
+                "another registered_model"
+            )
+    return ""
+
+
+def _shown(value: Any) -> str:
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return text if len(text) <= 100 else f"{text[:97]}…"
+
+
+def _count(model: Path, manifest: Path, split: str) -> ImageCounts:
+    from seglib.artifact import load_model
+    from seglib.scoring import score_pairs
+
+    pairs = open_dataset(manifest, splits=(split,)).pairs(split)
+    scored = score_pairs(load_model(model), pairs)
+    return ImageCounts.of({image.stem: image.confusion for image in scored})
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip() or '?'}".splitlines()[0]
+
+
+def _better(compared: Comparison, champion: Champion, config: GateConfig) -> Check:
+    change = compared.miou
+    text = (
+        f"mIoU {change.estimate:+.4f} [{change.low:+.4f}, {change.high:+.4f}] against "
+        f"the champion, {champion.title} ({compared.champion_miou:.4f}); "
+        f"above {config.min_delta:+.4f} wanted, {compared.confidence:.0%} interval"
+    )
+    return Check("min_delta", compared.is_better(config.min_delta), text)
+
+
+def _no_class_lost(
+    compared: Comparison, names: Sequence[str], config: GateConfig
+) -> Check:
+    limit = config.max_class_drop
+    lost = [
+        f"{names[index]} {change.estimate:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
+        for index in compared.lost_classes(limit)
+        for change in (compared.class_iou[index],)
     ]
-    lines = [
-        f"# Verdict: {decision.verdict}",
-        "",
-        "| check | result | figures |",
-        "|---|---|---|",
-        *rows,
-    ]
-    write_bytes(out / "decision.json", (json.dumps(content, indent=2) + "\n").encode())
-    write_bytes(out / "decision.md", ("\n".join(lines) + "\n").encode())
+    changes = [change.estimate for change in compared.class_iou]
+    worst = min((one for one in changes if not math.isnan(one)), default=0.0)
+    found = ", ".join(lost) if lost else f"worst change of a class's IoU {worst:+.4f}"
+    text = f"{found}; no fall by more than {limit:.4f} wanted"
+    return Check("max_class_drop", not lost, text)

@@ -126,7 +126,12 @@ def test_the_dag_is_flat_and_export_waits_for_the_gates_word(
         "train-model": ["augment-data", "verify-data"],
         "evaluate-model": ["train-model", "verify-data"],
         "gate-model": ["evaluate-model", "train-model", "verify-data"],
-        "condition-2": ["gate-model", "train-model"],
+        "condition-2": [
+            "evaluate-model",
+            "gate-model",
+            "train-model",
+            "verify-data",
+        ],
     }
     condition = body["condition-2"]["triggerPolicy"]["condition"]
     assert condition.endswith("['pipelinechannel--gate-model-Output'] == 'promote'")

@@ -1,0 +1,158 @@
+"""What the gate asks the registry, and what the registry learns from the gate.
+
+The gate's component calls `standing` for the champion; what it decided goes into the
+registry by the messages of the run, in their order, like all that MLflow learns.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.lineage import LINEAGE
+from components.names import dataset_name
+from components.registry import (
+    HELD,
+    NONE,
+    ROLLED_BACK,
+    SERVING,
+    WAITING,
+    Registry,
+    Version,
+    registry_uri,
+    shown_uri,
+)
+from seglib.data.manifest import MANIFEST
+from seglib.digests import file_sha256, model_digest
+from seglib.steps.gate import Champion
+
+if TYPE_CHECKING:
+    from components.tracking import Row
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a model stands before the gate."""
+
+    champion: Champion | None = None
+    barred: str = ""
+    entry: Mapping[str, Any] = field(default_factory=dict)  # for the registry
+
+
+def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
+    """Find out who is champion, and what is known of the model before the gate.
+
+    Args:
+        name: the registered model; empty: it is called like the dataset.
+        paths: folders of `manifest` and `model`.
+        folder: where the champion's artifact goes when it is fetched.
+    """
+    uri = registry_uri()
+    if not uri:
+        return Standing()
+    facts = json.loads((paths["manifest"] / MANIFEST).read_text(encoding="utf-8"))
+    name = name or dataset_name(facts)
+    digest = model_digest(paths["model"])
+    try:
+        registry = Registry(uri)
+        champion = registry.champion(name)
+        versions = registry.versions(name) if champion else []
+    except Exception as error:  # noqa: BLE001 (a store's own kinds)
+        text = str(error).strip().partition("\n")[0]
+        problem = (
+            f"the registry at {shown_uri(uri)} does not answer, so the champion is not "
+            f"known ({type(error).__name__}: {shown_uri(text)}). Run again when it does"
+        )
+        return Standing(Champion("unknown", problem=problem))
+    entry = {
+        "name": name,
+        "digest": digest,
+        "beat": champion.number if champion else NONE,
+    }
+    if champion is None:
+        return Standing(entry=entry)
+    rival = Champion(
+        champion.title,
+        digest=champion.digest,
+        fetch=functools.partial(registry.download, champion, folder),
+    )
+    return Standing(rival, _barred(versions, digest, champion), entry)
+
+
+def record_contender(row: "Row", message: Message) -> None:
+    """The model as a version of the registered model; once, however often told."""
+    entry = message.get("registry")
+    if not entry:
+        return
+    registry = Registry(row.uri)
+    version = _known(registry, entry, message) or registry.register(
+        entry["name"],
+        model_id=row.model_id or "",
+        run_id=row.id,
+        tags={
+            "model_digest": entry["digest"],
+            "beat": entry["beat"],
+            "verdict": message["verdict"],
+            "state": WAITING if message["verdict"] == "promote" else HELD,
+            "state_reason": message["reasons"],
+            "kfp.run_id": row.run,
+            **entry.get("tags", {}),
+        },
+    )
+    place = f"{version.name}/{version.number}"
+    row.log(tags={"registered_model": place})
+
+
+def record_promotion(row: "Row", message: Message) -> None:
+    """Make the exported model the champion, if it still may become it."""
+    version = _registered(row)
+    if version is None:
+        return
+    registry = Registry(row.uri)
+    if version.state == WAITING:
+        lineage = Path(message["export"]) / LINEAGE
+        registry.tag(version, {"lineage_sha256": file_sha256(lineage)})
+    outcome = registry.promote(version)
+    row.log(tags={"promotion": outcome})
+
+
+def record_withdrawal(row: "Row", message: Message) -> None:
+    """A run that failed after its gate promotes nothing, and blocks nobody."""
+    if message["state"] == "SUCCEEDED":
+        return
+    version = _registered(row)
+    is_own = version and version.tags.get("kfp.run_id") == row.run
+    if version and is_own and version.state == WAITING:
+        Registry(row.uri).withdraw(version, f"its run ended {message['state']}")
+
+
+def _barred(versions: list[Version], digest: str, champion: Version) -> str:
+    for version in versions:
+        same = version.digest == digest and version.number != champion.number
+        if same and version.state == ROLLED_BACK:
+            return (
+                f"this model was {version.title} and was rolled back at "
+                f"{version.tags.get('state_reason', '?')}. To let it in again, delete "
+                f"that version in the registry"
+            )
+    return ""
+
+
+def _known(registry: Registry, entry: Message, message: Message) -> Version | None:
+    """The version that this model is already."""
+    same = [v for v in registry.versions(entry["name"]) if v.digest == entry["digest"]]
+    wanted = WAITING if message["verdict"] == "promote" else HELD
+    for version in same:
+        is_retry = version.state == wanted and version.beat == entry["beat"]
+        if version.state == SERVING or is_retry:
+            return version
+    return None
+
+
+def _registered(row: "Row") -> Version | None:
+    name, _, number = row.tag("registered_model").rpartition("/")
+    return Registry(row.uri).get(name, int(number)) if name else None
