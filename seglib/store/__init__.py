@@ -2,30 +2,51 @@
 
 A remote, on S3 or in a folder, keeps every file under its md5 (`files/md5/ab/cdef…`);
 a dataset is one more object, `<md5>.dir`, that lists paths and md5s and whose own name
-is its md5. So every byte can be checked while it is read, and it is. No other package
-imports boto3.
+is its md5. So every byte can be checked while it is read, and it is. What is written,
+is written whole, with its checksum, and on demand only if nobody was faster. No other
+package imports boto3.
 """
 
 from seglib.store.diffing import DatasetDiff, diff
-from seglib.store.fetching import (
-    fetch,
-    manifest_entries,
-    missing_files,
-    with_sizes,
-)
+from seglib.store.fetching import fetch
 from seglib.store.folders import Entry, hash_folder
+from seglib.store.listings import manifest_entries, missing_files, with_sizes
+from seglib.store.objects import (
+    ChangedObjectError,
+    MissingObjectError,
+    Remote,
+    Stored,
+)
 from seglib.store.pins import default_remote, pin_at, read_pin
+from seglib.store.publishing import (
+    Pointer,
+    Published,
+    fetch_published,
+    latest,
+    publish,
+)
+from seglib.store.remotes import open_remote
 
 __all__ = [
+    "ChangedObjectError",
     "DatasetDiff",
     "Entry",
+    "MissingObjectError",
+    "Pointer",
+    "Published",
+    "Remote",
+    "Stored",
     "default_remote",
     "diff",
     "fetch",
+    "fetch_published",
     "hash_folder",
+    "latest",
     "manifest_entries",
     "missing_files",
+    "open_remote",
     "pin_at",
+    "publish",
     "read_pin",
     "with_sizes",
 ]

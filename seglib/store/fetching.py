@@ -1,33 +1,22 @@
 """A dataset, or a part of it, from a remote to this machine; every md5 checked."""
 
 import difflib
-import hashlib
-import json
 import os
-import re
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+import shutil
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
 
 from seglib.errors import DatasetError, SegError
-from seglib.store.folders import Entry, hash_entries, hash_file, list_folder
-from seglib.store.pins import require_hash
-from seglib.store.remotes import (
-    OBJECTS,
-    THREADS,
-    BrokenOffError,
-    FolderRemote,
-    MissingObjectError,
-    Remote,
-    open_remote,
-)
-
-_ATTEMPTS = 3  # of one object whose stream breaks off
-_TICK_S = 0.2  # between two reports of progress
-_FILE_HASH = re.compile(r"[0-9a-f]{32}")
+from seglib.store.disk import FolderRemote
+from seglib.store.folders import Entry, hash_file
+from seglib.store.listings import read_entries
+from seglib.store.objects import Remote, object_key
+from seglib.store.parallel import Progress, in_parallel
+from seglib.store.reading import copy_checked
+from seglib.store.remotes import open_remote
 
 
 def fetch(
@@ -37,7 +26,7 @@ def fetch(
     paths: Iterable[str] | None = None,
     prefixes: Iterable[str] | None = None,
     cache: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Bring a dataset, or a part of it, onto this machine.
 
@@ -62,109 +51,22 @@ def fetch(
             damaged; names them, with the expected and the received md5.
     """
     source = open_remote(remote)
-    entries = _wanted(_entries(source, data_md5), paths, prefixes, data_md5)
+    entries = _wanted(read_entries(source, data_md5), paths, prefixes, data_md5)
     if isinstance(source, FolderRemote) and not source.holds_objects:
         if progress:
             progress(len(entries), len(entries))
         return source.root
     cache = Path(cache or os.environ.get("SEGLIB_CACHE") or "~/.cache/seglib")
     root = cache.expanduser() / "datasets" / data_md5.removesuffix(".dir")
-    beside = cache.expanduser() / "partial"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        beside.mkdir(parents=True, exist_ok=True)
-        _fetch_all(source, entries, root, beside, progress)
+        _fetch_all(source, entries, root, cache.expanduser(), progress)
     except OSError as error:
         raise SegError(
             f"{cache}: the dataset cannot be kept here ({error.strerror}). Choose "
             "another folder by the environment variable SEGLIB_CACHE."
         ) from error
     return root
-
-
-def with_sizes(entries: Iterable[Entry], remote: str) -> tuple[Entry, ...]:
-    """The entries with the sizes that the remote knows; nothing is downloaded.
-
-    An entry without a size afterwards has no object on the remote.
-    """
-    entries, source = tuple(entries), open_remote(remote)
-    if isinstance(source, FolderRemote) and not source.holds_objects:
-        return entries
-    sizes = source.sizes({_object_key(entry.md5) for entry in entries})
-    return tuple(replace(e, size=sizes.get(_object_key(e.md5))) for e in entries)
-
-
-def missing_files(data_md5: str, remote: str) -> list[str]:
-    """Paths of a dataset's files that the remote lacks; nothing is downloaded.
-
-    Where the listing itself is missing, it is the only one that can be named.
-
-    Raises:
-        SegError: the remote cannot be reached, or its listing is damaged.
-    """
-    source = open_remote(remote)
-    if isinstance(source, FolderRemote) and not source.holds_objects:
-        _plain_entries(source.root, data_md5)
-        return []
-    listing = _object_key(require_hash(data_md5))
-    if not source.sizes([listing]):
-        return [f"{source.name(listing)} (the listing of the dataset)"]
-    entries = with_sizes(_entries(source, data_md5), remote)
-    return [f"{e.path} ({e.md5})" for e in entries if e.size is None]
-
-
-def manifest_entries(data_md5: str, remote: str) -> tuple[Entry, ...]:
-    """The files of a dataset, by its verified manifest.
-
-    Args:
-        data_md5: the dataset's hash, `<md5>.dir`.
-        remote: as for `fetch`.
-
-    Raises:
-        SegError: the manifest is missing or damaged, or names files outside of the
-            dataset; or the plain folder is not the dataset of this hash.
-    """
-    return _entries(open_remote(remote), data_md5)
-
-
-def _entries(source: Remote, data_md5: str) -> tuple[Entry, ...]:
-    require_hash(data_md5)
-    if isinstance(source, FolderRemote) and not source.holds_objects:
-        return _plain_entries(source.root, data_md5)
-    key, content = _object_key(data_md5), bytearray()
-    md5 = data_md5.removesuffix(".dir")
-    if problem := _copy(source, key, md5, content.extend, content.clear):
-        raise SegError(f"The manifest of the dataset: {problem}")
-    try:
-        return tuple(_parse_entry(item) for item in json.loads(content))
-    except (ValueError, KeyError, TypeError) as error:
-        raise SegError(
-            f"{source.name(key)}: not a manifest of a dataset: {error}. Nothing was "
-            "fetched."
-        ) from error
-
-
-def _plain_entries(root: Path, data_md5: str) -> tuple[Entry, ...]:
-    entries = list_folder(root)
-    received = hash_entries(entries)
-    if received != data_md5:
-        raise SegError(
-            f"{root}: not the pinned dataset. Expected md5: {data_md5}. Received: "
-            f"{received} ({len(entries)} files). Restore the files, pin them anew with "
-            f"`dvc add`, or name a DVC remote (a folder that holds {OBJECTS}/)."
-        )
-    return entries
-
-
-def _parse_entry(item: dict[str, Any]) -> Entry:
-    path, md5 = str(item["relpath"]), str(item["md5"])
-    parts = PurePosixPath(path).parts
-    outside = not parts or path.startswith("/") or ".." in parts
-    if outside or "\\" in path or "\0" in path or ":" in parts[0]:
-        raise ValueError(f"the path {path!r} leads out of the dataset's folder")
-    if not _FILE_HASH.fullmatch(md5):
-        raise ValueError(f"{path} has the md5 {md5!r}, which is none")
-    return Entry("/".join(parts), md5, item.get("size"))
 
 
 def _wanted(
@@ -191,21 +93,31 @@ def _fetch_all(
     source: Remote,
     entries: tuple[Entry, ...],
     root: Path,
-    beside: Path,
-    progress: Callable[[int, int], None] | None,
+    cache: Path,
+    progress: Progress | None,
 ) -> None:
     """Fetch in parallel; gather damaged objects, stop at once at anything else."""
-    problems: list[str] = []
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
-    try:
-        pending = {pool.submit(_fetch_one, source, e, root, beside) for e in entries}
-        while pending:
-            done, pending = wait(pending, timeout=_TICK_S)
-            problems += [problem for future in done if (problem := future.result())]
-            if progress:
-                progress(len(entries) - len(pending), len(entries))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    targets: dict[str, list[Path]] = {}
+    for entry in entries:
+        targets.setdefault(entry.md5, []).append(root / entry.path)
+    for folder in {target.parent for paths in targets.values() for target in paths}:
+        folder.mkdir(parents=True, exist_ok=True)
+    (cache / "partial").mkdir(exist_ok=True)
+
+    def fetch_one(md5: str, stop: Event) -> tuple[str, str]:
+        return md5, _fetch_one(source, md5, targets[md5], cache, stop)
+
+    def report(done: list[tuple[str, str]]) -> None:
+        if progress:
+            progress(sum(len(targets[md5]) for md5, _ in done), len(entries))
+
+    done = in_parallel(fetch_one, targets, report=report)
+    problems = [
+        f"{path.relative_to(root).as_posix()}: {problem}"
+        for md5, problem in done
+        if problem
+        for path in targets[md5]
+    ]
     if problems:
         raise DatasetError(
             f"{len(problems)} of {len(entries)} files cannot be fetched; the others "
@@ -214,77 +126,63 @@ def _fetch_all(
         )
 
 
-def _fetch_one(source: Remote, entry: Entry, root: Path, beside: Path) -> str:
-    """Bring one file; returns what is wrong with its object, or nothing."""
-    target = root / entry.path
-    if target.is_file() and hash_file(target) == entry.md5:
+def _fetch_one(
+    source: Remote, md5: str, targets: list[Path], cache: Path, stop: Event
+) -> str:
+    """Bring the files of one content; returns what is wrong with it, or nothing.
+
+    The cache keeps each content once, and the datasets' files are links to it: what
+    two versions of a dataset share is moved and stored once.
+    """
+    missing = [path for path in targets if not _is_right(path, md5)]
+    if not missing:
         return ""
-    part = beside / f"{entry.md5}.{os.getpid()}.{threading.get_ident()}"
-    try:
-        with part.open("wb") as file:
-            problem = _copy(
-                source,
-                _object_key(entry.md5),
-                entry.md5,
-                file.write,
-                lambda: file.truncate(file.seek(0)),
-            )
+    kept = cache / object_key(md5)
+    if not _is_right(kept, md5):
+        problem = _bring(source, md5, kept, cache / "partial", stop)
         if problem:
-            return f"{entry.path}: {problem}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+            return problem
+    for target in missing:
+        _link(kept, target, cache / "partial")
     return ""
 
 
-def _copy(
-    source: Remote,
-    key: str,
-    md5: str,
-    write: Callable[[bytes], object],
-    restart: Callable[[], object],
-) -> str:
-    """Hand an object's bytes on; returns what is wrong with it, or nothing."""
+def _is_right(path: Path, md5: str) -> bool:
     try:
-        received = _read(source, key, write, restart)
-    except MissingObjectError:
-        return (
-            f"{source.name(key)} is missing. `dvc push` from a machine that has the "
-            "data brings it back."
-        )
-    if received == md5:
-        return ""
-    return (
-        f"{source.name(key)} is damaged. Expected md5: {md5}. Received: {received}. "
-        "Delete the object and `dvc push` from a machine that has the data."
-    )
+        return hash_file(path) == md5
+    except (FileNotFoundError, IsADirectoryError):
+        return False
 
 
-def _read(
-    source: Remote,
-    key: str,
-    write: Callable[[bytes], object],
-    restart: Callable[[], object],
-) -> str:
-    """The md5 of what was read, in up to `_ATTEMPTS` attempts."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        restart()
-        digest = hashlib.md5(usedforsecurity=False)
+def _bring(source: Remote, md5: str, target: Path, beside: Path, stop: Event) -> str:
+    part = beside / f"{md5}.{uuid.uuid4().hex}"
+    try:
+        with part.open("wb") as file:
+            problem = copy_checked(
+                source,
+                object_key(md5),
+                md5,
+                write=file.write,
+                restart=lambda: file.truncate(file.seek(0)),
+                stop=stop,
+            )
+        if not problem:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return problem
+
+
+def _link(kept: Path, target: Path, beside: Path) -> None:
+    """Let the target be this file, in one move, whatever was there."""
+    part = beside / f"{kept.name}.{uuid.uuid4().hex}"
+    try:
         try:
-            for chunk in source.chunks(key):
-                digest.update(chunk)
-                write(chunk)
-        except BrokenOffError as error:
-            if attempt == _ATTEMPTS:
-                raise SegError(
-                    f"{source.name(key)}: the connection broke off {attempt} times "
-                    f"({error}). Try again; what has been fetched is kept."
-                ) from error
-        else:
-            break
-    return digest.hexdigest()
-
-
-def _object_key(md5: str) -> str:
-    return f"{OBJECTS}/{md5[:2]}/{md5[2:]}"
+            os.link(kept, part)
+        except OSError:  # no hard links here, or too many of this file
+            shutil.copyfile(kept, part)
+        part.replace(target)
+    finally:
+        with suppress(OSError):
+            part.unlink()

@@ -57,9 +57,13 @@ def list_folder(root: Path) -> tuple[Entry, ...]:
 
 def hash_entries(entries: Iterable[Entry]) -> str:
     """The hash of DVC's listing of these files: `<md5>.dir`."""
-    listing = [{"md5": entry.md5, "relpath": entry.path} for entry in entries]
-    content = json.dumps(listing, sort_keys=True).encode()
-    return hashlib.md5(content, usedforsecurity=False).hexdigest() + ".dir"
+    return hashlib.md5(listing(entries), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def listing(entries: Iterable[Entry]) -> bytes:
+    """DVC's listing of these files, to the byte."""
+    files = [{"md5": entry.md5, "relpath": entry.path} for entry in entries]
+    return json.dumps(files, sort_keys=True).encode()
 
 
 def hash_file(path: Path) -> str:

@@ -12,7 +12,7 @@ from seglib.store import (
     manifest_entries,
     missing_files,
     read_pin,
-    remotes,
+    s3,
     with_sizes,
 )
 
@@ -52,7 +52,7 @@ def test_a_damaged_object_in_a_bucket_is_named(pinned, data_md5, tmp_path, s3_se
 
 @pytest.mark.parametrize("way", ["asked one by one", "listed"])
 def test_sizes_are_known_without_reading(pinned, data_md5, s3_server, monkeypatch, way):
-    monkeypatch.setattr(remotes, "_PLACES", 0 if way == "listed" else 256)
+    monkeypatch.setattr(s3, "_PLACES", 0 if way == "listed" else 256)
     entries = manifest_entries(data_md5, pinned.s3)
     sized = {entry.path: entry.size for entry in with_sizes(entries, pinned.s3)}
     assert sized == {path: len(content) for path, content in pinned.files.items()}
@@ -60,7 +60,7 @@ def test_sizes_are_known_without_reading(pinned, data_md5, s3_server, monkeypatc
 
 @pytest.mark.parametrize("way", ["asked one by one", "listed"])
 def test_what_was_not_pushed_is_named(pinned, data_md5, s3_server, monkeypatch, way):
-    monkeypatch.setattr(remotes, "_PLACES", 0 if way == "listed" else 256)
+    monkeypatch.setattr(s3, "_PLACES", 0 if way == "listed" else 256)
     assert missing_files(data_md5, pinned.s3) == []
     client, md5 = boto3.client("s3"), "d41d8cd98f00b204e9800998ecf8427e"
     key = f"some/prefix/files/md5/{md5[:2]}/{md5[2:]}"

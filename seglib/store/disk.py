@@ -1,0 +1,159 @@
+"""Objects in a folder: a DVC remote on a disk, or on a file system that many mount."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from seglib.errors import SegError
+from seglib.store.objects import (
+    CHUNK,
+    OBJECTS,
+    ChangedObjectError,
+    MissingObjectError,
+    Stored,
+    require_same,
+)
+
+_BESIDE = ".partial"  # what is being written, on the same file system
+
+
+@dataclass(frozen=True)
+class FolderRemote:
+    """A folder; not necessarily one that holds objects."""
+
+    root: Path
+
+    @property
+    def holds_objects(self) -> bool:
+        """Whether it is a DVC remote, and not the dataset itself."""
+        return (self.root / OBJECTS).is_dir()
+
+    def name(self, key: str) -> str:
+        return str(self.root / key)
+
+    def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        with self._reading(key), (self.root / key).open("rb") as file:
+            if start:
+                file.seek(start)
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def read(self, key: str) -> Stored:
+        with self._reading(key):
+            content = (self.root / key).read_bytes()
+        return Stored(content, _etag(content))
+
+    def write(
+        self,
+        key: str,
+        source: bytes | Path,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        md5: str | None = None,
+    ) -> str:
+        target = self.root / key
+        part = self.root / _BESIDE / uuid.uuid4().hex
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.parent.mkdir(exist_ok=True)
+            etag = _write_durably(part, source)
+            require_same(source, expected=md5, received=etag)
+            if if_absent:
+                os.link(part, target)  # fails where there is one, whoever is faster
+            elif if_match:
+                self._replace_if(target, part, if_match)
+            else:
+                part.replace(target)
+        except FileExistsError as error:
+            raise ChangedObjectError(f"{target} is there already") from error
+        except OSError as error:
+            raise SegError(
+                f"{self.name(key)}: cannot be written ({error.strerror}: "
+                f"{error.filename or part}). "
+                f"{_remedy(error)}"
+            ) from error
+        finally:
+            with suppress(OSError):
+                part.unlink()
+        return etag
+
+    def delete(self, key: str) -> None:
+        try:
+            (self.root / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise SegError(
+                f"{self.name(key)}: cannot be deleted ({error.strerror})."
+            ) from error
+
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        found = {}
+        for key in keys:
+            try:
+                found[key] = (self.root / key).stat().st_size
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise SegError(
+                    f"{self.name(key)}: cannot be looked at ({error.strerror})."
+                ) from error
+        return found
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise MissingObjectError from error
+        except OSError as error:
+            raise SegError(
+                f"{self.name(key)}: cannot be read ({error.strerror}). Check the "
+                "remote's permissions and its disk."
+            ) from error
+
+    def _replace_if(self, target: Path, part: Path, etag: str) -> None:
+        """Swap the object under a lock that all who swap hold."""
+        with (self.root / _BESIDE / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                received = _etag(target.read_bytes())
+            except FileNotFoundError:
+                received = "no object"
+            if received != etag:
+                raise ChangedObjectError(f"{target}: {received}, not {etag}")
+            part.replace(target)
+
+
+def _write_durably(part: Path, source: bytes | Path) -> str:
+    """Write and flush to the disk; returns the etag."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with part.open("wb") as file:
+        if isinstance(source, bytes):
+            file.write(source)
+            digest.update(source)
+        else:
+            with source.open("rb") as original:
+                while chunk := original.read(CHUNK):
+                    file.write(chunk)
+                    digest.update(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _etag(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Free some space; what is complete is kept."
+    if error.errno in (errno.EPERM, errno.EOPNOTSUPP):
+        return "Its file system must know hard links."
+    return "Check its permissions and its disk."

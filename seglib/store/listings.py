@@ -1,0 +1,110 @@
+"""What is in a dataset, by its listing alone, and what of it a remote has."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from seglib.errors import SegError
+from seglib.store.disk import FolderRemote
+from seglib.store.folders import Entry, hash_entries, list_folder
+from seglib.store.objects import OBJECTS, Remote, object_key
+from seglib.store.pins import require_hash
+from seglib.store.reading import copy_checked
+from seglib.store.remotes import open_remote
+
+_FILE_HASH = re.compile(r"[0-9a-f]{32}")
+
+
+def with_sizes(entries: Iterable[Entry], remote: str) -> tuple[Entry, ...]:
+    """The entries with the sizes that the remote knows; nothing is downloaded.
+
+    An entry without a size afterwards has no object on the remote.
+    """
+    entries, source = tuple(entries), open_remote(remote)
+    if isinstance(source, FolderRemote) and not source.holds_objects:
+        return entries
+    sizes = source.sizes({object_key(entry.md5) for entry in entries})
+    return tuple(replace(e, size=sizes.get(object_key(e.md5))) for e in entries)
+
+
+def missing_files(data_md5: str, remote: str) -> list[str]:
+    """Paths of a dataset's files that the remote lacks; nothing is downloaded.
+
+    Where the listing itself is missing, it is the only one that can be named.
+
+    Raises:
+        SegError: the remote cannot be reached, or its listing is damaged.
+    """
+    source = open_remote(remote)
+    if isinstance(source, FolderRemote) and not source.holds_objects:
+        _plain_entries(source.root, data_md5)
+        return []
+    listing = object_key(require_hash(data_md5))
+    if not source.sizes([listing]):
+        return [f"{source.name(listing)} (the listing of the dataset)"]
+    entries = with_sizes(read_entries(source, data_md5), remote)
+    return [f"{e.path} ({e.md5})" for e in entries if e.size is None]
+
+
+def manifest_entries(data_md5: str, remote: str) -> tuple[Entry, ...]:
+    """The files of a dataset, by its verified manifest.
+
+    Args:
+        data_md5: the dataset's hash, `<md5>.dir`.
+        remote: as for `fetch`.
+
+    Raises:
+        SegError: the manifest is missing or damaged, or names files outside of the
+            dataset; or the plain folder is not the dataset of this hash.
+    """
+    return read_entries(open_remote(remote), data_md5)
+
+
+def read_entries(source: Remote, data_md5: str) -> tuple[Entry, ...]:
+    """The same, from a remote that is open."""
+    require_hash(data_md5)
+    if isinstance(source, FolderRemote) and not source.holds_objects:
+        return _plain_entries(source.root, data_md5)
+    key, content = object_key(data_md5), bytearray()
+    problem = copy_checked(
+        source,
+        key,
+        data_md5.removesuffix(".dir"),
+        write=content.extend,
+        restart=content.clear,
+    )
+    if problem:
+        raise SegError(f"The manifest of the dataset: {problem}")
+    try:
+        return tuple(_parse_entry(item) for item in json.loads(content))
+    except (ValueError, KeyError, TypeError) as error:
+        raise SegError(
+            f"{source.name(key)}: not a manifest of a dataset: {error}. Nothing was "
+            "fetched."
+        ) from error
+
+
+def _plain_entries(root: Path, data_md5: str) -> tuple[Entry, ...]:
+    entries = list_folder(root)
+    received = hash_entries(entries)
+    if received != data_md5:
+        raise SegError(
+            f"{root}: not the pinned dataset. Expected md5: {data_md5}. Received: "
+            f"{received} ({len(entries)} files). Restore the files, pin them anew with "
+            f"`dvc add`, or name a DVC remote (a folder that holds {OBJECTS}/)."
+        )
+    return entries
+
+
+def _parse_entry(item: dict[str, Any]) -> Entry:
+    path, md5 = str(item["relpath"]), str(item["md5"])
+    parts = PurePosixPath(path).parts
+    outside = not parts or path.startswith("/") or ".." in parts
+    if outside or "\\" in path or "\0" in path or ":" in parts[0]:
+        raise ValueError(f"the path {path!r} leads out of the dataset's folder")
+    if not _FILE_HASH.fullmatch(md5):
+        raise ValueError(f"{path} has the md5 {md5!r}, which is none")
+    return Entry("/".join(parts), md5, item.get("size"))

@@ -1,0 +1,115 @@
+"""What every remote can do: objects under keys, read, written, compared and swapped."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from seglib.errors import SegError
+
+OBJECTS = "files/md5"
+THREADS = 16  # at once, for one dataset
+CHUNK = 1 << 20  # bytes
+
+
+class Stored(NamedTuple):
+    """A small object as it was read; `etag` stands for exactly this content."""
+
+    content: bytes
+    etag: str
+
+
+class Remote(Protocol):
+    """A store of objects under keys such as `files/md5/ab/cdef…`."""
+
+    def name(self, key: str) -> str:
+        """The object's address, for messages."""
+
+    def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        """The object's bytes, from the `start`-th on.
+
+        Raises:
+            MissingObjectError: there is no such object.
+            BrokenOffError: the connection ended before the object did.
+            SegError: the store cannot be reached, or refuses.
+        """
+
+    def read(self, key: str) -> Stored:
+        """A small object, whole.
+
+        Raises:
+            MissingObjectError: there is no such object.
+            SegError: the store cannot be reached, or refuses.
+        """
+
+    def write(
+        self,
+        key: str,
+        source: bytes | Path,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        md5: str | None = None,
+    ) -> str:
+        """Store an object: whole and as it is at `source`, or not at all.
+
+        Args:
+            key: under which it is found again.
+            source: its bytes, or the file that holds them, of any size.
+            if_absent: only if there is no such object yet.
+            if_match: only if the object is still the one with this etag.
+            md5: of the bytes, where it is known: a file that was changed since then
+                is not stored.
+
+        Returns:
+            The object's etag.
+
+        Raises:
+            ChangedObjectError: the condition does not hold; nothing was written.
+            SegError: the store cannot be reached, refuses, is full, or does not know
+                conditions; or `source` cannot be read, or is not what `md5` says.
+        """
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error.
+
+        Raises:
+            SegError: the store cannot be reached, or refuses.
+        """
+
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        """Bytes of those of the objects that are there, without reading them.
+
+        Raises:
+            SegError: the store cannot be reached, or refuses.
+        """
+
+
+class MissingObjectError(Exception):
+    """There is no such object."""
+
+
+class BrokenOffError(Exception):
+    """The connection ended before the object did."""
+
+
+class ChangedObjectError(Exception):
+    """The object is not what the writer took it for: somebody else was faster."""
+
+
+def require_same(source: bytes | Path, *, expected: str | None, received: str) -> None:
+    """Check that what is about to be stored is what it was taken for.
+
+    Raises:
+        SegError: it is not.
+    """
+    if expected not in (None, received):
+        name = source if isinstance(source, Path) else "the content"
+        raise SegError(
+            f"{name}: changed while it was read. Expected md5: {expected}. Received: "
+            f"{received}. Try again once nobody writes to it."
+        )
+
+
+def object_key(md5: str) -> str:
+    """Where DVC keeps the bytes of this md5; of a folder's listing: `<md5>.dir`."""
+    return f"{OBJECTS}/{md5[:2]}/{md5[2:]}"
