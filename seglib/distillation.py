@@ -58,9 +58,12 @@ class Distiller(keras.Model):
         self._options = options
 
     def call(self, images: Any, *, training: bool = False) -> Any:
-        logits, *features = self.student(images, training=training)
+        # A network of one output answers with a tensor, not with a list of one.
+        answers = self.student(images, training=training)
+        logits, *features = keras.tree.flatten(answers)
         if training:
-            known, *known_features = self.teacher(images, training=False)
+            answers = self.teacher(images, training=False)
+            known, *known_features = keras.tree.flatten(answers)
             loss = _divergence(known, logits, self._options.temperature)
             self.add_loss(self._options.logits_weight * loss)
             if features:
