@@ -181,15 +181,31 @@ def train(
     shards: Annotated[
         Path | None, typer.Option(help="Folder of `seglib augment`, to learn from.")
     ] = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SEGLIB_CHECKPOINTS",
+            help="Folder or s3://bucket/prefix for its state. Default: OUT.checkpoints",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Go on where the same training was interrupted.")
+    ] = True,
     num_classes: NumClasses = None,
     ignore_index: IgnoreIndex = None,
     config: ConfigFile = None,
 ) -> None:
     """Train a model; the epoch with the best val mIoU is kept.
 
-    Ctrl-C keeps the best epoch so far beside OUT, as OUT.unfinished.
+    Interrupted by Ctrl-C, or by the end of its machine, the same command goes on where
+    it was, to the same weights. The best epoch so far lies beside OUT, as
+    OUT.unfinished.
     """
+    import keras
+
     from seglib.artifact import load_model
+    from seglib.checkpoints import Checkpoints
     from seglib.distillation import Distillation
     from seglib.models import build_from_config, transfer_weights
     from seglib.steps.train import train as run
@@ -198,6 +214,9 @@ def train(
     check_writable(out)
     distillation = Distillation(teacher=load_model(teacher)) if teacher else None
     dataset = open_dataset(data, config, num_classes, ignore_index)
+    kept = Checkpoints(checkpoints or f"{out}.checkpoints", resume=resume)
+    # The same first weights whenever the command is given: it may be a second time.
+    keras.utils.set_random_seed(settings.train.train_seed)
     network = build_from_config(
         override(
             settings.model,
@@ -228,12 +247,15 @@ def train(
                 shards=shards,
                 distillation=distillation,
                 out=out,
+                checkpoints=kept,
                 on_step=progress,
             )
     except KeyboardInterrupt:
         unfinished = out.with_name(f"{out.name}.unfinished")
         if unfinished.exists():
             errors.print(f"The best epoch so far is kept in {unfinished}.")
+        if kept.written_step:
+            errors.print(f"The same command goes on after step {kept.written_step}.")
         raise
     measured = [row["val_miou"] for row in history if not math.isnan(row["val_miou"])]
     best = f"   best val mIoU {max(measured):.4f}" if measured else ""

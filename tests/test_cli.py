@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -174,9 +175,10 @@ def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        unfinished = tmp_path / "model.unfinished" / "history.json"
         deadline = time.monotonic() + 240
-        while not unfinished.exists() and time.monotonic() < deadline:
+        # The state of the first epoch is the last thing that its end writes.
+        while not list(tmp_path.glob("model.checkpoints/*/*.checkpoint")):
+            assert time.monotonic() < deadline
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.2)
         process.send_signal(signal.SIGINT)
@@ -186,3 +188,31 @@ def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
     assert "model.unfinished" in "".join(printed.split())
     assert (out / "model.keras").read_bytes() == before
     assert load_model(tmp_path / "model.unfinished")
+    assert "The same command goes on after step" in " ".join(printed.split())
+
+
+@pytest.mark.slow
+def test_after_ctrl_c_the_same_command_goes_on_and_leaves_only_the_model(
+    tiny_root, tmp_path
+):
+    command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root)]
+    command += ["--out", str(tmp_path / "model"), "--epochs", "40"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout:
+            if "epoch 2/40" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    done = re.search(r"goes on after step (\d+)", " ".join(printed.split()))
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    printed = " ".join((again.stdout + again.stderr).split())
+    assert f"going on after step {done[1]} of 40" in printed
+    assert "epoch 1/40" not in printed
+    history = json.loads((tmp_path / "model" / "history.json").read_text())
+    assert [row["epoch"] for row in history] == list(range(1, 41))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    fresh = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "going on" not in fresh.stdout

@@ -1,0 +1,11 @@
+"""Checkpoints: a training that is killed and started again goes on where it was.
+
+A checkpoint is one file that ends in its own checksum. It lies under the content key of
+its training, so that a training never goes on from the checkpoint of another.
+"""
+
+from seglib.checkpoints.content_key import content_key
+from seglib.checkpoints.keeping import Checkpoints
+from seglib.checkpoints.snapshot import Snapshot, restore, values
+
+__all__ = ["Checkpoints", "Snapshot", "content_key", "restore", "values"]

@@ -1,0 +1,172 @@
+"""Where checkpoints lie, when one is due, and the thread that writes them."""
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from seglib.checkpoints.snapshot import Snapshot
+from seglib.errors import SegError
+from seglib.store.disk import FolderRemote
+from seglib.store.objects import BrokenOffError, MissingObjectError, Remote
+from seglib.store.remotes import open_remote
+
+logger = logging.getLogger(__name__)
+
+# Written in turns: while one is being replaced, the other is whole.
+_SLOTS = ("0.checkpoint", "1.checkpoint")
+_PATIENCE_S = 20.0  # for what is being written when training ends
+
+
+class Checkpoints:
+    """The checkpoints of a training, in a folder or on S3.
+
+    They lie in `place`/<content key>/: the newest, and the one before it, should the
+    newest turn out broken. A training that ends well removes them.
+
+    Args:
+        place: a folder, which is made, or s3://bucket/prefix.
+        every_s: seconds of training between two; an epoch's end may come earlier.
+        largest_share: of the training's time, that writing them may take; where they
+            take longer they are written less often.
+        resume: whether to go on from what lies there; otherwise it is removed.
+    """
+
+    def __init__(
+        self,
+        place: str | Path,
+        *,
+        every_s: float = 60.0,
+        largest_share: float = 0.02,
+        resume: bool = True,
+    ):
+        self.place = str(place).rstrip("/")
+        self.written_step = 0  # of the newest that is whole
+        self._every_s, self._largest_share = every_s, largest_share
+        self._resume = resume
+        self._key = ""
+        self._remote: Remote
+        self._newest = 1  # slot
+        self._thread: threading.Thread | None = None
+        self._cost_s = 0.0  # of the newest
+        self._last = time.monotonic()
+        self._is_failing = False
+
+    def open(self, key: str) -> Snapshot | None:
+        """Begin with the training of this content key.
+
+        Returns:
+            The newest whole checkpoint, if there is one to go on from.
+
+        Raises:
+            SegError: the place cannot be read: to learn it now is better than after
+                hours, when the checkpoint is needed.
+        """
+        self._key, self.written_step = key, 0
+        self._remote = open_remote(f"{self.place}/{key}", create=True)
+        if not self._resume:
+            self._remove()
+        found = [(s, slot) for slot in range(len(_SLOTS)) if (s := self._read(slot))]
+        if not found:
+            return None
+        snapshot, self._newest = max(found, key=lambda pair: pair[0].facts["step"])
+        self.written_step = snapshot.facts["step"]
+        return snapshot
+
+    def is_due(self, *, epoch_ends: bool = False) -> bool:
+        """Whether to write one now: not while the one before is being written."""
+        if self._thread and self._thread.is_alive():
+            return False
+        waited = time.monotonic() - self._last
+        affordable = self._cost_s / self._largest_share
+        return waited >= (affordable if epoch_ends else max(self._every_s, affordable))
+
+    def write(self, take: Callable[[], Snapshot]) -> None:
+        """Take a snapshot now, and write it while training goes on."""
+        started = time.perf_counter()
+        snapshot = take()
+        self._cost_s = time.perf_counter() - started
+        self._last = time.monotonic()
+        # A daemon: a store that does not answer must not keep the process alive.
+        self._thread = threading.Thread(
+            target=self._write, args=(snapshot,), name="checkpoint", daemon=True
+        )
+        self._thread.start()
+
+    def remove(self) -> None:
+        """Training has ended well. What cannot be removed is a warning."""
+        self._wait()
+        try:
+            self._remove()
+        except SegError as error:
+            logger.warning("%s The checkpoints there are no longer needed.", error)
+
+    def __enter__(self) -> Self:
+        self._last = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """However training ends, the checkpoint that is being written is finished."""
+        self._wait()
+
+    def _read(self, slot: int) -> Snapshot | None:
+        name = self._remote.name(_SLOTS[slot])
+        try:
+            snapshot = Snapshot.from_bytes(b"".join(self._remote.chunks(_SLOTS[slot])))
+            if snapshot.facts["key"] != self._key:
+                raise ValueError("of another training")
+        except MissingObjectError:
+            return None
+        except ValueError as error:
+            if isinstance(error, SegError):
+                raise
+            logger.warning("%s: %s; it is not used.", name, error)
+            return None
+        except BrokenOffError as error:
+            raise SegError(
+                f"{name}: the connection broke off ({error}). Try again, or start anew "
+                "with another place for checkpoints."
+            ) from error
+        return snapshot
+
+    def _write(self, snapshot: Snapshot) -> None:
+        started = time.thread_time()
+        signed = replace(snapshot, facts={**snapshot.facts, "key": self._key})
+        slot = 1 - self._newest
+        try:
+            self._remote.write(_SLOTS[slot], signed.to_bytes())
+        except SegError as error:
+            if not self._is_failing:
+                logger.warning("No checkpoint: %s Training goes on without.", error)
+            self._is_failing = True
+        else:
+            if self._is_failing:
+                logger.info("Checkpoints are written again.")
+            self._is_failing = False
+            self._newest, self.written_step = slot, snapshot.facts["step"]
+        self._cost_s += time.thread_time() - started
+
+    def _wait(self) -> None:
+        if self._thread:
+            self._thread.join(_PATIENCE_S)
+
+    def _remove(self) -> None:
+        if isinstance(self._remote, FolderRemote):
+            # Whole, with what a killed process has left half-written.
+            shutil.rmtree(self._remote.root, ignore_errors=True)
+            with suppress(OSError):  # other trainings have theirs there, too
+                self._remote.root.parent.rmdir()
+            return
+        for slot in _SLOTS:
+            self._remote.delete(slot)

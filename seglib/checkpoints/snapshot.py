@@ -1,0 +1,100 @@
+"""What a checkpoint holds, and its file: it proves by its checksum that it is whole."""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import keras
+import numpy as np
+
+_MAGIC = b"seglib checkpoint 1\n"
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The state of a training between two steps.
+
+    facts: JSON values; numbers keep every bit.
+    arrays: by name, the values of some variables in their order.
+    """
+
+    facts: dict[str, Any]
+    arrays: dict[str, list[np.ndarray]]
+
+    def to_bytes(self) -> bytes:
+        """The file: mark, length of the head, head (JSON), values, SHA-256 of it all.
+
+        The values follow each other as they lie in memory.
+        """
+        layout = {
+            name: [(array.dtype.name, array.shape) for array in arrays]
+            for name, arrays in self.arrays.items()
+        }
+        head = json.dumps({"facts": self.facts, "layout": layout}).encode()
+        chunks: list[bytes | memoryview]
+        chunks = [_MAGIC, struct.pack("<Q", len(head)), head, *self._buffers()]
+        digest = hashlib.sha256()
+        for chunk in chunks:
+            digest.update(chunk)
+        return b"".join([*chunks, digest.digest()])
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """The inverse of `to_bytes`; the arrays are views of `content`.
+
+        Raises:
+            ValueError: not a checkpoint, or not a whole one.
+        """
+        if not content.startswith(_MAGIC[: len(content)]) or not content:
+            raise ValueError(f"not a checkpoint, {len(content):,} bytes")
+        body = memoryview(content)[:-_CHECKSUM_BYTES]
+        received = hashlib.sha256(body).digest()
+        if received != content[len(body) :]:
+            raise ValueError(f"broken: its checksum differs, {len(content):,} bytes")
+        start = len(_MAGIC) + 8
+        (length,) = struct.unpack_from("<Q", content, len(_MAGIC))
+        head = json.loads(bytes(body[start : start + length]))
+        reader = _Reader(body, start + length)
+        arrays = {
+            name: [reader.array(*described) for described in layout]
+            for name, layout in head["layout"].items()
+        }
+        return cls(facts=head["facts"], arrays=arrays)
+
+    def _buffers(self) -> Iterator[memoryview]:
+        for arrays in self.arrays.values():
+            for array in arrays:
+                yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def values(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
+    """Copies of the values of some variables."""
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def restore(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> None:
+    """Assign to each variable its value.
+
+    Raises:
+        ValueError: other variables than those that the values were taken of.
+    """
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+class _Reader:
+    """Takes one array after the other from a buffer."""
+
+    def __init__(self, buffer: memoryview, start: int):
+        self._buffer, self._position = buffer, start
+
+    def array(self, dtype: str, shape: Sequence[int]) -> np.ndarray:
+        kind = np.dtype(dtype)
+        count = int(np.prod(shape, dtype=np.int64))
+        array = np.frombuffer(self._buffer, kind, count, self._position)
+        self._position += array.nbytes
+        return array.reshape(shape)

@@ -1,0 +1,67 @@
+"""How long a training has taken, in all its processes, and how many steps are left."""
+
+import time
+
+_S_PER_MINUTE = 60
+
+
+class Clock:
+    """The time of a training.
+
+    Args:
+        started: `time.monotonic()` at its beginning.
+        max_minutes: after which it ends; 0: never.
+    """
+
+    def __init__(self, started: float, max_minutes: float):
+        self._started = self._epoch_started = self._timed_from = started
+        self._limit_s = _S_PER_MINUTE * max_minutes or float("inf")
+        self._untimed_steps = 0
+        self._first_step_is_done = False
+        self._timed_s = 0.0  # by the processes before
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._started
+
+    @property
+    def epoch_s(self) -> float:
+        return time.monotonic() - self._epoch_started
+
+    @property
+    def left_s(self) -> float:
+        """Infinite without a limit."""
+        return self._limit_s - self.elapsed_s
+
+    def begin_epoch(self) -> None:
+        self._epoch_started = time.monotonic()
+
+    def end_step(self) -> None:
+        if not self._first_step_is_done:  # it compiles, and says nothing of the pace
+            self._first_step_is_done = True
+            self._untimed_steps += 1
+            self._timed_from = time.monotonic() - self._timed_s
+
+    def total_steps(self, done: int, planned: int) -> int:
+        """As planned, or as many as the time still allows at the present pace."""
+        timed = done - self._untimed_steps
+        if self._limit_s == float("inf") or timed < 1:
+            return planned
+        pace = (time.monotonic() - self._timed_from) / timed
+        return min(planned, done + max(1, round(self.left_s / pace)))
+
+    def readings(self) -> dict[str, float]:
+        """What another process needs to go on, as JSON values."""
+        return {
+            "elapsed_s": self.elapsed_s,
+            "epoch_s": self.epoch_s,
+            "timed_s": time.monotonic() - self._timed_from,
+            "untimed_steps": self._untimed_steps,
+        }
+
+    def go_on(self, readings: dict[str, float]) -> None:
+        """Count on from another process' readings; the time between is not counted."""
+        self._started -= readings["elapsed_s"]
+        self._epoch_started = time.monotonic() - readings["epoch_s"]
+        self._timed_s = readings["timed_s"]
+        self._untimed_steps = int(readings["untimed_steps"])

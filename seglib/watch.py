@@ -1,0 +1,209 @@
+"""Watches a training: validates, keeps the best weights, and tells the history."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from seglib.artifact import SegmentationModel
+from seglib.checkpoints import Checkpoints, Snapshot, restore, values
+from seglib.clock import Clock
+from seglib.config import TrainConfig
+from seglib.data.pairs import Pair
+from seglib.errors import SegError
+from seglib.metrics import MeanIoU, Scores
+from seglib.optimizer import learning_rate_at
+from seglib.report import curves_png
+from seglib.scoring import score_pairs
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, float]  # of the history: one an epoch
+
+
+class Watch(keras.callbacks.Callback):
+    """Follows `fit`, and holds all of a training's state that Keras does not.
+
+    Args:
+        model: it gets the best weights.
+        network: it learns; of another number format, perhaps.
+    """
+
+    def __init__(
+        self,
+        model: SegmentationModel,
+        network: keras.Model,
+        *,
+        val: tuple[Pair, ...],
+        config: TrainConfig,
+        steps_per_epoch: int,
+        clock: Clock,
+        precision: str,
+        out: Path | None,
+        checkpoints: Checkpoints | None,
+        on_epoch: Callable[[Row], None] | None,
+        on_step: Callable[[int, int], None] | None,
+    ):
+        super().__init__()
+        self._best, self._val, self._config, self._out = model, val, config, out
+        self._network, self._precision = network, precision
+        self._clock, self._checkpoints = clock, checkpoints
+        self._on_epoch, self._on_step = on_epoch, on_step
+        self._steps_per_epoch = steps_per_epoch
+        self._unfinished = out and out.with_name(f"{out.name}.unfinished")
+        self._best_weights: list[np.ndarray] = []
+        self._best_miou = -1.0
+        self._interrupted: list[np.ndarray] = []  # metrics of the epoch to finish
+        contract = model.contract
+        self.miou = MeanIoU(contract.num_classes, contract.ignore_index)  # of the views
+        self.steps = 0
+        self.is_over = False
+        self.history: list[Row] = []
+
+    @property
+    def total_steps(self) -> int:
+        """As configured, or as many as the time still allows."""
+        planned = self._steps_per_epoch * self._config.epochs
+        return self._clock.total_steps(self.steps, planned)
+
+    def go_on(self, snapshot: Snapshot) -> None:
+        """Be where another process was; the optimizer is left to who compiles it."""
+        facts, arrays = snapshot.facts, snapshot.arrays
+        restore(self._network.variables, arrays["network"])
+        self.steps, self.history = facts["step"], facts["history"]
+        self._best_miou = facts["best_miou"]
+        self._best_weights = [array.copy() for array in arrays["best"]]
+        if self._is_inside_an_epoch:
+            self._interrupted = arrays["metrics"]
+        self._clock.go_on(facts["clock"])
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self._interrupted:
+            restore(self._metric_variables, self._interrupted)  # Keras has reset them
+            self._interrupted = []
+        else:
+            self.miou.reset_state()  # Keras resets no metric before its first step
+            self._clock.begin_epoch()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        # A schedule object would be traced anew for each of the network's weights.
+        rate = learning_rate_at(self.steps, self.total_steps, self._config)
+        self.model.optimizer.learning_rate = rate
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.steps += 1
+        self._clock.end_step()
+        if self._clock.left_s <= 0:
+            self.is_over = self.model.stop_training = True
+        if not np.isfinite(logs["loss"]):
+            raise SegError(
+                f"The loss is {logs['loss']} at step {self.steps}: training diverged. "
+                f"Lower `learning_rate` (now {self._config.learning_rate})."
+            )
+        if self._on_step:
+            self._on_step(self.steps, self.total_steps)
+        if self._is_inside_an_epoch and not self.is_over:
+            self._keep_checkpoint()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        val_miou = self._validate(epoch)
+        row: Row = {
+            "epoch": epoch + 1,
+            "loss": float(logs["loss"]),
+            "train_miou": float(logs["miou"]),
+            "val_miou": val_miou,
+            "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+            "duration_s": self._clock.epoch_s,
+        }
+        self.history.append(row)
+        is_best = val_miou > self._best_miou
+        if is_best or np.isnan(self._best_miou) or not self._val:
+            self._keep_best(val_miou)
+        logger.info("%s", self._line(row, is_best))
+        if self._on_epoch:
+            self._on_epoch(row)
+        if not self.is_over:  # else the epoch was cut short, and cannot be gone on from
+            self._keep_checkpoint(epoch_ends=True)
+
+    def finish(self) -> list[Row]:
+        """Give the model its best weights and write the artifact."""
+        self._best.network.set_weights(self._best_weights)
+        if self._out and self._unfinished:
+            self._best.save(self._out, extra_files=_history_files(self.history))
+            shutil.rmtree(self._unfinished, ignore_errors=True)
+        if self._checkpoints:
+            self._checkpoints.remove()
+        return self.history
+
+    @property
+    def _is_inside_an_epoch(self) -> bool:
+        return self.steps % self._steps_per_epoch != 0
+
+    @property
+    def _metric_variables(self) -> list[keras.Variable]:
+        # Before its first step a compiled model names only the loss among its metrics.
+        loss = next(metric for metric in self.model.metrics if metric.name == "loss")
+        return [*loss.variables, *self.miou.variables]
+
+    def _validate(self, epoch: int) -> float:
+        last = epoch + 1 == self._config.epochs or self.is_over
+        if not self._val or ((epoch + 1) % self._config.validate_every and not last):
+            return float("nan")
+        self._best.network.set_weights(self._network.get_weights())
+        counts = sum(image.confusion for image in score_pairs(self._best, self._val))
+        return Scores(np.asarray(counts)).miou
+
+    def _keep_best(self, val_miou: float) -> None:
+        self._best_miou = val_miou
+        self._best_weights = self._network.get_weights()
+        if self._unfinished:
+            self._best.network.set_weights(self._best_weights)
+            self._best.save(self._unfinished, extra_files=_history_files(self.history))
+
+    def _keep_checkpoint(self, *, epoch_ends: bool = False) -> None:
+        if self._checkpoints and self._checkpoints.is_due(epoch_ends=epoch_ends):
+            self._checkpoints.write(self._snapshot)
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            facts={
+                "step": self.steps,
+                "precision": self._precision,
+                "best_miou": self._best_miou,
+                "history": list(self.history),
+                "clock": self._clock.readings(),
+            },
+            arrays={
+                "network": values(self._network.variables),
+                "optimizer": values(self.model.optimizer.variables),
+                "metrics": values(self._metric_variables),
+                "best": self._best_weights,
+            },
+        )
+
+    def _line(self, row: Row, is_best: bool) -> str:
+        done = len(self.history) / self._config.epochs
+        left = self._clock.elapsed_s * (1 - done) / done
+        left = max(0.0, min(left, self._clock.left_s))
+        val = "" if np.isnan(row["val_miou"]) else f"  val mIoU {row['val_miou']:.4f}"
+        return (
+            f"epoch {len(self.history)}/{self._config.epochs}  loss {row['loss']:.4f}"
+            f"{val}{' (best)' if is_best else ''}  {row['duration_s']:.1f} s  "
+            f"{int(left // 60)}:{int(left % 60):02d} left"
+        )
+
+
+def _history_files(history: list[Row]) -> dict[str, bytes]:
+    rows = [
+        {key: None if np.isnan(value) else value for key, value in row.items()}
+        for row in history
+    ]
+    return {
+        "history.json": (json.dumps(rows, indent=1) + "\n").encode(),
+        "curves.png": curves_png(rows),
+    }

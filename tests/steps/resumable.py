@@ -1,0 +1,187 @@
+"""A process of its own that trains: some are killed, others go on where they were.
+
+    python tests/steps/resumable.py train DATA PLACE [STEP]
+    python tests/steps/resumable.py train-until-cut DATA PLACE
+    python tests/steps/resumable.py compare DATA PLACE SCENARIO …
+
+`train` prints a line a step, and what came of it as JSON; after STEP it waits to be
+killed. `train-until-cut` dies while it writes a checkpoint. `compare` prints, for each
+scenario, what came of it with and without interruptions, as JSON.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import keras
+import tensorflow as tf
+
+from seglib.artifact import SegmentationModel
+from seglib.checkpoints import Checkpoints
+from seglib.config import TrainConfig
+from seglib.data.format import Dataset, load_dataset, with_splits
+from seglib.distillation import Distillation
+from seglib.errors import SegError
+from seglib.models import build_custom
+from seglib.steps.train import train
+
+STEPS_PER_EPOCH = 3
+SETTINGS: dict[str, Any] = {
+    "epochs": 4,
+    "steps_per_epoch": STEPS_PER_EPOCH,
+    "batch_size": 2,
+    "learning_rate": 3e-3,
+}
+# The steps after which each is interrupted: amid an epoch, and where a phase ends.
+SCENARIOS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "killed": ((), {}),  # by another process
+    "phases": ((3, 7), {"freeze_epochs": 1, "encoder_learning_rate": 0.5}),
+    "taught": ((4,), {"validate_every": 3}),
+}
+
+
+def build() -> SegmentationModel:
+    """A network that is quickly compiled, with statistics, an encoder and dropout."""
+    keras.utils.set_random_seed(7)
+    layers = keras.layers
+    features = keras.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, strides=2, padding="same")(features)
+    x = layers.BatchNormalization(momentum=0.9)(x)
+    encoder = keras.Model(features, layers.ReLU()(x), name="encoder")
+    image = keras.Input((None, None, 3))
+    x = encoder(layers.Rescaling(1 / 255)(image))
+    logits = layers.Conv2D(8, 1)(layers.Dropout(0.3)(x))
+    return build_custom(image, logits, image_size=(32, 48), ignore_index=255)
+
+
+def limit_files(size: int) -> None:
+    """From now on the kernel kills this process in the middle of a larger file."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def run(
+    data: Dataset,
+    place: str | None,
+    stop: int = 0,
+    *,
+    lines: bool = False,
+    hold: int = 0,
+    cut: int = 0,
+    patience_s: float = 60,
+    changes: dict[str, Any] | None = None,
+    distillation: Distillation | None = None,
+) -> dict[str, Any] | None:
+    """Train, with a checkpoint after every step; `None` if stopped after one."""
+    model = build()
+    checkpoints = None
+    if place:
+        checkpoints = Checkpoints(place, every_s=0, largest_share=1e9)
+
+    def on_step(done: int, _total: int) -> None:
+        # The checkpoint of the step before lies there: what follows is determined.
+        deadline = time.monotonic() + patience_s
+        while checkpoints and checkpoints.written_step < done - 1:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.002)
+        if done == cut:
+            limit_files(1000)
+        if lines:
+            sys.stdout.write(f"step {done}\n")
+            sys.stdout.flush()
+        if done == hold:
+            time.sleep(600)
+        if stop and done == stop + 1:
+            raise KeyboardInterrupt
+
+    try:
+        history = train(
+            model,
+            data,
+            config=TrainConfig(**SETTINGS, **(changes or {})),
+            distillation=distillation,
+            checkpoints=checkpoints,
+            on_step=on_step,
+        )
+    except KeyboardInterrupt:
+        return None
+    digest = hashlib.sha256()
+    for array in model.network.get_weights():
+        digest.update(array.tobytes())
+    for row in history:
+        del row["duration_s"]
+    return {"weights": digest.hexdigest(), "history": history}
+
+
+def compare(data: Dataset, place: str, name: str) -> dict[str, Any]:
+    """The outcomes of one scenario."""
+    stops, changes = SCENARIOS[name]
+    options: dict[str, Any] = {"changes": changes}
+    if name == "taught":
+        keras.utils.set_random_seed(3)
+        options["distillation"] = Distillation(teacher=build())
+    if name == "phases":  # without val: the weights are those of the last step
+        data = with_splits(data, {"train": data.splits["train"]})
+    stopped = [run(data, place, stop, **options) for stop in stops]
+    return {
+        "stopped": stopped,
+        "resumed": run(data, place, **options),
+        "whole": run(data, None, **options),
+    }
+
+
+def save_later(data: Dataset, place: str, out: Path) -> dict[str, Any]:
+    """Train to the end, where the disk refuses the model; then once more."""
+    out.mkdir(parents=True)
+    (out / "mine.txt").write_text("not a model")
+    steps: list[int] = []
+    for _ in range(2):
+        try:
+            train(
+                build(),
+                data,
+                config=TrainConfig(**SETTINGS),
+                out=out,
+                checkpoints=Checkpoints(place, largest_share=1e9),
+                on_step=lambda done, _total: steps.append(done),
+            )
+        except SegError as error:
+            refused = str(error)
+            (out / "mine.txt").unlink()
+    files = sorted(path.name for path in out.iterdir())
+    return {"steps": len(steps), "refused": refused, "files": files}
+
+
+def main() -> None:
+    what, root, place, *names = sys.argv[1:]
+    # Threads add up in an order of their own; with this they do not.
+    tf.config.experimental.enable_op_determinism()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    data = load_dataset(Path(root))
+    if what.startswith("train"):
+        cut = 5 if what == "train-until-cut" else 0
+        hold = int(*names) if names else 0
+        patience_s = 60 if hold or cut else 0
+        outcome = run(
+            data, place, lines=True, hold=hold, cut=cut, patience_s=patience_s
+        )
+        sys.stdout.write(json.dumps(outcome) + "\n")
+    else:
+        outcomes = {name: compare(data, place, name) for name in names}
+        outcomes["saved later"] = save_later(data, place, Path.cwd() / "model")
+        sys.stdout.write(json.dumps(outcomes) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""A training that was killed goes on where it was, to the very same weights."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+SCRIPT = Path(__file__).with_name("resumable.py")
+STEPS = 12
+
+
+def _start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _kill_after(process: subprocess.Popen[str], step: int) -> None:
+    """SIGKILL, once it has printed that it took a step."""
+    for line in process.stdout or ():
+        if line == f"step {step}\n":
+            break
+    process.kill()
+    process.communicate()
+
+
+def _outcomes(folder: Path, *arguments: object) -> tuple[dict[str, Any], str]:
+    process = _start(folder, "compare", *arguments)
+    out, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    return json.loads(out.splitlines()[-1]), said
+
+
+@pytest.fixture
+def own_s3_server(monkeypatch):
+    """A server that a test may stop."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    boto3.client("s3").create_bucket(Bucket="datasets")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def killed_after() -> int:
+    step = random.SystemRandom().randint(2, STEPS - 1)
+    print(f"killed after step {step}")  # noqa: T201 (shown where a test fails)
+    return step
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    tiny_root, s3_server, killed_after, tmp_path_factory
+) -> tuple[dict[str, Any], str]:
+    """What came of trainings whose state lies on S3; one was killed before."""
+    place = "s3://datasets/checkpoints"
+    folder = tmp_path_factory.mktemp("resumed")
+    process = _start(folder, "train", tiny_root, place, killed_after)
+    _kill_after(process, killed_after)
+    return _outcomes(folder, tiny_root, place, "killed", "phases", "taught")
+
+
+@pytest.mark.parametrize("scenario", ["killed", "phases", "taught"])
+def test_an_interrupted_training_ends_as_if_it_had_never_been(outcomes, scenario):
+    outcome = outcomes[0][scenario]
+    assert len(outcome["whole"]["history"]) == STEPS // 3
+    assert set(outcome["stopped"]) <= {None}
+    assert repr(outcome["resumed"]) == repr(outcome["whole"])
+
+
+def test_it_says_where_it_goes_on(outcomes, killed_after):
+    # It was killed before it could write the state of that very step.
+    place = "s3://datasets/checkpoints"
+    assert (
+        f"going on after step {killed_after - 1} of {STEPS}, from the checkpoint in "
+        f"{place}\n"
+    ) in outcomes[1]
+
+
+def test_on_s3_nothing_is_left_of_a_training_that_ended_well(outcomes):
+    import boto3
+
+    listed = boto3.client("s3").list_objects_v2(
+        Bucket="datasets", Prefix="checkpoints/"
+    )
+    assert listed["KeyCount"] == 0
+
+
+def test_a_model_that_could_not_be_written_is_written_without_training_again(outcomes):
+    outcome = outcomes[0]["saved later"]
+    assert "the model cannot be saved" in outcome["refused"]
+    assert outcome["steps"] == STEPS
+    assert "model.keras" in outcome["files"]
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_of_a_checkpoint_costs_no_more_than_that_one(
+    tiny_root, tmp_path
+):
+    place = tmp_path / "place"
+    process = _start(tmp_path, "train-until-cut", tiny_root, place)
+    process.communicate(timeout=600)
+    assert process.returncode == -signal.SIGXFSZ
+    (half,) = place.glob("*/.partial/*")
+    (whole,) = place.glob("*/0.checkpoint")
+    assert half.stat().st_size == 1000 < whole.stat().st_size
+    outcomes, said = _outcomes(tmp_path, tiny_root, place, "killed")
+    assert "going on after step 4 of 12" in said
+    assert outcomes["killed"]["resumed"] == outcomes["killed"]["whole"]
+    assert not place.exists()
+
+
+@pytest.mark.slow
+def test_two_equal_trainings_at_once_both_end_well(tiny_root, tmp_path):
+    place = tmp_path / "place"
+    started = [_start(tmp_path, "train", tiny_root, place) for _ in range(2)]
+    ended = [process.communicate(timeout=600) for process in started]
+    assert [process.returncode for process in started] == [0, 0], ended
+    left, right = (json.loads(out.splitlines()[-1]) for out, _ in ended)
+    assert left == right
+    assert len(left["history"]) == STEPS // 3
+
+
+@pytest.mark.slow
+def test_training_goes_on_when_s3_goes_away(tiny_root, tmp_path, own_s3_server):
+    process = _start(tmp_path, "train", tiny_root, "s3://datasets/away")
+    for line in process.stdout:
+        if line == "step 4\n":
+            own_s3_server.stop()
+            break
+    out, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    assert said.count("Training goes on without") == 1
+    assert "no longer needed" in said
+    assert len(json.loads(out.splitlines()[-1])["history"]) == STEPS // 3
