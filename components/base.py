@@ -1,6 +1,7 @@
 """What all components share: the image they run in, and their Kubernetes settings."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from kfp import dsl
@@ -13,7 +14,14 @@ component = functools.partial(
 )
 
 
-def on_kubernetes(task: dsl.PipelineTask, *, image: str, gpus: int = 0) -> None:
+def on_kubernetes(
+    task: dsl.PipelineTask,
+    *,
+    image: str,
+    gpus: int = 0,
+    environment: Mapping[str, str] | None = None,
+    retries: int = 0,
+) -> None:
     """Say what the task's pod needs; the local runner takes no notice.
 
     The dictionary is what kfp.kubernetes' helpers would write; that package takes two
@@ -25,8 +33,14 @@ def on_kubernetes(task: dsl.PipelineTask, *, image: str, gpus: int = 0) -> None:
             by its name alone.
         gpus: NVIDIA GPUs; a task with some also gets shared memory, of which a pod
             has 64 MB, too little for several loading processes.
+        environment: of its container, the same in every run.
+        retries: how often a pod that failed is started again.
     """
     task.set_container_image(image)
+    for name, value in (environment or {}).items():
+        task.set_env_variable(name, value)
+    if retries:
+        task.set_retry(num_retries=retries, backoff_duration="30s", backoff_factor=2.0)
     settings: dict[str, Any] = task.platform_config.setdefault("kubernetes", {})
     # What belongs to one run must not be a parameter, or nothing is ever reused.
     settings["fieldPathAsEnv"] = [

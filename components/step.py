@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 MESSAGES = "SEGLIB_MESSAGES"
 RUN_ID = "KFP_RUN_ID"
+# Where a training keeps its state: a folder or s3://bucket/prefix. It decides no
+# result, so it is no parameter: KFP's cache key holds those, but not the environment,
+# and a project that moves its checkpoints trains nothing anew.
+CHECKPOINTS = "SEGLIB_CHECKPOINTS"
 PROVENANCE = "provenance.json"
 _FOLLOWED_S, _PRINTED_S = 0.2, 10.0  # between two reports of a step's progress
 

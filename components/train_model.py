@@ -46,10 +46,14 @@ def train_model(
         code_version: changes with the code, so that its outputs are not reused.
         model: the artifact: network, contract, history and curves.
     """
+    import os
     from dataclasses import replace
     from pathlib import Path
 
+    import keras
+
     from components import tracking
+    from components.step import CHECKPOINTS
     from seglib.data.manifest import open_dataset, read_manifest
     from seglib.models import build_from_config
     from seglib.steps.train import train
@@ -65,12 +69,15 @@ def train_model(
         )
         wanted = tuple({"val"} & facts.splits.keys())
         data = open_dataset(Path(manifest.path), splits=wanted)
+        # A retried pod builds the same network, and so finds its checkpoint.
+        keras.utils.set_random_seed(train_seed)
         train(
             build_from_config(network, data),
             data,
             config=config.train,
             shards=Path(shards.path),
             out=Path(model.path),
+            checkpoints=os.environ.get(CHECKPOINTS) or None,
             on_epoch=step.epoch,
             on_step=step.progress,
         )

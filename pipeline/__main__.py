@@ -43,6 +43,15 @@ def compile_pipeline(
         ),
     ] = "",
     gpus: Annotated[int, typer.Option(min=0, help="GPUs of the training step.")] = 0,
+    checkpoints: Annotated[
+        str,
+        typer.Option(
+            envvar="SEGLIB_CHECKPOINTS",
+            help="s3://bucket/prefix where a training keeps its state, so that a pod "
+            "that is started again goes on where it was.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Write the pipeline as a document for Kubeflow Pipelines.
 
@@ -59,7 +68,9 @@ def compile_pipeline(
     from components.base import IMAGE
     from pipeline.training import training_pipeline
 
-    document = training_pipeline(image=image or IMAGE, gpus=gpus)
+    document = training_pipeline(
+        image=image or IMAGE, gpus=gpus, checkpoints=checkpoints
+    )
     if output.suffix not in (".yaml", ".yml"):
         raise SegError(f"{output}: expected a name that ends in .yaml.")
     try:

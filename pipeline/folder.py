@@ -5,6 +5,7 @@
   outputs, whichever run made them: report.html, overlays, metrics.json, model, export …
 - runs/latest: a link to the newest run
 - runs/.cache/: KFP's index of the outputs that can be reused
+- runs/.checkpoints/: where trainings are, so that a stopped one can be gone on with
 - runs/mlflow.db, runs/mlflow-artifacts/: the tracking store
 """
 

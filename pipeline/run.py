@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.registry import TRACKING
-from components.step import MESSAGES, RUN_ID, now_ms
+from components.step import CHECKPOINTS, MESSAGES, RUN_ID, now_ms
 from pipeline.containers import stop_containers
 from pipeline.display import Display
 from pipeline.events import Event, MessageFile, RunnerOutput
@@ -45,6 +45,8 @@ def run_pipeline(
         RUN_ID: folder.name,
         MESSAGES: str(folder / "messages.jsonl"),
         TRACKING: tracking_uri,  # the gate asks it for the champion
+        # Of all runs: the next one goes on where a stopped one was.
+        CHECKPOINTS: os.environ.get(CHECKPOINTS) or str(folder.parent / ".checkpoints"),
     }
     if container:
         container = {**container, "environment": container["environment"] | told}

@@ -16,19 +16,24 @@ from components.evaluate_model import evaluate_model
 from components.export_model import export_model
 from components.finalize import finalize
 from components.gate_model import gate_model
+from components.step import CHECKPOINTS
 from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.config import Config
 
 NAME = "segmentation-training"  # scopes the cache: a new name reuses nothing
+_RETRIES = 5  # of a training whose state is kept: pods are evicted
 
 
-def training_pipeline(*, image: str = IMAGE, gpus: int = 0) -> Any:
+def training_pipeline(
+    *, image: str = IMAGE, gpus: int = 0, checkpoints: str = ""
+) -> Any:
     """Build the pipeline.
 
     Args:
         image: the image of every step, best pinned by digest.
         gpus: NVIDIA GPUs of the training step.
+        checkpoints: where the training step keeps its state: s3://bucket/prefix.
 
     Returns:
         A KFP pipeline. Its parameters are the fields of the configuration, with
@@ -51,7 +56,11 @@ def training_pipeline(*, image: str = IMAGE, gpus: int = 0) -> Any:
             augmented = steps.add(augment_data, manifest=manifest)
             shards = augmented.outputs["shards"]
             trained = steps.add(
-                train_model, gpus=gpus, manifest=manifest, shards=shards
+                train_model,
+                gpus=gpus,
+                checkpoints=checkpoints,
+                manifest=manifest,
+                shards=shards,
             )
             model = trained.outputs["model"]
             evaluated = steps.add(evaluate_model, manifest=manifest, model=model)
@@ -75,13 +84,25 @@ class _Steps:
         self._image = image
 
     def add(
-        self, component: Any, *, cached: bool = True, gpus: int = 0, **artifacts: Any
+        self,
+        component: Any,
+        *,
+        cached: bool = True,
+        gpus: int = 0,
+        checkpoints: str = "",
+        **artifacts: Any,
     ) -> dsl.PipelineTask:
         wanted = component.component_spec.inputs
         shared = {k: v for k, v in self._parameters.items() if k in wanted}
         task = component(**shared, **artifacts)
         task.set_caching_options(enable_caching=cached)
-        on_kubernetes(task, image=self._image, gpus=gpus)
+        on_kubernetes(
+            task,
+            image=self._image,
+            gpus=gpus,
+            environment={CHECKPOINTS: checkpoints} if checkpoints else {},
+            retries=_RETRIES if checkpoints else 0,  # it goes on where it was
+        )
         return task
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.gate_model import gate_model
-from components.step import read_lineage
+from components.step import CHECKPOINTS, read_lineage
 from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.store import hash_folder
@@ -105,6 +105,18 @@ def test_broken_data_end_the_first_step_and_leave_its_report(
     assert (
         mask.name in (tmp_path / "steps/verify-data/manifest/report.html").read_text()
     )
+
+
+def test_the_environment_says_where_a_training_keeps_its_state(
+    chain: Any, telling: Callable[..., Any], tmp_path: Path
+) -> None:
+    other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
+    (tmp_path / "file").write_text("not a folder")
+    with telling("kept", tmp_path / "messages.jsonl") as patch:
+        patch.setenv(CHECKPOINTS, str(tmp_path / "file"))
+        with pytest.raises(SystemExit):
+            other.call(train_model, ("manifest", "shards"))
+    assert f"{tmp_path / 'file'}/" in other.messages()[-1]["message"]
 
 
 def test_an_unknown_architecture_names_the_nearest(

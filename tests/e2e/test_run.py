@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -136,6 +137,26 @@ def test_ctrl_c_stops_the_steps_and_closes_the_row(
     assert row.data.metrics["loss"] > 0, "the curve up to there"
     assert row.data.tags["step.verify"].startswith("cached from run")
     assert "step.train" not in row.data.tags
+
+
+@pytest.mark.slow
+def test_a_stopped_run_is_gone_on_with_by_the_next_one(
+    runs: Any, tiny_root: Path, first: Any
+) -> None:
+    settings = {"epochs": 12, "train_seed": 1}
+    others = set(runs.folder.glob(".checkpoints/*"))
+    stopped = runs.run_until(tiny_root, "epoch 3/", signal.SIGINT, **settings)
+    assert stopped.status == 130
+    again = runs.run(tiny_root, **settings)
+    assert again.status == 0, again.text
+    found = re.search(r"going on after step (\d+) of 48, from the", again.text)
+    assert found, again.text
+    assert int(found[1]) >= 4, "an epoch"
+    assert "epoch 1/12" not in again.text
+    assert [row["epoch"] for row in again.json("model/history.json")] == list(
+        range(1, 13)
+    )
+    assert set(runs.folder.glob(".checkpoints/*")) == others
 
 
 def test_broken_data_fail_the_first_step_by_the_files_name(

@@ -202,6 +202,26 @@ def test_the_settings_of_a_pod_are_those_that_kfps_own_helpers_would_write() -> 
     assert settings[0] == settings[1]
 
 
+def test_where_checkpoints_lie_is_no_parameter_and_lets_a_lost_pod_be_retried(
+    document: Path, tmp_path: Path, repository: Path
+) -> None:
+    path = tmp_path / "p.yaml"
+    place = "s3://bucket/checkpoints"
+    command = [*COMPILE, "-o", str(path), "--image", "registry/seglib@sha256:0"]
+    command += ["--gpus", "1", "--checkpoints", place]
+    subprocess.run(command, cwd=repository, check=True)
+    with_place, without = (
+        next(yaml.safe_load_all(p.read_text())) for p in (path, document)
+    )
+    container = with_place["deploymentSpec"]["executors"]["exec-train-model"][
+        "container"
+    ]
+    assert container.pop("env") == [{"name": "SEGLIB_CHECKPOINTS", "value": place}]
+    tasks = with_place["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert tasks["train-model"].pop("retryPolicy")["maxRetryCount"] == 5
+    assert with_place == without, "nothing else, and so nothing of the cache's key"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
