@@ -13,9 +13,11 @@ def export_model(
     decision: Input[Artifact],
     max_logit_difference: float,
     min_equal_pixels: float,
+    publish_to: str,
+    publish_name: str,
     export: Output[Model],
 ) -> None:
-    """Export, compare the export with the Keras model, and promote. Never cached.
+    """Export, compare the export with the Keras model, publish, promote. Never cached.
 
     Args:
         export: saved_model, comparison.json, checksums, and lineage.json: all that led
@@ -26,6 +28,7 @@ def export_model(
     from components import tracking
     from components.lineage import write_lineage
     from seglib.steps.export import export as export_files
+    from seglib.store import publish
 
     inputs = [manifest, model, evaluation, decision]
     with tracking.step("export", out=export, inputs=inputs) as step:
@@ -40,4 +43,7 @@ def export_model(
             decision=Path(decision.path),
             steps=step.lineage,
         )
+        if publish_to:
+            published = publish(out, publish_to, name=publish_name)
+            step.say(f"published to {publish_to} as {published.key}")
         tracking.send("exported", lineage=step.lineage, export=str(out))

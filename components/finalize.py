@@ -56,6 +56,8 @@ def finalize(
     registered_model: str,
     max_logit_difference: float,
     min_equal_pixels: float,
+    publish_to: str,
+    publish_name: str,
 ) -> None:
     """The exit task: runs last, and also when a step failed.
 

@@ -11,7 +11,7 @@ import typer
 from rich.logging import RichHandler
 from rich.table import Table
 
-from seglib import cli_data
+from seglib import cli_data, cli_published
 from seglib.config import Config
 from seglib.console import (
     ConfigFile,
@@ -41,6 +41,8 @@ def _new_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.add_typer(cli_data.app, name="data")
+    app.command()(cli_published.publish)
+    app.command()(cli_published.fetch)
     return app
 
 

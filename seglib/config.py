@@ -184,6 +184,8 @@ class ExportConfig:
 
     max_logit_difference: float = 1e-3  # largest allowed, absolute
     min_equal_pixels: float = 0.999  # share of pixels with the same class
+    publish_to: str = ""  # s3://bucket/prefix or a folder; "": nowhere
+    publish_name: str = "model"  # whose `latest` there is moved to the export
 
     def __post_init__(self) -> None:
         _require(
@@ -198,6 +200,7 @@ class ExportConfig:
             "0 … 1",
             self.min_equal_pixels,
         )
+        _require(bool(self.publish_name), "publish_name", "a name", self.publish_name)
 
 
 @dataclass(frozen=True, kw_only=True)

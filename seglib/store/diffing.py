@@ -89,7 +89,7 @@ def to_text(found: DatasetDiff) -> str:
     lines = [f"{found.old_md5} → {found.new_md5}"]
     lines += [f"  {count:6,} {what}" for what, count in _counts(found) if count]
     lines.append(
-        f"  {_bytes(found.bytes_added)} new, {_bytes(found.bytes_removed)} gone"
+        f"  {bytes_text(found.bytes_added)} new, {bytes_text(found.bytes_removed)} gone"
     )
     return "\n".join(lines)
 
@@ -105,7 +105,7 @@ def to_markdown(found: DatasetDiff) -> str:
         "|---|---:|",
         *(f"| {what} | {count:,} |" for what, count in _counts(found)),
         "",
-        f"{_bytes(found.bytes_added)} new, {_bytes(found.bytes_removed)} gone.",
+        f"{bytes_text(found.bytes_added)} new, {bytes_text(found.bytes_removed)} gone.",
     ]
     for title, samples in (
         ("added", found.added),
@@ -116,6 +116,18 @@ def to_markdown(found: DatasetDiff) -> str:
         lines += _details(title, [f"{s.split}/{s.stem}" for s in samples])
     lines += _details("other files", found.other_files)
     return "\n".join(lines) + "\n"
+
+
+def bytes_text(count: int | None) -> str:
+    """A number of bytes for people."""
+    if count is None:
+        return "unknown size"
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
 
 
 def _counts(found: DatasetDiff) -> list[tuple[str, int]]:
@@ -143,17 +155,6 @@ def _details(title: str, names: Iterable[str]) -> list[str]:
         "",
         "</details>",
     ]
-
-
-def _bytes(count: int | None) -> str:
-    if count is None:
-        return "unknown size"
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _by_path(entries: Iterable[Entry]) -> dict[str, Entry]:

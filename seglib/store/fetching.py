@@ -1,21 +1,19 @@
 """A dataset, or a part of it, from a remote to this machine; every md5 checked."""
 
 import difflib
+import fcntl
 import os
-import shutil
-import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 
 from seglib.errors import DatasetError, SegError
 from seglib.store.disk import FolderRemote
-from seglib.store.folders import Entry, hash_file
+from seglib.store.folders import Entry
+from seglib.store.kept import Kept
 from seglib.store.listings import read_entries
-from seglib.store.objects import Remote, object_key
+from seglib.store.objects import Remote
 from seglib.store.parallel import Progress, in_parallel
-from seglib.store.reading import copy_checked
 from seglib.store.remotes import open_remote
 
 
@@ -102,16 +100,18 @@ def _fetch_all(
         targets.setdefault(entry.md5, []).append(root / entry.path)
     for folder in {target.parent for paths in targets.values() for target in paths}:
         folder.mkdir(parents=True, exist_ok=True)
-    (cache / "partial").mkdir(exist_ok=True)
-
-    def fetch_one(md5: str, stop: Event) -> tuple[str, str]:
-        return md5, _fetch_one(source, md5, targets[md5], cache, stop)
 
     def report(done: list[tuple[str, str]]) -> None:
         if progress:
             progress(sum(len(targets[md5]) for md5, _ in done), len(entries))
 
-    done = in_parallel(fetch_one, targets, report=report)
+    with _alone(root, cache) as beside:
+        kept = Kept(source, cache, beside)
+        done = in_parallel(
+            lambda md5, stop: (md5, kept.bring(md5, targets[md5], stop)),
+            targets,
+            report=report,
+        )
     problems = [
         f"{path.relative_to(root).as_posix()}: {problem}"
         for md5, problem in done
@@ -126,63 +126,21 @@ def _fetch_all(
         )
 
 
-def _fetch_one(
-    source: Remote, md5: str, targets: list[Path], cache: Path, stop: Event
-) -> str:
-    """Bring the files of one content; returns what is wrong with it, or nothing.
+@contextmanager
+def _alone(root: Path, cache: Path) -> Iterator[Path]:
+    """Wait for others who fetch the same; then what they brought need not come again.
 
-    The cache keeps each content once, and the datasets' files are links to it: what
-    two versions of a dataset share is moved and stored once.
+    Gives the folder for what is under way, and clears it of what a process left there
+    that was killed. The lock ends with its process, however that ends.
     """
-    missing = [path for path in targets if not _is_right(path, md5)]
-    if not missing:
-        return ""
-    kept = cache / object_key(md5)
-    if not _is_right(kept, md5):
-        problem = _bring(source, md5, kept, cache / "partial", stop)
-        if problem:
-            return problem
-    for target in missing:
-        _link(kept, target, cache / "partial")
-    return ""
-
-
-def _is_right(path: Path, md5: str) -> bool:
-    try:
-        return hash_file(path) == md5
-    except (FileNotFoundError, IsADirectoryError):
-        return False
-
-
-def _bring(source: Remote, md5: str, target: Path, beside: Path, stop: Event) -> str:
-    part = beside / f"{md5}.{uuid.uuid4().hex}"
-    try:
-        with part.open("wb") as file:
-            problem = copy_checked(
-                source,
-                object_key(md5),
-                md5,
-                write=file.write,
-                restart=lambda: file.truncate(file.seek(0)),
-                stop=stop,
-            )
-        if not problem:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return problem
-
-
-def _link(kept: Path, target: Path, beside: Path) -> None:
-    """Let the target be this file, in one move, whatever was there."""
-    part = beside / f"{kept.name}.{uuid.uuid4().hex}"
-    try:
+    beside = cache / "partial" / root.name
+    beside.mkdir(parents=True, exist_ok=True)
+    with (cache / "partial" / f"{root.name}.lock").open("w") as lock:
         try:
-            os.link(kept, part)
-        except OSError:  # no hard links here, or too many of this file
-            shutil.copyfile(kept, part)
-        part.replace(target)
-    finally:
-        with suppress(OSError):
-            part.unlink()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # no locks on this file system: bring everything oneself
+            yield beside
+            return
+        for left in beside.iterdir():
+            left.unlink()
+        yield beside

@@ -28,7 +28,7 @@ def copy_checked(
         key: under which it is there.
         md5: that it must have.
         write: gets the bytes, in order.
-        restart: called before the first byte, each time.
+        restart: called before the bytes come once more, from the first on.
         stop: once it is set, reading ends.
 
     Returns:
@@ -38,8 +38,9 @@ def copy_checked(
         Stopped: `stop` was set.
         SegError: the remote cannot be reached, refuses, or breaks off again and again.
     """
-    for _ in range(_READINGS):
-        restart()
+    for reading in range(_READINGS):
+        if reading:
+            restart()
         try:
             received = _read(source, key, write, stop)
         except MissingObjectError:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from seglib.errors import SegError
+from seglib.store.direct import DirectReader
 from seglib.store.objects import (
     CHUNK,
     THREADS,
@@ -20,6 +21,7 @@ from seglib.store.upload import Uploader
 
 _LISTED_AT_ONCE = 1000  # keys in an answer of S3
 _PLACES = 256  # beginnings that share the objects evenly: files/md5/00/ … ff/
+_SIGNED_FOR_S = 600
 _NOT_FOUND = ("NoSuchKey", "404")
 _CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 _OF_NO_OBJECT = {"IfNoneMatch": "*", "IfMatch": f'"{"0" * 32}"'}
@@ -43,10 +45,15 @@ class S3Remote:
             response_checksum_validation="when_required",
         )
         try:
-            self._client = boto3.session.Session().client("s3", config=config)
+            session = boto3.session.Session()
+            self._client = session.client("s3", config=config)
+            # For addresses, boto3 would else take a signature of old.
+            signed = config.merge(Config(signature_version="s3v4"))
+            self._signer = session.client("s3", config=signed)
         except (BotoCoreError, ValueError) as error:
             raise self._problem("read", "", error) from error
         self._uploader = Uploader(self._client, bucket)
+        self._direct = DirectReader(self._sign)
         self._conditions: set[str] = set()  # that the store is known to honour
         self._probing = threading.Lock()
 
@@ -56,6 +63,10 @@ class S3Remote:
     def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
         from botocore.exceptions import BotoCoreError, ClientError
 
+        direct = self._direct.open(self._path(key), start)
+        if direct is not None:
+            yield from direct
+            return
         place = {"Bucket": self.bucket, "Key": self._path(key)}
         if start:
             place["Range"] = f"bytes={start}-"
@@ -133,6 +144,21 @@ class S3Remote:
                 pairs = (pair for listing in listings for pair in listing.items())
             wanted = set(keys)
             return {k: size for k, size in pairs if size is not None and k in wanted}
+
+    def _sign(self, path: str) -> str:
+        """An address at which the object can be read for some minutes."""
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return str(
+                self._signer.generate_presigned_url(
+                    "get_object",
+                    Params={"Bucket": self.bucket, "Key": path},
+                    ExpiresIn=_SIGNED_FOR_S,
+                )
+            )
+        except BotoCoreError as error:
+            raise ValueError(str(error)) from error
 
     def _require_condition(self, name: str, key: str) -> None:
         """Make sure that a condition which does not hold stops a write.

@@ -46,6 +46,11 @@ def _contents(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
+def _under_way(cache: Path) -> list[Path]:
+    files = (cache / "partial").rglob("*")
+    return [path for path in files if path.is_file() and path.suffix != ".lock"]
+
+
 def _store_manifest(remote: Path, entries: object) -> str:
     """Write a manifest into a remote; returns its name."""
     content = json.dumps(entries).encode()
@@ -61,7 +66,7 @@ def test_what_dvc_pushed_arrives_byte_for_byte(files, pinned, data_md5, tmp_path
     root = fetch(data_md5, remote, cache=tmp_path)
     assert _contents(root) == files
     assert hash_folder(root) == data_md5
-    assert not any((tmp_path / "partial").iterdir())
+    assert not _under_way(tmp_path)
 
 
 def test_the_manifest_lists_every_file(files, pinned, data_md5):
@@ -122,7 +127,7 @@ def test_a_flipped_byte_names_object_and_both_hashes(files, remote, data_md5, tm
     assert f"Expected md5: {_md5(files[A])}. Received: {_md5(damaged)}." in message
     assert "dvc push" in message
     assert not list(tmp_path.rglob("a.png"))[1:]  # only the other folder's a.png
-    assert not any((tmp_path / "partial").iterdir())
+    assert not _under_way(tmp_path)
 
 
 def test_missing_objects_are_all_named_and_the_rest_is_kept(
@@ -238,6 +243,16 @@ def test_a_process_that_is_killed_leaves_no_half_file(
     slow.unlink()
     slow.write_bytes(files[big])
     assert _contents(fetch(data_md5, str(remote), cache=tmp_path)) == files
+
+
+def test_what_versions_share_is_moved_and_stored_once(files, remote, tmp_path):
+    one = [{"md5": _md5(files[A]), "relpath": name} for name in ("a.png", "b.png")]
+    two = [{"md5": _md5(files[A]), "relpath": "c.png"}]
+    first = fetch(_store_manifest(remote, one), str(remote), cache=tmp_path)
+    _object(remote, _md5(files[A])).unlink()  # whoever reads it again, fails
+    second = fetch(_store_manifest(remote, two), str(remote), cache=tmp_path)
+    assert (first / "b.png").read_bytes() == files[A]
+    assert (second / "c.png").samefile(first / "a.png")
 
 
 def test_the_cache_is_named_by_the_environment(pinned, data_md5, tmp_path, monkeypatch):

@@ -1,0 +1,81 @@
+"""`seglib publish` and `seglib fetch`: finished folders, to a remote and back."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seglib.console import check_writable, console, progress_bar
+from seglib.errors import SegError, UsageError
+
+Place = Annotated[str, typer.Argument(help="s3://bucket/prefix or a folder.")]
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="What to publish, such as an export.")],
+    url: Place,
+    name: Annotated[
+        str, typer.Option(help="Whose `latest` to move there. Default: nobody's.")
+    ] = "",
+) -> None:
+    """Store a folder on a remote under the hash of its content.
+
+    What is there already is not sent again; after an interruption, the same command
+    goes on where it was.
+    """
+    from seglib.store import publish as run
+    from seglib.store.diffing import bytes_text
+
+    with progress_bar("publishing") as progress:
+        published = run(folder, url, name=name, progress=progress)
+    console.print(
+        f"{published.key}: {published.num_files:,} files at {url}; sent "
+        f"{published.sent_files:,}, {bytes_text(published.sent_bytes)}",
+        soft_wrap=True,
+    )
+    if published.latest and published.latest.key == published.key:
+        console.print(f"latest of {name}: this one")
+    elif published.latest:
+        console.print(
+            f"latest of {name}: {published.latest.key}, published later, at "
+            f"{published.latest.time}",
+            soft_wrap=True,
+        )
+
+
+def fetch(
+    url: Place,
+    name: Annotated[
+        str, typer.Argument(help="A published name, or the key of one publication.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="New folder for a copy. Default: stays in the cache."),
+    ] = None,
+) -> None:
+    """Bring what `seglib publish` stored, every md5 checked."""
+    from seglib.store import fetch_published
+
+    if out:
+        check_writable(out)
+        if out.exists():
+            raise UsageError(f"{out}: is there already. Choose another --out.")
+    with progress_bar("fetching") as progress:
+        root = fetch_published(url, name, progress=progress)
+    if out:
+        _copy(root, out)
+    console.print(f"{root.name}.dir: {out or root}", soft_wrap=True)
+
+
+def _copy(root: Path, out: Path) -> None:
+    """Copy a folder so that it is there as a whole or not at all."""
+    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        shutil.copytree(root, beside)
+        beside.rename(out)
+    except (OSError, shutil.Error) as error:
+        raise SegError(f"{out}: cannot be written ({error}).") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

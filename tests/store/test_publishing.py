@@ -1,0 +1,171 @@
+"""Finished folders on a remote, by the hash of their content, and which is `latest`."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from typer.testing import CliRunner
+
+from seglib.cli import app
+from seglib.errors import SegError, UsageError
+from seglib.store import (
+    fetch,
+    fetch_published,
+    hash_folder,
+    latest,
+    open_remote,
+    publish,
+)
+from seglib.store.publishing import Pointer, move_latest
+
+BUCKET = "datasets"
+KEYS = [f"{number:032x}.dir" for number in range(20)]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def url(request, tmp_path, s3_server):
+    if request.param == "folder":
+        return str(tmp_path / "remote")
+    return f"s3://{BUCKET}/published/{tmp_path.name}"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five files, two of them alike."""
+    root = tmp_path / "export"
+    (root / "saved_model" / "variables").mkdir(parents=True)
+    (root / "saved_model" / "model.pb").write_bytes(b"graph")
+    (root / "saved_model" / "variables" / "big").write_bytes(bytes(9_000_000))
+    (root / "contract.json").write_bytes(b"{}")
+    (root / "comparison.json").write_bytes(b"{}")
+    (root / "empty").write_bytes(b"")
+    return root
+
+
+def _contents(root):
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+def test_what_is_published_comes_back_by_name_and_by_key(folder, url, tmp_path):
+    published = publish(folder, url, name="street/model")
+    assert published.key == hash_folder(folder)
+    assert latest(url, "street/model").key == published.key
+    for name in ("street/model", published.key):
+        root = fetch_published(url, name, cache=tmp_path / "cache")
+        assert _contents(root) == _contents(folder)
+    assert fetch(published.key, url, cache=tmp_path / "cache") == root
+
+
+def test_what_is_there_is_not_sent_again(folder, url):
+    calls = []
+    first = publish(folder, url, progress=lambda *call: calls.append(call))
+    assert (first.num_files, first.sent_files) == (5, 4)
+    assert first.sent_bytes == 9_000_000 + len(b"graph" + b"{}")
+    assert calls == sorted(calls)
+    assert calls[-1] == (4, 4)
+    again = publish(folder, url)
+    assert (again.key, again.sent_files) == (first.key, 0)
+    (folder / "contract.json").write_bytes(b"{ }")
+    changed = publish(folder, url)
+    assert changed.key != first.key
+    assert changed.sent_files == 1
+
+
+def test_an_object_of_another_size_is_sent_again(folder, url, tmp_path):
+    published = publish(folder, url)
+    md5 = "99914b932bd37a50b983c5e7c90ae93b"  # of {}
+    open_remote(url).write(f"files/md5/{md5[:2]}/{md5[2:]}", b"{")
+    assert publish(folder, url).sent_files == 1
+    fetch(published.key, url, cache=tmp_path / "cache")
+
+
+def test_an_older_publication_never_takes_the_place_of_a_newer(url):
+    remote = open_remote(url, create=True)
+    old, new = Pointer("2026-01-01", KEYS[0], "m"), Pointer("2026-01-02", KEYS[1], "m")
+    assert move_latest(remote, new) == new
+    assert move_latest(remote, old) == new
+    assert latest(url, "m") == new
+
+
+def test_of_many_publishers_at_once_the_newest_stays(url):
+    open_remote(url, create=True)
+    pointers = [
+        Pointer(f"2026-01-{day:02}", key, "m") for day, key in enumerate(KEYS, 1)
+    ]
+
+    def move(pointer):
+        return move_latest(open_remote(url), pointer)
+
+    with ThreadPoolExecutor(5) as pool:
+        seen = list(pool.map(move, pointers))
+    assert latest(url, "m") == pointers[-1]
+    assert all(seen >= pointer for pointer, seen in zip(pointers, seen, strict=True))
+
+
+def test_names_do_not_disturb_each_other(folder, url):
+    one = publish(folder, url, name="one")
+    (folder / "contract.json").write_bytes(b"other")
+    two = publish(folder, url, name="two")
+    assert latest(url, "one").key == one.key != two.key == latest(url, "two").key
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a//b", ".x", "a b", "x.dir", "ü"])
+def test_a_name_that_leads_elsewhere_is_refused(folder, tmp_path, name):
+    with pytest.raises(UsageError, match="`name` must be"):
+        publish(folder, str(tmp_path / "remote"), name=name)
+    assert not (tmp_path / "remote").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"key": "x"}', b'{"a": 1}'])
+def test_a_damaged_pointer_is_named(tmp_path, content):
+    open_remote(str(tmp_path)).write("published/m/latest.json", content)
+    with pytest.raises(SegError, match=r"m/latest.json: not a pointer"):
+        latest(str(tmp_path), "m")
+
+
+def test_a_name_that_nobody_published_says_how(tmp_path):
+    with pytest.raises(SegError, match=r"nothing was published under the name m"):
+        latest(str(tmp_path), "m")
+
+
+def test_an_empty_folder_is_not_published(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SegError, match=r"empty: holds no files"):
+        publish(tmp_path / "empty", str(tmp_path / "remote"))
+
+
+def test_the_commands_publish_and_fetch(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGLIB_CACHE", str(tmp_path / "cache"))
+    url = str(tmp_path / "remote")
+
+    def run(*command):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.exception
+        return done.stdout
+
+    told = run("publish", str(folder), url, "--name", "street")
+    assert f"{hash_folder(folder)}: 5 files" in told
+    assert "sent 4, 9.0 MB" in told
+    assert "latest of street: this one" in told
+    out = tmp_path / "copy"
+    assert hash_folder(folder) in run("fetch", url, "street", "--out", str(out))
+    assert _contents(out) == _contents(folder)
+    again = CliRunner().invoke(app, ["fetch", url, "street", "--out", str(out)])
+    assert isinstance(again.exception, UsageError)
+    assert not list(tmp_path.glob(".copy*"))
+
+
+def test_the_command_says_that_a_later_publication_stays(folder, tmp_path):
+    url = str(tmp_path / "remote")
+    publish(folder, url)
+    later = Pointer("2999-01-01T00:00:00+00:00", KEYS[0], "m")
+    move_latest(open_remote(url), later)
+    done = CliRunner().invoke(app, ["publish", str(folder), url, "--name", "m"])
+    assert f"{KEYS[0]}, published later" in done.stdout
+    assert (
+        json.loads((tmp_path / "remote/published/m/latest.json").read_text())["key"]
+        == (KEYS[0])
+    )
+    shutil.rmtree(url)
