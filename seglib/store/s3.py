@@ -1,5 +1,6 @@
 """Objects in a bucket of S3, or of a store that speaks it. The only boto3 importer."""
 
+import os
 import threading
 import uuid
 from collections.abc import Collection, Iterable, Iterator
@@ -36,15 +37,18 @@ class S3Remote:
         from botocore.exceptions import BotoCoreError
 
         self.bucket, self.prefix = bucket, prefix
-        config = Config(
-            retries={"mode": "adaptive", "max_attempts": 5},
-            max_pool_connections=THREADS,
-            connect_timeout=10,
-            # Some S3-compatible stores refuse the newer checksums; md5s are ours.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
         try:
+            config = Config(
+                retries={
+                    "mode": "adaptive",
+                    "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS") or 6),
+                },
+                max_pool_connections=THREADS,
+                connect_timeout=10,
+                # Some S3-compatible stores refuse the newer checksums; md5s are ours.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            )
             session = boto3.session.Session()
             self._client = session.client("s3", config=config)
             # For addresses, boto3 would else take a signature of old.

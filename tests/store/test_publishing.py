@@ -20,7 +20,7 @@ from seglib.store import (
 from seglib.store.publishing import Pointer, move_latest
 
 BUCKET = "datasets"
-KEYS = [f"{number:032x}.dir" for number in range(20)]
+KEYS = [f"{number:032x}.dir" for number in range(8)]
 
 
 @pytest.fixture(params=["folder", "s3"])
