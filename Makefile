@@ -124,6 +124,10 @@ benchmark-training: $(RUN_READY) ## What a training step costs, and each choice 
 benchmark-zoo: $(RUN_READY) ## The zoo's table in the README; takes an hour: DATA=camvid
 	$(PY) -m benchmarks.zoo "$(DATA)" --write README.md
 
+.PHONY: benchmark-fetch
+benchmark-fetch: $(DEV_READY) ## 10,000 files from S3: seglib, dvc pull, and bare boto3
+	$(PY) -m benchmarks.fetch
+
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)
 	$(COMPILE) --extra pretrained --extra pipeline --extra dev \

@@ -10,9 +10,10 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
+from typing import BinaryIO
 
 from seglib.store.folders import hash_file
-from seglib.store.objects import Remote, object_key
+from seglib.store.objects import CHUNK, Remote, object_key
 from seglib.store.reading import copy_checked
 
 
@@ -34,61 +35,89 @@ class Kept:
             SegError: the remote cannot be reached, or refuses.
             Stopped: `stop` was set.
         """
+        key = object_key(md5)
+        kept = self._cache / key
         missing = [path for path in targets if not _is_right(path, md5)]
         if not missing:
             return ""
-        key = object_key(md5)
-        kept = self._cache / key
-        if not _is_right(kept, md5):
-            problem = self._fetch(key, md5, kept, stop)
-            if problem:
-                return problem
-        for target in missing:
-            self._link(kept, target)
-        return ""
-
-    def _fetch(self, key: str, md5: str, kept: Path, stop: Event) -> str:
-        part = self._part()
+        part = _Part(self._new_name())
         try:
-            with part.open("wb", buffering=0) as file:
+            if not _is_right(kept, md5):
                 problem = copy_checked(
                     self._source,
                     key,
                     md5,
-                    write=lambda chunk: _write_all(file.fileno(), chunk),
-                    restart=lambda: file.truncate(file.seek(0)),
+                    write=part.write,
+                    restart=part.restart,
                     stop=stop,
                 )
-            if not problem:
-                try:
-                    part.replace(kept)
-                except FileNotFoundError:
-                    kept.parent.mkdir(parents=True, exist_ok=True)
-                    part.replace(kept)
+                if problem:
+                    return problem
+                part.move_to(kept)
+            self._link_all(kept, missing)
         finally:
-            with suppress(FileNotFoundError):
-                part.unlink()
-        return problem
+            part.discard()
+        return ""
 
-    def _link(self, kept: Path, target: Path) -> None:
-        """Let the target be this content, in one move, whatever was there."""
-        with suppress(OSError):
-            os.link(kept, target)
-            return
-        part = self._part()
-        try:
+    def _link_all(self, kept: Path, targets: list[Path]) -> None:
+        """Let the targets be this content, each in one move, whatever was there."""
+        for target in targets:
             try:
-                os.link(kept, part)
-            except OSError:  # no hard links here, or too many of this content
-                shutil.copyfile(kept, part)
-            part.replace(target)
-        finally:
-            with suppress(FileNotFoundError):
-                part.unlink()
+                os.link(kept, target)
+            except OSError:
+                part = self._new_name()
+                try:
+                    _link_or_copy(kept, part)
+                    part.replace(target)
+                finally:
+                    with suppress(FileNotFoundError):
+                        part.unlink()
 
-    def _part(self) -> Path:
-        """A new name for a file that is under way."""
+    def _new_name(self) -> Path:
+        """For a file that is under way."""
         return self._beside / f"{os.getpid()}-{id(self)}-{next(self._numbers)}"
+
+
+class _Part:
+    """A file that is under way: in memory while it is small, then beside its place."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._content = bytearray()
+        self._file: BinaryIO | None = None
+
+    def write(self, chunk: bytes) -> None:
+        if self._file is None and len(self._content) + len(chunk) <= CHUNK:
+            self._content += chunk
+            return
+        self._spill().write(chunk)
+
+    def restart(self) -> None:
+        self._content.clear()
+        if self._file:
+            self._file.truncate(self._file.seek(0))
+
+    def move_to(self, target: Path) -> None:
+        self._spill().close()
+        try:
+            self._path.replace(target)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._path.replace(target)
+        self._file = None
+
+    def discard(self) -> None:
+        if self._file:
+            with suppress(OSError):  # of a full disk, which has been told already
+                self._file.close()
+            self._path.unlink(missing_ok=True)
+
+    def _spill(self) -> BinaryIO:
+        if self._file is None:
+            self._file = self._path.open("wb", buffering=CHUNK)
+            self._file.write(self._content)
+            self._content.clear()
+        return self._file
 
 
 def _is_right(path: Path, md5: str) -> bool:
@@ -98,7 +127,8 @@ def _is_right(path: Path, md5: str) -> bool:
         return False
 
 
-def _write_all(file: int, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+def _link_or_copy(kept: Path, part: Path) -> None:
+    try:
+        os.link(kept, part)
+    except OSError:  # no hard links here, or too many of this content
+        shutil.copyfile(kept, part)

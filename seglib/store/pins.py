@@ -10,6 +10,11 @@ import yaml
 from seglib.errors import SegError
 
 _FOLDER_HASH = re.compile(r"[0-9a-f]{32}\.dir")
+_CLOUD_VERSIONED = (
+    "DVC's cloud versioning, which keeps files under their own names and versions, and "
+    "not under their md5, is not read here. Expected an ordinary remote. Add one with "
+    "`dvc remote add --default NAME URL`, and then `dvc add` and `dvc push`."
+)
 
 
 def read_pin(path: Path) -> str:
@@ -65,7 +70,11 @@ def pin_at(revision: str, path: Path) -> str:
 def _parse_pin(text: str, path: str) -> str:
     try:
         (out,) = yaml.safe_load(text)["outs"]
+        if "files" in out or "cloud" in out:
+            raise SegError(f"{path}: {_CLOUD_VERSIONED}")
         data_md5 = str(out["md5"])
+    except SegError:
+        raise
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise SegError(
             f"{path}: not a pin of one folder. Expected DVC's `outs:` with one `md5:`. "
@@ -81,7 +90,7 @@ def default_remote(repository: Path) -> str:
         A URL such as s3://bucket/prefix, or an absolute path.
 
     Raises:
-        SegError: no DVC repository, or no default remote.
+        SegError: no DVC repository, no default remote, or a cloud-versioned one.
     """
     folder = Path(repository) / ".dvc"
     config = configparser.ConfigParser(interpolation=None, strict=False)
@@ -90,7 +99,14 @@ def default_remote(repository: Path) -> str:
     except configparser.Error as error:
         raise SegError(f"{folder / 'config'}: cannot be read: {error}") from error
     name = config.get("core", "remote", fallback="")
-    url = config.get(f"'remote \"{name}\"'", "url", fallback="")
+    section = f"'remote \"{name}\"'"
+    url = config.get(section, "url", fallback="")
+    for option in ("version_aware", "worktree"):
+        if config.get(section, option, fallback="").lower() in ("true", "yes", "1"):
+            raise SegError(
+                f"{folder / 'config'}: the remote {name} has `{option}` set: "
+                f"{_CLOUD_VERSIONED}"
+            )
     if not url:
         raise SegError(
             f"{folder / 'config'}: no default remote. Received: remote={name!r}. Set "

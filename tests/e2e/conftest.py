@@ -92,8 +92,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Runs:
 
 @pytest.fixture(scope="session")
 def first(runs: Runs, tiny_root: Path) -> Run:
-    """A run that executes everything and promotes the model."""
-    return runs.run(tiny_root)
+    """A run that executes everything, promotes the model and publishes the export."""
+    return runs.run(tiny_root, publish_to=runs.folder.parent / "published")
 
 
 @pytest.fixture(scope="session")

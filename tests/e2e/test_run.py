@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from seglib.store import fetch_published
+
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
     "ignore:The ``noload`` loader strategy is deprecated"
@@ -46,6 +48,16 @@ def test_the_promoted_model_was_exported(first: Any) -> None:
     assert (first.folder / "export" / "saved_model").is_dir()
     assert (first.folder / "export" / "SHA256SUMS").is_file()
     assert first.json("export/comparison.json")["equal_pixels"] >= 0.999
+
+
+def test_the_export_was_published_as_the_newest_of_its_name(
+    first: Any, runs: Any, tmp_path: Path
+) -> None:
+    place = str(runs.folder.parent / "published")
+    root = fetch_published(place, "model", cache=tmp_path)
+    assert f"published to {place} as {root.name}.dir" in first.text
+    sums = (root / "SHA256SUMS").read_text()
+    assert sums == (first.folder / "export" / "SHA256SUMS").read_text()
 
 
 def test_a_runs_row_is_whole(first: Any, rows: Callable[[Any], Any]) -> None:

@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,31 @@ def test_the_local_configuration_wins(tmp_path):
     local = "['remote \"a\"']\nurl = s3://mine/two\n"
     (tmp_path / ".dvc" / "config.local").write_text(local)
     assert default_remote(tmp_path) == "s3://mine/two"
+
+
+@pytest.mark.parametrize("option", ["version_aware", "worktree"])
+def test_a_cloud_versioned_remote_is_refused_by_name(tmp_path, option):
+    commands = (
+        "init --quiet --no-scm",
+        "remote add --quiet --default versions s3://bucket/data",
+        f"remote modify --quiet versions {option} true",
+    )
+    for command in commands:
+        subprocess.run(
+            [sys.executable, "-m", "dvc", *command.split()], cwd=tmp_path, check=True
+        )
+    with pytest.raises(SegError, match=rf"remote versions has `{option}` set.*cloud"):
+        default_remote(tmp_path)
+
+
+def test_a_pin_of_a_cloud_versioned_remote_is_refused_by_name(tmp_path):
+    (tmp_path / "data.dvc").write_text(  # as `dvc push` writes it
+        "outs:\n- path: data\n  hash: md5\n  files:\n  - relpath: a.png\n"
+        "    md5: d41d8cd98f00b204e9800998ecf8427e\n    size: 0\n"
+        "    cloud:\n      versions:\n        version_id: x\n"
+    )
+    with pytest.raises(SegError, match=r"data\.dvc: DVC's cloud versioning"):
+        read_pin(tmp_path / "data.dvc")
 
 
 @pytest.mark.parametrize("config", [None, "", "[core]\nremote = gone\n"])
