@@ -1,6 +1,4 @@
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -60,15 +58,11 @@ def test_the_local_configuration_wins(tmp_path):
 
 @pytest.mark.parametrize("option", ["version_aware", "worktree"])
 def test_a_cloud_versioned_remote_is_refused_by_name(tmp_path, option):
-    commands = (
-        "init --quiet --no-scm",
-        "remote add --quiet --default versions s3://bucket/data",
-        f"remote modify --quiet versions {option} true",
+    _write_config(  # as DVC does
+        tmp_path,
+        "[core]\n    remote = versions\n['remote \"versions\"']\n"
+        f"    url = s3://bucket/data\n    {option} = true\n",
     )
-    for command in commands:
-        subprocess.run(
-            [sys.executable, "-m", "dvc", *command.split()], cwd=tmp_path, check=True
-        )
     with pytest.raises(SegError, match=rf"remote versions has `{option}` set.*cloud"):
         default_remote(tmp_path)
 
