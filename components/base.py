@@ -41,6 +41,7 @@ def on_kubernetes(
         task.set_env_variable(name, value)
     if retries:
         task.set_retry(num_retries=retries, backoff_duration="30s", backoff_factor=2.0)
+    task.set_env_variable("SEGLIB_IMAGE", image)  # a tag of the run's row
     settings: dict[str, Any] = task.platform_config.setdefault("kubernetes", {})
     # What belongs to one run must not be a parameter, or nothing is ever reused.
     settings["fieldPathAsEnv"] = [

@@ -75,5 +75,8 @@ def finalize(
         state=status.state,
         parameters=tracking.config(locals()).flat(),
         data_md5=data_md5,
+        remote=remote,
         code_version=code_version,
+        tags=tracking.source_tags(),
     )
+    tracking.flush()

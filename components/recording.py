@@ -3,9 +3,11 @@
 MLflow itself stays behind `components.tracking.Row`.
 """
 
+import calendar
 import hashlib
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +27,12 @@ def record_identity(row: "Row", message: Message) -> None:
     """What went in: the same whoever tells it, the runner first or the exit task."""
     parameters = message["parameters"]
     text = json.dumps(parameters, sort_keys=True)
+    known = {"data_remote": message.get("remote"), "seed": parameters.get("train_seed")}
     row.log(
         parameters=parameters,
         tags={
             **message.get("tags", {}),
+            **{name: value for name, value in known.items() if value is not None},
             "data_md5": message["data_md5"],
             "code_version": message["code_version"],
             "config_hash": hashlib.sha256(text.encode()).hexdigest()[:12],
@@ -36,9 +40,33 @@ def record_identity(row: "Row", message: Message) -> None:
     )
 
 
+def record_start(row: "Row", message: Message) -> None:
+    """A run of the step's own, under the row, with where its inputs are from."""
+    step = message["step"]
+    row.children.begin(
+        step, time_ms=message["time_ms"], adopted=message.get("adopted", "")
+    )
+    inputs = {k: v["run_id"] for k, v in message["lineage"].items() if k != step}
+    tags = {f"input.{name}": f"run {run}" for name, run in inputs.items()}
+    row.log(tags={**tags, "folder": message["lineage"][step]["folder"]}, child=step)
+
+
+def record_finish(row: "Row", message: Message) -> None:
+    """The end of a step's run."""
+    step = message["step"]
+    duration = message["lineage"][step]["duration_s"]
+    row.log(metrics={"duration_s": duration}, child=step)
+    _end_child(row, message, "FINISHED")
+
+
+def record_load(row: "Row", message: Message) -> None:
+    """How busy the machine was, on the page of system metrics of the step's run."""
+    row.log(metrics=message["values"], step=message["number"], child=message["step"])
+
+
 def record_lineage(row: "Row", message: Message) -> None:
     """Whether this run executed a step, or which run its output is from."""
-    tags, durations = {}, {}
+    tags = {}
     for step, origin in message.get("lineage", {}).items():
         if origin["run_id"] != row.run:
             made_by = f"run {origin['run_id']} of {origin.get('finished', '?')}"
@@ -46,13 +74,19 @@ def record_lineage(row: "Row", message: Message) -> None:
             continue
         tags[f"step.{step}"] = "executed"
         if "duration_s" in origin:
-            durations[f"duration_s/{step}"] = origin["duration_s"]
-    row.log(tags=tags, metrics=durations)
+            # At the time of its end: whoever tells it again tells the same point.
+            row.log(
+                metrics={f"duration_s/{step}": origin["duration_s"]},
+                time_ms=_milliseconds(origin["finished"]),
+            )
+    row.log(tags=tags)
 
 
 def record_epoch(row: "Row", message: Message) -> None:
     """A point of each curve, while the training runs."""
     epoch, values = _curve_values(message["row"])
+    if message.get("late"):  # the finished model's history may have come first
+        values = row.missing(values, step=epoch)
     row.log(metrics=values, step=epoch)
 
 
@@ -61,6 +95,7 @@ def record_failure(row: "Row", message: Message) -> None:
     step = message["step"]
     tags = {"failed_step": step, "failure": message["message"]}
     row.log(tags={**tags, f"step.{step}": "failed"})
+    _end_child(row, message, "FAILED")
 
 
 def record_verdict(row: "Row", message: Message) -> None:
@@ -87,8 +122,7 @@ def record_curves(row: "Row", message: Message) -> None:
     """Complete the curves: what was logged live is not repeated."""
     for epoch_row in _read_json(message["model"], "history.json"):
         epoch, values = _curve_values(epoch_row)
-        missing = {k: v for k, v in values.items() if epoch not in row.steps(k)}
-        row.log(metrics=missing, step=epoch)
+        row.log(metrics=row.missing(values, step=epoch), step=epoch)
 
 
 def record_model(row: "Row", message: Message) -> None:
@@ -143,7 +177,10 @@ def record_end(row: "Row", message: Message) -> None:
 Part = Callable[["Row", Message], None]
 PARTS: dict[str, tuple[Part, ...]] = {
     "open": (record_identity,),
+    "started": (record_start,),
+    "load": (record_load,),
     "epoch": (record_epoch,),
+    "finished": (record_lineage, record_finish),
     "failed": (record_lineage, record_failure),
     "decided": (
         record_lineage,
@@ -159,6 +196,22 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "exported": (record_lineage, record_export, record_promotion),
     "close": (record_identity, record_lineage, record_withdrawal, record_end),
 }
+
+
+# Parts that no other stands on: while only they fail, the rest goes on.
+SEPARABLE: frozenset[Part] = frozenset(
+    {record_load, record_overlays, record_reports},
+)
+
+
+def _end_child(row: "Row", message: Message, status: str) -> None:
+    if not message.get("adopted"):  # KFP ends the run that it made
+        row.children.end(message["step"], status, time_ms=message["time_ms"])
+
+
+def _milliseconds(moment: str) -> int:
+    """2026-11-22T14:05:01Z in MLflow's unit."""
+    return calendar.timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ")) * 1000
 
 
 def _curve_values(row: Mapping[str, float | None]) -> tuple[int, dict[str, float]]:

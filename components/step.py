@@ -3,7 +3,7 @@
 Messages go, one JSON object a line, to the file named by SEGLIB_MESSAGES: the local
 runner follows that file, shows the progress and does the tracking, so that MLflow is
 imported once a run and not once a step. Where there is no such file (on a cluster),
-progress is printed and the rest goes to the tracking server at once.
+progress is printed and the rest is sent by this process (components/pod.py).
 """
 
 import json
@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,8 @@ RUN_ID = "KFP_RUN_ID"
 # result, so it is no parameter: KFP's cache key holds those, but not the environment,
 # and a project that moves its checkpoints trains nothing anew.
 CHECKPOINTS = "SEGLIB_CHECKPOINTS"
+IMAGE_NAME = "SEGLIB_IMAGE"
+TASK_RUN = "MLFLOW_RUN_ID"  # of the run that KFP's own MLflow plugin makes for a task
 PROVENANCE = "provenance.json"
 _FOLLOWED_S, _PRINTED_S = 0.2, 10.0  # between two reports of a step's progress
 
@@ -59,10 +61,18 @@ class Step:
         """Tell the outcome of an epoch: a point on each of the run's curves."""
         send("epoch", step=self.name, row=dict(row))
 
+    def load(self, number: int, values: Mapping[str, float]) -> None:
+        """Tell a sample of the machine's load."""
+        send("load", step=self.name, number=number, values=dict(values))
+
 
 @contextmanager
 def step(
-    name: str, *, out: Artifact, inputs: Sequence[Artifact] = ()
+    name: str,
+    *,
+    out: Artifact,
+    inputs: Sequence[Artifact] = (),
+    watched: bool = False,
 ) -> Iterator[Step]:
     """Run a component's body, and write down where its output is from.
 
@@ -70,31 +80,40 @@ def step(
     included: a later run that takes the output from the cache can tell by that file
     which run made it, and when.
 
+    Args:
+        watched: tell the load of the machine while the body runs.
+
     Raises:
         SystemExit: the step ended in a problem that its reader can solve; the
             message has been told, and a traceback would only hide it.
     """
+    from components.system_metrics import watching
     from seglib.errors import SegError
 
     started = time.time()
     origin: Origin = {"run_id": run_id(), "folder": out.uri}
     before = _lineage(inputs)
     current = Step(name, {**before, name: origin})
-    send("started", step=name, lineage=current.lineage)
     try:
-        with _plain_log_lines():
+        _begin(inputs)
+        send("started", step=name, lineage=current.lineage)
+        _require()
+        with _plain_log_lines(), watching(current.load, on=watched):
             yield current
+        origin["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        origin["duration_s"] = round(time.time() - started, 3)
+        _write_lineage(Path(out.path), current.lineage)
+        send("finished", step=name, lineage=current.lineage)
+        flush(Path(out.path))
     except SegError as error:
         send("failed", step=name, message=str(error), lineage=before)
+        _flush_quietly(Path(out.path))
         raise SystemExit(1) from error
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         send("failed", step=name, message=text, lineage=before)
+        _flush_quietly(Path(out.path))
         raise
-    origin["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    origin["duration_s"] = round(time.time() - started, 3)
-    _write_lineage(Path(out.path), current.lineage)
-    send("finished", step=name, lineage=current.lineage)
 
 
 def config(arguments: Mapping[str, Any]) -> Any:
@@ -113,24 +132,43 @@ def config(arguments: Mapping[str, Any]) -> Any:
 
 
 def send(kind: str, **content: Any) -> None:
-    """Tell the run's follower, or else the tracking server."""
+    """Tell the run's follower, or else the tracking server; returns at once."""
     message = {"kind": kind, "run": run_id(), "time_ms": now_ms(), **content}
     messages = os.environ.get(MESSAGES)
     if messages:
-        line = json.dumps(message, default=str) + "\n"
-        # One write on O_APPEND: lines of parallel steps don't mix.
-        file = os.open(messages, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            os.write(file, line.encode())
-        finally:
-            os.close(file)
+        append(Path(messages), message)
         return
     if kind in ("progress", "epoch", "failed"):
         shown = (f"{k} {v}" for k, v in content.items() if k != "lineage")
         logger.info("%s: %s", kind, ", ".join(shown))
-    from components import tracking
+    from components import pod
 
-    tracking.apply(message)
+    if task_run := os.environ.get(TASK_RUN):
+        message["adopted"] = task_run
+    pod.deliver(message)
+
+
+def append(messages: Path, message: Mapping[str, Any]) -> None:
+    """Add a message to a file that is followed."""
+    line = json.dumps(message, default=str) + "\n"
+    # One write on O_APPEND: lines of parallel steps don't mix.
+    file = os.open(messages, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+def flush(folder: Path | None = None) -> None:
+    """Where this process does the tracking: wait a while for what is still to be sent.
+
+    Args:
+        folder: the step's output, which keeps what could not be sent.
+    """
+    if MESSAGES not in os.environ:
+        from components import pod
+
+        pod.leave(folder)
 
 
 def now_ms() -> int:
@@ -143,6 +181,17 @@ def run_id() -> str:
     return os.environ.get(RUN_ID, "")
 
 
+def source_tags() -> dict[str, str]:
+    """The commit and the image of this process, where no runner tells them better."""
+    if MESSAGES in os.environ:
+        return {}
+    known = {
+        "git_commit": os.environ.get("GIT_COMMIT", ""),
+        "image": os.environ.get(IMAGE_NAME, ""),
+    }
+    return {name: value for name, value in known.items() if value}
+
+
 def read_lineage(folder: Path) -> dict[str, Origin]:
     """The origin of every step that led to an artifact; empty where none is known."""
     try:
@@ -150,6 +199,28 @@ def read_lineage(folder: Path) -> dict[str, Origin]:
     except (OSError, ValueError):
         return {}
     return lineage
+
+
+def _begin(inputs: Sequence[Artifact]) -> None:
+    if MESSAGES not in os.environ:
+        from components import pod
+
+        pod.take_over(Path(artifact.path) for artifact in inputs)
+
+
+def _require() -> None:
+    if MESSAGES not in os.environ:
+        from components import pod
+
+        pod.require()
+
+
+def _flush_quietly(folder: Path) -> None:
+    """After a failure: what the tracking has to say must not hide it."""
+    from seglib.errors import SegError
+
+    with suppress(SegError, OSError):
+        flush(folder)
 
 
 def _lineage(inputs: Sequence[Artifact]) -> dict[str, Origin]:

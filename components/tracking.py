@@ -1,93 +1,82 @@
-"""The row of a pipeline run in MLflow; the only importer of mlflow.
+"""The row of a pipeline run in MLflow.
 
 One run of the pipeline is one MLflow run, found by its tag `kfp.run_id`. The messages
 of the steps (components/step.py) fill it: parameters and tags when it opens, a point
 of each curve an epoch, everything that the gate saw, the exported files, and how it
 all ended. Because the gate is never cached, a run that reuses earlier outputs has a
-full row, too, and each step's tag tells where its output is from.
+full row, too, and each step's tag tells where its output is from. Each step that a run
+executes has a run of its own under the row (components/children.py).
 
-The store is MLFLOW_TRACKING_URI; without it nothing is tracked. A failure to track is
-a warning, never an error.
+All that reaches the row does so as a message, in order, and a message that is applied
+twice changes nothing the second time: components/delivery.py relies on it.
 """
 
-import functools
 import json
-import logging
-import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.children import PARENT_TAG, Children
+from components.delivery import Tracker
 from components.mlflow_client import SQLITE, connect
-from components.recording import PARTS
-from components.step import config, send, step
+from components.step import config, flush, send, source_tags, step
 
-__all__ = ["Row", "Tracker", "apply", "config", "send", "step"]
-
-logger = logging.getLogger(__name__)
+__all__ = [
+    "EXPERIMENT",
+    "RUN_TAG",
+    "Row",
+    "Tracker",
+    "config",
+    "connect",
+    "flush",
+    "send",
+    "source_tags",
+    "step",
+]
 
 EXPERIMENT = "segmentation-training"
 RUN_TAG = "kfp.run_id"
 _LONGEST_DIGEST = 36  # characters: MLflow's limit, and a DVC hash's length
 _LONGEST_TAG = 5000  # characters
-_FAILURES_BEFORE_GIVING_UP = 3
+_PREFIX = "seg/"  # of our parameters where KFP's launcher logs its own
 _STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
 
 
-def apply(message: Mapping[str, Any]) -> None:
-    """Track a message from this process, if a tracking store is named."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if uri:
-        _tracker(uri).apply(message)
-
-
-class Tracker:
-    """Applies messages to the rows of one tracking store."""
-
-    def __init__(
-        self, uri: str, *, warn: Callable[[str], None] = logger.warning
-    ) -> None:
-        self.uri = uri
-        self.rows: dict[str, Row] = {}
-        self._warn = warn
-        self._failures = 0
-
-    def apply(self, message: Mapping[str, Any]) -> None:
-        """Track one message; a failure warns and is otherwise swallowed."""
-        for part in PARTS.get(message["kind"], ()):
-            given_up = self._failures >= _FAILURES_BEFORE_GIVING_UP
-            if given_up and message["kind"] != "close":  # none should stay RUNNING
-                return
-            try:
-                part(self._row(message["run"], int(message["time_ms"])), message)
-                self._failures = 0
-            except Exception as error:  # noqa: BLE001 (whatever it is, the run goes on)
-                self._failures += 1
-                what = part.__name__.removeprefix("record_")
-                self._warn(f"not tracked: {what} ({_first_line(error)})")
-                if self._failures == _FAILURES_BEFORE_GIVING_UP:
-                    self._warn(f"nothing more is tracked in this run at {self.uri}")
-
-    def _row(self, run: str, time_ms: int) -> "Row":
-        if run not in self.rows:
-            self.rows[run] = Row(self.uri, run, time_ms=time_ms)
-        self.rows[run].time_ms = time_ms
-        return self.rows[run]
-
-
 class Row:
-    """The MLflow run of one pipeline run: found by its tag, else created."""
+    """The MLflow run of one pipeline run: found by its tag, else created.
 
-    def __init__(self, uri: str, run: str, *, time_ms: int) -> None:
+    Args:
+        run: the pipeline run's name, or KFP's id of it.
+        time_ms: when it started, if this creates the row.
+        adopted: the MLflow run that KFP made for the step that tells this. The row is
+            then the run above it, which KFP made for the pipeline run.
+    """
+
+    def __init__(self, uri: str, run: str, *, time_ms: int, adopted: str = "") -> None:
         self.uri = uri
         self.run = run
         self.time_ms = time_ms  # of what is being tracked, which may be a while ago
         self._client = connect(uri)
-        self.experiment_id = _experiment(self._client, uri)
-        self.id = self._find(run) or self._create()
-        self.model_id: str | None = None
+        self._model_id = ""
+        self._steps: dict[str, set[int]] = {}  # of metrics, as far as asked for
+        task = self._task(adopted) if adopted else None
+        self._prefix = _PREFIX if task else ""
+        if task is None:
+            self.experiment_id = _experiment(self._client, uri)
+        else:
+            self.experiment_id = str(task.info.experiment_id)
+        self.id = self._find(run) or self._adopt(task) or self._create()
+        self.children = Children(
+            self._client, experiment_id=self.experiment_id, parent_id=self.id, run=run
+        )
+
+    @property
+    def model_id(self) -> str | None:
+        """The LoggedModel that the row made or took, if it has come to it."""
+        self._model_id = self._model_id or self.tag("model_id")
+        return self._model_id or None
 
     def log(
         self,
@@ -97,15 +86,22 @@ class Row:
         metrics: Mapping[str, float] | None = None,
         step: int = 0,
         scored_on: tuple[str, str] | None = None,
+        time_ms: int | None = None,
+        child: str = "",
     ) -> None:
         """Log a batch.
 
         Args:
             scored_on: name and digest of the dataset that the metrics were measured
                 on: with it, models can be searched by their scores on it.
+            time_ms: of the metrics. Default: the message's.
+            child: the step in whose run this is logged. Default: the row itself.
         """
         from mlflow.entities import Metric, Param, RunTag
 
+        run_id = self._child(child) if child else self.id
+        given = {f"{self._prefix}{k}": str(v) for k, v in (parameters or {}).items()}
+        moment = self.time_ms if time_ms is None else time_ms
         scored: dict[str, Any] = {}
         if scored_on:
             name, digest = scored_on
@@ -116,22 +112,35 @@ class Row:
                 "dataset_digest": digest[:_LONGEST_DIGEST],
             }
         self._client.log_batch(
-            self.id,
-            params=[Param(k, str(v)) for k, v in (parameters or {}).items()],
+            run_id,
+            params=[Param(name, value) for name, value in given.items()],
             tags=[RunTag(k, str(v)[:_LONGEST_TAG]) for k, v in (tags or {}).items()],
             metrics=[
-                Metric(key=k, value=v, timestamp=self.time_ms, step=step, **scored)
+                Metric(key=k, value=v, timestamp=moment, step=step, **scored)
                 for k, v in (metrics or {}).items()
             ],
         )
+        for name in self._steps.keys() & (metrics or {}).keys():
+            self._steps[name].add(step)
 
     def tag(self, name: str) -> str:
         """A tag's value; empty where there is none."""
         return str(self._client.get_run(self.id).data.tags.get(name, ""))
 
-    def steps(self, metric: str) -> set[int]:
-        """The steps at which a metric was logged."""
-        return {m.step for m in self._client.get_metric_history(self.id, metric)}
+    def missing(self, metrics: Mapping[str, float], *, step: int) -> dict[str, float]:
+        """Of some metrics, those that have no value at a step."""
+        for name in metrics.keys() - self._steps.keys():
+            history = self._client.get_metric_history(self.id, name)
+            self._steps[name] = {point.step for point in history}
+        return {k: v for k, v in metrics.items() if step not in self._steps[k]}
+
+    def exists(self) -> bool:
+        """Ask the store for this row, to see whether it answers.
+
+        Raises:
+            Exception: it doesn't.
+        """
+        return bool(self._client.get_run(self.id))
 
     def log_dataset(
         self,
@@ -167,30 +176,40 @@ class Row:
             [self.experiment_id], f"tags.`{RUN_TAG}` = '{made_by}'", max_results=1
         )
         if found:
-            self.model_id = str(found[0].model_id)
+            model_id = str(found[0].model_id)
         else:
-            self.model_id = self._create_model(name, folder, made_by, parameters)
-        self.log(tags={"model_id": self.model_id})
+            model_id = self._create_model(name, made_by, parameters)
+        if not found or found[0].status != "READY":
+            self._upload_model(model_id, folder)
+        self._model_id = model_id
+        self.log(tags={"model_id": model_id})
         here = self._client.get_run(self.id)
         known = [*here.inputs.model_inputs, *here.outputs.model_outputs]
-        if any(model.model_id == self.model_id for model in known):
+        if any(model.model_id == model_id for model in known):
             return  # a retry
         if made_by == self.run:
-            self._client.log_outputs(self.id, [LoggedModelOutput(self.model_id, 0)])
+            self._client.log_outputs(self.id, [LoggedModelOutput(model_id, 0)])
         else:
-            refer = LoggedModelInput(self.model_id)
+            refer = LoggedModelInput(model_id)
             self._client.log_inputs(self.id, models=[refer])
 
     def log_pictures(self, pictures: Mapping[str, Path]) -> None:
-        """Log pictures under their keys; those that are there (a retry) stay."""
+        """Log pictures under their keys; those that are there stay as they are."""
         from PIL import Image
 
         there = self._client.list_artifacts(self.id, "images")
-        names = {Path(file.path).name.partition("+")[0] for file in there}
+        names = [Path(file.path).name for file in there]
         for key, path in pictures.items():
-            if key.replace("/", "~") not in names:  # as MLflow writes it
-                with Image.open(path) as picture:
+            stem = f"{key.replace('/', '~')}+"  # as MLflow writes it
+            full = [n for n in names if n.startswith(stem) and n.endswith(".png")]
+            small = [n for n in names if n.startswith(stem) and n.endswith(".webp")]
+            with Image.open(path) as picture:
+                if not full:
                     self._client.log_image(self.id, picture, key=key, step=0)
+                elif not small:  # it broke off between the two
+                    self._log_preview(picture, Path(full[0]).stem)
+        if pictures:
+            self._client.set_tag(self.id, "mlflow.loggedImages", "True")
 
     def log_file(self, path: Path, place: str) -> None:
         self._client.log_artifact(self.id, str(path), place)
@@ -205,7 +224,33 @@ class Row:
             state: KFP's word for how: SUCCEEDED, FAILED, CANCELLED …
         """
         status = _STATUS.get(state, "FAILED")
+        # A step that has not told its end did not come to it.
+        left = "KILLED" if status == "KILLED" else "FAILED"
+        self.children.end_all(left, time_ms=self.time_ms)
         self._client.set_terminated(self.id, status, end_time=self.time_ms)
+
+    def _task(self, run_id: str) -> Any:
+        """The run that KFP made for a task; None if it is no longer there."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+    def _adopt(self, task: Any) -> str:
+        """Make KFP's run of the pipeline run the row; empty if there is none."""
+        parent = task.data.tags.get(PARENT_TAG, "") if task else ""
+        if parent:
+            self._client.set_tag(parent, RUN_TAG, self.run)
+        return str(parent)
+
+    def _child(self, step: str) -> str:
+        """The run of a step, even if its start has not been told."""
+        found = self.children.find(step)
+        return found or self.children.begin(step, time_ms=self.time_ms)
 
     def _find(self, run: str) -> str:
         """The MLflow id of a pipeline run's row; empty if there is none."""
@@ -226,10 +271,8 @@ class Row:
         return str(created.info.run_id)
 
     def _create_model(
-        self, name: str, folder: Path, made_by: str, parameters: Mapping[str, Any]
+        self, name: str, made_by: str, parameters: Mapping[str, Any]
     ) -> str:
-        from mlflow.models import Model
-
         created = self._client.create_logged_model(
             self.experiment_id,
             name=name,
@@ -238,18 +281,24 @@ class Row:
             params={k: str(v) for k, v in parameters.items()},
             model_type="segmentation",
         )
-        model_id = str(created.model_id)
+        return str(created.model_id)
+
+    def _upload_model(self, model_id: str, folder: Path) -> None:
+        from mlflow.models import Model
+
         with tempfile.TemporaryDirectory() as description:
             Model(model_id=model_id).save(f"{description}/MLmodel")
             self._client.log_model_artifacts(model_id, description)
         self._client.log_model_artifacts(model_id, str(folder))
         self._client.finalize_logged_model(model_id, "READY")
-        return model_id
 
-
-@functools.cache
-def _tracker(uri: str) -> Tracker:
-    return Tracker(uri)
+    def _log_preview(self, picture: Any, stem: str) -> None:
+        """The small copy that MLflow's grid shows, beside a picture that lacks it."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{stem}+compressed.webp"
+            picture.thumbnail((256, 256))
+            picture.save(path)
+            self._client.log_artifact(self.id, str(path), "images")
 
 
 def _experiment(client: Any, uri: str) -> str:
@@ -261,7 +310,3 @@ def _experiment(client: Any, uri: str) -> str:
             place = (database.parent / "mlflow-artifacts").as_uri()
         return str(client.create_experiment(EXPERIMENT, artifact_location=place))
     return str(experiment.experiment_id)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip() or '?'}".splitlines()[0]

@@ -58,7 +58,8 @@ def train_model(
     from seglib.models import build_from_config
     from seglib.steps.train import train
 
-    with tracking.step("train", out=model, inputs=[manifest, shards]) as step:
+    inputs = [manifest, shards]
+    with tracking.step("train", out=model, inputs=inputs, watched=True) as step:
         config = tracking.config(locals())
         facts = read_manifest(Path(manifest.path))
         first = facts.pairs("train")[0]

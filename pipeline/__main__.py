@@ -3,22 +3,32 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from pipeline import cli_tracking
 from seglib.errors import SegError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    help="""The training pipeline: verify → augment → train → evaluate → gate → export.
 
-    [bold]run[/] executes all of it on this machine; [bold]compile[/] writes the
-    document that Kubeflow Pipelines takes. Both use the same components.""",
-)
+def _new_app() -> typer.Typer:
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        help="""Training, whole: verify → augment → train → evaluate → gate → export.
+
+        [bold]run[/] executes all of it on this machine; [bold]compile[/] writes the
+        document that Kubeflow Pipelines takes. Both use the same components.
+        [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs.
+        """,
+    )
+    app.add_typer(cli_tracking.app)
+    return app
+
+
+app = _new_app()
 
 
 class Runner(StrEnum):
@@ -26,6 +36,13 @@ class Runner(StrEnum):
 
     subprocess = "subprocess"
     docker = "docker"
+
+
+class Tracking(StrEnum):
+    """What a store means for a run that takes no messages."""
+
+    patient = "patient"
+    required = "required"
 
 
 @app.command("compile")
@@ -119,16 +136,24 @@ def run(
     name: Annotated[
         str, typer.Option(help="Part of the run's name, after its time.")
     ] = "",
+    tracking: Annotated[
+        Tracking,
+        typer.Option(
+            help="While MLflow is away: go on, and send it later, or fail.",
+        ),
+    ] = Tracking.patient,
 ) -> None:
     """Run the whole pipeline on this machine, and track it in MLflow.
 
     Without options it takes the dataset that the repository pins. Results go to
     runs/<time>-<name>/, and runs/latest leads to the newest. Steps that nothing
     changed for are reused, and it says so. MLFLOW_TRACKING_URI names a tracking
-    server; by default an SQLite store in the folder of runs is used.
+    server; by default an SQLite store in the folder of runs is used. What it does not
+    take in time stays in the run's folder, and the next run sends it.
 
     The exit status is 0 when all steps went well, whether the model was promoted or
-    held back; 1 when a step failed; 2 on wrong use; 130 after Ctrl-C.
+    held back; 1 when a step failed, or tracking that is required; 2 on wrong use; 130
+    after Ctrl-C.
 
     For example:
 
@@ -140,42 +165,19 @@ def run(
     """
     from rich.console import Console
 
-    from pipeline.display import Display
-    from pipeline.folder import create_run_folder
-    from pipeline.inputs import code_version, find_data, find_settings, git_commit
-    from pipeline.run import run_pipeline
-    from pipeline.summary import print_summary, shown
-    from pipeline.tracker import tracking_uri
+    from pipeline.execution import execute
+    from pipeline.inputs import find_data, find_settings
 
-    console = Console()
-    chosen = find_settings(config, settings or ())
-    dataset = find_data(data)
-    folder = create_run_folder(runs, name)
-    container: dict[str, Any] | None = None
-    version = code_version()
-    if runner is Runner.docker:
-        from pipeline.containers import container_settings, find_image
-
-        version, commit = find_image()
-        container = container_settings(folder.name, runs=runs, remote=dataset.remote)
-        if not git_commit().startswith(commit):
-            console.print(
-                f"note         the image was built from another commit, {commit}"
-            )
-    console.print(f"data         {dataset.title} ({dataset.data_md5})", highlight=False)
-    console.print(f"run          {shown(folder)}", highlight=False)
-    with Display(console) as display:
-        outcome = run_pipeline(
-            folder,
-            data=dataset,
-            config=chosen,
-            code_version=version,
-            tracking_uri=tracking_uri(runs),
-            display=display,
-            cache=runs.resolve() / ".cache" if cache else None,
-            container=container,
-        )
-    print_summary(outcome, console)
+    outcome = execute(
+        find_settings(config, settings or ()),
+        find_data(data),
+        runs=runs,
+        name=name,
+        cache=cache,
+        docker=runner is Runner.docker,
+        tracking_required=tracking is Tracking.required,
+        console=Console(),
+    )
     raise typer.Exit(outcome.exit_status)
 
 

@@ -12,7 +12,7 @@ _REMEDY = "Start the engine, or run with --runner subprocess."
 
 
 def find_image() -> tuple[str, str]:
-    """The image's code version, which is its id, and the commit that it was built from.
+    """The image's id, "sha256:…", and the commit that it was built from.
 
     The steps run the code inside it, not that of this checkout.
 
@@ -29,7 +29,7 @@ def find_image() -> tuple[str, str]:
         image = client.images.get(IMAGE)
         labels = image.labels or {}
         commit = labels.get("org.opencontainers.image.revision", "")
-        return str(image.id).removeprefix("sha256:")[:16], commit
+        return str(image.id), commit
     except docker.errors.ImageNotFound as error:
         raise SegError(
             f"There is no image {IMAGE}. Build it with `make image`."

@@ -29,12 +29,17 @@ class Outcome:
     tracking_uri: str = ""
     experiment_id: str = ""
     tracking_id: str = ""
+    tracking_required: bool = False
+    untracked: int = 0  # messages that wait for the store
+    refused: int = 0  # messages that it did not take for what they say
 
     @property
     def exit_status(self) -> int:
         """0, 1 when a step failed, 130 after Ctrl-C, as shells count signals."""
         if self.stopped_by:
             return 128 + signal.Signals[self.stopped_by]
+        if self.tracking_required and (self.untracked or self.refused):
+            return 1
         return 0 if self.state == "SUCCEEDED" else 1
 
     def outputs(self) -> dict[str, Path]:

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from components.registry import TRACKING
-from components.step import CHECKPOINTS, MESSAGES, RUN_ID, now_ms
+from components.step import (
+    CHECKPOINTS,
+    MESSAGES,
+    RUN_ID,
+    TASK_RUN,
+    append,
+    now_ms,
+)
 from pipeline.containers import stop_containers
 from pipeline.display import Display
 from pipeline.events import Event, MessageFile, RunnerOutput
@@ -15,7 +22,7 @@ from pipeline.folder import link_outputs
 from pipeline.inputs import REPOSITORY, Data, git_commit
 from pipeline.outcome import Outcome
 from pipeline.process import RunnerProcess, Stopped, termination_as_exception
-from pipeline.tracker import TrackerThread
+from pipeline.tracker import RunTracker
 from seglib.config import Config
 
 
@@ -29,6 +36,8 @@ def run_pipeline(
     display: Display,
     cache: Path | None = None,
     container: Mapping[str, Any] | None = None,
+    tracking_required: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run the whole DAG.
 
@@ -37,9 +46,14 @@ def run_pipeline(
         code_version: of what computes: the sources, or the image.
         cache: index of what can be reused; `None` reuses nothing.
         container: settings of the container runner; `None` runs subprocesses.
+        tracking_required: don't start without a store that takes messages.
+        tags: of the run's row; they go before those of this checkout.
 
     Returns:
         The outcome. A failed step is an outcome, and so is Ctrl-C.
+
+    Raises:
+        SegError: tracking is required, and the store takes no messages.
     """
     told = {
         RUN_ID: folder.name,
@@ -50,22 +64,30 @@ def run_pipeline(
     }
     if container:
         container = {**container, "environment": container["environment"] | told}
-    identity = {"data_md5": data.data_md5, "code_version": code_version}
+    identity = {
+        "data_md5": data.data_md5,
+        "remote": data.remote,
+        "code_version": code_version,
+    }
     request = {
         "container": container,
         "folder": str(folder),
         "cache": str(cache) if cache else "",
-        "parameters": {**identity, "remote": data.remote, **config.flat()},
+        "parameters": {**identity, **config.flat()},
     }
     request_file = folder / "request.json"
     request_file.write_text(json.dumps(request, indent=1) + "\n", encoding="utf-8")
-    tracker = TrackerThread(tracking_uri, warn=display.warn)
+    environment = _environment(told)  # as it is before the tracking adds its own
+    tracker = RunTracker(tracking_uri, folder, warn=display.warn)
     run = _Run(folder, tracker=tracker, display=display, epochs=config.train.epochs)
     outcome, settings = run.outcome, config.flat()
-    run.tell("open", **identity, parameters=settings, tags=_source_tags())
+    told_tags = {**_source_tags(), **(tags or {})}
+    run.tell("open", **identity, parameters=settings, tags=told_tags)
+    if tracking_required:
+        tracker.require()
     try:
         with termination_as_exception():
-            run.follow(request_file, _environment(told))
+            run.follow(request_file, environment)
     except KeyboardInterrupt as stop:
         outcome.state = "CANCELLED"
         outcome.stopped_by = "SIGTERM" if isinstance(stop, Stopped) else "SIGINT"
@@ -79,10 +101,12 @@ def run_pipeline(
         run.tell("close", **identity, **closing)
         outcome.links = link_outputs(folder, outcome.outputs())
         display.start("track")
-        row = tracker.finish()
-        display.end("track", "succeeded" if row else "failed")
+        tracked = tracker.finish()
+        display.end("track", "succeeded" if tracked.whole else "failed")
     outcome.tracking_uri = tracking_uri
-    if row:
+    outcome.tracking_required = tracking_required
+    outcome.untracked, outcome.refused = tracked.left, tracked.refused
+    if row := tracked.row:
         outcome.experiment_id, outcome.tracking_id = row.experiment_id, row.id
     return outcome
 
@@ -91,7 +115,7 @@ class _Run:
     """The runner's process, and everything that is heard of it."""
 
     def __init__(
-        self, folder: Path, *, tracker: TrackerThread, display: Display, epochs: int
+        self, folder: Path, *, tracker: RunTracker, display: Display, epochs: int
     ):
         self.outcome = Outcome(folder)
         self._folder = folder
@@ -104,7 +128,8 @@ class _Run:
     def tell(self, kind: str, **content: Any) -> None:
         """Track something that no step knows."""
         head = {"kind": kind, "run": self._folder.name, "time_ms": now_ms()}
-        self._tracker.put({**head, **content})
+        append(self._messages.path, {**head, **content})
+        self._read_messages()
 
     def follow(self, request_file: Path, environment: Mapping[str, str]) -> None:
         """Start the runner, and show and track what happens until it ends."""
@@ -156,7 +181,7 @@ class _Run:
             self._display.epoch(step, message["row"], self._epochs)
         elif kind == "finished":
             outcome.finished.add(step)
-        elif kind == "failed":
+        elif kind == "failed" and not outcome.failed_step:
             outcome.failed_step, outcome.failure = step, message["message"]
         elif kind == "decided":
             outcome.verdict, outcome.reasons = message["verdict"], message["reasons"]
@@ -172,7 +197,7 @@ def _environment(told: Mapping[str, str]) -> dict[str, str]:
     return {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "NO_ALBUMENTATIONS_UPDATE": "1",
-        **os.environ,
+        **{k: v for k, v in os.environ.items() if k != TASK_RUN},
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
         **told,
@@ -180,6 +205,7 @@ def _environment(told: Mapping[str, str]) -> dict[str, str]:
 
 
 def _source_tags() -> dict[str, str]:
-    commit = git_commit()
     tags = {"mlflow.source.name": "pipeline"}
-    return {**tags, "mlflow.source.git.commit": commit} if commit else tags
+    if commit := git_commit():
+        tags["git_commit"] = tags["mlflow.source.git.commit"] = commit
+    return tags

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from components.spool import UNTRACKED
 from pipeline.outcome import Outcome
+from pipeline.spooling import without_password
 
 _PLACES = {
     "report.html": "report",
@@ -43,6 +45,7 @@ def print_summary(outcome: Outcome, console: Console) -> None:
         if not outcome.tracking_uri.startswith("http"):
             _print_line(console, "tracking", ui_command(outcome))
         _print_line(console, "", ui_address(outcome))
+    _print_untracked(outcome, console)
 
 
 def ui_command(outcome: Outcome) -> str:
@@ -96,6 +99,20 @@ def _print_reuse(outcome: Outcome, console: Console) -> None:
         by_run.setdefault(origin, []).append(step)
     for run, steps in by_run.items():
         _print_line(console, "reused", f"{', '.join(steps)} (from {run})")
+
+
+def _print_untracked(outcome: Outcome, console: Console) -> None:
+    """What MLflow has not got, and how it gets it."""
+    if outcome.untracked:
+        uri = without_password(outcome.tracking_uri)
+        text = f"{outcome.untracked} message(s) wait for {uri}; the next run sends them"
+        command = f"python -m pipeline track {shlex.quote(shown(outcome.folder))}"
+        _print_line(console, "untracked", f"[yellow]{escape(text)}[/], and so does")
+        _print_line(console, "", escape(command))
+    if outcome.refused:
+        text = f"{outcome.refused} message(s), kept in "
+        place = shown(outcome.folder / UNTRACKED)
+        _print_line(console, "refused", f"[yellow]{text}{escape(place)}[/]")
 
 
 def _print_line(console: Console, title: str, text: str) -> None:

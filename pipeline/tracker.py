@@ -1,48 +1,134 @@
-"""Tracks a local run: one thread, and with it one import of MLflow, for all steps."""
+"""Tracks local runs: one thread, and with it one import of MLflow, for all steps."""
 
 import os
-import queue
-import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.tracking import Row, Tracker
+from components.delivery import Delivery, Message, Tracker
+from components.tracking import Row
+from pipeline.spooling import Spool, waiting_folders, without_password
+from seglib.errors import SegError
 
-_LONGEST_WAIT_S = 120.0
+_LONGEST_WAIT_S, _FAILING_WAIT_S = 120.0, 30.0
 
 
-class TrackerThread:
-    """Applies messages in their order, beside the run that they tell of."""
+@dataclass(frozen=True)
+class Tracked:
+    """What came of tracking a run."""
 
-    def __init__(self, uri: str, *, warn: Callable[[str], None]):
+    row: Row | None
+    left: int = 0  # messages that wait to be sent
+    refused: int = 0  # messages that the store did not take for what they say
+
+    @property
+    def whole(self) -> bool:
+        return not (self.left or self.refused)
+
+
+class RunTracker:
+    """Has the messages of a run sent beside it, those of earlier runs first."""
+
+    def __init__(self, uri: str, folder: Path, *, warn: Callable[[str], None]):
+        # A request that is repeated after a timeout could make a second run: it is the
+        # delivery that tries again, and looks first what is there.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         self.uri = uri
-        self._tracker = Tracker(uri, warn=warn)
-        self._messages: queue.Queue[Mapping[str, Any] | None] = queue.Queue()
-        # A daemon: a server that doesn't answer must not keep the process alive.
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._warn = warn
-        self._thread.start()
+        self._folder = folder
+        self._delivery = Delivery(Tracker(uri, warn=warn), warn=warn)
+        self._locks = ExitStack()
+        self._spools = [self._take(folder)]
+        for earlier in waiting_folders(folder.parent, uri):
+            if earlier != folder:
+                with suppress(SegError):  # it is still running
+                    self._spools.append(self._take(earlier))
+        for spool in self._spools[1:]:
+            self._put_all(spool.waiting())
+        self._spools[0].begin(uri)
+
+    @property
+    def earlier(self) -> list[str]:
+        """The runs of which something is left to send."""
+        return [spool.folder.name for spool in self._spools[1:]]
 
     def put(self, message: Mapping[str, Any]) -> None:
-        self._messages.put(message)
+        self._delivery.put(message)
 
-    def finish(self) -> Row | None:
-        """Wait until all is tracked.
+    def require(self) -> None:
+        """Wait until all so far is tracked.
 
-        Returns:
-            The run's row, or None if tracking failed.
+        Raises:
+            SegError: the store does not take it.
         """
-        self._messages.put(None)
-        self._thread.join(_LONGEST_WAIT_S)
-        if self._thread.is_alive():
-            self._warn(f"{self.uri} did not answer in time: the row is not complete.")
-            return None
-        return next(iter(self._tracker.rows.values()), None)
+        if not self._flush() or self._delivery.tracker.refused:
+            self._delivery.close()
+            self._spools[0].end(self.uri, [])  # there will be no run to tell of
+            self._locks.close()
+            raise SegError(
+                f"{without_password(self.uri)} takes no messages, and tracking is "
+                "required. Start the server, or run without --tracking required: "
+                "messages then wait until it is back."
+            )
 
-    def _work(self) -> None:
-        while (message := self._messages.get()) is not None:
-            self._tracker.apply(message)
+    def finish(self) -> Tracked:
+        """Wait a while until all is tracked, and keep the rest in the runs' folders."""
+        self._flush()
+        rest, refused = self._delivery.close(), self._delivery.tracker.refused
+        for spool in self._spools:
+            name = spool.folder.name
+            own = [m for m in (*refused, *rest) if m["run"] == name]
+            before = spool.refused() if spool is not self._spools[0] else []
+            spool.end(self.uri, [*before, *own])
+        self._locks.close()
+        name = self._folder.name
+        return Tracked(
+            row=self._delivery.tracker.rows.get(name),
+            left=sum(m["run"] == name for m in rest),
+            refused=sum(m["run"] == name for m in refused),
+        )
+
+    def _take(self, folder: Path) -> Spool:
+        return self._locks.enter_context(Spool(folder))
+
+    def _put_all(self, messages: list[Message]) -> None:
+        for message in messages:
+            self._delivery.put(message)
+
+    def _flush(self) -> bool:
+        return self._delivery.flush(
+            longest_s=_LONGEST_WAIT_S, failing_s=_FAILING_WAIT_S
+        )
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What came of sending a folder's messages later."""
+
+    sent: int
+    left: int
+    refused: list[str]  # what the store did not take, and why
+
+
+def send_waiting(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent:
+    """Send what a run's folder, or a step's output, keeps for the store.
+
+    Args:
+        uri: of the store.
+
+    Raises:
+        SegError: no such folder, or its run is still going on.
+    """
+    with Spool(folder) as spool:
+        delivery = Delivery(Tracker(uri, warn=warn), warn=warn)
+        for message in spool.waiting(refused=True):
+            delivery.put({k: v for k, v in message.items() if k != "refused"})
+        delivery.flush(longest_s=3600.0, failing_s=_FAILING_WAIT_S)
+        rest, refused = delivery.close(), delivery.tracker.refused
+        spool.end(uri, [*refused, *rest])
+    reasons = [f"{m['kind']} ({m['refused']})" for m in refused]
+    return Sent(delivery.delivered, len(rest), reasons)
 
 
 def tracking_uri(runs: Path) -> str:

@@ -135,5 +135,12 @@ def rows(runs: Runs) -> Iterator[Callable[[Run], Any]]:
         assert len(found) == 1
         return client.get_run(found[0].info.run_id)
 
+    def children(run: Run) -> list[Any]:
+        parent = row(run).info
+        return client.search_runs(
+            [parent.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
+        )
+
+    row.children = children  # type: ignore[attr-defined]
     yield row
     client._tracking_client.store._dispose_engine()

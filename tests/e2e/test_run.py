@@ -1,5 +1,6 @@
 """The whole pipeline on the local runner, as a person runs it."""
 
+import json
 import os
 import re
 import shutil
@@ -97,6 +98,78 @@ def test_a_second_runs_row_is_as_full_and_tells_the_truth(
     assert row.data.tags["step.export"] == "executed"
     (trained,) = before.outputs.model_outputs
     assert [model.model_id for model in row.inputs.model_inputs] == [trained.model_id]
+    assert not row.outputs.model_outputs, "it made none"
+
+
+def test_only_what_a_run_executed_has_a_run_of_its_own(
+    first: Any, second: Any, rows: Any
+) -> None:
+    executed = {*STEPS, "gate", "export"}
+    children = rows.children(first)
+    assert {child.data.tags["step"] for child in children} == executed
+    assert {child.info.status for child in children} == {"FINISHED"}
+    (train,) = (child for child in children if child.data.tags["step"] == "train")
+    assert train.data.tags["input.verify"] == f"run {first.folder.name}"
+    assert any(name.startswith("system/") for name in train.data.metrics)
+    again = {child.data.tags["step"] for child in rows.children(second)}
+    assert again == {"gate", "export"}
+
+
+def test_a_row_says_enough_to_make_the_run_again(
+    first: Any, rows: Any, repository: Path, tiny_root: Path
+) -> None:
+    tags = rows(first).data.tags
+    assert tags["data_remote"] == str(tiny_root)
+    assert {"data_md5", "code_version", "config_hash", "seed"} <= tags.keys()
+    if (repository / ".git").exists():
+        assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", tags["git_commit"])
+
+
+def test_compare_shows_and_writes_what_differs(
+    first: Any, held: Any, runs: Any, repository: Path, tmp_path: Path
+) -> None:
+    written = tmp_path / "comparison.json"
+    names = (first.folder.name, str(held.folder), "latest")
+    command = ["compare", *names, "--runs", str(runs.folder), "-o", str(written)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", *command],
+        cwd=repository,
+        env={**os.environ, "COLUMNS": "250"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    table = json.loads(written.read_text())
+    assert [run["name"] for run in table["runs"]][:2] == [
+        first.folder.name,
+        held.folder.name,
+    ]
+    lines = {(line["section"], line["name"]): line for line in table["lines"]}
+    assert lines["setting", "min_miou"]["values"][:2] == ["0.0", "1.0"]
+    mious = [run.json("metrics.json")["miou"] for run in (first, held)]
+    assert lines["score", "miou"]["values"][:2] == mious
+    assert lines["score", "miou"]["differences"][1] == mious[1] - mious[0]
+    assert lines["end", "verdict"]["values"][:2] == ["promote", "hold"]
+    assert ("setting", "epochs") not in lines or len(table["runs"]) > 2
+    assert "setting: min_miou" in done.stdout
+
+
+@pytest.mark.slow  # one more training
+def test_a_run_can_be_reproduced(
+    first: Any, runs: Any, repository: Path, rows: Any
+) -> None:
+    command = ["reproduce", first.folder.name, "--runs", str(runs.folder)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", *command],
+        cwd=repository,
+        env={**os.environ, "COLUMNS": "250"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "reproduced: mIoU" in done.stdout
+    assert "↺" not in done.stdout, "nothing is reused"
 
 
 def test_a_held_model_is_a_successful_run_without_an_export(

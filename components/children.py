@@ -1,0 +1,88 @@
+"""The runs of single steps, under the row of their pipeline run.
+
+Each step that a run executes has one, with its start, end, status, the folder of its
+output and the load of its machine. A step that was taken from the cache has none: the
+row's tag `step.<name>` says which run made it, and that run has the step's.
+
+They carry no parameters and none of the row's scores, so that lists and comparisons of
+rows stay as they are.
+"""
+
+from typing import Any
+
+PARENT_TAG = "mlflow.parentRunId"
+STEP_TAG = "seglib.step"  # run/step: finds a step's run again
+
+
+class Children:
+    """The step runs of one row.
+
+    Args:
+        client: an MlflowClient.
+        parent_id: the row's MLflow run.
+        run: the pipeline run's name.
+    """
+
+    def __init__(self, client: Any, *, experiment_id: str, parent_id: str, run: str):
+        self._client = client
+        self._experiment_id = experiment_id
+        self._parent_id = parent_id
+        self._run = run
+        self._ids: dict[str, str] = {}
+
+    def begin(self, step: str, *, time_ms: int, adopted: str = "") -> str:
+        """Start a step's run, or take up the one of an earlier attempt.
+
+        Args:
+            adopted: a run that was made for this step already, by KFP itself.
+
+        Returns:
+            The MLflow id.
+        """
+        found = self.find(step)
+        tags = {
+            PARENT_TAG: self._parent_id,
+            STEP_TAG: f"{self._run}/{step}",
+            "step": step,
+        }
+        if adopted:
+            for name, value in tags.items():
+                self._client.set_tag(adopted, name, value)
+        elif found:
+            self._client.update_run(found, status="RUNNING")
+        else:
+            created = self._client.create_run(
+                self._experiment_id, start_time=time_ms, run_name=step, tags=tags
+            )
+            found = str(created.info.run_id)
+        self._ids[step] = adopted or found
+        return self._ids[step]
+
+    def end(self, step: str, status: str, *, time_ms: int) -> None:
+        """End a step's run, if it has one.
+
+        Args:
+            status: MLflow's word: FINISHED, FAILED or KILLED.
+        """
+        if found := self.find(step):
+            self._client.set_terminated(found, status, end_time=time_ms)
+
+    def end_all(self, status: str, *, time_ms: int) -> None:
+        """End what still runs when the pipeline run is over."""
+        open_ = f"tags.`{PARENT_TAG}` = '{self._parent_id}' and status = 'RUNNING'"
+        for run in self._client.search_runs([self._experiment_id], open_):
+            if run.data.tags.get(STEP_TAG):
+                self._client.set_terminated(run.info.run_id, status, end_time=time_ms)
+
+    def find(self, step: str) -> str:
+        """The MLflow id of a step's run; empty if there is none."""
+        if step not in self._ids:
+            found = self._client.search_runs(
+                [self._experiment_id],
+                f"tags.`{STEP_TAG}` = '{self._run}/{step}'",
+                max_results=1,
+            )
+            if not found:
+                return ""
+            self._ids[step] = str(found[0].info.run_id)
+        return self._ids[step]

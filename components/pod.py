@@ -1,0 +1,95 @@
+"""Tracking from a step's own process, where no runner follows its messages.
+
+The store is MLFLOW_TRACKING_URI; without it nothing is tracked. What cannot be sent by
+the step's end goes along with its output, and a step that gets the output sends it
+first. With SEGLIB_TRACKING=required, a step fails instead.
+"""
+
+import functools
+import json
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from components.delivery import Delivery, Message, Tracker
+from components.spool import UNTRACKED, late, read_messages, write_messages
+
+logger = logging.getLogger(__name__)
+
+TRACKING = "SEGLIB_TRACKING"
+STORE = "MLFLOW_TRACKING_URI"
+_LONGEST_S, _FAILING_S = 120.0, 20.0  # wait at the end of a step
+_LAST_LONGEST_S, _LAST_FAILING_S = 600.0, 300.0  # of the exit task: nothing follows it
+
+
+def deliver(message: Message) -> None:
+    """Have a message sent; returns at once."""
+    if uri := os.environ.get(STORE):
+        _delivery(uri).put(message)
+
+
+def take_over(folders: Iterable[Path]) -> None:
+    """Send first what the steps before could not."""
+    for folder in folders:
+        for message in late(read_messages(folder / UNTRACKED)):
+            deliver(message)
+
+
+def require() -> None:
+    """Where tracking is required, wait until all so far is tracked.
+
+    Raises:
+        SegError: it is required, and no store is named or it takes nothing.
+    """
+    from seglib.errors import SegError
+
+    if os.environ.get(TRACKING) != "required":
+        return
+    uri = os.environ.get(STORE)
+    if not uri:
+        raise SegError(f"{TRACKING}=required, but {STORE} names no store.")
+    if not _delivery(uri).flush(longest_s=_LONGEST_S, failing_s=_FAILING_S):
+        raise SegError(
+            f"{uri} takes no messages, and {TRACKING}=required. Start the server, or "
+            f"unset {TRACKING}: then messages wait until it is back."
+        )
+
+
+def leave(folder: Path | None = None) -> None:
+    """Wait a while for what is still to be sent, and keep the rest.
+
+    Args:
+        folder: the step's output, where the rest is kept. `None`: the step has none,
+            so the wait is longer, and the rest is logged.
+
+    Raises:
+        SegError: tracking is required, and something is left.
+    """
+    uri = os.environ.get(STORE)
+    if not uri:
+        return
+    delivery = _delivery(uri)
+    if folder:
+        delivery.flush(longest_s=_LONGEST_S, failing_s=_FAILING_S)
+    else:
+        delivery.flush(longest_s=_LAST_LONGEST_S, failing_s=_LAST_FAILING_S)
+    rest = [*delivery.tracker.refused, *delivery.remaining()]
+    if folder:
+        write_messages(folder / UNTRACKED, rest)
+    if rest:
+        _tell(rest, folder)
+    require()
+
+
+def _tell(rest: list[Message], folder: Path | None) -> None:
+    where = f"; they wait in {folder / UNTRACKED}" if folder else ":"
+    logger.warning("%d message(s) could not be tracked%s", len(rest), where)
+    if not folder:
+        for message in rest:
+            logger.warning("%s", json.dumps(message, default=str))
+
+
+@functools.cache
+def _delivery(uri: str) -> Delivery:
+    return Delivery(Tracker(uri))

@@ -1,0 +1,95 @@
+"""The rows of pipeline runs, read back from the tracking store."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.tracking import EXPERIMENT, RUN_TAG, connect
+from seglib.errors import UsageError
+
+_OURS = f"tags.`{RUN_TAG}` != ''"
+_NEWEST = ["attributes.start_time DESC"]
+_PREFIX = "seg/"  # of parameters beside those of KFP's launcher
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """One pipeline run, as its row tells."""
+
+    id: str
+    name: str
+    status: str
+    start_ms: int
+    duration_s: float | None
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+class Rows:
+    """The rows of one store."""
+
+    def __init__(self, uri: str):
+        self.uri = uri
+        self._client = connect(uri)
+
+    def find(self, word: str) -> RowFacts:
+        """A row by its MLflow id, the name or folder of its run, or `latest`.
+
+        Raises:
+            UsageError: there is none; names the newest.
+        """
+        name = Path(word).resolve().name if Path(word).is_dir() else word
+        if name == "latest":
+            found = self.newest(1)
+        elif re.fullmatch(r"[0-9a-f]{32}", name):
+            found = self._by_id(name)
+        else:
+            quoted = name.replace("'", "")
+            found = self._search(f"tags.`{RUN_TAG}` = '{quoted}'", 1)
+        if not found:
+            known = ", ".join(row.name for row in self.newest(3)) or "none"
+            raise UsageError(
+                f"No run {word!r} in {self.uri}. Expected its name, folder or MLflow "
+                f"id. The newest are: {known}."
+            )
+        return found[0]
+
+    def newest(self, count: int) -> list[RowFacts]:
+        """The newest rows, the newest first."""
+        return self._search(_OURS, count)
+
+    def _by_id(self, run_id: str) -> list[RowFacts]:
+        try:
+            return [_facts(self._client.get_run(run_id))]
+        except Exception as error:  # MLflow's, which only one module may import
+            if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+                return []
+            raise
+
+    def _search(self, condition: str, count: int) -> list[RowFacts]:
+        experiments = self._client.search_experiments()
+        # Rows of a cluster lie in the experiment that KFP chose.
+        experiments.sort(key=lambda experiment: experiment.name != EXPERIMENT)
+        ids = [experiment.experiment_id for experiment in experiments]
+        runs = self._client.search_runs(
+            ids, condition, max_results=count, order_by=_NEWEST
+        )
+        return [_facts(run) for run in runs]
+
+
+def _facts(run: Any) -> RowFacts:
+    info, data = run.info, run.data
+    duration = (info.end_time - info.start_time) / 1000 if info.end_time else None
+    return RowFacts(
+        id=str(info.run_id),
+        name=data.tags.get(RUN_TAG) or str(info.run_name),
+        status=str(info.status),
+        start_ms=int(info.start_time),
+        duration_s=duration,
+        parameters={k.removeprefix(_PREFIX): v for k, v in data.params.items()},
+        metrics=dict(data.metrics),
+        tags=dict(data.tags),
+    )

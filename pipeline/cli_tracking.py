@@ -1,0 +1,212 @@
+"""The commands on tracked runs: `track`, `compare` and `reproduce`."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seglib.errors import SegError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.comparison import Line
+
+app = typer.Typer()
+
+Runs = Annotated[
+    Path, typer.Option(help="The folder of runs, with their tracking store.")
+]
+_FORMATS = (".md", ".csv", ".json")
+_TOLERANCE = 0.005  # mIoU
+
+
+@app.command()
+def track(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of runs, or outputs of steps with an untracked.jsonl.",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Send MLflow what it has not got of a run, because it was away.
+
+    What it has got already is not doubled. MLFLOW_TRACKING_URI names the server; by
+    default it is the store that the run was to be tracked in. Exits with 1 if
+    something is still left.
+
+    For example: python -m pipeline track runs/20261122-140501
+    """
+    from pipeline.tracker import send_waiting
+
+    whole = True
+    for folder in folders:
+        uri = _store_of(folder)
+        done = send_waiting(folder, uri, warn=lambda text: typer.echo(text, err=True))
+        whole = whole and not done.left and not done.refused
+        typer.echo(f"{folder}: {done.sent} message(s) sent, {done.left} left")
+        for reason in done.refused:
+            typer.echo(f"  refused: {reason}")
+    raise typer.Exit(0 if whole else 1)
+
+
+@app.command()
+def compare(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Runs by their name, folder or MLflow id, or `latest`. "
+            "Default: the newest three, the oldest of them first.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write the table, too: FILE.md, FILE.csv, FILE.json."
+        ),
+    ] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Put runs side by side: settings that differ, scores, classes, data, code, time.
+
+    It is what the MLflow UI shows on its page of a comparison. Differences are to the
+    first run.
+
+    For example: python -m pipeline compare 20261122-140501 latest -o comparison.md
+    """
+    from rich.console import Console
+
+    from components.rows import Rows
+    from pipeline.comparison import compare as lines_of
+    from pipeline.comparison import to_csv, to_json, to_markdown
+    from pipeline.tracker import tracking_uri
+
+    if output and output.suffix not in _FORMATS:
+        raise UsageError(f"{output}: expected a name that ends in .md, .csv or .json.")
+    store = Rows(_existing(tracking_uri(runs), runs))
+    rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
+    if not rows:
+        raise SegError(f"No runs in {store.uri} yet: python -m pipeline run")
+    lines = lines_of(rows)
+    _print_table(Console(), [row.name for row in rows], lines)
+    if output:
+        write = {".md": to_markdown, ".csv": to_csv, ".json": to_json}[output.suffix]
+        _write(output, write(rows, lines))
+
+
+@app.command()
+def reproduce(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Its name, folder or MLflow id, or latest."),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="The dataset's folder, where it is not where it was.",
+            show_default=False,
+        ),
+    ] = None,
+    any_code: Annotated[
+        bool, typer.Option("--any-code", help="Go on although the code is another.")
+    ] = False,
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0, help="The largest difference of mIoU that is accepted."),
+    ] = _TOLERANCE,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Make a run again, from its row: same data, settings and seeds; nothing is reused.
+
+    Checks first that data and code are those of the run, and says which commit to
+    check out if they are not. Prints both scores. Exits with 1 if they differ by more
+    than the tolerance. A run that was limited by max_minutes depends on the machine.
+
+    For example: python -m pipeline reproduce latest
+    """
+    from rich.console import Console
+
+    from components.rows import Rows
+    from pipeline.execution import execute
+    from pipeline.reproduction import difference, recipe
+    from pipeline.tracker import tracking_uri
+
+    row = Rows(_existing(tracking_uri(runs), runs)).find(name)
+    how = recipe(row, folder=data, any_code=any_code)
+    difference(row, {"miou": 0.0})  # a run without a score is told before an hour
+    outcome = execute(
+        how.config,
+        how.data,
+        runs=runs,
+        name="again",
+        cache=False,
+        docker="image" in row.tags,
+        tags={"reproduces": row.id},
+        console=Console(),
+    )
+    if outcome.state != "SUCCEEDED":
+        raise typer.Exit(outcome.exit_status)
+    scores = json.loads((outcome.folder / "metrics.json").read_text(encoding="utf-8"))
+    then, more = difference(row, scores)
+    same = abs(more) <= tolerance
+    verdict = "reproduced" if same else "not reproduced"
+    typer.echo(
+        f"{verdict}: mIoU {then:.6f} in {row.name}, {then + more:.6f} now, "
+        f"difference {more:+.6f} (accepted: {tolerance})"
+    )
+    raise typer.Exit(0 if same else 1)
+
+
+def _store_of(folder: Path) -> str:
+    """Where a folder's messages are to go."""
+    from pipeline.spooling import Spool
+    from pipeline.tracker import tracking_uri
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder. Expected that of a run.")
+    recorded = "" if os.environ.get("MLFLOW_TRACKING_URI") else Spool(folder).uri
+    return recorded or tracking_uri(folder.resolve().parent)
+
+
+def _existing(uri: str, runs: Path) -> str:
+    """The store's address; an SQLite store must be there, or asking would make it."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not path.exists():
+        raise SegError(
+            f"No tracking store in {runs}: {path.name} is missing. Name the folder of "
+            "runs with --runs, or a server with MLFLOW_TRACKING_URI."
+        )
+    return uri
+
+
+def _print_table(console: "Console", names: list[str], lines: "list[Line]") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from pipeline.comparison import to_cells
+
+    table = Table("", *(escape(name) for name in names))
+    section = lines[0].section if lines else ""
+    for line in lines:
+        if line.section != section:
+            table.add_section()
+        section = line.section
+        title = f"{line.section}: {line.name.removeprefix('iou/')}"
+        table.add_row(escape(title), *(escape(cell) for cell in to_cells(line)))
+    console.print(table)
+
+
+def _write(path: Path, text: str) -> None:
+    from components.spool import replace_text
+
+    try:
+        replace_text(path, text)
+    except OSError as error:
+        raise SegError(f"{path}: cannot be written ({error.strerror}).") from error
+    typer.echo(f"written: {path}")

@@ -1,0 +1,73 @@
+"""One local run, from its inputs to what it prints at the end."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.display import Display
+from pipeline.folder import create_run_folder
+from pipeline.inputs import Data, code_version, git_commit
+from pipeline.outcome import Outcome
+from pipeline.run import run_pipeline
+from pipeline.summary import print_summary, shown
+from pipeline.tracker import tracking_uri
+from seglib.config import Config
+
+
+def execute(
+    config: Config,
+    data: Data,
+    *,
+    runs: Path,
+    name: str = "",
+    cache: bool = True,
+    docker: bool = False,
+    tracking_required: bool = False,
+    tags: dict[str, str] | None = None,
+    console: Console,
+) -> Outcome:
+    """Run the pipeline in a new folder of `runs`, and print what it comes to.
+
+    Args:
+        cache: reuse what unchanged steps gave before.
+        docker: run the steps in containers.
+        tracking_required: don't start without a store that takes messages.
+        tags: of the run's row, besides those of its source.
+    """
+    folder = create_run_folder(runs, name)
+    version, container, tags = code_version(), None, dict(tags or {})
+    if docker:
+        container, version, source = _containers(folder.name, runs, data, console)
+        tags |= source
+    console.print(f"data         {data.title} ({data.data_md5})", highlight=False)
+    console.print(f"run          {shown(folder)}", highlight=False)
+    with Display(console) as display:
+        outcome = run_pipeline(
+            folder,
+            data=data,
+            config=config,
+            code_version=version,
+            tracking_uri=tracking_uri(runs),
+            display=display,
+            cache=runs.resolve() / ".cache" if cache else None,
+            container=container,
+            tracking_required=tracking_required,
+            tags=tags,
+        )
+    print_summary(outcome, console)
+    return outcome
+
+
+def _containers(
+    run: str, runs: Path, data: Data, console: Console
+) -> tuple[dict[str, Any], str, dict[str, str]]:
+    """The container runner's settings, the code version, and tags of the source."""
+    from pipeline.containers import container_settings, find_image
+
+    image, commit = find_image()
+    settings = container_settings(run, runs=runs, remote=data.remote)
+    if not git_commit().startswith(commit):
+        console.print(f"note         the image was built from another commit, {commit}")
+    tags = {"image": image, "git_commit": commit, "mlflow.source.git.commit": commit}
+    return settings, image.removeprefix("sha256:")[:16], tags

@@ -1,0 +1,143 @@
+"""The runs of steps under a row, and the ones that KFP makes by itself."""
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from mlflow.entities import Metric, Param
+
+from components.delivery import Tracker
+from components.step import MESSAGES, step
+from seglib.errors import SegError
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow's own use of SQLAlchemy.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+
+
+@pytest.fixture
+def in_pod(
+    store: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> Callable[[str, str], Any]:
+    """Within it, a step belongs to a run, and no runner follows it."""
+    monkeypatch.delenv(MESSAGES, raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+
+    def begin(run: str, name: str) -> Any:
+        monkeypatch.setenv("KFP_RUN_ID", run)
+        out = SimpleNamespace(path=str(tmp_path / run / name), uri=f"{run}/{name}")
+        return step(name, out=out, watched=True)
+
+    return begin
+
+
+@pytest.fixture
+def experiment(store: Any) -> Iterator[str]:
+    """The experiment that KFP was told to use."""
+    created = store.client.create_experiment("KFP-Default")
+    yield created
+    store.client.rename_experiment(created, f"gone-{created}")
+    store.client.delete_experiment(created)
+
+
+def row_and_children(store: Any, run: str, experiment: str = "") -> tuple[Any, Any]:
+    names = [experiment or "segmentation-training"]
+    ids = [store.client.get_experiment_by_name(n).experiment_id for n in names]
+    (row,) = store.client.search_runs(ids, f"tags.`kfp.run_id` = '{run}'")
+    children = store.client.search_runs(
+        ids, f"tags.`mlflow.parentRunId` = '{row.info.run_id}'"
+    )
+    return row, {child.data.tags.get("step"): child for child in children}
+
+
+def test_each_executed_step_has_a_run_with_its_end_and_its_machines_load(
+    store: Any, in_pod: Any
+) -> None:
+    with in_pod("own", "train"):
+        pass
+    with pytest.raises(SystemExit), in_pod("own", "evaluate"):
+        raise SegError("Too dark.")
+    row, children = row_and_children(store, "own")
+    assert {name: child.info.status for name, child in children.items()} == {
+        "train": "FINISHED",
+        "evaluate": "FAILED",
+    }
+    train = children["train"]
+    assert train.info.experiment_id == row.info.experiment_id
+    assert train.data.tags["folder"] == "own/train"
+    assert train.info.end_time >= train.info.start_time
+    load = {k: v for k, v in train.data.metrics.items() if k.startswith("system/")}
+    assert 0 <= load["system/cpu_utilization_percentage"] <= 100
+    assert load["system/process_memory_usage_megabytes"] > 10
+    assert not any(k.startswith("system/") for k in row.data.metrics), "not in the list"
+    assert not train.data.params
+
+
+def test_a_steps_run_is_taken_up_again_when_its_pod_is_retried(
+    store: Any, in_pod: Any
+) -> None:
+    with pytest.raises(SystemExit), in_pod("retried", "train"):
+        raise SegError("Evicted.")
+    with in_pod("retried", "train"):
+        pass
+    row, children = row_and_children(store, "retried")
+    assert [child.info.status for child in children.values()] == ["FINISHED"]
+    assert row.data.tags["step.train"] == "executed"
+
+
+def test_the_steps_that_a_stopped_run_leaves_open_are_closed_with_it(
+    store: Any,
+) -> None:
+    tracker = Tracker(store.uri, warn=pytest.fail)
+    origin = {"run_id": "stopped", "folder": "f"}
+    head = {"run": "stopped", "time_ms": 1000}
+    opening = {"parameters": {}, "data_md5": "d", "code_version": "c", **head}
+    tracker.apply({"kind": "open", **opening})
+    lineage = {"train": origin}
+    tracker.apply({"kind": "started", "step": "train", "lineage": lineage, **head})
+    tracker.apply({**opening, "kind": "close", "state": "CANCELLED", "time_ms": 2000})
+    row, children = row_and_children(store, "stopped")
+    assert row.info.status == children["train"].info.status == "KILLED"
+    assert children["train"].info.end_time == 2000
+
+
+def test_runs_that_kfp_made_are_adopted_and_its_launcher_can_still_log(
+    store: Any, in_pod: Any, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = store.client
+    pipeline = client.create_run(experiment, run_name="pipeline").info.run_id
+    parent = {"mlflow.parentRunId": pipeline}
+    task = client.create_run(experiment, run_name="train-model", tags=parent)
+    task_id = task.info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", task_id)
+    with in_pod("adopted", "train") as training:
+        training.epoch({"epoch": 1, "loss": 0.5})
+    # What KFP's launcher does once the task has ended.
+    quoted = [Param("architecture", '"compact"'), Param("epochs", "20")]
+    client.log_batch(task_id, params=quoted, metrics=[Metric("miou", 0.5, 1, 0)])
+    row, children = row_and_children(store, "adopted", "KFP-Default")
+    assert row.info.run_id == pipeline, "one row for the pipeline run, and it is KFP's"
+    assert children["train"].info.run_id == task_id
+    assert children["train"].info.run_name == "train-model"
+    assert children["train"].info.status == "RUNNING", "KFP ends what it made"
+    assert row.data.metrics["loss"] == 0.5
+    assert client.get_run(task_id).data.params["architecture"] == '"compact"'
+
+
+def test_parameters_of_an_adopted_row_have_names_of_their_own(
+    store: Any, experiment: str
+) -> None:
+    client = store.client
+    pipeline = client.create_run(experiment, run_name="pipeline").info.run_id
+    client.log_param(pipeline, "epochs", '"20"')
+    parent = {"mlflow.parentRunId": pipeline}
+    task = client.create_run(experiment, run_name="finalize", tags=parent)
+    message = {"kind": "close", "run": "prefixed", "time_ms": 1, "state": "SUCCEEDED"}
+    identity = {"parameters": {"epochs": 20}, "data_md5": "d", "code_version": "c"}
+    adopted = {"adopted": task.info.run_id}
+    Tracker(store.uri, warn=pytest.fail).apply({**message, **identity, **adopted})
+    row, _ = row_and_children(store, "prefixed", "KFP-Default")
+    assert row.data.params == {"epochs": '"20"', "seg/epochs": "20"}
+    assert row.info.status == "FINISHED"

@@ -1,0 +1,65 @@
+"""A PostgreSQL server of the machine's own packages, for one test."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers import free_port
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """The SQLAlchemy address of a fresh, empty database."""
+    programs = _programs()
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="postgres") as name:
+        folder = Path(name)
+        options = {}
+        if os.getuid() == 0:  # PostgreSQL refuses to be root's
+            shutil.chown(folder, "postgres", "postgres")
+            options = {"user": "postgres", "group": "postgres", "extra_groups": ()}
+        made = [programs / "initdb", "-D", folder / "data", "-U", "test", "-A", "trust"]
+        subprocess.run(
+            made, check=True, stdout=subprocess.DEVNULL, cwd=folder, **options
+        )
+        process = subprocess.Popen(
+            [
+                *(programs / "postgres", "-D", folder / "data", "-k", folder),
+                *("-p", str(port), "-c", "listen_addresses=127.0.0.1"),
+            ],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **options,
+        )
+        try:
+            _wait(programs, port, process)
+            yield f"postgresql+pg8000://test@127.0.0.1:{port}/postgres"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _programs() -> Path:
+    """The folder of PostgreSQL's programs."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    found = [folder for folder in folders if (folder / "initdb").exists()]
+    if not found:
+        pytest.skip("PostgreSQL is not installed. To run it: apt install postgresql.")
+    return found[-1]
+
+
+def _wait(programs: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+    asking = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+    deadline = time.monotonic() + 60
+    while subprocess.run(asking, check=False).returncode:
+        assert process.poll() is None, "the server ended"
+        assert time.monotonic() < deadline, "the server did not answer"
+        time.sleep(0.1)
