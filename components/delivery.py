@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HURRIED_PAUSE_S = 0.5, 15.0, 0.3
 _PATIENCE = 5  # failures in a row before a part is set aside, if the store answers
+_FIRST_ANSWER_S = 60.0  # to import MLflow, set up a store, and hear of it
 _HURRIED_ATTEMPTS = 3  # in vain, and the store is taken to be away
 _NOT_NOW = (401, 403, 408, 425, 429)  # of HTTP's 4xx, those that may pass later
 _LONGEST_REASON = 200  # characters
@@ -131,8 +132,8 @@ class Delivery:
 
         Args:
             longest_s: the longest wait while the store takes messages.
-            failing_s: the longest wait while it takes none. One that fails at once
-                is given up earlier: the wait doesn't grow with what is to be sent.
+            failing_s: the longest wait while it fails. One that fails at once is
+                given up earlier: the wait doesn't grow with what is to be sent.
 
         Returns:
             Whether all was sent.
@@ -144,9 +145,9 @@ class Delivery:
             self._hurried, self._vain = True, 0
             self._changed.notify_all()
             while self._queue:
-                failing = self._failures > 0 or not self._answered
-                waited = time.monotonic() - started
-                if waited > (failing_s if failing else longest_s):
+                longest = longest_s if self._answered else _FIRST_ANSWER_S
+                bound = failing_s if self._failures else longest
+                if time.monotonic() - started > bound:
                     break
                 if self._vain >= _HURRIED_ATTEMPTS:
                     break

@@ -66,6 +66,8 @@ def leave(folder: Path | None = None) -> None:
     Raises:
         SegError: tracking is required, and something is left.
     """
+    from seglib.errors import SegError
+
     uri = os.environ.get(STORE)
     if not uri:
         return
@@ -79,7 +81,8 @@ def leave(folder: Path | None = None) -> None:
         write_messages(folder / UNTRACKED, rest)
     if rest:
         _tell(rest, folder)
-    require()
+        if os.environ.get(TRACKING) == "required":
+            raise SegError(f"{len(rest)} message(s) not tracked; {TRACKING}=required.")
 
 
 def _tell(rest: list[Message], folder: Path | None) -> None:

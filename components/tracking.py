@@ -99,6 +99,8 @@ class Row:
         """
         from mlflow.entities import Metric, Param, RunTag
 
+        if not (parameters or tags or metrics):
+            return
         run_id = self._child(child) if child else self.id
         given = {f"{self._prefix}{k}": str(v) for k, v in (parameters or {}).items()}
         moment = self.time_ms if time_ms is None else time_ms

@@ -154,6 +154,29 @@ def test_compare_shows_and_writes_what_differs(
     assert "setting: min_miou" in done.stdout
 
 
+@pytest.mark.slow
+def test_tracking_that_is_required_fails_a_run_before_it_starts(
+    repository: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    command = ["run", "--data", str(tiny_root), "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", *command, "--tracking", "required"],
+        cwd=repository,
+        # Nothing listens there.
+        env={
+            **os.environ,
+            "COLUMNS": "200",
+            "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "takes no messages, and tracking is required" in done.stderr
+    assert "verify" not in done.stdout, "no step ran"
+
+
 @pytest.mark.slow  # one more training
 def test_a_run_can_be_reproduced(
     first: Any, runs: Any, repository: Path, rows: Any
