@@ -218,7 +218,7 @@ class Delivery:
         """Go on without a part that fails while the store does answer."""
         parts = parts_of(message)
         with self._changed:
-            self._aside.append({**only(message, parts[error.index]), "late": True})
+            self._aside.append(only(message, parts[error.index]))
             self._part += 1
             if self._part == len(parts):
                 self._queue.popleft()

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components.delivery import Delivery, Message, Tracker
-from components.spool import UNTRACKED, late, read_messages, write_messages
+from components.spool import UNTRACKED, read_messages, write_messages
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def deliver(message: Message) -> None:
 def take_over(folders: Iterable[Path]) -> None:
     """Send first what the steps before could not."""
     for folder in folders:
-        for message in late(read_messages(folder / UNTRACKED)):
+        for message in read_messages(folder / UNTRACKED):
             deliver(message)
 
 

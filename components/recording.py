@@ -85,9 +85,9 @@ def record_lineage(row: "Row", message: Message) -> None:
 def record_epoch(row: "Row", message: Message) -> None:
     """A point of each curve, while the training runs."""
     epoch, values = _curve_values(message["row"])
-    if message.get("late"):  # the finished model's history may have come first
-        values = row.missing(values, step=epoch)
-    row.log(metrics=values, step=epoch)
+    # A pod that was retried tells it again, and the finished model's history may have
+    # overtaken a message that had to wait.
+    row.log(metrics=row.missing(values, step=epoch), step=epoch)
 
 
 def record_failure(row: "Row", message: Message) -> None:

@@ -40,8 +40,3 @@ def replace_text(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
-
-
-def late(messages: Iterable[Message]) -> list[Message]:
-    """Messages that others may have overtaken: what they tell may be known by now."""
-    return [{**message, "late": True} for message in messages]

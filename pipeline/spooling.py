@@ -17,7 +17,6 @@ from typing import IO, Any, Self
 from components.spool import (
     UNTRACKED,
     Message,
-    late,
     read_messages,
     replace_text,
     write_messages,
@@ -69,19 +68,19 @@ class Spool:
         """From now on, all messages are to be sent to a store."""
         self._write_state(uri, MESSAGES)
 
-    def waiting(self, *, refused: bool = False) -> list[Message]:
+    def waiting(self, *, refused: bool = False) -> list[dict[str, Any]]:
         """The messages that the store has not got.
 
         Args:
             refused: those, too, that it did not take for what they say.
         """
         left = self._state().get("left", self._unmarked())
-        messages = late(read_messages(self.folder / left)) if left else []
+        messages = read_messages(self.folder / left) if left else []
         if left == MESSAGES and messages and messages[-1]["kind"] != "close":
             messages.append(_end_of_a_killed_run(messages[-1]))
         return [m for m in messages if refused or "refused" not in m]
 
-    def refused(self) -> list[Message]:
+    def refused(self) -> list[dict[str, Any]]:
         """The messages that the store did not take for what they say."""
         return [m for m in read_messages(self.folder / UNTRACKED) if "refused" in m]
 
@@ -133,7 +132,7 @@ def without_password(uri: str) -> str:
     return re.sub(r"(?<=://)[^/@]*@", "", uri)
 
 
-def _end_of_a_killed_run(last: Message) -> Message:
+def _end_of_a_killed_run(last: Message) -> dict[str, Any]:
     """What a run would have told if it could: no row should stay RUNNING for ever."""
     head = {"kind": "close", "run": last["run"], "time_ms": last["time_ms"]}
     return {**head, "state": "CANCELLED", "parts": ["record_end"]}

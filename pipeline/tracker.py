@@ -1,7 +1,7 @@
 """Tracks local runs: one thread, and with it one import of MLflow, for all steps."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ class RunTracker:
     def _take(self, folder: Path) -> Spool:
         return self._locks.enter_context(Spool(folder))
 
-    def _put_all(self, messages: list[Message]) -> None:
+    def _put_all(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self._delivery.put(message)
 
