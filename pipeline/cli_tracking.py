@@ -189,7 +189,7 @@ def _print_table(console: "Console", names: list[str], lines: "list[Line]") -> N
     from rich.markup import escape
     from rich.table import Table
 
-    from pipeline.comparison import to_cells
+    from pipeline.comparison import to_cells, to_title
 
     table = Table("", *(escape(name) for name in names))
     section = lines[0].section if lines else ""
@@ -197,8 +197,7 @@ def _print_table(console: "Console", names: list[str], lines: "list[Line]") -> N
         if line.section != section:
             table.add_section()
         section = line.section
-        title = f"{line.section}: {line.name.removeprefix('iou/')}"
-        table.add_row(escape(title), *(escape(cell) for cell in to_cells(line)))
+        table.add_row(*(escape(text) for text in (to_title(line), *to_cells(line))))
     console.print(table)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from components.rows import RowFacts
 
-_CURVES = ("loss", "learning_rate", "epoch_duration_s", "val_")
+_CURVES = ("loss", "learning_rate", "epoch_duration_s", "train_", "val_")
 _CODE = ("git_commit", "image", "code_version")
 _DATA = ("data_md5", "data_remote")
-_END = ("verdict", "reasons", "failed_step", "failure")
+_END = ("verdict", "reasons", "promotion", "failed_step", "failure")
+_INSIDE = re.compile(r"^(iou/|duration_s/|step\.)")
 
 Value = float | str | None
 
@@ -67,6 +68,12 @@ def compare(rows: Sequence[RowFacts]) -> list[Line]:
     ]
 
 
+def to_title(line: Line) -> str:
+    """A line's section and name, as they are read."""
+    unit = " (s)" if line.section == "duration" else ""
+    return f"{line.section}: {_INSIDE.sub('', line.name)}{unit}"
+
+
 def to_cells(line: Line) -> list[str]:
     """A line's values as they are read: numbers with their difference."""
     cells = []
@@ -82,7 +89,7 @@ def to_markdown(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
     """A table for a pull request."""
     head = ["", *(row.name for row in rows)]
     body = [head, ["---"] * len(head)]
-    body += [[_title(line), *to_cells(line)] for line in lines]
+    body += [[to_title(line), *to_cells(line)] for line in lines]
     escaped = (" | ".join(re.sub(r"\s*[|\n]\s*", " / ", c) for c in r) for r in body)
     return "".join(f"| {row} |\n" for row in escaped)
 
@@ -145,7 +152,3 @@ def _text(value: Value) -> str:
     if isinstance(value, str):
         return value
     return f"{value:.4g}" if math.fabs(value) >= 10 else f"{value:.4f}"
-
-
-def _title(line: Line) -> str:
-    return f"{line.section}: {line.name.removeprefix('iou/')}"
