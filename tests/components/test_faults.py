@@ -241,6 +241,7 @@ def test_a_silent_server_slows_no_step_and_gets_its_messages_from_the_next(
     monkeypatch.delenv(MESSAGES, raising=False)
     monkeypatch.setenv("KFP_RUN_ID", "silent")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     first, second = (
         SimpleNamespace(path=str(tmp_path / name), uri=name) for name in ("1", "2")
     )
@@ -272,6 +273,7 @@ def test_tracking_that_is_required_stops_a_run_before_it_starts(
     folder: Any, recorded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     run = folder("required")
     with silent_server() as uri:
         tracker = RunTracker(uri, run, warn=lambda _: None)
