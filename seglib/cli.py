@@ -216,7 +216,8 @@ def train(
     check_writable(out)
     distillation = Distillation(teacher=load_model(teacher)) if teacher else None
     dataset = open_dataset(data, config, num_classes, ignore_index)
-    kept = Checkpoints(checkpoints or f"{out}.checkpoints", resume=resume)
+    beside = out.with_name(f"{out.name}.checkpoints")
+    kept = Checkpoints(checkpoints or beside, resume=resume)
     # The same first weights whenever the command is given: it may be a second time.
     keras.utils.set_random_seed(settings.train.train_seed)
     network = build_from_config(
@@ -262,6 +263,8 @@ def train(
     measured = [row["val_miou"] for row in history if not math.isnan(row["val_miou"])]
     best = f"   best val mIoU {max(measured):.4f}" if measured else ""
     console.print(f"model: {out}{best}")
+    if beside.exists():
+        console.print(f"{beside} holds other trainings, which were interrupted.")
 
 
 @app.command()
