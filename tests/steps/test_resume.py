@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,78 @@ def test_training_goes_on_when_s3_goes_away(tiny_root, tmp_path, own_s3_server):
     assert said.count("Training goes on without") == 1
     assert "no longer needed" in said
     assert len(json.loads(out.splitlines()[-1])["history"]) == STEPS // 3
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_command_ends_with_the_same_model(
+    tiny_root, tmp_path, capsys
+):
+    """`seglib train` with its state on SeaweedFS, which checks credentials."""
+    import boto3
+
+    from benchmarks.seaweedfs import environment, seaweedfs
+    from seglib.artifact import load_model
+
+    settings = [str(tiny_root), "--epochs", "60", "--batch-size", "4"]
+    command = [sys.executable, "-m", "seglib.cli", "train", *settings]
+    # One thread: its sums have one order.
+    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    one_thread = {**os.environ, **threads, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run(
+        [*command, "--out", "whole"], cwd=tmp_path, env=one_thread, check=True
+    )
+    said = []
+    try:
+        with seaweedfs(tmp_path / "server") as address:
+            with_store = {**one_thread, **environment(address)}
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in environment(address).items():
+                    patch.setenv(name, value)
+                boto3.client("s3").create_bucket(Bucket="state")
+            command += ["--out", "model", "--checkpoints", "s3://state/of/trainings"]
+            for _ in range(3):
+                said += _kill_amid(command, tmp_path, with_store)
+            last = subprocess.run(
+                command,
+                cwd=tmp_path,
+                env=with_store,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert last.returncode == 0, last.stdout + last.stderr
+            said += last.stdout.splitlines()
+    except FileNotFoundError as error:
+        pytest.skip(f"{error}. To run it: install that.")
+    steps = [int(s) for s in re.findall(r"going on after step (\d+)", " ".join(said))]
+    with capsys.disabled():
+        sys.stdout.write(f"\ngone on with after steps {steps} of 120\n")
+    assert steps
+    assert steps == sorted(steps)
+    whole, model = (load_model(tmp_path / name) for name in ("whole", "model"))
+    pairs = zip(whole.network.get_weights(), model.network.get_weights(), strict=True)
+    assert all((a == b).all() for a, b in pairs)
+    whole_history, history = (
+        json.loads((tmp_path / name / "history.json").read_text())
+        for name in ("whole", "model")
+    )
+    for row in (*whole_history, *history):
+        del row["duration_s"]
+    assert history == whole_history
+
+
+def _kill_amid(
+    command: list[str], folder: Path, environment: dict[str, str]
+) -> list[str]:
+    """SIGKILL up to ten seconds after an epoch's end; gives what it had printed."""
+    lines = []
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            if "  loss " in line:
+                break
+        time.sleep(random.SystemRandom().uniform(0, 10))
+        process.kill()
+    return lines
