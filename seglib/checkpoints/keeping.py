@@ -93,19 +93,18 @@ class Checkpoints:
         snapshot = take()
         self._cost_s = time.perf_counter() - started
         self._last = time.monotonic()
-        # A daemon: a store that does not answer must not keep the process alive.
-        self._thread = threading.Thread(
-            target=self._write, args=(snapshot,), name="checkpoint", daemon=True
-        )
-        self._thread.start()
+        self._start(lambda: self._write(snapshot))
 
     def remove(self) -> None:
         """Training has ended well. What cannot be removed is a warning."""
         self._wait()
-        try:
-            self._remove()
-        except SegError as error:
-            logger.warning("%s The checkpoints there are no longer needed.", error)
+        self._start(self._remove_or_warn)
+        self._wait()
+        if self._thread and self._thread.is_alive():
+            logger.warning(
+                "%s does not answer. The checkpoints there are no longer needed.",
+                self.place,
+            )
 
     def __enter__(self) -> Self:
         self._last = time.monotonic()
@@ -157,9 +156,20 @@ class Checkpoints:
             self._newest, self.written_step = slot, snapshot.facts["step"]
         self._cost_s += time.thread_time() - started
 
+    def _start(self, work: Callable[[], None]) -> None:
+        # A daemon: a store that does not answer must not keep the process alive.
+        self._thread = threading.Thread(target=work, name="checkpoint", daemon=True)
+        self._thread.start()
+
     def _wait(self) -> None:
         if self._thread:
             self._thread.join(_PATIENCE_S)
+
+    def _remove_or_warn(self) -> None:
+        try:
+            self._remove()
+        except SegError as error:
+            logger.warning("%s The checkpoints there are no longer needed.", error)
 
     def _remove(self) -> None:
         if isinstance(self._remote, FolderRemote):
