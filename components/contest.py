@@ -116,8 +116,8 @@ def record_promotion(row: "Row", message: Message) -> None:
     if version.state == WAITING:
         lineage = Path(message["export"]) / LINEAGE
         registry.tag(version, {"lineage_sha256": file_sha256(lineage)})
-    outcome = registry.promote(version)
-    row.log(tags={"promotion": outcome})
+    row.promotion = f"{version.name}: {registry.promote(version)}"
+    row.log(tags={"promotion": row.promotion})
 
 
 def record_withdrawal(row: "Row", message: Message) -> None:

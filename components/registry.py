@@ -119,6 +119,17 @@ class Registry:
             )
         return Path(place)
 
+    def download_export(self, version: Version, folder: Path) -> Path:
+        """Bring the export of the run that registered a version into a folder."""
+        place = self._client.download_artifacts(version.run_id, "export", str(folder))
+        return Path(place)
+
+    def find(self, digest: str) -> Version | None:
+        """The newest version of a model, under whatever name; None if there is none."""
+        found = self._client.search_model_versions(f"tags.model_digest = '{digest}'")
+        versions = sorted(map(_version, found), key=lambda v: v.created_ms)
+        return versions[-1] if versions else None
+
     def register(
         self, name: str, *, model_id: str, run_id: str, tags: Mapping[str, Any]
     ) -> Version:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import cli_tracking
+from pipeline import cli_registry, cli_tracking
 from seglib.errors import SegError
 
 
@@ -21,10 +21,12 @@ def _new_app() -> typer.Typer:
 
         [bold]run[/] executes all of it on this machine; [bold]compile[/] writes the
         document that Kubeflow Pipelines takes. Both use the same components.
-        [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs.
+        [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs,
+        [bold]rollback[/] and [bold]verify-lineage[/] on models.
         """,
     )
     app.add_typer(cli_tracking.app)
+    app.add_typer(cli_registry.app)
     return app
 
 

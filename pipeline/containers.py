@@ -3,11 +3,13 @@
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipeline.local import import_kfp
 from seglib.errors import SegError
 
 _LABEL = "seglib.run"
+_CREDENTIALS = ("AWS_", "MLFLOW_TRACKING_")
 _REMEDY = "Start the engine, or run with --runner subprocess."
 
 
@@ -67,6 +69,7 @@ def docker_runner(
     user: str,
     labels: dict[str, str],
     environment: dict[str, str],
+    network: str = "",
 ) -> Any:
     """KFP's runner. Its `environment` is the steps': it overrides a task's own.
 
@@ -84,11 +87,18 @@ def docker_runner(
         user=user,
         labels=labels,
         environment={
-            **{k: v for k, v in os.environ.items() if k.startswith("AWS_")},
+            **{k: v for k, v in os.environ.items() if k.startswith(_CREDENTIALS)},
             **environment,
         },
+        **({"network_mode": network} if network else {}),
         init=True,  # or a stopped step lingers: process 1 has no default handlers
     )
+
+
+def network_to(tracking_uri: str) -> str:
+    """The network in which a container reaches a server; empty: the engine's own."""
+    host = urlsplit(tracking_uri).hostname or ""
+    return "host" if host in ("localhost", "127.0.0.1", "::1") else ""
 
 
 def stop_containers(run: str) -> None:

@@ -29,6 +29,7 @@ class Outcome:
     tracking_uri: str = ""
     experiment_id: str = ""
     tracking_id: str = ""
+    promotion: str = ""  # what the registry made of the model
     tracking_required: bool = False
     untracked: int = 0  # messages that wait for the store
     refused: int = 0  # messages that it did not take for what they say

@@ -15,7 +15,7 @@ from components.step import (
     append,
     now_ms,
 )
-from pipeline.containers import stop_containers
+from pipeline.containers import network_to, stop_containers
 from pipeline.display import Display
 from pipeline.events import Event, MessageFile, RunnerOutput
 from pipeline.folder import link_outputs
@@ -58,12 +58,13 @@ def run_pipeline(
     told = {
         RUN_ID: folder.name,
         MESSAGES: str(folder / "messages.jsonl"),
-        TRACKING: tracking_uri,  # the gate asks it for the champion
         # Of all runs: the next one goes on where a stopped one was.
         CHECKPOINTS: os.environ.get(CHECKPOINTS) or str(folder.parent / ".checkpoints"),
     }
     if container:
-        container = {**container, "environment": container["environment"] | told}
+        shared = container["environment"] | told
+        network = network_to(tracking_uri)
+        container = {**container, "environment": shared, "network": network}
     identity = {
         "data_md5": data.data_md5,
         "remote": data.remote,
@@ -77,7 +78,8 @@ def run_pipeline(
     }
     request_file = folder / "request.json"
     request_file.write_text(json.dumps(request, indent=1) + "\n", encoding="utf-8")
-    environment = _environment(told)  # as it is before the tracking adds its own
+    # As it is before the tracking adds its own; the gate asks the store, too.
+    environment = _environment(told | {TRACKING: tracking_uri})
     tracker = RunTracker(tracking_uri, folder, warn=display.warn)
     run = _Run(folder, tracker=tracker, display=display, epochs=config.train.epochs)
     outcome, settings = run.outcome, config.flat()
@@ -108,6 +110,7 @@ def run_pipeline(
     outcome.untracked, outcome.refused = tracked.left, tracked.refused
     if row := tracked.row:
         outcome.experiment_id, outcome.tracking_id = row.experiment_id, row.id
+        outcome.promotion = row.promotion
     return outcome
 
 

@@ -90,6 +90,8 @@ def _print_scores(outcome: Outcome, console: Console) -> None:
     _print_line(
         console, "verdict", f"[bold {colour}]{outcome.verdict}[/]{escape(reasons)}"
     )
+    if outcome.promotion:
+        _print_line(console, "registry", escape(outcome.promotion))
 
 
 def _print_reuse(outcome: Outcome, console: Console) -> None:

@@ -149,7 +149,7 @@ def test_the_first_model_that_passes_is_the_champion(
     assert champion.tags["kfp.run_id"] == "contest-1"
     assert contest.tag("contest-1", "registered_model") == f"{NAME}/1"
     promotion = contest.tag("contest-1", "promotion")
-    assert promotion == "version 1 is the champion, the first"
+    assert promotion == f"{NAME}: version 1 is the champion, the first"
 
 
 def test_a_champion_can_be_fetched_by_its_alias(
@@ -174,7 +174,8 @@ def test_the_champion_itself_is_no_new_version(contest: Contest, first: Any) -> 
     decided = next(message for message in told if message["kind"] == "decided")
     assert decided["verdict"] == "promote"
     assert [v.number for v in contest.registry.versions(NAME)] == [1]
-    assert contest.tag("contest-2", "promotion") == "version 1 is the champion"
+    promotion = contest.tag("contest-2", "promotion")
+    assert promotion == f"{NAME}: version 1 is the champion"
 
 
 def test_who_is_not_better_is_held_and_stays_challenger(

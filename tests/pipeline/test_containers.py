@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.containers import container_settings, docker_runner
+from pipeline.containers import container_settings, docker_runner, network_to
 
 
 @pytest.fixture
@@ -34,6 +34,21 @@ def test_a_bucket_is_not_mounted_and_its_credentials_go_along(
     environment = docker_runner(**settings).container_run_args["environment"]
     assert environment["AWS_SECRET_ACCESS_KEY"] == "secret"
     assert "secret" not in str(settings), "these are written to a file"
+
+
+def test_a_tracking_server_on_this_machine_is_reached_from_a_container(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = "http://user:secret@127.0.0.1:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    settings = container_settings("r1", runs=tmp_path, remote="s3://b")
+    settings["network"] = network_to(uri)
+    assert "secret" not in str(settings), "these are written to a file"
+    runner = docker_runner(**settings).container_run_args
+    assert runner["network_mode"] == "host"
+    assert runner["environment"]["MLFLOW_TRACKING_URI"] == uri
+    assert network_to("https://mlflow.example.org") == ""
+    assert network_to("sqlite:////runs/mlflow.db") == ""
 
 
 def test_files_belong_to_the_caller_and_containers_are_found_by_their_run(

@@ -1,0 +1,152 @@
+"""The commands on the model registry: `rollback` and `verify-lineage`."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seglib.errors import SegError, UsageError
+
+app = typer.Typer()
+
+Runs = Annotated[
+    Path, typer.Option(help="Folder of runs, whose store is used by default.")
+]
+
+
+@app.command()
+def rollback(
+    model: Annotated[
+        str, typer.Argument(help="The registered model. Default: the only one.")
+    ] = "",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Make the previous champion the champion again.
+
+    Whoever serves models:/NAME@champion gets it at the next load. The model that was
+    rolled back is not promoted again by itself.
+
+    For example: python -m pipeline rollback streets
+    """
+    with _registry(runs) as registry:
+        name = _name(registry, model)
+        try:
+            gone, back = registry.rollback(name)
+        except LookupError as error:
+            raise SegError(str(error)) from error
+    typer.echo(f"{name}: {back.title} is the champion again, in place of {gone.title}")
+
+
+@app.command()
+def verify_lineage(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="An export's folder, or a registered model: NAME, NAME@ALIAS or "
+            "NAME/VERSION. Default: the champion of the only registered model."
+        ),
+    ] = "",
+    masks: Annotated[
+        bool, typer.Option(help="Fetch and hash every mask, too.")
+    ] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Follow a served model back to the masks, and check every claim on the way.
+
+    Exported files by their SHA-256, the registered model, the runs that trained and
+    evaluated it, and the masks in the dataset's DVC listing, which verifies itself.
+    The exit status is 1 if one of them does not hold.
+
+    For example: python -m pipeline verify-lineage runs/latest/export
+    """
+    from rich.console import Console
+
+    findings = []
+    console = Console()
+    for finding in _findings(what, runs, masks=masks):
+        findings.append(finding)
+        mark = "[green]✓[/]" if finding.holds else "[bold red]✗[/]"
+        console.print(f"{mark} {finding.claim:<22} ", end="")
+        console.print(finding.detail, highlight=False, markup=False, soft_wrap=True)
+    wrong = [finding.claim for finding in findings if not finding.holds]
+    if wrong:
+        raise SegError(f"The lineage does not hold: {', '.join(wrong)}.")
+    console.print(f"The lineage holds: {len(findings)} claims checked.")
+
+
+def _findings(what: str, runs: Path, *, masks: bool) -> Iterator[Any]:
+    from components.lineage import read_lineage
+    from components.lineage_check import (
+        check_data,
+        check_export,
+        check_lineage_file,
+        check_runs,
+        check_version,
+    )
+    from components.rows import Rows
+
+    with _registry(runs) as registry, tempfile.TemporaryDirectory() as place:
+        folder = Path(what)
+        if what and folder.is_dir():
+            lineage = read_lineage(folder)
+            version = registry.find(lineage["model"]["digest"])
+        else:
+            version = _version(registry, what)
+            folder = registry.download_export(version, Path(place))
+            lineage = read_lineage(folder)
+            yield check_lineage_file(folder, version)
+        yield from check_export(lineage, folder)
+        if version:
+            yield check_version(lineage, version, registry)
+        yield from check_runs(lineage, Rows(registry.uri))
+        yield from check_data(lineage, masks=masks)
+
+
+def _version(registry: Any, what: str) -> Any:
+    name, at, alias = what.partition("@")
+    name, slash, number = name.partition("/") if not at else (name, "", "")
+    name = _name(registry, name)
+    numbers = registry.numbers(name)
+    if slash and number.isdigit():
+        return registry.get(name, int(number))
+    alias = alias or "champion"
+    if alias not in numbers:
+        known = ", ".join(f"{a} (version {n})" for a, n in numbers.items()) or "none"
+        raise SegError(f"{name!r} has no {alias}. Its aliases: {known}.")
+    return registry.get(name, numbers[alias])
+
+
+def _name(registry: Any, name: str) -> str:
+    names = registry.names()
+    if name in names:
+        return name
+    if not name and len(names) == 1:
+        return str(names[0])
+    known = ", ".join(names) or "none yet"
+    wrong = f"No registered model {name!r}" if name else "Name a registered model"
+    raise UsageError(f"{wrong} in {registry.uri}. There are: {known}.")
+
+
+@contextmanager
+def _registry(runs: Path) -> Iterator[Any]:
+    """The registry; what MLflow says of a failure becomes one line."""
+    from components.registry import Registry, shown_uri
+    from pipeline.tracker import tracking_uri
+
+    uri = tracking_uri(runs)
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not database.is_file():
+        raise SegError(
+            f"{database}: no such store. Run the pipeline first, name another folder "
+            "with --runs, or a server with MLFLOW_TRACKING_URI."
+        )
+    try:
+        yield Registry(uri)
+    except (SegError, OSError):
+        raise
+    except Exception as error:
+        text = shown_uri(str(error).strip().partition("\n")[0])
+        raise SegError(f"The registry at {shown_uri(uri)}: {text}") from error
