@@ -10,7 +10,7 @@ from pathlib import Path
 from seglib.errors import DatasetError, SegError
 from seglib.store.disk import FolderRemote
 from seglib.store.folders import Entry
-from seglib.store.kept import Kept
+from seglib.store.kept import Kept, clear_left
 from seglib.store.listings import read_entries
 from seglib.store.objects import Remote
 from seglib.store.parallel import Progress, in_parallel
@@ -105,8 +105,8 @@ def _fetch_all(
         if progress:
             progress(sum(len(targets[md5]) for md5, _ in done), len(entries))
 
-    with _alone(root, cache) as beside:
-        kept = Kept(source, cache, beside)
+    with _alone(root.name, cache):
+        kept = Kept(source, cache, root.name)
         done = in_parallel(
             lambda md5, stop: (md5, kept.bring(md5, targets[md5], stop)),
             targets,
@@ -127,20 +127,19 @@ def _fetch_all(
 
 
 @contextmanager
-def _alone(root: Path, cache: Path) -> Iterator[Path]:
+def _alone(name: str, cache: Path) -> Iterator[None]:
     """Wait for others who fetch the same; then what they brought need not come again.
 
-    Gives the folder for what is under way, and clears it of what a process left there
-    that was killed. The lock ends with its process, however that ends.
+    What a process left that was killed is cleared away. The lock ends with its process,
+    however that ends.
     """
-    beside = cache / "partial" / root.name
-    beside.mkdir(parents=True, exist_ok=True)
-    with (cache / "partial" / f"{root.name}.lock").open("w") as lock:
+    locks = cache / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:  # no locks on this file system: bring everything oneself
-            yield beside
+            yield
             return
-        for left in beside.iterdir():
-            left.unlink()
-        yield beside
+        clear_left(cache, name)
+        yield

@@ -47,8 +47,7 @@ def _contents(root: Path) -> dict[str, bytes]:
 
 
 def _under_way(cache: Path) -> list[Path]:
-    files = (cache / "partial").rglob("*")
-    return [path for path in files if path.is_file() and path.suffix != ".lock"]
+    return [path for path in (cache / "partial").rglob("*") if path.is_file()]
 
 
 def _store_manifest(remote: Path, entries: object) -> str:
