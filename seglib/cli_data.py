@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seglib.console import console, progress_bar
+from seglib.console import console, transfer_bar
 from seglib.errors import SegError, UsageError
 
 app = typer.Typer(
@@ -43,8 +43,8 @@ def fetch(
     from seglib.store import fetch as run
 
     data_md5 = _version(revision, pin)
-    with progress_bar("fetching") as progress:
-        root = run(data_md5, _remote(remote, pin), progress=progress)
+    with transfer_bar("fetching") as bar:
+        root = run(data_md5, _remote(remote, pin), progress=bar.files, moved=bar.moved)
     console.print(f"{data_md5}: {root}", soft_wrap=True)
 
 

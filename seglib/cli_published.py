@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seglib.console import check_writable, console, progress_bar
+from seglib.console import check_writable, console, transfer_bar
 from seglib.errors import SegError, UsageError
 
 Place = Annotated[str, typer.Argument(help="s3://bucket/prefix or a folder.")]
@@ -28,8 +28,8 @@ def publish(
     from seglib.store import publish as run
     from seglib.store.diffing import bytes_text
 
-    with progress_bar("publishing") as progress:
-        published = run(folder, url, name=name, progress=progress)
+    with transfer_bar("publishing") as bar:
+        published = run(folder, url, name=name, progress=bar.files, moved=bar.moved)
     console.print(
         f"{published.key}: {published.num_files:,} files at {url}; sent "
         f"{published.sent_files:,}, {bytes_text(published.sent_bytes)}",
@@ -62,8 +62,8 @@ def fetch(
         check_writable(out)
         if out.exists():
             raise UsageError(f"{out}: is there already. Choose another --out.")
-    with progress_bar("fetching") as progress:
-        root = fetch_published(url, name, progress=progress)
+    with transfer_bar("fetching") as bar:
+        root = fetch_published(url, name, progress=bar.files, moved=bar.moved)
     if out:
         _copy(root, out)
     console.print(f"{root.name}.dir: {out or root}", soft_wrap=True)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +11,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -127,6 +131,39 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task, completed=done, total=total)
 
         yield update
+
+
+class Transfer:
+    """What `transfer_bar` shows: files, and bytes, which also move within a file."""
+
+    def __init__(self, progress: Progress, task: TaskID):
+        self._progress, self._task = progress, task
+        self._bytes, self._started = 0, time.monotonic()
+        self._counting = threading.Lock()
+
+    def files(self, done: int, total: int) -> None:
+        """Called every now and then by the one who waits."""
+        speed = self._bytes / max(time.monotonic() - self._started, 0.1)
+        moved = f"{decimal(self._bytes)}, {decimal(int(speed))}/s"
+        self._progress.update(self._task, completed=done, total=total, moved=moved)
+
+    def moved(self, count: int) -> None:
+        """Called by any thread."""
+        with self._counting:
+            self._bytes += count
+
+
+@contextmanager
+def transfer_bar(text: str) -> Iterator[Transfer]:
+    columns = (
+        TextColumn(text),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[moved]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Transfer(progress, progress.add_task(text, total=None, moved=""))
 
 
 def escape_markup(text: str) -> str:

@@ -16,6 +16,7 @@ from seglib.store.objects import (
     OBJECTS,
     ChangedObjectError,
     MissingObjectError,
+    Moved,
     Stored,
     require_same,
 )
@@ -57,13 +58,14 @@ class FolderRemote:
         if_absent: bool = False,
         if_match: str | None = None,
         md5: str | None = None,
+        moved: Moved | None = None,
     ) -> str:
         target = self.root / key
         part = self.root / _BESIDE / uuid.uuid4().hex
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             part.parent.mkdir(exist_ok=True)
-            etag = _write_durably(part, source)
+            etag = _write_durably(part, source, moved)
             require_same(source, expected=md5, received=etag)
             if if_absent:
                 os.link(part, target)  # fails where there is one, whoever is faster
@@ -130,7 +132,7 @@ class FolderRemote:
             part.replace(target)
 
 
-def _write_durably(part: Path, source: bytes | Path) -> str:
+def _write_durably(part: Path, source: bytes | Path, moved: Moved | None) -> str:
     """Write and flush to the disk; returns the etag."""
     digest = hashlib.md5(usedforsecurity=False)
     with part.open("wb") as file:
@@ -142,6 +144,8 @@ def _write_durably(part: Path, source: bytes | Path) -> str:
                 while chunk := original.read(CHUNK):
                     file.write(chunk)
                     digest.update(chunk)
+                    if moved:
+                        moved(len(chunk))
         file.flush()
         os.fsync(file.fileno())
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from seglib.store.disk import FolderRemote
 from seglib.store.folders import Entry
 from seglib.store.kept import Kept, clear_left
 from seglib.store.listings import read_entries
-from seglib.store.objects import Remote
+from seglib.store.objects import Moved, Remote
 from seglib.store.parallel import Progress, in_parallel
 from seglib.store.remotes import open_remote
 
@@ -25,6 +25,7 @@ def fetch(
     prefixes: Iterable[str] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    moved: Moved | None = None,
 ) -> Path:
     """Bring a dataset, or a part of it, onto this machine.
 
@@ -40,6 +41,7 @@ def fetch(
         cache: where fetched datasets are kept. Default: the environment's
             SEGLIB_CACHE, else ~/.cache/seglib.
         progress: called with the files that are done and those that are wanted.
+        moved: called with the bytes of each piece that has come, by any thread.
 
     Returns:
         The folder that holds the wanted files, and perhaps others of the dataset.
@@ -58,7 +60,7 @@ def fetch(
     root = cache.expanduser() / "datasets" / data_md5.removesuffix(".dir")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _fetch_all(source, entries, root, cache.expanduser(), progress)
+        _fetch_all(source, entries, root, cache.expanduser(), progress, moved)
     except OSError as error:
         raise SegError(
             f"{cache}: the dataset cannot be kept here ({error.strerror}). Choose "
@@ -93,6 +95,7 @@ def _fetch_all(
     root: Path,
     cache: Path,
     progress: Progress | None,
+    moved: Moved | None,
 ) -> None:
     """Fetch in parallel; gather damaged objects, stop at once at anything else."""
     targets: dict[str, list[Path]] = {}
@@ -106,9 +109,13 @@ def _fetch_all(
             progress(sum(len(targets[md5]) for md5, _ in done), len(entries))
 
     with _alone(root.name, cache):
-        kept = Kept(source, cache, root.name)
+        kept = Kept(source, cache, root.name, moved)
+        new = {md5 for md5, paths in targets.items() if kept.is_new(md5, paths)}
         done = in_parallel(
-            lambda md5, stop: (md5, kept.bring(md5, targets[md5], stop)),
+            lambda md5, stop: (
+                md5,
+                kept.bring(md5, targets[md5], stop, new=md5 in new),
+            ),
             targets,
             report=report,
         )

@@ -1,6 +1,6 @@
 """What every remote can do: objects under keys, read, written, compared and swapped."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -9,6 +9,8 @@ from seglib.errors import SegError
 OBJECTS = "files/md5"
 THREADS = 16  # at once, for one dataset
 CHUNK = 1 << 20  # bytes
+
+Moved = Callable[[int], None]  # gets a number of bytes, from any thread
 
 
 class Stored(NamedTuple):
@@ -49,6 +51,7 @@ class Remote(Protocol):
         if_absent: bool = False,
         if_match: str | None = None,
         md5: str | None = None,
+        moved: Moved | None = None,
     ) -> str:
         """Store an object: whole and as it is at `source`, or not at all.
 
@@ -59,6 +62,7 @@ class Remote(Protocol):
             if_match: only if the object is still the one with this etag.
             md5: of the bytes, where it is known: a file that was changed since then
                 is not stored.
+            moved: called with the bytes of each piece that has been sent.
 
         Returns:
             The object's etag.

@@ -22,6 +22,7 @@ from seglib.store.folders import Entry, hash_entries, list_folder, listing
 from seglib.store.objects import (
     ChangedObjectError,
     MissingObjectError,
+    Moved,
     Remote,
     object_key,
 )
@@ -60,6 +61,7 @@ def publish(
     *,
     name: str = "",
     progress: Progress | None = None,
+    moved: Moved | None = None,
 ) -> Published:
     """Store a folder on a remote, and move `latest` of a name to it.
 
@@ -69,6 +71,7 @@ def publish(
         name: whose `latest` shall be this folder, unless a later publication of the
             same name has ended already; "" moves none.
         progress: called with the files that are done and all of them.
+        moved: called with the bytes of each piece that has been sent, by any thread.
 
     Raises:
         UsageError: a name that cannot be one.
@@ -82,7 +85,7 @@ def publish(
     if not entries:
         raise SegError(f"{folder}: holds no files. There is nothing to publish.")
     remote = open_remote(url, create=True)
-    sent = _send(remote, Path(folder), entries, progress)
+    sent = _send(remote, Path(folder), entries, progress, moved)
     key = hash_entries(entries)
     content = listing(entries)
     if remote.sizes([object_key(key)]).get(object_key(key)) != len(content):
@@ -120,6 +123,7 @@ def fetch_published(
     *,
     cache: Path | None = None,
     progress: Progress | None = None,
+    moved: Moved | None = None,
 ) -> Path:
     """Bring the newest publication of a name onto this machine, every md5 checked.
 
@@ -128,6 +132,7 @@ def fetch_published(
         name: its name, or the key of a certain publication, `<md5>.dir`.
         cache: as for `fetch`.
         progress: as for `fetch`.
+        moved: as for `fetch`.
 
     Returns:
         The folder that holds the files.
@@ -136,7 +141,7 @@ def fetch_published(
         SegError: as for `latest` and `fetch`.
     """
     key = name if name.endswith(".dir") else latest(url, name).key
-    return fetch(key, url, cache=cache, progress=progress)
+    return fetch(key, url, cache=cache, progress=progress, moved=moved)
 
 
 def move_latest(remote: Remote, pointer: Pointer) -> Pointer:
@@ -177,6 +182,7 @@ def _send(
     folder: Path,
     entries: tuple[Entry, ...],
     progress: Progress | None,
+    moved: Moved | None,
 ) -> list[int]:
     """Send what the remote lacks; returns the sizes of what was sent."""
     by_md5 = {entry.md5: entry for entry in entries}
@@ -186,7 +192,8 @@ def _send(
     done = len(by_md5) - len(missing)
 
     def send(entry: Entry, _: Event) -> int:
-        remote.write(object_key(entry.md5), folder / entry.path, md5=entry.md5)
+        path = folder / entry.path
+        remote.write(object_key(entry.md5), path, md5=entry.md5, moved=moved)
         return entry.size or 0
 
     def report(sent: list[int]) -> None:

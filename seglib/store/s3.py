@@ -17,6 +17,7 @@ from seglib.store.objects import (
     BrokenOffError,
     ChangedObjectError,
     MissingObjectError,
+    Moved,
     Stored,
 )
 from seglib.store.upload import Uploader
@@ -106,6 +107,7 @@ class S3Remote:
         if_absent: bool = False,
         if_match: str | None = None,
         md5: str | None = None,
+        moved: Moved | None = None,
     ) -> str:
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -114,7 +116,7 @@ class S3Remote:
         try:
             for name in condition:
                 self._require_condition(name, key)
-            return self._uploader.put(self._path(key), source, condition, md5)
+            return self._uploader.put(self._path(key), source, condition, md5, moved)
         except (BotoCoreError, ClientError) as error:
             code = _code(error)
             if condition and (code in _CHANGED or (if_match and code in _NOT_FOUND)):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from seglib.store.objects import THREADS, require_same
+from seglib.store.objects import THREADS, Moved, require_same
 
 _PART = 8 << 20  # bytes; what is larger goes in parts
 _MOST_PARTS = 10_000  # that S3 takes
@@ -29,6 +29,7 @@ class Uploader:
         source: bytes | Path,
         condition: Mapping[str, str],
         md5: str | None,
+        moved: Moved | None,
     ) -> str:
         """Store an object under boto3's conditions; returns its etag.
 
@@ -38,7 +39,7 @@ class Uploader:
         """
         target = {"Bucket": self._bucket, "Key": path}
         if isinstance(source, Path) and source.stat().st_size > _PART:
-            return self._put_parts(target, source, condition, md5)
+            return self._put_parts(target, source, condition, md5, moved)
         with self._room:
             content = source if isinstance(source, bytes) else source.read_bytes()
             checksum = _md5(content)
@@ -46,6 +47,8 @@ class Uploader:
             answer = self._client.put_object(
                 **target, Body=content, ContentMD5=_base64(checksum), **condition
             )
+        if moved:
+            moved(len(content))
         return str(answer["ETag"])
 
     def _put_parts(
@@ -54,11 +57,12 @@ class Uploader:
         source: Path,
         condition: Mapping[str, str],
         md5: str | None,
+        moved: Moved | None,
     ) -> str:
         upload = self._client.create_multipart_upload(**target)["UploadId"]
         target_part = {**target, "UploadId": upload}
         try:
-            parts = self._send_parts(target_part, source, md5)
+            parts = self._send_parts(target_part, source, md5, moved)
             answer = self._client.complete_multipart_upload(
                 **target_part, MultipartUpload={"Parts": parts}, **condition
             )
@@ -70,7 +74,11 @@ class Uploader:
         return str(answer["ETag"])
 
     def _send_parts(
-        self, target: dict[str, str], source: Path, md5: str | None
+        self,
+        target: dict[str, str],
+        source: Path,
+        md5: str | None,
+        moved: Moved | None,
     ) -> list[dict[str, Any]]:
         """Read in order, send several at once; returns S3's list of the parts."""
         whole = hashlib.md5(usedforsecurity=False)
@@ -80,7 +88,9 @@ class Uploader:
             while content := self._read_part(file, part_bytes):
                 whole.update(content)
                 number = len(sending) + 1
-                sending.append(pool.submit(self._send_part, target, number, content))
+                sending.append(
+                    pool.submit(self._send_part, target, number, content, moved)
+                )
                 for sent in sending:
                     if sent.done():
                         sent.result()  # raises what stopped it
@@ -100,7 +110,11 @@ class Uploader:
         return content
 
     def _send_part(
-        self, target: dict[str, str], number: int, content: bytes
+        self,
+        target: dict[str, str],
+        number: int,
+        content: bytes,
+        moved: Moved | None,
     ) -> dict[str, Any]:
         try:
             answer = self._client.upload_part(
@@ -111,6 +125,8 @@ class Uploader:
             )
         finally:
             self._room.release()
+        if moved:
+            moved(len(content))
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
 

@@ -73,6 +73,18 @@ def test_what_is_there_is_not_sent_again(folder, url):
     assert changed.sent_files == 1
 
 
+def test_every_byte_that_moves_is_told(folder, url, tmp_path):
+    sent, come = [], []
+    published = publish(folder, url, moved=sent.append)
+    assert sum(sent) == published.sent_bytes
+    assert max(sent) < 9_000_000  # also while a large file is on its way
+    fetch(published.key, url, cache=tmp_path / "cache", moved=come.append)
+    assert sum(come) == published.sent_bytes
+    assert max(come) <= 1 << 20
+    fetch(published.key, url, cache=tmp_path / "cache", moved=come.append)
+    assert sum(come) == published.sent_bytes
+
+
 def test_an_object_of_another_size_is_sent_again(folder, url, tmp_path):
     published = publish(folder, url)
     md5 = "99914b932bd37a50b983c5e7c90ae93b"  # of {}
