@@ -51,7 +51,7 @@ class Row:
         run: the pipeline run's name, or KFP's id of it.
         time_ms: when it started, if this creates the row.
         adopted: the MLflow run that KFP made for the step that tells this. The row is
-            then the run above it, which KFP made for the pipeline run.
+            then the topmost run above it, which KFP made for the pipeline run.
     """
 
     def __init__(self, uri: str, run: str, *, time_ms: int, adopted: str = "") -> None:
@@ -245,10 +245,13 @@ class Row:
 
     def _adopt(self, task: Any) -> str:
         """Make KFP's run of the pipeline run the row; empty if there is none."""
-        parent = task.data.tags.get(PARENT_TAG, "") if task else ""
-        if parent:
-            self._client.set_tag(parent, RUN_TAG, self.run)
-        return str(parent)
+        top, above = "", task.data.tags.get(PARENT_TAG, "") if task else ""
+        while above:  # conditions and exit handlers have runs in between
+            top = above
+            above = self._client.get_run(top).data.tags.get(PARENT_TAG, "")
+        if top:
+            self._client.set_tag(top, RUN_TAG, self.run)
+        return top
 
     def _child(self, step: str) -> str:
         """The run of a step, even if its start has not been told."""

@@ -109,6 +109,8 @@ def test_runs_that_kfp_made_are_adopted_and_its_launcher_can_still_log(
     client = store.client
     pipeline = client.create_run(experiment, run_name="pipeline").info.run_id
     parent = {"mlflow.parentRunId": pipeline}
+    handler = client.create_run(experiment, run_name="exit-handler-1", tags=parent)
+    parent = {"mlflow.parentRunId": handler.info.run_id}
     task = client.create_run(experiment, run_name="train-model", tags=parent)
     task_id = task.info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", task_id)
