@@ -70,13 +70,13 @@ def test_nothing_is_lost_and_the_training_takes_no_longer(
     guard = threading.Timer(900, process.kill)
     guard.start()
     text = ""
-    for line in process.stdout or ():
-        text += line
-        if "epoch 20/" in line:
-            server.kill()
-        if back and "epoch 40/" in line:
-            server.start()
-    process.wait()
+    with process:
+        for line in process.stdout or ():
+            text += line
+            if "epoch 20/" in line:
+                server.kill()
+            if back and "epoch 40/" in line:
+                server.start()
     guard.cancel()
     assert process.returncode == 0, text
     run = (runs / "latest").resolve()
