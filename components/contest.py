@@ -6,6 +6,7 @@ registry by the messages of the run, in their order, like all that MLflow learns
 
 import functools
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, Any]
 
+_Found = tuple[Registry, Version | None, list[Version]]
+_LONGEST_WAIT_S = 30  # for the registry; MLflow's import is a part of it
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -57,17 +61,14 @@ def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
     facts = json.loads((paths["manifest"] / MANIFEST).read_text(encoding="utf-8"))
     name = name or dataset_name(facts)
     digest = model_digest(paths["model"])
-    try:
-        registry = Registry(uri)
-        champion = registry.champion(name)
-        versions = registry.versions(name) if champion else []
-    except Exception as error:  # noqa: BLE001 (a store's own kinds)
-        text = str(error).strip().partition("\n")[0]
+    looked = _look_up(uri, name)
+    if isinstance(looked, str):
         problem = (
             f"the registry at {shown_uri(uri)} does not answer, so the champion is not "
-            f"known ({type(error).__name__}: {shown_uri(text)}). Run again when it does"
+            f"known ({shown_uri(looked)}). Run again when it does"
         )
         return Standing(Champion("unknown", problem=problem))
+    registry, champion, versions = looked
     entry = {
         "name": name,
         "digest": digest,
@@ -81,6 +82,30 @@ def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
         fetch=functools.partial(registry.download, champion, folder),
     )
     return Standing(rival, _barred(versions, digest, champion), entry)
+
+
+def _look_up(uri: str, name: str) -> _Found | str:
+    """The registry, its champion and all versions; or why they are not known.
+
+    In a thread that may be left behind: a server that is silent must not hold up a run,
+    and MLflow waits several times, for its whole timeout each time.
+    """
+    found: list[_Found | str] = []
+
+    def ask() -> None:
+        try:
+            registry = Registry(uri)
+            champion = registry.champion(name)
+            versions = registry.versions(name) if champion else []
+            found.append((registry, champion, versions))
+        except Exception as error:  # noqa: BLE001 (a store's own kinds)
+            text = str(error).strip().partition("\n")[0]
+            found.append(f"{type(error).__name__}: {text}")
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_LONGEST_WAIT_S)
+    return found[0] if found else f"no answer in {_LONGEST_WAIT_S} s"
 
 
 def record_contender(row: "Row", message: Message) -> None:

@@ -26,6 +26,7 @@ HELD, WAITING, SERVING, REPLACED = "held", "waiting", "champion", "replaced"
 SUPERSEDED, WITHDRAWN, ROLLED_BACK = "superseded", "withdrawn", "rolled back"
 TRACKING = "MLFLOW_TRACKING_URI"
 NONE = 0  # the number of no version
+_ATTEMPTS = 5  # at moving an alias
 _GIVEN_UP_S = 6 * 3600  # a promotion that takes longer died on the way
 
 
@@ -154,7 +155,7 @@ class Registry:
                 tags={key: str(value) for key, value in tags.items()},
             )
         version = _version(created)
-        self._client.set_registered_model_alias(name, CHALLENGER, str(version.number))
+        self._lead(name, CHALLENGER, version.number)
         return version
 
     def promote(self, version: Version) -> str:
@@ -209,28 +210,43 @@ class Registry:
                 "go back to."
             )
         before = self.get(name, champion.beat)
-        self._client.set_registered_model_alias(name, CHAMPION, str(before.number))
-        if before.beat:
-            self._client.set_registered_model_alias(name, PREVIOUS, str(before.beat))
-        else:
-            self._client.delete_registered_model_alias(name, PREVIOUS)
+        self._lead(name, CHAMPION, before.number)
+        self._lead(name, PREVIOUS, before.beat)
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._settle(champion, ROLLED_BACK, when)
         self._settle(before, SERVING, f"again since {when}")
         return champion, before
 
     def _crown(self, version: Version, current: int) -> str:
-        name, number = version.name, str(version.number)
+        name = version.name
         if current:
-            self._client.set_registered_model_alias(name, PREVIOUS, str(current))
-        self._client.set_registered_model_alias(name, CHAMPION, number)
+            self._lead(name, PREVIOUS, current)
+        self._lead(name, CHAMPION, version.number)
         if self.numbers(name).get(CHALLENGER) == version.number:
-            self._client.delete_registered_model_alias(name, CHALLENGER)
+            self._lead(name, CHALLENGER, NONE)
         if current:
             self._settle(self.get(name, current), REPLACED, f"by {version.title}")
         after = f", after version {current}" if current else ", the first"
         self._settle(version, SERVING, "")
         return f"{version.title} is the champion{after}"
+
+    def _lead(self, name: str, alias: str, number: int) -> None:
+        """Lead an alias to a version, or to none.
+
+        Who moves one at the same moment makes the other fail in the database.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                if number:
+                    self._client.set_registered_model_alias(name, alias, str(number))
+                else:
+                    self._client.delete_registered_model_alias(name, alias)
+            except Exception:
+                if attempt == _ATTEMPTS:
+                    raise
+                time.sleep(0.1 * attempt)
+            else:
+                return
 
     def _settle(self, version: Version, state: str, reason: str) -> str:
         self.tag(version, {"state_reason": reason, "state": state})

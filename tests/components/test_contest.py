@@ -233,6 +233,18 @@ def test_a_registry_that_does_not_answer_holds_every_model(contest: Contest) -> 
     assert "registered_model" not in contest.rows["contest-away"].uri
 
 
+def test_a_registry_that_is_silent_holds_up_no_run(
+    contest: Contest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.contest._LONGEST_WAIT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        told = contest.run("contest-silent", uri=uri)
+    decided = next(message for message in told if message["kind"] == "decided")
+    assert decided["verdict"] == "hold"
+    assert "no answer in 2 s" in decided["reasons"]
+
+
 def test_a_lineage_leads_from_the_export_to_every_mask(
     contest: Contest, first: Any, chain: Any, tiny_root: Path
 ) -> None:
