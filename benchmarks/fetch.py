@@ -133,11 +133,13 @@ def _timed(bring: Callable[[], object]) -> float:
 
 
 def _dvc(root: Path, *command: str) -> None:
+    # No daemon that reports usage, and still writes when the folder is removed.
+    quiet = {"DVC_NO_ANALYTICS": "true"}
     apart = ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR")
     subprocess.run(
         [sys.executable, "-m", "dvc", *command],
         cwd=root,
-        env={**os.environ, **dict.fromkeys(apart, str(root / ".apart"))},
+        env={**os.environ, **quiet, **dict.fromkeys(apart, str(root / ".apart"))},
         check=True,
     )
 
