@@ -19,7 +19,7 @@ _ENDED = re.compile(r"Task '([\w-]+)' finished with status (\w+)$")
 # files that are not yet where they will be; and those of KFP's container runner.
 _CHATTER = re.compile(
     r"[IWE]0000 00:00:|WARNING: All log messages before absl::|Assets written to: "
-    r"|Found image '"
+    r"|Found image '|Function `\w+` contains input name"
 )
 _TRACEBACK = "Traceback (most recent call last):"
 _INDENT = "    "  # KFP's, of everything that a task prints
