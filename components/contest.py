@@ -72,7 +72,7 @@ def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
     entry = {
         "name": name,
         "digest": digest,
-        "beat": champion.number if champion else NONE,
+        "against": champion.number if champion else NONE,
     }
     if champion is None:
         return Standing(entry=entry)
@@ -120,7 +120,7 @@ def record_contender(row: "Row", message: Message) -> None:
         run_id=row.id,
         tags={
             "model_digest": entry["digest"],
-            "beat": entry["beat"],
+            "against": entry["against"],
             "verdict": message["verdict"],
             "state": WAITING if message["verdict"] == "promote" else HELD,
             "state_reason": message["reasons"],
@@ -172,7 +172,7 @@ def _known(registry: Registry, entry: Message, message: Message) -> Version | No
     same = [v for v in registry.versions(entry["name"]) if v.digest == entry["digest"]]
     wanted = WAITING if message["verdict"] == "promote" else HELD
     for version in same:
-        is_retry = version.state == wanted and version.beat == entry["beat"]
+        is_retry = version.state == wanted and version.against == entry["against"]
         if version.state == SERVING or is_retry:
             return version
     return None

@@ -3,7 +3,7 @@
 Every model that comes to the gate is a version of one registered model. Aliases lead
 to three of them: `champion` serves, `previous` served before it, `challenger` is the
 newest that is not (or not yet) champion. Tags of a version tell the rest: `verdict`,
-`model_digest`, the version that it `beat` (0: there was none) and its `state`.
+`model_digest`, the version that it stood `against` (0: none) and its `state`.
 
 MLflow cannot move an alias on condition, so two promotions at once could both believe
 that they won. The numbers of versions are what it does hand out one by one: of all
@@ -50,8 +50,8 @@ class Version:
         return self.tags.get("state", "")
 
     @property
-    def beat(self) -> int:
-        return int(self.tags.get("beat") or NONE)
+    def against(self) -> int:
+        return int(self.tags.get("against") or NONE)
 
     @property
     def digest(self) -> str:
@@ -137,7 +137,7 @@ class Registry:
         """Add a version, and lead the alias `challenger` to it.
 
         Args:
-            tags: `state` and `beat` among them: they are there as soon as it is.
+            tags: `state` and `against` among them: they are there as soon as it is.
         """
         from mlflow.exceptions import MlflowException
 
@@ -167,15 +167,15 @@ class Registry:
         current = self.numbers(version.name).get(CHAMPION, NONE)
         if current == version.number:
             return f"{version.title} is the champion"
-        if current != version.beat:
+        if current != version.against:
             now = f"version {current}" if current else "none"
-            before = f"version {version.beat}" if version.beat else "no champion"
+            before = f"version {version.against}" if version.against else "no champion"
             text = f"it beat {before}, but the champion is {now} by now"
             return self._settle(version, SUPERSEDED, text)
         for other in self.versions(version.name):
             if other.number >= version.number:
                 break
-            if other.beat == version.beat and other.is_in_the_way:
+            if other.against == version.against and other.is_in_the_way:
                 text = f"{other.title} beat the same champion before it"
                 return self._settle(version, SUPERSEDED, text)
         return self._crown(version, current)
@@ -204,14 +204,14 @@ class Registry:
         if champion is None:
             known = ", ".join(self.names()) or "none"
             raise LookupError(f"{name!r} has no champion. Registered models: {known}.")
-        if not champion.beat:
+        if not champion.against:
             raise LookupError(
                 f"{champion.title} of {name!r} is its first champion: there is none to "
                 "go back to."
             )
-        before = self.get(name, champion.beat)
+        before = self.get(name, champion.against)
         self._lead(name, CHAMPION, before.number)
-        self._lead(name, PREVIOUS, before.beat)
+        self._lead(name, PREVIOUS, before.against)
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._settle(champion, ROLLED_BACK, when)
         self._settle(before, SERVING, f"again since {when}")

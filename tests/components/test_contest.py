@@ -190,7 +190,7 @@ def test_who_is_not_better_is_held_and_stays_challenger(
     assert decided["metrics"]["champion_miou"] > 0
     held = contest.version(2)
     assert held.state == "held"
-    assert held.beat == 1
+    assert held.against == 1
     assert contest.registry.numbers(NAME) == {"champion": 1, "challenger": 2}
     assert contest.rows["contest-3"].tag("promotion") == ""
 

@@ -36,7 +36,12 @@ def enter(registry: Registry, model_id: str, request: pytest.FixtureRequest) -> 
     name = request.node.name[:200].replace("[", " ").replace("]", "")
 
     def enter(beat: int, *, state: str = "waiting") -> Version:
-        tags = {"beat": beat, "state": state, "verdict": "promote", "model_digest": "d"}
+        tags = {
+            "against": beat,
+            "state": state,
+            "verdict": "promote",
+            "model_digest": "d",
+        }
         return registry.register(name, model_id=model_id, run_id="", tags=tags)
 
     enter.model = name  # type: ignore[attr-defined]
@@ -143,7 +148,7 @@ from components.registry import Registry
 registry = Registry(sys.argv[1])
 print("ready", flush=True)
 for beat in sys.stdin:
-    tags = {"beat": beat.strip(), "state": "waiting", "model_digest": "d"}
+    tags = {"against": beat.strip(), "state": "waiting", "model_digest": "d"}
     version = registry.register(
         sys.argv[2], model_id=sys.argv[3], run_id="", tags=tags
     )
@@ -178,7 +183,7 @@ def test_of_two_promotions_at_once_exactly_one_wins(
         assert sorted(states.values()) == ["champion", "superseded"]
         champion = aliases(registry, enter)["champion"]
         assert states[champion] == "champion"
-        assert registry.get(enter.model, champion).beat == beat
+        assert registry.get(enter.model, champion).against == beat
     for racer in racers:
         racer.stdin.close()
         assert racer.wait() == 0
