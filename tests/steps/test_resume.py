@@ -182,7 +182,9 @@ def test_killed_at_any_moment_the_command_ends_with_the_same_model(
             with pytest.MonkeyPatch.context() as patch:
                 for name, value in environment(address).items():
                     patch.setenv(name, value)
-                boto3.client("s3").create_bucket(Bucket="state")
+                # A session of its own: the default one keeps an earlier test's keys.
+                client = boto3.session.Session().client("s3")
+                client.create_bucket(Bucket="state")
             command += ["--out", "model", "--checkpoints", "s3://state/of/trainings"]
             for _ in range(3):
                 said += _kill_amid(command, tmp_path, with_store)
