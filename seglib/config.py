@@ -10,13 +10,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
 from seglib.errors import UsageError, unknown
+from seglib.settings import at, build, read_tree, require
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 SPLIT_CHOICES = ("auto", "train", "val", "test")
-_NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)  # YAML reads 1e-3 as text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +26,8 @@ class DataConfig:
     class_names: str = ""  # comma-separated, in id order; "": from dataset.yaml
 
     def __post_init__(self) -> None:
-        _require(self.num_classes >= 0, "num_classes", "≥ 0", self.num_classes)
-        _require(
+        require(self.num_classes >= 0, "num_classes", "≥ 0", self.num_classes)
+        require(
             -1 <= self.ignore_index <= 65535,
             "ignore_index",
             "-1 … 65535",
@@ -47,8 +45,8 @@ class AugmentConfig:
     augment_seed: int = 0
 
     def __post_init__(self) -> None:
-        _require(self.copies >= 0, "copies", "≥ 0", self.copies)
-        _require(self.num_shards >= 1, "num_shards", "≥ 1", self.num_shards)
+        require(self.copies >= 0, "copies", "≥ 0", self.copies)
+        require(self.num_shards >= 1, "num_shards", "≥ 1", self.num_shards)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +64,13 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("image_height", "image_width"):
             value = getattr(self, name)
-            _require(value == 0 or value >= 16, name, "0 or ≥ 16", value)
+            require(value == 0 or value >= 16, name, "0 or ≥ 16", value)
         if (self.image_height == 0) != (self.image_width == 0):
             raise UsageError(
                 "`image_height` and `image_width` go together. Expected both or "
                 f"neither. Received: ({self.image_height}, {self.image_width})."
             )
-        _require(self.channels in (1, 3, 4), "channels", "1, 3 or 4", self.channels)
+        require(self.channels in (1, 3, 4), "channels", "1, 3 or 4", self.channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,32 +99,32 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validate_every"):
-            _require(getattr(self, name) >= 1, name, "≥ 1", getattr(self, name))
+            require(getattr(self, name) >= 1, name, "≥ 1", getattr(self, name))
         for name in ("crop_height", "crop_width"):
             value = getattr(self, name)
-            _require(value == 0 or value >= 16, name, "0 or ≥ 16", value)
-        _require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
-        _require(
+            require(value == 0 or value >= 16, name, "0 or ≥ 16", value)
+        require(self.learning_rate > 0, "learning_rate", "> 0", self.learning_rate)
+        require(
             0 < self.encoder_learning_rate <= 1,
             "encoder_learning_rate",
             "> 0 and ≤ 1 (to keep the encoder as it is: freeze_epochs)",
             self.encoder_learning_rate,
         )
-        _require(
+        require(
             self.steps_per_epoch >= 0, "steps_per_epoch", "≥ 0", self.steps_per_epoch
         )
-        _require(self.max_minutes >= 0, "max_minutes", "≥ 0", self.max_minutes)
-        _require(self.freeze_epochs >= 0, "freeze_epochs", "≥ 0", self.freeze_epochs)
-        _require(self.weight_decay >= 0, "weight_decay", "≥ 0", self.weight_decay)
-        _require(self.warmup_steps >= 0, "warmup_steps", "≥ 0", self.warmup_steps)
-        _require(
+        require(self.max_minutes >= 0, "max_minutes", "≥ 0", self.max_minutes)
+        require(self.freeze_epochs >= 0, "freeze_epochs", "≥ 0", self.freeze_epochs)
+        require(self.weight_decay >= 0, "weight_decay", "≥ 0", self.weight_decay)
+        require(self.warmup_steps >= 0, "warmup_steps", "≥ 0", self.warmup_steps)
+        require(
             0 <= self.class_weight_power <= 1,
             "class_weight_power",
             "0 … 1",
             self.class_weight_power,
         )
-        _require(0 <= self.color_jitter < 1, "color_jitter", "0 … 1", self.color_jitter)
-        _require(
+        require(0 <= self.color_jitter < 1, "color_jitter", "0 … 1", self.color_jitter)
+        require(
             0 < self.min_scale <= self.max_scale,
             "min_scale",
             "> 0 and ≤ max_scale",
@@ -146,7 +144,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if self.split not in SPLIT_CHOICES:
             raise unknown("split", self.split, SPLIT_CHOICES)
-        _require(self.num_overlays >= 0, "num_overlays", "≥ 0", self.num_overlays)
+        require(self.num_overlays >= 0, "num_overlays", "≥ 0", self.num_overlays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,18 +162,18 @@ class GateConfig:
     registered_model: str = ""  # its name in MLflow's registry; "": the dataset's
 
     def __post_init__(self) -> None:
-        _require(0 <= self.min_miou <= 1, "min_miou", "0 … 1", self.min_miou)
+        require(0 <= self.min_miou <= 1, "min_miou", "0 … 1", self.min_miou)
         for name in ("max_latency_ms", "max_model_mb"):
-            _require(getattr(self, name) >= 0, name, "≥ 0", getattr(self, name))
+            require(getattr(self, name) >= 0, name, "≥ 0", getattr(self, name))
         for name in ("min_delta", "max_class_drop"):
             value = getattr(self, name)
-            _require(0 <= value < 1, name, "0 … 1", value)
-        _require(0.5 <= self.confidence < 1, "confidence", "0.5 … 1", self.confidence)
+            require(0 <= value < 1, name, "0 … 1", value)
+        require(0.5 <= self.confidence < 1, "confidence", "0.5 … 1", self.confidence)
         block = self.bootstrap_block
-        _require(block >= 1, "bootstrap_block", "≥ 1", block)
+        require(block >= 1, "bootstrap_block", "≥ 1", block)
         name = self.registered_model
         allowed = re.fullmatch(r"[\w. -]{0,250}", name) is not None
-        _require(allowed, "registered_model", "letters, digits and . _ -", name)
+        require(allowed, "registered_model", "letters, digits and . _ -", name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,19 +186,19 @@ class ExportConfig:
     publish_name: str = "model"  # whose `latest` there is moved to the export
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.max_logit_difference > 0,
             "max_logit_difference",
             "> 0",
             self.max_logit_difference,
         )
-        _require(
+        require(
             0 < self.min_equal_pixels <= 1,
             "min_equal_pixels",
             "0 … 1",
             self.min_equal_pixels,
         )
-        _require(bool(self.publish_name), "publish_name", "a name", self.publish_name)
+        require(bool(self.publish_name), "publish_name", "a name", self.publish_name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,16 +223,9 @@ class Config:
         """
         if path is None:
             return cls()
-        try:
-            tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"{path}: not valid YAML. {error}") from error
-        try:
+        tree = read_tree(path)
+        with at(str(path)):
             return cls._from_tree(tree)
-        except UsageError as error:
-            raise UsageError(f"{path}: {error}") from error
 
     @classmethod
     def from_flat(cls, values: dict[str, Any]) -> Self:
@@ -266,7 +257,7 @@ class Config:
         for name, values in tree.items():
             if name not in sections:
                 raise unknown("config section", str(name), sections)
-            built[name] = _build(sections[name], name, values or {})
+            built[name] = build(sections[name], name, values or {})
         return cls(**built)
 
 
@@ -276,37 +267,3 @@ def _flat_names(config: type[Config]) -> list[tuple[str, str]]:
         for section in fields(config)
         for setting in fields(section.default_factory)  # type: ignore[arg-type]
     ]
-
-
-def _build(section_type: Any, section: str, values: Any) -> Any:
-    if not isinstance(values, dict):
-        raise UsageError(f"`{section}` must be a section. Received: {values!r}.")
-    types = {f.name: f.type for f in fields(section_type)}
-    checked = {}
-    for key, value in values.items():
-        if key not in types:
-            raise unknown(f"key in `{section}`", str(key), types)
-        checked[key] = _typed(value, types[key], f"{section}.{key}")
-    return section_type(**checked)
-
-
-def _typed(value: Any, expected: Any, name: str) -> Any:
-    """Accept an int for a float, and a list for comma-separated text."""
-    if expected is str and isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    if expected is float and isinstance(value, str) and _NUMBER.fullmatch(value):
-        return float(value)
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if expected is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        raise UsageError(
-            f"`{name}` must be of type {expected.__name__}. Received: {value!r}."
-        )
-    return value
-
-
-def _require(ok: bool, name: str, expected: str, value: Any) -> None:
-    if not ok:
-        raise UsageError(f"`{name}` must be {expected}. Received: {name}={value!r}.")

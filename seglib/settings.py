@@ -1,0 +1,127 @@
+"""Typed settings from YAML: for every file that a person writes.
+
+A file is a tree of sections; a section is a frozen dataclass, whose fields say which
+keys there may be, and of which type. What does not fit is named with its place and,
+where a name is wrong, with the nearest right one.
+"""
+
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seglib.errors import UsageError, unknown
+
+_NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)  # YAML reads 1e-3 as text
+
+
+def read_tree(path: Path) -> Any:
+    """What a YAML file holds; an empty one holds an empty tree.
+
+    Raises:
+        UsageError: no such file, or not YAML.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: not valid YAML. {error}") from error
+
+
+def build(section_type: Any, section: str, values: Any) -> Any:
+    """A section from its part of the tree; what is left out keeps its default.
+
+    Args:
+        section_type: a dataclass, whose `__post_init__` checks the values.
+        section: its place in the file, for messages.
+
+    Raises:
+        UsageError: not a section, an unknown key, or a value of the wrong type.
+    """
+    return section_type(**checked(section_type, section, values))
+
+
+def checked(section_type: Any, section: str, values: Any) -> dict[str, Any]:
+    """The values of a section, each of its field's type.
+
+    Raises:
+        UsageError: not a section, an unknown key, or a value of the wrong type.
+    """
+    if not isinstance(values, dict):
+        raise UsageError(f"`{section}` must be a section. Received: {values!r}.")
+    types = {f.name: f.type for f in fields(section_type)}
+    for key in values:
+        if key not in types:
+            raise unknown(f"key in `{section}`", str(key), types)
+    return {k: typed(v, types[k], f"{section}.{k}") for k, v in values.items()}
+
+
+def typed(value: Any, expected: Any, name: str) -> Any:
+    """A value as a field takes it.
+
+    Accepts an int for a float, and a list for comma-separated text. A field may be a
+    section itself, or several: `tuple[Section, ...]`, `tuple[str, ...]`; or a mapping
+    of names to texts, `Mapping[str, str]`.
+
+    Raises:
+        UsageError: it is of another type.
+    """
+    if isinstance(expected, type) and is_dataclass(expected):
+        values = checked(expected, name, value)
+        with at(name):
+            return expected(**values)
+    container = typing.get_origin(expected)
+    if container is tuple:
+        inner = typing.get_args(expected)[0]
+        items = enumerate(_of_type(value, list, name))
+        return tuple(typed(item, inner, f"{name}[{i}]") for i, item in items)
+    if container is Mapping:
+        pairs = _of_type(value, dict, name).items()
+        return {_of_type(k, str, name): _text(v, f"{name}.{k}") for k, v in pairs}
+    if expected is str and isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    if expected is float and isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if expected is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return _of_type(value, expected, name)
+
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Name the place in a UsageError that does not know it."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from error
+
+
+def require(ok: bool, name: str, expected: str, value: Any) -> None:
+    """Raise a UsageError that names a setting, what it must be, and what it is."""
+    if not ok:
+        raise UsageError(f"`{name}` must be {expected}. Received: {name}={value!r}.")
+
+
+def _of_type(value: Any, expected: type, name: str) -> Any:
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        kind = "mapping" if expected is dict else expected.__name__
+        raise UsageError(f"`{name}` must be of type {kind}. Received: {value!r}.")
+    return value
+
+
+def _text(value: Any, name: str) -> str:
+    """YAML reads `yes` and `1` as something else, which Kubernetes refuses."""
+    if isinstance(value, str):
+        return value
+    raise UsageError(
+        f"`{name}` must be of type str. Received: {value!r}. "
+        f'Put it in quotes: "{str(value).lower()}".'
+    )
