@@ -1,154 +1,253 @@
-"""Objects over plain HTTP connections: a quarter of the CPU that boto3 takes for each.
+"""Many small objects over plain HTTP connections, all of them read by one thread.
 
-boto3's credentials, region, endpoint and style of address are used; what comes back is
-checked by whoever reads it. Whatever does not go smoothly is boto3's to try again and
-to explain: this way is only taken where it works.
+Threads that wait for one small object each spend most of their time on handing Python's
+lock to one another. Whatever does not go smoothly is left out: this way is only taken
+where it works, and boto3 tries the rest again, and explains.
 """
 
 import os
+import selectors
+import socket
 import ssl
-import threading
-import weakref
-from collections.abc import Callable, Iterator
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, BinaryIO, NamedTuple
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from seglib.store.objects import CHUNK, BrokenOffError
+LARGEST = 4 << 20  # bytes; what is larger is for those who read in pieces
+_CONNECTIONS = 32
+_WORTH_ANOTHER = 8  # objects from a connection that ended, for one in its place
+_CONNECT_S, _SILENT_S, _TICK_S = 10.0, 30.0, 1.0
+_RECEIVED_AT_ONCE = 1 << 17  # bytes
+_LONGEST_HEAD = 1 << 16  # bytes
+_REQUEST = "GET {} HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: identity\r\n\r\n"
 
-_TIMEOUT_S = 60.0  # without a byte
-_MOST_FAILURES = 8  # in a row, before this way counts as closed
-_LONGEST_LINE = 65_536  # bytes, of a header
-_REQUEST = "GET /{} HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: identity\r\n{}\r\n"
+Sign = Callable[[str], tuple[str, str, str]]  # path -> scheme, host, target
 
 
-class _Line(NamedTuple):
-    """A connection, and what is read from it."""
+def read_small(sign: Sign, paths: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
+    """Those of the objects that come smoothly, whole and in any order; unchecked.
 
-    connection: HTTPConnection
-    place: tuple[str, str]  # scheme; host and port
-    file: BinaryIO
+    Args:
+        sign: makes an object's address; a ValueError says that it cannot.
+        paths: of the objects; each is asked for at most once.
+
+    Yields:
+        Path and content, of at most `LARGEST` bytes.
+    """
+    reader = _Reader(sign, deque(paths))
+    try:
+        reader.connect()
+        while reader.is_reading:
+            yield from reader.turn()
+    finally:
+        reader.close()
 
 
 class _Answer(NamedTuple):
     status: int
-    length: int  # bytes of the body
+    content: bytearray
     is_last: bool  # on its connection
 
 
-class DirectReader:
-    """Reads from the addresses that `sign` makes; each thread has its connection."""
+class _Reader:
+    """Connections, each of which waits for one object."""
 
-    def __init__(self, sign: Callable[[str], str]):
-        self._sign = sign
-        self._own = threading.local()
-        self._failures = 0
-        self._context: ssl.SSLContext | None = None
-        self._lines: list[_Line] = []
-        weakref.finalize(self, _close_all, self._lines)
+    def __init__(self, sign: Sign, waiting: deque[str]):
+        self._sign, self._waiting = sign, waiting
+        self._selector = selectors.DefaultSelector()
+        self._lines: set[_Line] = set()
+        self._open: Callable[[], _Line] | None = None
 
-    def open(self, path: str, start: int) -> Iterator[bytes] | None:
-        """The object's bytes from the `start`-th on; None where boto3 should try.
+    @property
+    def is_reading(self) -> bool:
+        return bool(self._lines)
 
-        The iterator raises BrokenOffError if the connection ends before the object.
-        """
-        if self._failures >= _MOST_FAILURES:
-            return None
+    def connect(self) -> None:
+        """Open connections, side by side; none where none can be had."""
+        count = min(_CONNECTIONS, len(self._waiting))
+        if not count:
+            return
+        with suppress(OSError, ValueError):
+            scheme, host, _ = self._sign("")
+            self._open = _opener(scheme, host)
+            with ThreadPoolExecutor(count) as pool:
+                opened = [pool.submit(self._open) for _ in range(count)]
+            for future in opened:
+                if future.exception() is None:
+                    self._begin(future.result())
+
+    def turn(self) -> Iterator[tuple[str, bytearray]]:
+        """Wait until something has come, and hand on what is whole."""
+        for key, _ in self._selector.select(_TICK_S):
+            if found := self._proceed(key.data):
+                yield found
+        silent_since = time.monotonic() - _SILENT_S
+        for line in [line for line in self._lines if line.heard < silent_since]:
+            self._end(line)
+
+    def close(self) -> None:
+        for line in tuple(self._lines):
+            self._end(line)
+        self._selector.close()
+
+    def _proceed(self, line: "_Line") -> tuple[str, bytearray] | None:
         try:
-            line, answer = self._ask(self._sign(path), start)
-        except (HTTPException, OSError, ValueError):
-            self._failures += 1
-            self._hang_up()
+            answer = line.receive()
+        except (OSError, ValueError):
+            self._replace(line)
             return None
-        if answer.status != (206 if start else 200):
-            self._failures += answer.status != 404
-            self._hang_up()
+        if answer is None:
             return None
-        self._failures = 0
-        return self._chunks(line, answer)
-
-    def _ask(self, url: str, start: int) -> tuple[_Line, _Answer]:
-        scheme, _, rest = url.partition("://")
-        place, _, target = rest.partition("/")
-        line = self._line(scheme, place)
-        part = f"Range: bytes={start}-\r\n" if start else ""
-        line.connection.sock.sendall(_REQUEST.format(target, place, part).encode())
-        return line, _read_head(line.file)
-
-    def _line(self, scheme: str, place: str) -> _Line:
-        line: _Line | None = getattr(self._own, "line", None)
-        if line and line.place == (scheme, place):
-            return line
-        if scheme in getproxies() and not proxy_bypass(
-            urlsplit(f"//{place}").hostname or ""
-        ):
-            self._failures = _MOST_FAILURES
-            raise ValueError("behind a proxy, which is boto3's to use")
-        if scheme == "https":
-            connection: HTTPConnection = HTTPSConnection(
-                place, timeout=_TIMEOUT_S, context=self._trusted()
-            )
+        path, good = line.path, answer.status == 200
+        if not good and answer.status != 404:  # refused, or overloaded: ask for less
+            self._end(line)
+            return None
+        line.brought += good
+        if answer.is_last:
+            self._replace(line)
         else:
-            connection = HTTPConnection(place, timeout=_TIMEOUT_S)
-        connection.connect()
-        file: Any = connection.sock.makefile("rb", buffering=1 << 16)
-        self._own.line = _Line(connection, (scheme, place), file)
-        self._lines.append(self._own.line)
-        return self._own.line
+            self._ask(line)
+        return (path, answer.content) if good else None
 
-    def _trusted(self) -> ssl.SSLContext:
-        if self._context is None:
-            bundle = os.environ.get("AWS_CA_BUNDLE") or None
-            self._context = ssl.create_default_context(cafile=bundle)
-        return self._context
+    def _begin(self, line: "_Line") -> None:
+        self._lines.add(line)
+        self._selector.register(line.socket, selectors.EVENT_READ, line)
+        self._ask(line)
 
-    def _chunks(self, line: _Line, answer: _Answer) -> Iterator[bytes]:
-        left = answer.length
+    def _ask(self, line: "_Line") -> None:
+        if not self._waiting:
+            self._end(line)
+            return
         try:
-            while left:
-                chunk = line.file.read(min(left, CHUNK))
-                if not chunk:
-                    raise BrokenOffError(f"{left} of {answer.length} bytes are missing")
-                left -= len(chunk)
-                yield chunk
-        except OSError as error:
-            raise BrokenOffError(str(error)) from error
-        finally:
-            if left or answer.is_last:
-                self._hang_up()
+            line.ask(self._waiting.popleft(), self._sign)
+        except (OSError, ValueError):
+            self._replace(line)
 
-    def _hang_up(self) -> None:
-        line: _Line | None = getattr(self._own, "line", None)
-        if line:
-            del self._own.line
+    def _replace(self, line: "_Line") -> None:
+        self._end(line)
+        if self._open and self._waiting and line.brought >= _WORTH_ANOTHER:
+            with suppress(OSError):
+                self._begin(self._open())
+
+    def _end(self, line: "_Line") -> None:
+        if line in self._lines:
             self._lines.remove(line)
-            _close_all([line])
+            self._selector.unregister(line.socket)
+            line.socket.close()
 
 
-def _read_head(file: BinaryIO) -> _Answer:
-    """Status and length of an answer.
+class _Line:
+    """A connection, and what has come of the answer to its last request."""
+
+    def __init__(self, opened: socket.socket):
+        opened.setblocking(False)
+        self.socket = opened
+        self.path = ""
+        self.heard = time.monotonic()
+        self.brought = 0  # objects
+        self._clear()
+
+    def ask(self, path: str, sign: Sign) -> None:
+        """Ask for an object.
+
+        Raises:
+            OSError: the connection has ended.
+            ValueError: there is no address.
+        """
+        self._clear()
+        self.path = path
+        _, host, target = sign(path)
+        request = _REQUEST.format(target, host).encode()
+        if self.socket.send(request) < len(request):
+            raise OSError("a connection that does not take a request")
+
+    def receive(self) -> _Answer | None:
+        """Take what has come; gives the answer once it is whole.
+
+        Raises:
+            OSError: the connection has ended.
+            ValueError: what comes is too large, or no answer.
+        """
+        self.heard = time.monotonic()
+        try:
+            while self._content is None:
+                self._head += self._some(self.socket.recv(_RECEIVED_AT_ONCE))
+                self._read_head()
+            while self._filled < len(self._content):
+                rest = memoryview(self._content)[self._filled :]
+                count = self.socket.recv_into(rest)
+                self._filled += count or len(self._some(b""))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        return _Answer(self._status, self._content, self._is_last)
+
+    def _clear(self) -> None:
+        self._head = b""
+        self._content: bytearray | None = None
+        self._filled = self._status = 0
+        self._is_last = False
+
+    def _some(self, received: bytes) -> bytes:
+        if not received:
+            raise ConnectionResetError("the answer broke off")
+        return received
+
+    def _read_head(self) -> None:
+        """Make room for the content, once all that precedes it has come."""
+        head, end, begun = self._head.partition(b"\r\n\r\n")
+        if not end:
+            if len(head) > _LONGEST_HEAD:
+                raise ValueError("an endless head")
+            return
+        first, *lines = head.split(b"\r\n")
+        version, status = first.split(None, 2)[:2]
+        length = None
+        for line in lines:
+            name, _, value = line.partition(b":")
+            name = name.lower()
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"transfer-encoding":
+                raise ValueError("a body in pieces of any length")
+            elif name == b"connection":
+                self._is_last = value.strip().lower() == b"close"
+        if length is None or version != b"HTTP/1.1":
+            raise ValueError("not an answer of HTTP/1.1 with its length")
+        if not len(begun) <= length <= LARGEST:
+            raise ValueError("larger than what is read at once")
+        self._status = int(status)
+        self._content = bytearray(length)
+        self._content[: len(begun)] = begun
+        self._filled = len(begun)
+
+
+def _opener(scheme: str, host: str) -> Callable[[], _Line]:
+    """What opens a connection.
 
     Raises:
-        ValueError: its body is not of a length that is said, or it is no answer.
+        ValueError: there is a proxy on the way, which is boto3's to use.
+        OSError: certificates cannot be read.
     """
-    version, status = file.readline(_LONGEST_LINE).split(None, 2)[:2]
-    length, is_last = None, False
-    while (header := file.readline(_LONGEST_LINE)) not in (b"\r\n", b"\n", b""):
-        name, _, value = header.partition(b":")
-        name = name.lower()
-        if name == b"content-length":
-            length = int(value)
-        elif name == b"transfer-encoding":
-            raise ValueError("a body in pieces of any length")
-        elif name == b"connection":
-            is_last = value.strip().lower() == b"close"
-    if length is None or version != b"HTTP/1.1":
-        raise ValueError("not an answer of HTTP/1.1 with its length")
-    return _Answer(int(status), length, is_last)
+    place = urlsplit(f"//{host}")
+    name = place.hostname or ""
+    if scheme in getproxies() and not proxy_bypass(name):
+        raise ValueError("behind a proxy")
+    address = name, place.port or (443 if scheme == "https" else 80)
+    context = None
+    if scheme == "https":
+        bundle = os.environ.get("AWS_CA_BUNDLE") or None
+        context = ssl.create_default_context(cafile=bundle)
 
+    def open_line() -> _Line:
+        plain = socket.create_connection(address, timeout=_CONNECT_S)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is None:
+            return _Line(plain)
+        return _Line(context.wrap_socket(plain, server_hostname=name))
 
-def _close_all(lines: list[_Line]) -> None:
-    for line in lines:
-        line.file.close()
-        line.connection.close()
+    return open_line

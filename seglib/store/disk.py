@@ -5,7 +5,7 @@ import fcntl
 import hashlib
 import os
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,9 @@ class FolderRemote:
                 file.seek(start)
             while chunk := file.read(CHUNK):
                 yield chunk
+
+    def small(self, keys: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
+        return iter(())  # nothing is quicker than `chunks`
 
     def read(self, key: str) -> Stored:
         with self._reading(key):

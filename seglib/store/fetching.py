@@ -14,6 +14,7 @@ from seglib.store.kept import Kept, clear_left
 from seglib.store.listings import read_entries
 from seglib.store.objects import Moved, Remote
 from seglib.store.parallel import Progress, in_parallel
+from seglib.store.quick import bring_small
 from seglib.store.remotes import open_remote
 
 
@@ -97,27 +98,33 @@ def _fetch_all(
     progress: Progress | None,
     moved: Moved | None,
 ) -> None:
-    """Fetch in parallel; gather damaged objects, stop at once at anything else."""
+    """The new ones quickly, then the rest; gather damaged objects."""
     targets: dict[str, list[Path]] = {}
     for entry in entries:
         targets.setdefault(entry.md5, []).append(root / entry.path)
     for folder in {target.parent for paths in targets.values() for target in paths}:
         folder.mkdir(parents=True, exist_ok=True)
 
-    def report(done: list[tuple[str, str]]) -> None:
+    quickly = 0  # files
+
+    def report(md5s: Iterable[str]) -> None:
+        files = sum(len(targets[md5]) for md5 in md5s)
         if progress:
-            progress(sum(len(targets[md5]) for md5, _ in done), len(entries))
+            progress(quickly + files, len(entries))
+
+    def add(md5s: Iterable[str]) -> None:
+        nonlocal quickly
+        quickly += sum(len(targets[md5]) for md5 in md5s)
+        report(())
 
     with _alone(root.name, cache):
         kept = Kept(source, cache, root.name, moved)
-        new = {md5 for md5, paths in targets.items() if kept.is_new(md5, paths)}
+        new = {md5: paths for md5, paths in targets.items() if kept.is_new(md5, paths)}
+        brought = bring_small(source, kept, new, add)
         done = in_parallel(
-            lambda md5, stop: (
-                md5,
-                kept.bring(md5, targets[md5], stop, new=md5 in new),
-            ),
-            targets,
-            report=report,
+            lambda md5, stop: (md5, kept.bring(md5, targets[md5], stop)),
+            [md5 for md5 in targets if md5 not in brought],
+            report=lambda done: report(md5 for md5, _ in done),
         )
     problems = [
         f"{path.relative_to(root).as_posix()}: {problem}"

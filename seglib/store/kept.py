@@ -4,6 +4,7 @@ So what two versions of a dataset share is moved and stored once. Whoever writes
 a fetched file changes the kept content with it: both are hashed before they are used.
 """
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -35,16 +36,39 @@ class Kept:
         kept = f"{self._cache}/{object_key(md5)}"
         return not (here(kept) or any(here(path) for path in targets))
 
-    def bring(
-        self, md5: str, targets: list[Path], stop: Event, *, new: bool = False
-    ) -> str:
+    def keep(self, md5: str, content: bytearray, targets: list[Path]) -> bool:
+        """Keep a content of which nothing is here, and let the files be it.
+
+        Args:
+            md5: that it must have.
+            content: its bytes.
+            targets: the files.
+
+        Returns:
+            Whether it has that md5; if it has not, nothing is kept.
+
+        Raises:
+            OSError: the cache cannot be written to.
+        """
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+            return False
+        kept = self._cache / object_key(md5)
+        part = _Part(self._new_name(md5), self._moved)
+        try:
+            part.write(content)
+            part.move_to(kept)
+            self._link_all(md5, kept, targets)
+        finally:
+            part.discard()
+        return True
+
+    def bring(self, md5: str, targets: list[Path], stop: Event) -> str:
         """Bring the files of one content.
 
         Args:
             md5: of the content.
             targets: the files.
             stop: once it is set, nothing more is read.
-            new: what `is_new` said, for which a single thread needs less time.
 
         Returns:
             What is wrong with its object on the remote; "" if the files are there.
@@ -56,14 +80,12 @@ class Kept:
         """
         key = object_key(md5)
         kept = self._cache / key
-        missing = targets
-        if not new:
-            missing = [path for path in targets if not _is_right(path, md5)]
-            if not missing:
-                return ""
+        missing = [path for path in targets if not _is_right(path, md5)]
+        if not missing:
+            return ""
         part = _Part(self._new_name(md5), self._moved)
         try:
-            if new or not _is_right(kept, md5):
+            if not _is_right(kept, md5):
                 problem = copy_checked(
                     self._source,
                     key,
@@ -119,7 +141,7 @@ class _Part:
         self._file: BinaryIO | None = None
         self._on_disk = False
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | bytearray) -> None:
         if self._moved:
             self._moved(len(chunk))
         if self._file is None and len(self._content) + len(chunk) <= CHUNK:

@@ -1,6 +1,6 @@
 """What every remote can do: objects under keys, read, written, compared and swapped."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -33,6 +33,12 @@ class Remote(Protocol):
             MissingObjectError: there is no such object.
             BrokenOffError: the connection ended before the object did.
             SegError: the store cannot be reached, or refuses.
+        """
+
+    def small(self, keys: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
+        """Those of the objects that come quickly: key and content, in any order.
+
+        What is large, missing, or does not come smoothly is left out, for `chunks`.
         """
 
     def read(self, key: str) -> Stored:

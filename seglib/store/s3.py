@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
 
 from seglib.errors import SegError
-from seglib.store.direct import DirectReader
+from seglib.store.direct import read_small
 from seglib.store.objects import (
     CHUNK,
     THREADS,
@@ -20,11 +19,12 @@ from seglib.store.objects import (
     Moved,
     Stored,
 )
+from seglib.store.signing import Signer
 from seglib.store.upload import Uploader
 
 _LISTED_AT_ONCE = 1000  # keys in an answer of S3
 _PLACES = 256  # beginnings that share the objects evenly: files/md5/00/ … ff/
-_SIGNED_FOR_S = 600
+_SIGNED_FOR_S = 600  # until which an object must have been asked for
 _NOT_FOUND = ("NoSuchKey", "404")
 _CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 _OF_NO_OBJECT = {"IfNoneMatch": "*", "IfMatch": f'"{"0" * 32}"'}
@@ -53,11 +53,12 @@ class S3Remote:
             )
             self._session = boto3.session.Session()
             self._client = self._session.client("s3", config=config)
+            config = config.merge(Config(signature_version="s3v4"))  # else v2, at times
+            self._signing_client = self._session.client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
             raise self._problem("read", "", error) from error
         self._uploader = Uploader(self._client, bucket)
-        self._direct = DirectReader(self._sign)
-        self._address: str | None = None  # what comes before the objects' paths
+        self._signer = Signer(self._presign, self._secret)
         self._conditions: set[str] = set()  # that the store is known to honour
         self._probing = threading.Lock()
 
@@ -67,10 +68,6 @@ class S3Remote:
     def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        direct = self._direct.open(self._path(key), start)
-        if direct is not None:
-            yield from direct
-            return
         place = {"Bucket": self.bucket, "Key": self._path(key)}
         if start:
             place["Range"] = f"bytes={start}-"
@@ -87,6 +84,11 @@ class S3Remote:
             yield from answer["Body"].iter_chunks(CHUNK)
         except BotoCoreError as error:
             raise BrokenOffError(str(error)) from error
+
+    def small(self, keys: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
+        paths = {self._path(key): key for key in keys}
+        for path, content in read_small(self._signer.sign, paths):
+            yield paths[path], content
 
     def read(self, key: str) -> Stored:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -150,36 +152,27 @@ class S3Remote:
             wanted = set(keys)
             return {k: size for k, size in pairs if size is not None and k in wanted}
 
-    def _sign(self, path: str) -> str:
+    def _presign(self, path: str) -> str:
         """An address at which the object can be read for some minutes.
-
-        boto3's own way to it takes three times as long; it is asked for one object, to
-        learn the form of address.
 
         Raises:
             ValueError: it cannot be signed; boto3's request will tell why.
         """
-        from botocore.auth import S3SigV4QueryAuth
-        from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError
 
+        place = {"Bucket": self.bucket, "Key": path}
         try:
-            if self._address is None:
-                place = {"Bucket": self.bucket, "Key": "x"}
-                signed = self._client.generate_presigned_url("get_object", Params=place)
-                self._address = signed.partition("?")[0].removesuffix("x")
-            found = self._session.get_credentials()
-            if found is None:
-                raise ValueError("no credentials")
-            request = AWSRequest("GET", self._address + quote(path, safe="/~"))
-            region = self._client.meta.region_name
-            credentials = found.get_frozen_credentials()
-            S3SigV4QueryAuth(credentials, "s3", region, expires=_SIGNED_FOR_S).add_auth(
-                request
+            return self._signing_client.generate_presigned_url(
+                "get_object", Params=place, ExpiresIn=_SIGNED_FOR_S
             )
         except BotoCoreError as error:
             raise ValueError(str(error)) from error
-        return str(request.url)
+
+    def _secret(self) -> str:
+        found = self._session.get_credentials()
+        if found is None:
+            raise ValueError("no credentials")
+        return str(found.get_frozen_credentials().secret_key)
 
     def _require_condition(self, name: str, key: str) -> None:
         """Make sure that a condition which does not hold stops a write.
