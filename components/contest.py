@@ -17,6 +17,7 @@ from components.names import dataset_name
 from components.registry import (
     HELD,
     NONE,
+    PUBLISHED,
     ROLLED_BACK,
     SERVING,
     WAITING,
@@ -134,13 +135,15 @@ def record_contender(row: "Row", message: Message) -> None:
 
 def record_promotion(row: "Row", message: Message) -> None:
     """Make the exported model the champion, if it still may become it."""
-    version = _registered(row)
+    version = registered(row)
     if version is None:
         return
     registry = Registry(row.uri)
     if version.state == WAITING:
         lineage = Path(message["export"]) / LINEAGE
         registry.tag(version, {"lineage_sha256": file_sha256(lineage)})
+    if published := message.get("publication"):  # whoever follows it shall find it
+        registry.tag(version, {PUBLISHED: json.dumps(published)})
     row.promotion = f"{version.name}: {registry.promote(version)}"
     row.log(tags={"promotion": row.promotion})
 
@@ -149,10 +152,16 @@ def record_withdrawal(row: "Row", message: Message) -> None:
     """A run that failed after its gate promotes nothing, and blocks nobody."""
     if message["state"] == "SUCCEEDED":
         return
-    version = _registered(row)
+    version = registered(row)
     is_own = version and version.tags.get("kfp.run_id") == row.run
     if version and is_own and version.state == WAITING:
         Registry(row.uri).withdraw(version, f"its run ended {message['state']}")
+
+
+def registered(row: "Row") -> Version | None:
+    """The version that a run's model is; None if no gate has registered it."""
+    name, _, number = row.tag("registered_model").rpartition("/")
+    return Registry(row.uri).get(name, int(number)) if name else None
 
 
 def _barred(versions: list[Version], digest: str, champion: Version) -> str:
@@ -172,12 +181,8 @@ def _known(registry: Registry, entry: Message, message: Message) -> Version | No
     same = [v for v in registry.versions(entry["name"]) if v.digest == entry["digest"]]
     wanted = WAITING if message["verdict"] == "promote" else HELD
     for version in same:
-        is_retry = version.state == wanted and version.against == entry["against"]
+        is_retry = version.tags.get("kfp.run_id") == message["run"]
+        is_retry |= version.state == wanted and version.against == entry["against"]
         if version.state == SERVING or is_retry:
             return version
     return None
-
-
-def _registered(row: "Row") -> Version | None:
-    name, _, number = row.tag("registered_model").rpartition("/")
-    return Registry(row.uri).get(name, int(number)) if name else None

@@ -19,20 +19,25 @@ def export_model(
 ) -> None:
     """Export, compare the export with the Keras model, publish, promote. Never cached.
 
+    The files are published at once; `latest` is led to them once the registry has made
+    the model champion.
+
     Args:
         export: saved_model, comparison.json, checksums, and lineage.json: all that led
             to it, back to the masks.
     """
+    from dataclasses import asdict
     from pathlib import Path
 
     from components import tracking
     from components.lineage import write_lineage
+    from components.publication import check_place, publish_export
     from seglib.steps.export import export as export_files
-    from seglib.store import publish
 
     inputs = [manifest, model, evaluation, decision]
     with tracking.step("export", out=export, inputs=inputs) as step:
         config = tracking.config(locals())
+        check_place(publish_name)
         out = Path(export.path)
         export_files(Path(model.path), out, config=config.export)
         write_lineage(
@@ -43,7 +48,11 @@ def export_model(
             decision=Path(decision.path),
             steps=step.lineage,
         )
+        told = {}
         if publish_to:
-            published = publish(out, publish_to, name=publish_name)
+            published = publish_export(out, publish_to, publish_name)
             step.say(f"published to {publish_to} as {published.key}")
-        tracking.send("exported", lineage=step.lineage, export=str(out))
+            told = asdict(published)
+        tracking.send(
+            "exported", lineage=step.lineage, export=str(out), publication=told
+        )

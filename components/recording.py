@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.contest import record_contender, record_promotion, record_withdrawal
 from components.names import dataset_name, key
+from components.publication import record_publication
 
 if TYPE_CHECKING:
     from components.tracking import Row
@@ -193,14 +194,14 @@ PARTS: dict[str, tuple[Part, ...]] = {
         record_overlays,
         record_reports,
     ),
-    "exported": (record_lineage, record_export, record_promotion),
+    "exported": (record_lineage, record_export, record_promotion, record_publication),
     "close": (record_identity, record_lineage, record_withdrawal, record_end),
 }
 
 
 # Parts that no other stands on: while only they fail, the rest goes on.
 SEPARABLE: frozenset[Part] = frozenset(
-    {record_load, record_overlays, record_reports},
+    {record_load, record_overlays, record_reports, record_publication},
 )
 
 

@@ -24,6 +24,7 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 # States of a version. Only a waiting one can become champion.
 HELD, WAITING, SERVING, REPLACED = "held", "waiting", "champion", "replaced"
 SUPERSEDED, WITHDRAWN, ROLLED_BACK = "superseded", "withdrawn", "rolled back"
+PUBLISHED = "published"  # a version's tag: where its export is
 TRACKING = "MLFLOW_TRACKING_URI"
 NONE = 0  # the number of no version
 _ATTEMPTS = 5  # at moving an alias
@@ -166,7 +167,11 @@ class Registry:
         """
         current = self.numbers(version.name).get(CHAMPION, NONE)
         if current == version.number:
+            if version.state != SERVING:  # who made it champion did not end that
+                self._settle(version, SERVING, "")
             return f"{version.title} is the champion"
+        if version.state != WAITING:
+            return _told(version, version.state, version.tags.get("state_reason", ""))
         if current != version.against:
             now = f"version {current}" if current else "none"
             before = f"version {version.against}" if version.against else "no champion"
@@ -250,7 +255,7 @@ class Registry:
 
     def _settle(self, version: Version, state: str, reason: str) -> str:
         self.tag(version, {"state_reason": reason, "state": state})
-        return f"{version.title} is {state}: {reason}" if reason else state
+        return _told(version, state, reason)
 
 
 def registry_uri() -> str:
@@ -261,6 +266,10 @@ def registry_uri() -> str:
 def shown_uri(uri: str) -> str:
     """An address without a password."""
     return re.sub(r"://[^/@]*@", "://", uri)
+
+
+def _told(version: Version, state: str, reason: str) -> str:
+    return f"{version.title} is {state}: {reason}" if reason else state
 
 
 def _version(found: Any) -> Version:

@@ -60,6 +60,7 @@ class Row:
         self.time_ms = time_ms  # of what is being tracked, which may be a while ago
         self._client = connect(uri)
         self.promotion = ""  # what the registry made of the model, once it was told
+        self.publication = ""  # where its export is, once that was told
         self._model_id = ""
         self._steps: dict[str, set[int]] = {}  # of metrics, as far as asked for
         task = self._task(adopted) if adopted else None

@@ -22,7 +22,7 @@ def _new_app() -> typer.Typer:
         [bold]run[/] executes all of it on this machine; [bold]compile[/] writes the
         document that Kubeflow Pipelines takes. Both use the same components.
         [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs,
-        [bold]rollback[/] and [bold]verify-lineage[/] on models.
+        [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models.
         """,
     )
     app.add_typer(cli_tracking.app)

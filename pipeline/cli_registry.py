@@ -1,4 +1,4 @@
-"""The commands on the model registry: `rollback` and `verify-lineage`."""
+"""The commands on the model registry: `rollback`, `publish` and `verify-lineage`."""
 
 import tempfile
 from collections.abc import Iterator
@@ -27,17 +27,64 @@ def rollback(
     """Make the previous champion the champion again.
 
     Whoever serves models:/NAME@champion gets it at the next load. The model that was
-    rolled back is not promoted again by itself.
+    rolled back is not promoted again by itself. Where its export was published,
+    `latest` is led back to the champion's, too.
 
     For example: python -m pipeline rollback streets
     """
+    from components.publication import Publication
+
     with _registry(runs) as registry:
         name = _name(registry, model)
-        try:
+        with _one_line():
             gone, back = registry.rollback(name)
-        except LookupError as error:
-            raise SegError(str(error)) from error
-    typer.echo(f"{name}: {back.title} is the champion again, in place of {gone.title}")
+        said = f"{name}: {back.title} is the champion again, in place of {gone.title}"
+        typer.echo(said)
+        if there := Publication.of(gone):
+            _follow(registry, name, there.url, there.name)
+
+
+@app.command()
+def publish(
+    model: Annotated[
+        str, typer.Argument(help="The registered model. Default: the only one.")
+    ] = "",
+    to: Annotated[
+        str,
+        typer.Option(
+            help="s3://bucket/prefix or a folder. Default: where it is published.",
+            show_default=False,
+        ),
+    ] = "",
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Whose `latest` there. Default: as before, else model.",
+            show_default=False,
+        ),
+    ] = "",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Publish the champion's export, and lead `latest` to it.
+
+    Runs do so by themselves, with `publish_to`, and so does rollback; this is for a
+    place that did not answer then, or for another one.
+
+    For example: python -m pipeline publish streets --to s3://bucket/models
+    """
+    from components.publication import absolute, place_of
+
+    with _registry(runs) as registry:
+        registered = _name(registry, model)
+        known = place_of(registry, registered)
+        url = to or (known.url if known else "")
+        if not url:
+            raise UsageError(
+                f"No version of {registered!r} is published yet. Expected --to, such "
+                f"as --to s3://bucket/models."
+            )
+        name = name or (known.name if known else "model")
+        _follow(registry, registered, absolute(url), name)
 
 
 @app.command()
@@ -75,6 +122,27 @@ def verify_lineage(
     if wrong:
         raise SegError(f"The lineage does not hold: {', '.join(wrong)}.")
     console.print(f"The lineage holds: {len(findings)} claims checked.")
+
+
+def _follow(registry: Any, model: str, url: str, name: str) -> None:
+    """Lead `latest` of a place to the champion."""
+    from components.publication import follow_champion
+
+    with _one_line(
+        f"`latest` of {name} at {url} may not be the champion's export. Once that is "
+        f"solved: python -m pipeline publish {model}"
+    ):
+        published = follow_champion(registry, model, url, name)
+    typer.echo(f"latest of {name} at {url}: {published.key}")
+
+
+@contextmanager
+def _one_line(remedy: str = "") -> Iterator[None]:
+    """What the registry or a remote says becomes an error that a person reads."""
+    try:
+        yield
+    except (LookupError, SegError) as error:
+        raise SegError(f"{error} {remedy}".strip()) from error
 
 
 def _findings(what: str, runs: Path, *, masks: bool) -> Iterator[Any]:

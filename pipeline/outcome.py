@@ -30,6 +30,7 @@ class Outcome:
     experiment_id: str = ""
     tracking_id: str = ""
     promotion: str = ""  # what the registry made of the model
+    publication: str = ""  # where its export is
     tracking_required: bool = False
     untracked: int = 0  # messages that wait for the store
     refused: int = 0  # messages that it did not take for what they say

@@ -110,7 +110,7 @@ def run_pipeline(
     outcome.untracked, outcome.refused = tracked.left, tracked.refused
     if row := tracked.row:
         outcome.experiment_id, outcome.tracking_id = row.experiment_id, row.id
-        outcome.promotion = row.promotion
+        outcome.promotion, outcome.publication = row.promotion, row.publication
     return outcome
 
 

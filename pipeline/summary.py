@@ -92,6 +92,8 @@ def _print_scores(outcome: Outcome, console: Console) -> None:
     )
     if outcome.promotion:
         _print_line(console, "registry", escape(outcome.promotion))
+    if outcome.publication:
+        _print_line(console, "published", escape(outcome.publication))
 
 
 def _print_reuse(outcome: Outcome, console: Console) -> None:

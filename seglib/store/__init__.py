@@ -18,13 +18,8 @@ from seglib.store.objects import (
     Stored,
 )
 from seglib.store.pins import default_remote, pin_at, read_pin
-from seglib.store.publishing import (
-    Pointer,
-    Published,
-    fetch_published,
-    latest,
-    publish,
-)
+from seglib.store.pointers import Pointer, latest, pointer_key, set_latest
+from seglib.store.publishing import Published, fetch_published, publish
 from seglib.store.remotes import open_remote
 
 __all__ = [
@@ -46,7 +41,9 @@ __all__ = [
     "missing_files",
     "open_remote",
     "pin_at",
+    "pointer_key",
     "publish",
     "read_pin",
+    "set_latest",
     "with_sizes",
 ]

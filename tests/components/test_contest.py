@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from kfp import dsl
 
 from components.gate_model import gate_model
 from components.lineage import LINEAGE, read_lineage, write_lineage
+from components.publication import Publication, publish_export
 from components.registry import Registry, Version
 from components.tracking import Tracker
 from seglib.config import Config
 from seglib.data.images import write_bytes
 from seglib.digests import file_sha256, model_digest
+from seglib.store import latest
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
@@ -47,7 +50,13 @@ class Contest:
         self.rows: dict[str, Any] = {}
 
     def run(
-        self, run: str, *, ends: str = "SUCCEEDED", uri: str = "", **changes: Any
+        self,
+        run: str,
+        *,
+        ends: str = "SUCCEEDED",
+        uri: str = "",
+        publish_to: str = "",
+        **changes: Any,
     ) -> list[dict[str, Any]]:
         """Gate the chain's model in a run, export it if promoted, and track it all."""
         chain = type(self.chain)(
@@ -69,7 +78,13 @@ class Contest:
         assert decided["verdict"] == verdict
         told.insert(0, {**self._head(run, "open"), "parameters": Config().flat()})
         if verdict == "promote" and ends == "SUCCEEDED":
-            told.append({**self._head(run, "exported"), "export": self._export(chain)})
+            exported = {"export": self._export(chain)}
+            if publish_to:
+                with self.telling(run, messages) as patch:
+                    patch.setenv("MLFLOW_TRACKING_URI", self.uri)
+                    there = publish_export(Path(exported["export"]), publish_to, NAME)
+                exported["publication"] = asdict(there)
+            told.append({**self._head(run, "exported"), **exported})
         closing = {"parameters": Config().flat(), "state": ends}
         told.append({**self._head(run, "close"), **closing})
         self.track(told)
@@ -118,7 +133,7 @@ def contest(
 @pytest.fixture(scope="module")
 def first(contest: Contest) -> list[dict[str, Any]]:
     """The messages of the run whose model became the first champion."""
-    return contest.run("contest-1")
+    return contest.run("contest-1", publish_to=str(contest.folder / "published"))
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +174,14 @@ def test_a_champion_can_be_fetched_by_its_alias(
     assert champion is not None
     fetched = contest.registry.download(champion, tmp_path)
     assert model_digest(fetched) == champion.digest
+
+
+def test_latest_is_the_export_of_the_champion(contest: Contest, first: Any) -> None:
+    place = str(contest.folder / "published")
+    published = Publication.of(contest.version(1))
+    assert published is not None
+    assert latest(place, NAME).key == published.key
+    assert f"latest of {NAME} at {place}" in contest.tag("contest-1", "publication")
 
 
 def test_messages_that_are_tracked_again_change_nothing(
@@ -202,11 +225,17 @@ def test_a_run_that_fails_after_its_gate_blocks_nobody(
     failed = contest.registry.versions(NAME)[-1]
     assert failed.state == "withdrawn"
     assert failed.tags["state_reason"] == "its run ended FAILED"
-    contest.run("contest-5", artifacts=rival)
+    place = str(contest.folder / "published")
+    before = latest(place, NAME)
+    contest.run("contest-5", artifacts=rival, publish_to=place)
     champion = contest.registry.champion(NAME)
     assert champion is not None
     assert champion.number == failed.number + 1
     assert contest.registry.numbers(NAME)["previous"] == 1
+    assert latest(place, NAME).key != before.key
+    contest.track(first)  # once more, as from a folder that had waited
+    assert latest(place, NAME).key != before.key
+    assert contest.version(1).state == "replaced"
 
 
 def test_a_model_that_was_rolled_back_does_not_come_again_by_itself(

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from components.publication import Publication, announce
 from components.registry import Registry, Version
+from pipeline.__main__ import app
+from seglib.store import fetch_published, latest, publish
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
@@ -82,6 +86,10 @@ def test_a_promotion_told_twice_changes_nothing(registry: Registry, enter: Any) 
     registry.promote(registry.get(first.name, 1))
     assert aliases(registry, enter) == {"champion": 1}
     assert state(registry, first) == "champion"
+    registry.promote(enter(1))
+    again = registry.promote(registry.get(first.name, 1))
+    assert again == "version 1 is replaced: by version 2"
+    assert aliases(registry, enter) == {"champion": 2, "previous": 1}
 
 
 def test_of_two_that_beat_the_same_champion_the_second_is_superseded(
@@ -144,26 +152,35 @@ def test_a_rollback_of_nothing_names_what_there_is(
 
 RACER = """
 import sys
+from pathlib import Path
+from components.publication import Publication, announce
 from components.registry import Registry
-registry = Registry(sys.argv[1])
+from seglib.store import publish
+uri, name, model_id, url = sys.argv[1:]
+registry = Registry(uri)
 print("ready", flush=True)
 for beat in sys.stdin:
     tags = {"against": beat.strip(), "state": "waiting", "model_digest": "d"}
-    version = registry.register(
-        sys.argv[2], model_id=sys.argv[3], run_id="", tags=tags
-    )
+    version = registry.register(name, model_id=model_id, run_id="", tags=tags)
+    export = Path(f"{url}-of-{version.number}")
+    export.mkdir()
+    (export / "served").write_text(f"version {version.number}")
+    published = Publication(url, "street", publish(export, url).key)
+    registry.tag(version, published.to_tags())
     registry.promote(version)
+    announce(registry, version, published)
     print(version.number, flush=True)
 """
 
 
-def test_of_two_promotions_at_once_exactly_one_wins(
-    registry: Registry, enter: Any, model_id: str, repository: Path
+def test_of_two_promotions_at_once_exactly_one_wins_and_latest_is_its_export(
+    registry: Registry, enter: Any, model_id: str, repository: Path, tmp_path: Path
 ) -> None:
     registry.promote(enter(0))
+    url = str(tmp_path / "published")
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", RACER, registry.uri, enter.model, model_id],
+            [sys.executable, "-c", RACER, registry.uri, enter.model, model_id, url],
             cwd=repository,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -184,7 +201,77 @@ def test_of_two_promotions_at_once_exactly_one_wins(
         champion = aliases(registry, enter)["champion"]
         assert states[champion] == "champion"
         assert registry.get(enter.model, champion).against == beat
+        for number in numbers:
+            assert published(registry.get(enter.model, number)), "its files, at least"
+        served = fetch_published(url, "street", cache=tmp_path / "cache") / "served"
+        assert served.read_text() == f"version {champion}"
     for racer in racers:
         racer.stdin.close()
         assert racer.wait() == 0
         racer.stdout.close()
+
+
+def published(version: Version) -> Publication:
+    found = Publication.of(version)
+    assert found is not None
+    return found
+
+
+def test_latest_follows_a_rollback_and_whoever_comes_late(
+    registry: Registry, enter: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+    url = str(tmp_path / "published")
+    versions = []
+    for beat in (0, 1):
+        version = enter(beat)
+        (tmp_path / "export").mkdir(exist_ok=True)
+        (tmp_path / "export" / "served").write_text(version.title)
+        key = publish(tmp_path / "export", url).key
+        registry.tag(version, Publication(url, "street", key).to_tags())
+        registry.promote(version)
+        versions.append(registry.get(version.name, version.number))
+    first, second = versions
+    assert announce(registry, second, published(second))
+    assert latest(url, "street").key == published(second).key
+    assert not announce(registry, first, published(first)), "it is champion no longer"
+    assert latest(url, "street").key == published(second).key
+    done = CliRunner().invoke(app, ["rollback", enter.model])
+    assert done.exit_code == 0, done.exception
+    key = published(first).key
+    assert f"latest of street at {url}: {key}" in done.stdout
+    assert latest(url, "street").key == key
+    assert not announce(registry, second, published(second))
+    assert latest(url, "street").key == published(first).key
+
+
+def test_a_remote_that_cannot_be_written_to_may_be_tried_again(
+    registry: Registry, enter: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    version = enter(0)
+    place = Publication(str(tmp_path / "file"), "street", f"{0:032x}.dir")
+    registry.tag(version, place.to_tags())
+    registry.promote(version)
+    with pytest.raises(ConnectionError, match="file: cannot be created"):
+        announce(registry, version, place)
+
+
+def test_a_rollback_whose_remote_is_away_says_how_to_move_latest_later(
+    registry: Registry, enter: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+    (tmp_path / "file").write_text("no folder")
+    for beat in (0, 1):
+        version = enter(beat)
+        place = Publication(str(tmp_path / "file"), "street", f"{beat:032x}.dir")
+        registry.tag(version, place.to_tags())
+        registry.promote(version)
+    done = CliRunner().invoke(app, ["rollback", enter.model])
+    assert "version 1 is the champion again" in done.stdout
+    assert f"python -m pipeline publish {enter.model}" in str(done.exception)
+    assert aliases(registry, enter)["champion"] == 1
+    (tmp_path / "file").unlink()
+    done = CliRunner().invoke(app, ["publish", enter.model])
+    assert done.exit_code == 0, done.exception
+    assert latest(str(tmp_path / "file"), "street").key == f"{0:032x}.dir"

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from seglib.store import fetch_published
+
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
     "ignore:The ``noload`` loader strategy is deprecated"
@@ -83,6 +85,18 @@ def test_a_first_champion_cannot_be_rolled_back(
     assert done.returncode == 1
     assert "is its first champion: there is none to go back to" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_champion_can_be_published_elsewhere(
+    first: Any, pipeline: Callable[..., Any], tmp_path: Path
+) -> None:
+    place = str(tmp_path / "elsewhere")
+    done = pipeline("publish", "--to", place, "--name", "street")
+    assert done.returncode == 0, done.stdout + done.stderr
+    root = fetch_published(place, "street", cache=tmp_path / "cache")
+    assert f"latest of street at {place}: {root.name}.dir" in done.stdout
+    sums = (root / "SHA256SUMS").read_text()
+    assert sums == (first.folder / "export" / "SHA256SUMS").read_text()
 
 
 def test_an_unknown_model_names_those_that_there_are(

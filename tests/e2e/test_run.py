@@ -57,6 +57,7 @@ def test_the_export_was_published_as_the_newest_of_its_name(
     place = str(runs.folder.parent / "published")
     root = fetch_published(place, "model", cache=tmp_path)
     assert f"published to {place} as {root.name}.dir" in first.text
+    assert f"published    {root.name}.dir, latest of model at {place}" in first.text
     sums = (root / "SHA256SUMS").read_text()
     assert sums == (first.folder / "export" / "SHA256SUMS").read_text()
 

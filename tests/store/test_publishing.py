@@ -16,8 +16,9 @@ from seglib.store import (
     latest,
     open_remote,
     publish,
+    set_latest,
 )
-from seglib.store.publishing import Pointer, move_latest
+from seglib.store.pointers import Pointer, move_latest
 
 BUCKET = "datasets"
 KEYS = [f"{number:032x}.dir" for number in range(8)]
@@ -114,6 +115,27 @@ def test_of_many_publishers_at_once_the_newest_stays(url):
         seen = list(pool.map(move, pointers))
     assert latest(url, "m") == pointers[-1]
     assert all(seen >= pointer for pointer, seen in zip(pointers, seen, strict=True))
+
+
+def test_a_decision_leads_latest_to_an_older_publication(url):
+    remote = open_remote(url, create=True)
+    old, new = Pointer("2026-01-01", KEYS[0], "m"), Pointer("2999-01-02", KEYS[1], "m")
+    move_latest(remote, new)
+    back = set_latest(url, "m", KEYS[0])
+    assert latest(url, "m") == back
+    assert back.key == KEYS[0]
+    assert back.time == "2999-01-02T00:00:00.000001+00:00", "after what it replaces"
+    assert set_latest(url, "m", KEYS[0]) == back
+    assert move_latest(remote, old) == back
+
+
+def test_of_many_decisions_at_once_each_is_from_what_it_saw(url):
+    open_remote(url, create=True)
+    with ThreadPoolExecutor(5) as pool:
+        moved = list(pool.map(lambda key: set_latest(url, "m", key), KEYS))
+    times = {pointer.time for pointer in moved}
+    assert len(times) == len(KEYS)
+    assert latest(url, "m") == max(moved)
 
 
 def test_names_do_not_disturb_each_other(folder, url):

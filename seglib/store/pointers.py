@@ -1,0 +1,153 @@
+"""Which publication of a name is the one to take: `published/NAME/latest.json`."""
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+from seglib.errors import SegError, UsageError
+from seglib.store.objects import ChangedObjectError, MissingObjectError, Remote
+from seglib.store.pins import require_hash
+from seglib.store.remotes import open_remote
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
+_ATTEMPTS = 12  # to move a pointer that others move, too
+_PAUSE_S = 0.05  # before the second attempt; doubles, up to 3 s
+
+
+@dataclass(frozen=True, order=True)
+class Pointer:
+    """What `latest` says. Of two, the greater one is newer."""
+
+    time: str  # when the publication began, UTC, by the publisher's clock
+    key: str  # `<md5>.dir`
+    name: str
+
+
+def latest(url: str, name: str) -> Pointer:
+    """The newest publication of a name.
+
+    Raises:
+        SegError: there is none, or its pointer is damaged; or the remote cannot be
+            read.
+    """
+    remote = open_remote(url)
+    found = _read_pointer(remote, name)
+    if found is None:
+        raise SegError(
+            f"{remote.name(pointer_key(name))} is missing: nothing was published "
+            f"under the name {name}. `seglib publish FOLDER {url} --name {name}` does."
+        )
+    return found[0]
+
+
+def move_latest(remote: Remote, pointer: Pointer) -> Pointer:
+    """Let `latest` be this publication, unless it is a later one already.
+
+    However many do this at once: every move is from a state that its mover has seen,
+    and an older publication never takes the place of a newer one.
+
+    Returns:
+        The pointer as it is afterwards: the one given, or a later one.
+
+    Raises:
+        SegError: the remote cannot be written to, or too many others move it.
+    """
+    return _move(remote, pointer, lambda found: max(found, pointer))
+
+
+def set_latest(url: str, name: str, key: str) -> Pointer:
+    """Let `latest` be this publication, be it an older one: somebody has decided.
+
+    Returns:
+        The pointer, of a time after that of the one before.
+
+    Raises:
+        SegError: the remote cannot be written to, or too many others move it.
+    """
+    pointer = Pointer(now(), require_hash(key), name)
+
+    def replace(found: Pointer) -> Pointer:
+        if found.key == key:
+            return found
+        # A clock that is behind must not make it the older one.
+        after = _moment(found.time) + timedelta(microseconds=1)
+        return Pointer(_text(max(_moment(pointer.time), after)), key, name)
+
+    return _move(open_remote(url, create=True), pointer, replace)
+
+
+def now() -> str:
+    """The time of a publication that begins."""
+    return _text(datetime.now(UTC))
+
+
+def pointer_key(name: str) -> str:
+    """The key of a name's pointer.
+
+    Raises:
+        UsageError: a name that cannot be one.
+    """
+    if not _NAME.fullmatch(name) or name.endswith(".dir"):
+        raise UsageError(
+            f"`name` must be of letters, digits, `_`, `-`, `.` and `/`, and not end in "
+            f".dir. Received: name={name!r}."
+        )
+    return f"published/{name}/latest.json"
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _move(
+    remote: Remote, first: Pointer, decide: Callable[[Pointer], Pointer]
+) -> Pointer:
+    """Write what is decided in view of what is there, `first` where nothing is."""
+    key = pointer_key(first.name)
+    for attempt in range(_ATTEMPTS):
+        found = _read_pointer(remote, first.name)
+        wanted = decide(found[0]) if found else first
+        if found and found[0] == wanted:
+            return wanted  # also after a move whose answer was lost on the way
+        content = json.dumps(asdict(wanted), indent=1).encode() + b"\n"
+        try:
+            if found:
+                remote.write(key, content, if_match=found[1])
+            else:
+                remote.write(key, content, if_absent=True)
+        except ChangedObjectError:
+            time.sleep(min(3.0, _PAUSE_S * 2**attempt) * random.random())
+        else:
+            return wanted
+    raise SegError(
+        f"{remote.name(key)}: others moved it {_ATTEMPTS} times in a row. The files "
+        f"are published as {first.key}; publish again to move it."
+    )
+
+
+def _read_pointer(remote: Remote, name: str) -> tuple[Pointer, str] | None:
+    """The pointer and its etag; None where there is none."""
+    key = pointer_key(name)
+    try:
+        content, etag = remote.read(key)
+    except MissingObjectError:
+        return None
+    try:
+        pointer = Pointer(**json.loads(content))
+        _moment(pointer.time)
+        require_hash(pointer.key)
+    except (ValueError, TypeError) as error:
+        raise SegError(
+            f"{remote.name(key)}: not a pointer to a publication: {error}. Expected "
+            "JSON with time, key and name. Delete it and publish again."
+        ) from error
+    return pointer, etag
