@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import cli_registry, cli_tracking
+from pipeline import cli_cluster, cli_registry, cli_tracking
 from seglib.errors import SegError
 
 
@@ -22,11 +22,13 @@ def _new_app() -> typer.Typer:
         [bold]run[/] executes all of it on this machine; [bold]compile[/] writes the
         document that Kubeflow Pipelines takes. Both use the same components.
         [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs,
-        [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models.
+        [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models,
+        [bold]submit[/] and [bold]status[/] on a cluster.
         """,
     )
     app.add_typer(cli_tracking.app)
     app.add_typer(cli_registry.app)
+    app.add_typer(cli_cluster.app)
     return app
 
 

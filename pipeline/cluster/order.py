@@ -1,0 +1,122 @@
+"""What is to run: a compiled pipeline, a version of the dataset, a configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.cluster.document import Document
+from pipeline.cluster.identity import Triple, digest_of, triple_of
+from pipeline.inputs import PIN, REPOSITORY, Data, code_version, git_commit
+from seglib.config import Config
+from seglib.errors import SegError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to run."""
+
+    document: Document
+    data: Data
+    config: Config
+    code_version: str
+    commit: str
+
+    @property
+    def triple(self) -> Triple:
+        return triple_of(self.document.image, self.data.data_md5, self.config)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of the run; nothing in it belongs to one run alone, or caching dies."""
+        return {
+            "data_md5": self.data.data_md5,
+            "remote": self.data.remote,
+            "code_version": self.code_version,
+            **self.config.flat(),
+        }
+
+    @property
+    def description(self) -> str:
+        """What the name is short for."""
+        triple = self.triple
+        lines = {
+            "commit": self.commit or "unknown",
+            "data": triple.data_md5,
+            "config": triple.config_hash,
+            "image": self.document.image,
+            "triple": triple.key,
+        }
+        return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+def make_order(document: Document, data: Data, config: Config) -> Order:
+    """An order of this checkout's.
+
+    The code is the image's, so its digest is the code's version.
+    """
+    digest = digest_of(document.image).removeprefix("sha256:")
+    return Order(
+        document=document,
+        data=data,
+        config=config,
+        code_version=digest[:16] or code_version(),
+        commit=git_commit(),
+    )
+
+
+def find_version(
+    revision: str = "", *, data_md5: str = "", pin: Path | None = None, remote: str = ""
+) -> Data:
+    """A version of the dataset that pods can fetch.
+
+    Args:
+        revision: of git, at which the pin is read. Default: the pin as it is.
+        data_md5: the hash itself, `<md5>.dir`; it needs neither git nor a pin.
+        pin: DVC's file. Default: data.dvc here, or that of the repository.
+        remote: where its files are. Default: the DVC repository's own remote.
+
+    Raises:
+        SegError: there is no such version, or its remote is a folder of this machine.
+    """
+    from seglib.store import default_remote, pin_at, read_pin
+
+    if not pin:
+        pin = next(
+            (p / PIN for p in (Path.cwd(), REPOSITORY) if (p / PIN).exists()), None
+        )
+    if not data_md5:
+        if not pin:
+            raise SegError(
+                f"No {PIN} in {Path.cwd()}. Run in a clone of the repository, or give "
+                "--data-md5 and --remote."
+            )
+        data_md5 = pin_at(revision, pin) if revision else read_pin(pin)
+    if not remote:
+        if not pin:
+            raise SegError("--data-md5 without a DVC repository needs --remote, too.")
+        remote = default_remote(pin.resolve().parent)
+        if "://" not in remote:
+            raise SegError(
+                f"{remote}: a folder of this machine, which pods cannot read. Expected "
+                "s3://bucket/prefix: name it with --remote, or make it the default: "
+                "`dvc remote add --default NAME s3://bucket/prefix` and `dvc push`."
+            )
+    return Data(data_md5=data_md5, remote=remote, title=revision or "as pinned")
+
+
+def check_pushed(data: Data) -> None:
+    """See that every object of a version is on its remote.
+
+    Raises:
+        SegError: some are not; it names them.
+    """
+    from seglib.store import missing_files
+
+    if missing := missing_files(data.data_md5, data.remote):
+        shown = "\n".join(f"  {name}" for name in missing[:10])
+        more = f"\n  … and {len(missing) - 10:,} more" if len(missing) > 10 else ""
+        raise SegError(
+            f"{data.remote}: {len(missing):,} object(s) of {data.data_md5} are "
+            "missing, so the run would fail. `dvc push` from a machine that has the "
+            f"data brings them. `seglib data push-check` lists them:\n{shown}{more}"
+        )

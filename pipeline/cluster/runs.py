@@ -1,0 +1,252 @@
+"""Runs of the cluster, and their tasks, as they are now."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.cluster.connection import Cluster
+from pipeline.cluster.failures import ClusterError
+from pipeline.cluster.identity import Triple, tag_of
+from pipeline.cluster.uploads import every, find_experiment
+from seglib.errors import SegError
+
+SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
+FINISHED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
+# Of the exit status of `submit --wait`, `wait` and `status`.
+EXIT_STATUSES = {SUCCEEDED: 0, SKIPPED: 0, FAILED: 1, CANCELED: 3}
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# What Argo makes besides the steps.
+_MACHINERY = re.compile(
+    r"root|executor(\(\d+\))?|.*-driver|.*driver\(\d+\)|iteration-.*"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A step of a run."""
+
+    name: str
+    state: str
+    started: datetime | None
+    ended: datetime | None
+    cached: bool
+    pods: tuple[str, ...]  # as Argo calls its nodes
+    error: str
+
+    def duration_s(self, now: datetime | None = None) -> float | None:
+        """Until its end, or until now."""
+        if not self.started:
+            return None
+        return ((self.ended or now or datetime.now(UTC)) - self.started).total_seconds()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run, with the tasks that it has come to."""
+
+    run_id: str
+    name: str
+    state: str  # as KFP's RuntimeState; PENDING where it does not say yet
+    created: datetime
+    ended: datetime | None
+    description: str
+    error: str
+    recurring: bool
+    parameters: dict[str, Any]
+    tasks: tuple[Task, ...]
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    @property
+    def tag(self) -> str:
+        """Key and what tells it apart; empty for a run that was not submitted here."""
+        return tag_of(self.name)
+
+    @property
+    def age(self) -> tuple[datetime, str]:
+        """Sorts runs from the oldest, the same way for everybody."""
+        return self.created, self.run_id
+
+    def duration_s(self, now: datetime | None = None) -> float:
+        """Until its end, or until now."""
+        return ((self.ended or now or datetime.now(UTC)) - self.created).total_seconds()
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs: times as text, in UTC."""
+        content = asdict(self)
+        content["tasks"] = [asdict(task) for task in self.tasks]
+        for one in (content, *content["tasks"]):
+            for name, value in one.items():
+                if isinstance(value, datetime):
+                    one[name] = value.astimezone(UTC).isoformat()
+        return content
+
+
+def get_run(cluster: Cluster, run_id: str) -> Run:
+    """A run as it is now.
+
+    Raises:
+        ClusterError: there is none, or the cluster says no.
+    """
+    get = cluster.client.runs.run_service_get_run
+    return to_run(cluster.call(get, run_id, doing=f"read the run {run_id}"))
+
+
+def list_runs(
+    cluster: Cluster, *, experiment: str = "", part: str = "", archived: bool = False
+) -> Iterator[Run]:
+    """Runs, the newest first.
+
+    Args:
+        experiment: only its runs.
+        part: of their names.
+        archived: whether to give those, too, that were put away.
+    """
+    scope = cluster.scope
+    if experiment:
+        known = find_experiment(cluster, experiment)
+        if not known:
+            raise SegError(f"No experiment {experiment!r} on {cluster.client.address}.")
+        scope = {"experiment_id": known}
+    found = every(
+        cluster,
+        cluster.client.runs.run_service_list_runs,
+        "runs",
+        part={"display_name": part} if part else None,
+        doing="list runs",
+        among=scope,
+    )
+    for one in found:
+        if archived or one.storage_state != "ARCHIVED":
+            yield to_run(one)
+
+
+def find_run(cluster: Cluster, name: str) -> Run:
+    """The run of an id, a name or a part of one; or `latest`.
+
+    Raises:
+        SegError: none, or several.
+    """
+    if _UUID.fullmatch(name):
+        return get_run(cluster, name)
+    if name == "latest":
+        newest = next(list_runs(cluster), None)
+        if not newest:
+            raise SegError(f"No runs on {cluster.client.address} yet.")
+        return get_run(cluster, newest.run_id)
+    found = list(list_runs(cluster, part=name))
+    exact = [run for run in found if run.name == name] or found
+    if len(exact) == 1:
+        return get_run(cluster, exact[0].run_id)
+    if not exact:
+        raise SegError(
+            f"No run {name!r} on {cluster.client.address}. Expected an id, a name or a "
+            "part of one, or `latest`. `python -m pipeline status` lists them."
+        )
+    listed = "\n".join(f"  {run.run_id}  {run.name}  {run.state}" for run in exact[:10])
+    raise SegError(
+        f"{len(exact)} runs are called {name!r}. Name one by its id:\n{listed}"
+    )
+
+
+def runs_of(cluster: Cluster, triple: Triple) -> list[Run]:
+    """Every run of a triple that was submitted here, forced ones too, oldest first."""
+    found = {
+        run.run_id: run  # a list that grows may show one on two pages
+        for run in list_runs(cluster, part=triple.key, archived=True)
+        if run.tag.startswith(triple.key) and not run.recurring
+    }
+    return sorted(found.values(), key=lambda run: run.age)
+
+
+def run_of(cluster: Cluster, triple: Triple) -> Run | None:
+    """The run that makes another one of this triple needless.
+
+    Returns:
+        One that succeeded, else one that is still running; `None` where there is none.
+    """
+    found = runs_of(cluster, triple)
+    for state in (SUCCEEDED, "RUNNING", "PAUSED", "PENDING"):
+        for run in found:
+            if run.state == state:
+                return run
+    return None
+
+
+def terminate(cluster: Cluster, run_id: str) -> None:
+    """Have a run stopped; one that has ended stays as it is.
+
+    Raises:
+        ClusterError: the cluster says no.
+    """
+    try:
+        cluster.call(
+            cluster.client.runs.run_service_terminate_run, run_id, doing="stop the run"
+        )
+    except ClusterError as error:
+        # A run that ends just now, or a stop that had worked at the first try.
+        ending = get_run(cluster, run_id).state in (*FINISHED, "CANCELING")
+        if error.kind not in ("invalid", "broken") or not ending:
+            raise
+
+
+def to_run(found: Any) -> Run:
+    """From an answer of the API."""
+    details = found.run_details.task_details if found.run_details else None
+    config = found.runtime_config
+    return Run(
+        run_id=found.run_id,
+        name=found.display_name or "",
+        state=_state(found.state),
+        created=found.created_at or datetime.fromtimestamp(0, UTC),
+        ended=_time(found.finished_at),
+        description=found.description or "",
+        error=found.error.message or "" if found.error else "",
+        recurring=bool(found.recurring_run_id),
+        parameters=dict((config.parameters if config else None) or {}),
+        tasks=_tasks(details or []),
+    )
+
+
+def _tasks(details: list[Any]) -> tuple[Task, ...]:
+    """The steps among what Argo made, in the order of their start.
+
+    A step is a node with a child, `executor`, that is skipped where the step's result
+    came from the cache.
+    """
+    by_id = {one.task_id: one for one in details}
+    found = []
+    for one in details:
+        if _MACHINERY.fullmatch(one.display_name or ""):
+            continue
+        children = [child.pod_name or child.task_id for child in one.child_tasks or ()]
+        executors = [by_id[name] for name in children if name in by_id]
+        executors += [e for e in details if e.parent_task_id == one.task_id]
+        task = Task(
+            name=one.display_name or one.task_id or "",
+            state=_state(one.state),
+            started=_time(one.start_time or one.create_time),
+            ended=_time(one.end_time),
+            cached=bool(executors)
+            and all(_state(e.state) == SKIPPED for e in executors)
+            and _state(one.state) in (SUCCEEDED, SKIPPED),
+            pods=tuple(filter(None, dict.fromkeys([one.pod_name, *children]))),
+            error=one.error.message or "" if one.error else "",
+        )
+        found.append(replace(task, state="CACHED") if task.cached else task)
+    first = datetime.fromtimestamp(0, UTC)
+    return tuple(sorted(found, key=lambda task: task.started or first))
+
+
+def _state(value: Any) -> str:
+    text = str(value or "")
+    return "PENDING" if text in ("", "RUNTIME_STATE_UNSPECIFIED") else text
+
+
+def _time(value: datetime | None) -> datetime | None:
+    """KFP gives 1970 for what has not happened yet."""
+    return value if value and value.year > 1970 else None

@@ -1,0 +1,128 @@
+"""One run for one triple: started once, whoever submits, and however often."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.cluster.connection import Cluster, model
+from pipeline.cluster.failures import ClusterError
+from pipeline.cluster.identity import RunName, Triple, require_digest
+from pipeline.cluster.order import Order
+from pipeline.cluster.runs import CANCELED, Run, get_run, run_of, runs_of, terminate
+from pipeline.cluster.uploads import ensure_experiment, ensure_version
+
+_TRIES = 3  # of a creation whose outcome is not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """The run of an order."""
+
+    run: Run
+    url: str
+    new: bool  # whether this call started it
+
+
+def submit(
+    cluster: Cluster,
+    order: Order,
+    *,
+    experiment: str = "",
+    force: bool = False,
+    allow_tag: bool = False,
+    service_account: str = "",
+    pipeline_root: str = "",
+    say: Callable[[str], None] = lambda _: None,
+) -> Submitted:
+    """Start a run, unless one of the same triple has succeeded or is under way.
+
+    Whoever calls this at the same time for the same triple gets the same run: after
+    its creation each looks again; the oldest run goes on, the others are stopped.
+
+    Args:
+        experiment: that the run belongs to. Default: the pipeline's name.
+        force: start one all the same.
+        allow_tag: take an image that is not pinned by digest.
+        say: is told what happens, a line at a time.
+
+    Raises:
+        UsageError: the image is not pinned.
+        SegError: the document takes other parameters.
+        ClusterError: the cluster says no.
+    """
+    require_digest(order.document.image, allow_tag=allow_tag)
+    order.document.check_parameters(order.parameters)
+    if not force and (known := run_of(cluster, order.triple)):
+        return _result(cluster, known, new=False)
+    again = secrets.token_hex(4) if force else ""
+    name = RunName(
+        commit=order.commit,
+        data_md5=order.data.data_md5,
+        key=order.triple.key,
+        again=again,
+    )
+    experiment_id = ensure_experiment(cluster, experiment or order.document.name)
+    version = ensure_version(
+        cluster, order.document, told=f"image: {order.document.image}"
+    )
+    say(f"version      {version.name} of {order.document.name}")
+    wanted = model(
+        "V2beta1Run",
+        display_name=str(name),
+        description=order.description,
+        experiment_id=experiment_id,
+        pipeline_version_reference=version.reference,
+        runtime_config=_runtime(order.parameters, pipeline_root),
+        service_account=service_account or None,
+    )
+    made = _create(cluster, wanted, order.triple, name.tag)
+    return _settle(cluster, made, order.triple, name.tag)
+
+
+def _create(cluster: Cluster, wanted: Any, triple: Triple, tag: str) -> Run:
+    """Create the run; where the outcome is not known, look before trying again."""
+    create = cluster.client.runs.run_service_create_run
+    for left in reversed(range(_TRIES)):
+        try:
+            made = cluster.call(create, run=wanted, doing="create the run", again=False)
+        except ClusterError as error:
+            if not error.undecided:
+                raise
+            if found := _alive(cluster, triple, tag):
+                return found[0]
+            if not left:
+                raise
+        else:
+            return get_run(cluster, made.run_id)
+    raise AssertionError
+
+
+def _settle(cluster: Cluster, made: Run, triple: Triple, tag: str) -> Submitted:
+    """Of the runs with the same tag the oldest goes on."""
+    alive = _alive(cluster, triple, tag)
+    if not alive:  # it has ended already, or was stopped
+        return _result(cluster, get_run(cluster, made.run_id), new=True)
+    first, *others = alive
+    for other in others:
+        terminate(cluster, other.run_id)
+    return _result(cluster, first, new=first.run_id == made.run_id)
+
+
+def _alive(cluster: Cluster, triple: Triple, tag: str) -> list[Run]:
+    """Runs with the tag that go on or have succeeded, the oldest first."""
+    ended = (CANCELED, "CANCELING", "FAILED", "SKIPPED")
+    found = runs_of(cluster, triple)
+    return [run for run in found if run.tag == tag and run.state not in ended]
+
+
+def _runtime(parameters: Mapping[str, Any], pipeline_root: str) -> Any:
+    return model(
+        "V2beta1RuntimeConfig",
+        parameters=dict(parameters),
+        pipeline_root=pipeline_root or None,
+    )
+
+
+def _result(cluster: Cluster, run: Run, *, new: bool) -> Submitted:
+    return Submitted(run=run, url=cluster.url("runs", "details", run.run_id), new=new)
