@@ -3,9 +3,13 @@
 #   docker build -t seglib:gpu --build-arg VARIANT=gpu .
 # `make image` does the same and adds commit and version. Runs as user 1000, with a
 # read-only root file system too, if /tmp can be written.
+# A base pinned by digest builds the same image again: --build-arg BASE=python@sha256:…
 ARG VARIANT=cpu
+ARG BASE=python:3.11-slim
 
-FROM python:3.11-slim AS base
+# hadolint ignore=DL3006
+FROM ${BASE} AS base
+SHELL ["/bin/sh", "-euc"]
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 
@@ -19,17 +23,28 @@ COPY requirements-gpu.lock /lock/requirements.lock
 # hadolint ignore=DL3006
 FROM lock-${VARIANT} AS environment
 ARG UV_VERSION=0.13.9
+# Any version of strip will do, and Debian keeps only the newest.
+# hadolint ignore=DL3008
+RUN apt-get update -q \
+    && apt-get install -y -q --no-install-recommends binutils \
+    && rm -rf /var/lib/apt/lists/*
 RUN python3 -m pip install --no-cache-dir "uv==${UV_VERSION}" \
     && python3 -m venv --without-pip /opt/venv
 # Compiled ahead, because user 1000 may not write beside the sources and every step
-# would compile TensorFlow anew. TensorFlow's headers serve only those who build
-# operators of their own.
+# would compile TensorFlow anew.
 RUN --mount=type=cache,target=/cache \
     uv pip install --python /opt/venv/bin/python --cache-dir /cache --link-mode copy \
       --compile-bytecode --require-hashes \
       --build-constraints /lock/requirements.lock -r /lock/requirements.lock \
-    && rm -r /opt/venv/lib/python3.11/site-packages/tensorflow/include \
     && echo /opt/seglib > /opt/venv/lib/python3.11/site-packages/seglib.pth
+# What nobody needs at run time: headers and clang, for building operators of one's own;
+# libraries' own tests; symbols for a debugger.
+RUN site=/opt/venv/lib/python3.11/site-packages \
+    && rm -r "$site/tensorflow/include" "$site/clang" \
+    && for package in numpy pandas pyarrow scipy sklearn; do \
+         find "$site/$package" -name tests -type d -prune -exec rm -r {} +; \
+       done \
+    && find "$site/tensorflow" -name '*.so*' -type f -exec strip --strip-unneeded {} +
 
 FROM environment AS project
 WORKDIR /source
