@@ -68,9 +68,9 @@ ui: $(RUN_READY) ## The MLflow UI on the runs of this folder (PORT=5000)
 	  --backend-store-uri "sqlite:///$(RUNS)/mlflow.db"
 
 .PHONY: compile
-compile: $(RUN_READY) ## Compile the pipeline to build/pipeline.yaml
-	@mkdir -p build
-	$(PY) -m pipeline compile -o build/pipeline.yaml
+compile: $(RUN_READY) ## Compile the pipeline to build/pipeline.yaml (IMAGE=name@sha256:…)
+	$(PY) -m pipeline compile -o build/pipeline.yaml $(if $(findstring @,$(IMAGE)), \
+	  --image "$(IMAGE)",--image "$(IMAGE):$(VARIANT)" --allow-tag)
 
 .PHONY: image
 image: ## Build the container image (VARIANT=cpu or gpu, IMAGE=name)

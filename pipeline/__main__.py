@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import cli_cluster, cli_registry, cli_tracking
+from pipeline import cli_cluster, cli_compile, cli_registry, cli_tracking
 from seglib.errors import SegError
 
 
@@ -26,6 +26,7 @@ def _new_app() -> typer.Typer:
         [bold]submit[/] and [bold]status[/] on a cluster.
         """,
     )
+    app.add_typer(cli_compile.app)
     app.add_typer(cli_tracking.app)
     app.add_typer(cli_registry.app)
     app.add_typer(cli_cluster.app)
@@ -47,59 +48,6 @@ class Tracking(StrEnum):
 
     patient = "patient"
     required = "required"
-
-
-@app.command("compile")
-def compile_pipeline(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The YAML file to write.")
-    ],
-    image: Annotated[
-        str,
-        typer.Option(
-            envvar="SEGLIB_IMAGE",
-            help="The image of every step. Pin it by digest (…@sha256:…): "
-            "KFP's cache knows an image by its name alone.",
-            show_default="seglib:cpu",
-        ),
-    ] = "",
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs of the training step.")] = 0,
-    checkpoints: Annotated[
-        str,
-        typer.Option(
-            envvar="SEGLIB_CHECKPOINTS",
-            help="s3://bucket/prefix where a training keeps its state, so that a pod "
-            "that is started again goes on where it was.",
-            show_default=False,
-        ),
-    ] = "",
-) -> None:
-    """Write the pipeline as a document for Kubeflow Pipelines.
-
-    Its parameters are the settings of a configuration file, with their defaults,
-    and data_md5, remote and code_version.
-
-    For example: python -m pipeline compile -o pipeline.yaml --gpus 1
-    """
-    from pipeline.local import import_kfp
-
-    import_kfp()
-    from kfp.compiler import Compiler
-
-    from components.base import IMAGE
-    from pipeline.training import training_pipeline
-
-    document = training_pipeline(
-        image=image or IMAGE, gpus=gpus, checkpoints=checkpoints
-    )
-    if output.suffix not in (".yaml", ".yml"):
-        raise SegError(f"{output}: expected a name that ends in .yaml.")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        Compiler().compile(document, str(output))
-    except OSError as error:
-        raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
-    typer.echo(f"{output}: {document.name}, image {image or IMAGE}")
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import Any
 from kfp import dsl
 
 from components.augment_data import augment_data
-from components.base import IMAGE, on_kubernetes
+from components.base import IMAGE
 from components.evaluate_model import evaluate_model
 from components.export_model import export_model
 from components.finalize import finalize
@@ -19,104 +19,120 @@ from components.gate_model import gate_model
 from components.step import CHECKPOINTS
 from components.train_model import train_model
 from components.verify_data import verify_data
+from pipeline.cluster_config import ClusterConfig
+from pipeline.executor import in_image, on_kubernetes
 from seglib.config import Config
 
 NAME = "segmentation-training"  # scopes the cache: a new name reuses nothing
-_RETRIES = 5  # of a training whose state is kept: pods are evicted
+DISPLAY_NAME = "Segmentation training"
+GIVEN = {
+    "data_md5": "the hash DVC gives the dataset's folder, “….dir”",
+    "remote": "where its files are: a DVC remote (s3:// or a folder)",
+    "code_version": "what computes the results; another one reuses nothing",
+}
 
 
 def training_pipeline(
-    *, image: str = IMAGE, gpus: int = 0, checkpoints: str = ""
+    *,
+    image: str = IMAGE,
+    cluster: ClusterConfig | None = None,
+    checkpoints: str = "",
 ) -> Any:
     """Build the pipeline.
 
     Args:
         image: the image of every step, best pinned by digest.
-        gpus: NVIDIA GPUs of the training step.
+        cluster: what the steps' pods need. `None`: nothing, for the local runner.
         checkpoints: where the training step keeps its state: s3://bucket/prefix.
 
     Returns:
         A KFP pipeline. Its parameters are the fields of the configuration, with
-        their defaults, and `data_md5`, `remote` and `code_version`.
+        their defaults, and those of GIVEN.
     """
 
     def training(*values: Any) -> None:
-        """Verify, augment, train, evaluate, gate; export what passes the gate.
-
-        Args:
-            data_md5: the hash DVC gives the dataset's folder, "….dir".
-            remote: where its files are: a DVC remote (s3:// or a folder).
-            code_version: what computes the results; another one reuses nothing.
-        """
-        steps = _Steps(dict(zip(signature.parameters, values, strict=True)), image)
-        last = steps.add(finalize, cached=False)
+        """Verify, augment, train, evaluate, gate; export what passes the gate."""
+        parameters = dict(zip(signature.parameters, values, strict=True))
+        steps = _Steps(parameters, image, cluster)
+        last = steps.add("finalize", finalize, cached=False)
         with dsl.ExitHandler(last):
-            verified = steps.add(verify_data)
+            verified = steps.add("verify", verify_data)
             manifest = verified.outputs["manifest"]
-            augmented = steps.add(augment_data, manifest=manifest)
+            augmented = steps.add("augment", augment_data, manifest=manifest)
             shards = augmented.outputs["shards"]
             trained = steps.add(
+                "train",
                 train_model,
-                gpus=gpus,
-                checkpoints=checkpoints,
+                environment={CHECKPOINTS: checkpoints} if checkpoints else {},
                 manifest=manifest,
                 shards=shards,
             )
             model = trained.outputs["model"]
-            evaluated = steps.add(evaluate_model, manifest=manifest, model=model)
             judged = {"manifest": manifest, "model": model}
+            evaluated = steps.add("evaluate", evaluate_model, **judged)
             judged["evaluation"] = evaluated.outputs["evaluation"]
-            gated = steps.add(gate_model, cached=False, **judged)
+            gated = steps.add("gate", gate_model, cached=False, **judged)
             with dsl.If(gated.outputs["Output"] == "promote", name="promoted"):
-                decision = gated.outputs["decision"]
-                steps.add(export_model, cached=False, decision=decision, **judged)
+                judged["decision"] = gated.outputs["decision"]
+                steps.add("export", export_model, cached=False, **judged)
 
     signature = _signature()
     training.__signature__ = signature  # type: ignore[attr-defined]
-    return dsl.pipeline(name=NAME)(training)
+    pipeline = dsl.pipeline(name=NAME, display_name=DISPLAY_NAME)(training)
+    _describe(pipeline.pipeline_spec)
+    return pipeline
 
 
 class _Steps:
     """Adds tasks to the pipeline that is being built."""
 
-    def __init__(self, parameters: Mapping[str, Any], image: str):
+    def __init__(
+        self, parameters: Mapping[str, Any], image: str, cluster: ClusterConfig | None
+    ):
         self._parameters = parameters
         self._image = image
+        self._cluster = cluster
 
     def add(
         self,
+        name: str,
         component: Any,
         *,
         cached: bool = True,
-        gpus: int = 0,
-        checkpoints: str = "",
+        environment: Mapping[str, str] | None = None,
         **artifacts: Any,
     ) -> dsl.PipelineTask:
+        # No `set_display_name`: to older servers that name is the task's own, and who
+        # takes its outputs doesn't find it (kubeflow/pipelines issue 11173).
         wanted = component.component_spec.inputs
         shared = {k: v for k, v in self._parameters.items() if k in wanted}
         task = component(**shared, **artifacts)
         task.set_caching_options(enable_caching=cached)
-        on_kubernetes(
-            task,
-            image=self._image,
-            gpus=gpus,
-            environment={CHECKPOINTS: checkpoints} if checkpoints else {},
-            retries=_RETRIES if checkpoints else 0,  # it goes on where it was
-        )
+        in_image(task, self._image)
+        if self._cluster:
+            on_kubernetes(task, name, self._cluster, environment=environment)
         return task
 
 
 def _signature() -> inspect.Signature:
     """The pipeline's parameters; KFP reads them as if they were written out."""
-    given = {"data_md5": str, "remote": str, "code_version": str}
     settings = Config().flat()
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature(
         [
-            *(inspect.Parameter(name, kind, annotation=t) for name, t in given.items()),
+            *(inspect.Parameter(name, kind, annotation=str) for name in GIVEN),
             *(
                 inspect.Parameter(name, kind, annotation=type(value), default=value)
                 for name, value in settings.items()
             ),
         ]
     )
+
+
+def _describe(spec: Any) -> None:
+    """Give every parameter its description, of the pipeline and of the components."""
+    texts = {**GIVEN, **Config.described()}
+    for component in (spec.root, *spec.components.values()):
+        for name, parameter in component.input_definitions.parameters.items():
+            if not parameter.description:
+                parameter.description = texts.get(name, "")

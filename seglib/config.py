@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from seglib.errors import UsageError, unknown
-from seglib.settings import at, build, read_tree, require
+from seglib.settings import at, build, described, read_tree, require
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 SPLIT_CHOICES = ("auto", "train", "val", "test")
@@ -42,7 +42,7 @@ class AugmentConfig:
     policy: str = "street"  # a name of seglib.steps.augment.POLICIES
     copies: int = 1  # augmented copies of each training pair, beside the original
     num_shards: int = 4  # files; records are dealt round-robin
-    augment_seed: int = 0
+    augment_seed: int = 0  # of the random changes
 
     def __post_init__(self) -> None:
         require(self.copies >= 0, "copies", "≥ 0", self.copies)
@@ -77,25 +77,25 @@ class ModelConfig:
 class TrainConfig:
     """The optimisation."""
 
-    epochs: int = 30
-    batch_size: int = 8
+    epochs: int = 30  # passes of steps_per_epoch steps
+    batch_size: int = 8  # views in a step
     learning_rate: float = 1e-3  # peak; cosine decay to 1 % of it
     encoder_learning_rate: float = 1.0  # of the encoder, as a share of learning_rate
     steps_per_epoch: int = 0  # 0: one pass over the train split
     max_minutes: float = 0.0  # ends training early, its rate fallen by then; 0: never
     freeze_epochs: int = 0  # first epochs, in which the encoder keeps its weights
-    weight_decay: float = 1e-4
+    weight_decay: float = 1e-4  # of AdamW
     warmup_steps: int = 50  # linear, from 0
     class_weight_power: float = 0.25  # weight = (1 / pixel share) ** power; 0: equal
     crop_height: int = 0  # pixels that one view shows; 0: image_height
     crop_width: int = 0  # pixels that one view shows; 0: image_width
     min_scale: float = 0.75  # random zoom of a training image; 1: image_height
-    max_scale: float = 1.5
+    max_scale: float = 1.5  # see min_scale
     flip: bool = True  # mirror half of the images left to right
     color_jitter: float = 0.2  # brightness, contrast, saturation, each ± this share
     precision: str = "auto"  # auto: times a few steps of each and takes the faster
     validate_every: int = 1  # epochs between two looks at the val split
-    train_seed: int = 0
+    train_seed: int = 0  # of first weights, order and views
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "validate_every"):
@@ -245,6 +245,14 @@ class Config:
             for section in dataclasses.asdict(self).values()
             for key, value in section.items()
         }
+
+    @classmethod
+    def described(cls) -> dict[str, str]:
+        """What each setting is, under its field's name."""
+        texts: dict[str, str] = {}
+        for section in fields(cls):
+            texts |= described(section.default_factory)  # type: ignore[arg-type]
+        return texts
 
     @classmethod
     def _from_tree(cls, tree: Any) -> Self:

@@ -5,6 +5,7 @@ keys there may be, and of which type. What does not fit is named with its place 
 where a name is wrong, with the nearest right one.
 """
 
+import inspect
 import re
 import typing
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ import yaml
 from seglib.errors import UsageError, unknown
 
 _NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)  # YAML reads 1e-3 as text
+_COMMENTED = re.compile(r"^    (\w+): .*  # (.+)$", re.MULTILINE)
 
 
 def read_tree(path: Path) -> Any:
@@ -93,6 +95,16 @@ def typed(value: Any, expected: Any, name: str) -> Any:
     if expected is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return _of_type(value, expected, name)
+
+
+def described(section_type: type) -> dict[str, str]:
+    """The comment behind each field of a section, which says what it is.
+
+    >>> from seglib.config import AugmentConfig
+    >>> described(AugmentConfig)["num_shards"]
+    'files; records are dealt round-robin'
+    """
+    return dict(_COMMENTED.findall(inspect.getsource(section_type)))
 
 
 @contextmanager
