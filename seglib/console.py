@@ -16,6 +16,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -124,7 +125,7 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with _progress(*columns) as progress:
         task = progress.add_task(text, total=None)
 
         def update(done: int, total: int) -> None:
@@ -162,8 +163,14 @@ def transfer_bar(text: str) -> Iterator[Transfer]:
         TextColumn("{task.fields[moved]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with _progress(*columns) as progress:
         yield Transfer(progress, progress.add_task(text, total=None, moved=""))
+
+
+def _progress(*columns: ProgressColumn) -> Progress:
+    """One that leaves nothing behind, in a file or a pipe not even an empty line."""
+    silent = not console.is_terminal
+    return Progress(*columns, console=console, transient=True, disable=silent)
 
 
 def escape_markup(text: str) -> str:
