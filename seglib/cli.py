@@ -87,11 +87,13 @@ def verify(
     """
     from seglib.data.verify import verify as run
     from seglib.data.verify import write_verification
+    from seglib.versions import keep_counts
 
     check_folder(data)
     settings = data_config(config, num_classes, ignore_index)
     with progress_bar("verifying") as progress:
         verification = run(data, config=settings, progress=progress)
+    keep_counts(verification)
     if out:
         write_verification(verification, out)
         console.print(f"report: {out / 'report.html'}")

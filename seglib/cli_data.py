@@ -3,12 +3,12 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from seglib.console import console, transfer_bar
-from seglib.errors import SegError, UsageError
+from seglib.console import ConfigFile, console, transfer_bar
+from seglib.errors import DatasetError, SegError, UsageError
 
 app = typer.Typer(
     help="The dataset that data.dvc pins: fetch, compare versions, check the remote.",
@@ -27,6 +27,7 @@ Revision = Annotated[
     typer.Argument(help="Git revision, or `<md5>.dir`. Default: the pin as it is."),
 ]
 PIN = Path("data.dvc")
+_FORMS = ("text", "json", "markdown")
 
 
 @app.command()
@@ -80,27 +81,71 @@ def diff(
     form: Annotated[
         str, typer.Option("--format", help="text, json or markdown.")
     ] = "text",
+    count: Annotated[
+        str,
+        typer.Option(
+            help="Masks to fetch and count if nobody has done it: none, changed or all."
+        ),
+    ] = "none",
+    config: ConfigFile = None,
 ) -> None:
-    """Compare two versions of the dataset without downloading them."""
-    from seglib.store import diff as compare
-    from seglib.store import manifest_entries, with_sizes
-    from seglib.store.diffing import to_markdown, to_text
+    """Compare two versions of the dataset without downloading them.
 
-    forms = {
-        "text": to_text,
-        "markdown": to_markdown,
-        "json": lambda found: json.dumps(found.to_json(), indent=2),
-    }
-    if form not in forms:
-        raise UsageError(f"Unknown --format: {form}. Expected: {', '.join(forms)}.")
-    source = _remote(remote, pin)
-    versions = [_version(old, pin), _version(new, pin)]
-    before, after = (set(manifest_entries(md5, source)) for md5 in versions)
-    # Only of what differs is the size asked for.
-    shared = before & after
-    sized = [shared | set(with_sizes(one - shared, source)) for one in (before, after)]
-    found = compare(versions[0], sized[0], versions[1], sized[1])
-    typer.echo(forms[form](found).rstrip())  # plain: for files and other programs
+    Samples, bytes, and the share of each class in the pixels of each split, where the
+    masks have been counted: by a verification, or by `seglib data count`.
+    """
+    from seglib.config import Config
+    from seglib.versions import compare_versions, to_markdown
+
+    if form not in _FORMS:
+        raise UsageError(f"Unknown --format: {form}. Expected: {', '.join(_FORMS)}.")
+    with transfer_bar("counting") as bar:
+        found = compare_versions(
+            _version(old, pin),
+            _version(new, pin),
+            _remote(remote, pin),
+            count=count,
+            config=Config.load(config).data,
+            progress=bar.files,
+        )
+    if form == "text":
+        _print(found)
+    elif form == "json":  # plain, as Markdown is: for files and other programs
+        typer.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        typer.echo(to_markdown(found).rstrip())
+
+
+@app.command()
+def count(
+    revision: Revision = None,
+    pin: Pin = PIN,
+    remote: Remote = None,
+    push: Annotated[
+        bool, typer.Option(help="Keep the counts beside the data on the remote.")
+    ] = True,
+) -> None:
+    """Count the classes of a version's masks, for every later `seglib data diff`.
+
+    Fetches the masks that nobody has verified or counted before, and nothing else.
+    """
+    from seglib.versions import count_version
+
+    data_md5, source = _version(revision, pin), _remote(remote, pin)
+    with transfer_bar("counting") as bar:
+        done = count_version(data_md5, source, push=push, progress=bar.files)
+    console.print(
+        f"{data_md5}: classes known for {done.known:,} of {done.masks:,} masks, "
+        f"{done.counted:,} counted just now",
+        soft_wrap=True,
+    )
+    if done.written:
+        console.print(f"kept in {done.place}", soft_wrap=True)
+    if done.problems:
+        raise DatasetError(
+            f"{data_md5}: {len(done.problems):,} mask(s) cannot be counted.",
+            done.problems,
+        )
 
 
 @app.command("push-check")
@@ -118,6 +163,35 @@ def push_check(
             "from a machine that has the data brings them:\n" + "\n".join(missing)
         )
     console.print(f"{source}: all objects of {data_md5} are there", soft_wrap=True)
+
+
+def _print(found: Any) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from seglib.store.diffing import to_text
+    from seglib.versions.telling import HEAD, summary, tables
+
+    say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
+    say(to_text(found.samples))
+    if not found.classes:
+        return
+    say(f"  {summary(found.classes)}")
+    for told in tables(found.classes):
+        if not told.rows:
+            say(f"\n{told.title}: {told.rest}")
+            continue
+        table = Table(HEAD[0], title=told.title, title_justify="left")
+        for name in HEAD[1:]:
+            table.add_column(name, justify="right")
+        for cells in told.rows:
+            table.add_row(*map(Text, cells))
+        say("")
+        console.print(table)
+        if told.rest:
+            say(told.rest)
+    for note in found.classes.notes:
+        say(f"note: {note}")
 
 
 def _missing(data_md5: str, remote: str) -> list[str]:

@@ -11,21 +11,7 @@ from typer.testing import CliRunner
 from seglib.cli import app
 from seglib.errors import SegError
 from seglib.store import hash_folder
-from seglib.store.folders import list_folder
-
-
-def _push(folder, remote):
-    """Write a folder's objects as `dvc push` does; returns the dataset's hash."""
-    entries = list_folder(folder)
-    listing = [{"md5": e.md5, "relpath": e.path} for e in entries]
-    content = json.dumps(listing, sort_keys=True).encode()
-    objects = {e.md5: (folder / e.path).read_bytes() for e in entries}
-    objects[hash_folder(folder)] = content
-    for md5, content in objects.items():
-        path = remote / "files" / "md5" / md5[:2] / md5[2:]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return hash_folder(folder)
+from tests.pushing import push
 
 
 def _git(repository, *command):
@@ -54,7 +40,7 @@ def repository(tmp_path, monkeypatch):
     _git(tmp_path, "init", "--quiet")
 
     def pin(tag):
-        text = f"outs:\n- md5: {_push(data, remote)}\n  path: data\n"
+        text = f"outs:\n- md5: {push(data, remote)}\n  path: data\n"
         (tmp_path / "data.dvc").write_text(text)
         _git(tmp_path, "add", ".")
         _git(tmp_path, "commit", "--quiet", "-m", tag)

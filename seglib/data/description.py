@@ -21,8 +21,21 @@ def read_description(root: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        description = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return parse_description(path.read_bytes(), name=str(path))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error}") from error
+
+
+def parse_description(content: bytes, *, name: str = DESCRIPTION) -> dict[str, Any]:
+    """The checked content of a dataset.yaml.
+
+    Raises:
+        DatasetError: it cannot be understood; the message begins with `name`.
+    """
+    path = Path(name)
+    try:
+        description = yaml.safe_load(content.decode("utf-8")) or {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise DatasetError(f"{path}: cannot be read: {error}") from error
     if not isinstance(description, dict):
         raise DatasetError(f"{path}: expected keys such as `class_names:`.")

@@ -12,6 +12,9 @@ from seglib.data.integrity import grey_bits
 from seglib.errors import SegError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+# Raise it when `decode_mask` gives other ids for any file: what was counted in masks is
+# kept by their md5 and this number.
+MASK_DECODING = 1
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _READ_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}
 

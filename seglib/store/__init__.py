@@ -8,9 +8,9 @@ package imports boto3.
 """
 
 from seglib.store.diffing import DatasetDiff, diff
-from seglib.store.fetching import fetch
+from seglib.store.fetching import cache_folder, fetch
 from seglib.store.folders import Entry, hash_folder
-from seglib.store.listings import manifest_entries, missing_files, with_sizes
+from seglib.store.listings import manifest_entries, missing_files, read_file, with_sizes
 from seglib.store.objects import (
     ChangedObjectError,
     MissingObjectError,
@@ -31,6 +31,7 @@ __all__ = [
     "Published",
     "Remote",
     "Stored",
+    "cache_folder",
     "default_remote",
     "diff",
     "fetch",
@@ -43,6 +44,7 @@ __all__ = [
     "pin_at",
     "pointer_key",
     "publish",
+    "read_file",
     "read_pin",
     "set_latest",
     "with_sizes",

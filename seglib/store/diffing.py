@@ -1,5 +1,6 @@
 """Two versions of a dataset, compared by their listings: no file is downloaded."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
@@ -7,6 +8,7 @@ from typing import Any
 
 from seglib.store.folders import Entry
 
+_BREAKS_CODE = re.compile(r"[`\s]+")
 _SHOWN = 20  # samples that the Markdown names, of each kind
 
 
@@ -118,6 +120,11 @@ def to_markdown(found: DatasetDiff) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_code(text: str) -> str:
+    """Markdown that shows any text as it is, on one line."""
+    return f"`{_BREAKS_CODE.sub(' ', text)}`"
+
+
 def bytes_text(count: int | None) -> str:
     """A number of bytes for people."""
     if count is None:
@@ -150,7 +157,7 @@ def _details(title: str, names: Iterable[str]) -> list[str]:
         "",
         f"<details><summary>{title}: {len(names):,}</summary>",
         "",
-        *(f"- `{name}`" for name in names[:_SHOWN]),
+        *(f"- {as_code(name)}" for name in names[:_SHOWN]),
         *more,
         "",
         "</details>",

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from seglib.errors import SegError
 from seglib.store.objects import (
@@ -133,6 +134,11 @@ class FolderRemote:
             if received != etag:
                 raise ChangedObjectError(f"{target}: {received}, not {etag}")
             part.replace(target)
+
+
+def is_own_folder(remote: object) -> TypeGuard[FolderRemote]:
+    """Whether a remote is the dataset's own folder, which holds its plain files."""
+    return isinstance(remote, FolderRemote) and not remote.holds_objects
 
 
 def _write_durably(part: Path, source: bytes | Path, moved: Moved | None) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seglib.errors import DatasetError, SegError
-from seglib.store.disk import FolderRemote
+from seglib.store.disk import is_own_folder
 from seglib.store.folders import Entry
 from seglib.store.kept import Kept, clear_left
 from seglib.store.listings import read_entries
@@ -53,21 +53,27 @@ def fetch(
     """
     source = open_remote(remote)
     entries = _wanted(read_entries(source, data_md5), paths, prefixes, data_md5)
-    if isinstance(source, FolderRemote) and not source.holds_objects:
+    if is_own_folder(source):
         if progress:
             progress(len(entries), len(entries))
         return source.root
-    cache = Path(cache or os.environ.get("SEGLIB_CACHE") or "~/.cache/seglib")
-    root = cache.expanduser() / "datasets" / data_md5.removesuffix(".dir")
+    cache = cache_folder(cache)
+    root = cache / "datasets" / data_md5.removesuffix(".dir")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _fetch_all(source, entries, root, cache.expanduser(), progress, moved)
+        _fetch_all(source, entries, root, cache, progress, moved)
     except OSError as error:
         raise SegError(
             f"{cache}: the dataset cannot be kept here ({error.strerror}). Choose "
             "another folder by the environment variable SEGLIB_CACHE."
         ) from error
     return root
+
+
+def cache_folder(cache: Path | None = None) -> Path:
+    """Where this machine keeps what it fetched; the default is that of `fetch`."""
+    chosen = cache or os.environ.get("SEGLIB_CACHE") or "~/.cache/seglib"
+    return Path(chosen).expanduser()
 
 
 def _wanted(

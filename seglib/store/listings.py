@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seglib.errors import SegError
-from seglib.store.disk import FolderRemote
+from seglib.store.disk import is_own_folder
 from seglib.store.folders import Entry, hash_entries, list_folder
 from seglib.store.objects import OBJECTS, Remote, object_key
 from seglib.store.pins import require_hash
@@ -16,6 +16,7 @@ from seglib.store.reading import copy_checked
 from seglib.store.remotes import open_remote
 
 _FILE_HASH = re.compile(r"[0-9a-f]{32}")
+_LARGEST_FILE = 1 << 20  # bytes, of what is read into memory
 
 
 def with_sizes(entries: Iterable[Entry], remote: str) -> tuple[Entry, ...]:
@@ -24,7 +25,7 @@ def with_sizes(entries: Iterable[Entry], remote: str) -> tuple[Entry, ...]:
     An entry without a size afterwards has no object on the remote.
     """
     entries, source = tuple(entries), open_remote(remote)
-    if isinstance(source, FolderRemote) and not source.holds_objects:
+    if is_own_folder(source):
         return entries
     sizes = source.sizes({object_key(entry.md5) for entry in entries})
     return tuple(replace(e, size=sizes.get(object_key(e.md5))) for e in entries)
@@ -39,7 +40,7 @@ def missing_files(data_md5: str, remote: str) -> list[str]:
         SegError: the remote cannot be reached, or its listing is damaged.
     """
     source = open_remote(remote)
-    if isinstance(source, FolderRemote) and not source.holds_objects:
+    if is_own_folder(source):
         _plain_entries(source.root, data_md5)
         return []
     listing = object_key(require_hash(data_md5))
@@ -66,7 +67,7 @@ def manifest_entries(data_md5: str, remote: str) -> tuple[Entry, ...]:
 def read_entries(source: Remote, data_md5: str) -> tuple[Entry, ...]:
     """The same, from a remote that is open."""
     require_hash(data_md5)
-    if isinstance(source, FolderRemote) and not source.holds_objects:
+    if is_own_folder(source):
         return _plain_entries(source.root, data_md5)
     key, content = object_key(data_md5), bytearray()
     problem = copy_checked(
@@ -85,6 +86,31 @@ def read_entries(source: Remote, data_md5: str) -> tuple[Entry, ...]:
             f"{source.name(key)}: not a manifest of a dataset: {error}. Nothing was "
             "fetched."
         ) from error
+
+
+def read_file(source: Remote, entry: Entry) -> bytes:
+    """A small file of a dataset, such as dataset.yaml, checked and kept nowhere.
+
+    Raises:
+        SegError: it is missing or damaged, too large, or the remote cannot be read.
+    """
+    content = bytearray()
+
+    def extend(chunk: bytes) -> None:
+        content.extend(chunk)
+        if len(content) > _LARGEST_FILE:
+            raise SegError(f"{entry.path}: more than {_LARGEST_FILE:,} bytes.")
+
+    if is_own_folder(source):
+        for chunk in source.chunks(entry.path):
+            extend(chunk)
+        return bytes(content)
+    problem = copy_checked(
+        source, object_key(entry.md5), entry.md5, write=extend, restart=content.clear
+    )
+    if problem:
+        raise SegError(f"{entry.path}: {problem}")
+    return bytes(content)
 
 
 def _plain_entries(root: Path, data_md5: str) -> tuple[Entry, ...]:

@@ -1,0 +1,109 @@
+"""What the differences of classes are, in words and cells, for any medium."""
+
+from dataclasses import dataclass
+
+from seglib.versions.changes import ClassChange, ClassDiff, SplitChange, SplitSide
+
+HEAD = ("class", "before", "after", "points", "pixels", "masks with it")
+_LEAST_POINTS = 0.005  # what rounds to 0.01; below, a share is as before
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """A split, told: a title, a row under `HEAD` for what changed, and the rest."""
+
+    title: str  # `train: 80 → 96 masks`
+    rows: tuple[tuple[str, ...], ...]
+    rest: str  # "" where the rows are all there is to tell
+
+
+def summary(classes: ClassDiff) -> str:
+    """Of how many masks the classes are known."""
+    (old, new), (old_known, new_known) = classes.masks, classes.known
+    if not old_known and not new_known:
+        return (
+            f"class shares: known for none of the masks, {old:,} before and {new:,} "
+            "after; `seglib data count` makes a version's known, `--count` the changed"
+        )
+    if (old_known, new_known) == (old, new):
+        return f"class shares: known for all masks, {old:,} before and {new:,} after"
+    return (
+        f"class shares: known for {old_known:,} of {old:,} masks before and "
+        f"{new_known:,} of {new:,} after, so that those with ~ are of a part only; "
+        "`--count` fetches and counts the others"
+    )
+
+
+def tables(classes: ClassDiff) -> list[SplitTable]:
+    """A table for each split of which something is known."""
+    return [
+        _table(split) for split in classes.splits if split.old.known or split.new.known
+    ]
+
+
+def _table(split: SplitChange) -> SplitTable:
+    old, new = split.old, split.new
+    title = f"{split.split}: {_change(old.masks, new.masks)} masks"
+    if not split.is_known:
+        title += f", of which {_change(old.known, new.known)} known"
+    seen = [c for c in split.classes if c.old.pixels or c.new.pixels]
+    rows = [_row(c, split) for c in seen if _differs(c)]
+    same = len(seen) - len(rows)
+    rest = f"{same:,} other class{'es' * (same > 1)} as before" if same else ""
+    if _differs_in_ignored(old, new):
+        rows.append(_ignored_row(split))
+    return SplitTable(title, tuple(rows), rest if rows else "as before")
+
+
+def _row(change: ClassChange, split: SplitChange) -> tuple[str, ...]:
+    old, new = change.old, change.new
+    before, after, points = _shares(split, old.share, new.share)
+    pixels = f"{new.pixels - old.pixels:+,}" if split.pixels_exact else ""
+    masks = _change(old.masks, new.masks)
+    return change.name, before, after, change.change or points, pixels, masks
+
+
+def _ignored_row(split: SplitChange) -> tuple[str, ...]:
+    """Of all pixels; the shares of classes are of those that are not ignored."""
+    cells = _shares(split, _ignored(split.old), _ignored(split.new))
+    return "(ignored)", *cells, "", ""
+
+
+def _shares(
+    split: SplitChange, old: float | None, new: float | None
+) -> tuple[str, str, str]:
+    """Before, after, and the difference in points; `~` before what is of a part."""
+    points = ""
+    if old is not None and new is not None:
+        points = f"{_part(split.old, split.new)}{100 * (new - old):+.2f}"
+    before = _part(split.old) + _percent(old) if old is not None else "–"
+    after = _part(split.new) + _percent(new) if new is not None else "–"
+    return before, after, points
+
+
+def _part(*sides: SplitSide) -> str:
+    return "" if all(side.known == side.masks for side in sides) else "~"
+
+
+def _differs(change: ClassChange) -> bool:
+    if change.change or change.points is None:
+        return True
+    return abs(change.points) >= _LEAST_POINTS
+
+
+def _differs_in_ignored(old: SplitSide, new: SplitSide) -> bool:
+    if not old.pixels or not new.pixels:
+        return False
+    return 100 * abs(_ignored(new) - _ignored(old)) >= _LEAST_POINTS
+
+
+def _ignored(side: SplitSide) -> float:
+    return side.ignored_pixels / side.pixels
+
+
+def _percent(share: float) -> str:
+    return "< 0.01 %" if 0 < share < 0.00005 else f"{share:.2%}".replace("%", " %")
+
+
+def _change(old: int, new: int) -> str:
+    return f"{old:,} → {new:,}" if old != new else f"{new:,}"
