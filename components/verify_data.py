@@ -32,6 +32,7 @@ def verify_data(
     from components import tracking
     from seglib.data.verify import verify, write_verification
     from seglib.store import fetch
+    from seglib.versions import keep_counts
 
     with tracking.step("verify", out=manifest) as step:
         config = tracking.config(locals())
@@ -43,3 +44,5 @@ def verify_data(
         if verification.warnings:
             step.say(f"{len(verification.warnings)} warning(s): see the data report")
         verification.raise_if_bad()
+        if told := keep_counts(verification, data_md5=data_md5, remote=remote):
+            step.say(told)
