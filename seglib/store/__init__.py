@@ -10,6 +10,7 @@ package imports boto3.
 from seglib.store.diffing import DatasetDiff, diff
 from seglib.store.fetching import cache_folder, fetch
 from seglib.store.folders import Entry, hash_folder
+from seglib.store.following import follow
 from seglib.store.listings import manifest_entries, missing_files, read_file, with_sizes
 from seglib.store.objects import (
     ChangedObjectError,
@@ -36,6 +37,7 @@ __all__ = [
     "diff",
     "fetch",
     "fetch_published",
+    "follow",
     "hash_folder",
     "latest",
     "manifest_entries",

@@ -26,6 +26,12 @@ class Pointer:
     key: str  # `<md5>.dir`
     name: str
 
+    @property
+    def moment(self) -> datetime:
+        """Its time. Each of a name is after the one before it."""
+        moment = datetime.fromisoformat(self.time)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
 
 def latest(url: str, name: str) -> Pointer:
     """The newest publication of a name.
@@ -74,8 +80,8 @@ def set_latest(url: str, name: str, key: str) -> Pointer:
         if found.key == key:
             return found
         # A clock that is behind must not make it the older one.
-        after = _moment(found.time) + timedelta(microseconds=1)
-        return Pointer(_text(max(_moment(pointer.time), after)), key, name)
+        after = found.moment + timedelta(microseconds=1)
+        return Pointer(_text(max(pointer.moment, after)), key, name)
 
     return _move(open_remote(url, create=True), pointer, replace)
 
@@ -101,11 +107,6 @@ def pointer_key(name: str) -> str:
 
 def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _move(
@@ -143,7 +144,7 @@ def _read_pointer(remote: Remote, name: str) -> tuple[Pointer, str] | None:
         return None
     try:
         pointer = Pointer(**json.loads(content))
-        _moment(pointer.time)
+        _ = pointer.moment  # which a time that is none does not have
         require_hash(pointer.key)
     except (ValueError, TypeError) as error:
         raise SegError(
