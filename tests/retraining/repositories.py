@@ -1,0 +1,49 @@
+"""Real git repositories in which a pin, a configuration and code are committed."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.retraining.git import Git
+
+CONFIG = "configs/trial.yaml"
+_FILES = {
+    "README.md": "streets\n",
+    "Dockerfile": "FROM scratch\n",
+    "requirements.lock": "numpy==2\n",
+    "seglib/losses.py": "\n",
+    CONFIG: "epochs: 1\n",
+}
+
+
+def new_repository(folder: Path, files: Mapping[str, str] | None = None) -> Git:
+    """A repository with one commit."""
+    folder.mkdir(parents=True)
+    _git(folder, "init", "--quiet", "--initial-branch", "main")
+    _git(folder, "config", "user.name", "Tester")
+    _git(folder, "config", "user.email", "tester@example.com")
+    commit(folder, files or {**_FILES, "data.dvc": pin("a" * 32)})
+    return Git(folder)
+
+
+def commit(folder: Path, files: Mapping[str, str]) -> str:
+    """Write files and commit all that changed; gives the commit."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    _git(folder, "add", "--all")
+    _git(folder, "commit", "--quiet", "--message", "a change")
+    return _git(folder, "rev-parse", "HEAD").strip()
+
+
+def pin(md5: str) -> str:
+    """The text of a data.dvc."""
+    return f"outs:\n- md5: {md5}.dir\n  hash: md5\n  path: data\n"
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout
