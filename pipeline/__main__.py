@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pipeline import cli_cluster, cli_compile, cli_registry, cli_tracking
+from pipeline import (
+    cli_cluster,
+    cli_compile,
+    cli_registry,
+    cli_retrain,
+    cli_tracking,
+)
 from seglib.errors import SegError
 
 
@@ -23,13 +29,15 @@ def _new_app() -> typer.Typer:
         document that Kubeflow Pipelines takes. Both use the same components.
         [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs,
         [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models,
-        [bold]submit[/] and [bold]status[/] on a cluster.
+        [bold]submit[/] and [bold]status[/] on a cluster; CI
+        calls [bold]retrain[/] and [bold]finalize[/].
         """,
     )
     app.add_typer(cli_compile.app)
     app.add_typer(cli_tracking.app)
     app.add_typer(cli_registry.app)
     app.add_typer(cli_cluster.app)
+    app.add_typer(cli_retrain.app)
     return app
 
 

@@ -19,7 +19,13 @@ _ATTEMPTS = 4
 
 
 def keep_one(
-    forge: Forge, place: Place, key: str, text: str, *, pause_s: float = 0.5
+    forge: Forge,
+    place: Place,
+    key: str,
+    text: str,
+    *,
+    create: bool = True,
+    pause_s: float = 0.5,
 ) -> str:
     """Have exactly one comment with this key at a place, with this text.
 
@@ -31,10 +37,11 @@ def keep_one(
         place: a pull request or a commit.
         key: names the comment; it is hidden in its text.
         text: Markdown.
+        create: make one where there is none.
         pause_s: before a list is read again that may lag behind; it grows.
 
     Returns:
-        What was done: created, updated or unchanged.
+        What was done: created, updated, unchanged or not needed.
 
     Raises:
         ForgeError: the forge does not let it be.
@@ -45,6 +52,8 @@ def keep_one(
         time.sleep(attempt * pause_s)
         found = _marked(forge, place, marker)
         is_new = not found
+        if is_new and not create:
+            return "not needed"
         if is_new:
             found = _create(forge, place, body, marker)
         if not found:

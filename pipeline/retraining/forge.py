@@ -69,6 +69,10 @@ class UncertainError(ForgeError):
     """No answer came to something that may have been done all the same."""
 
 
+class ForbiddenError(ForgeError):
+    """The token may not do this."""
+
+
 class MissingError(ForgeError):
     """What was named is not there."""
 

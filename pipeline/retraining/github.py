@@ -7,6 +7,7 @@ from urllib.parse import quote
 from pipeline.retraining.forge import (
     Comment,
     Commit,
+    ForbiddenError,
     ForgeError,
     MissingError,
     Place,
@@ -73,7 +74,7 @@ class GitHub:
     def edit_comment(self, place: Place, comment: Comment, body: str) -> None:
         try:
             self._api.request("PATCH", self._one(place, comment), {"body": body})
-        except ForgeError as error:
+        except ForbiddenError as error:
             raise _with_permission(error, place) from error
 
     def delete_comment(self, place: Place, comment: Comment) -> None:
@@ -81,7 +82,7 @@ class GitHub:
             self._api.request("DELETE", self._one(place, comment))
         except MissingError:
             return
-        except ForgeError as error:
+        except ForbiddenError as error:
             raise _with_permission(error, place) from error
 
     def _own(self, comments: Iterable[Any]) -> list[Any]:
@@ -110,9 +111,7 @@ class GitHub:
         return f"{self._root}/{kind}/{comment.id}"
 
 
-def _with_permission(error: ForgeError, place: Place) -> ForgeError:
-    """The error, with the permission that GitHub asks for, where it says no."""
-    if isinstance(error, MissingError) or "status 403" not in str(error):
-        return error
+def _with_permission(error: ForbiddenError, place: Place) -> ForbiddenError:
+    """The error, with the permission that GitHub asks for."""
     name = "contents: write" if isinstance(place, Commit) else "pull-requests: write"
-    return ForgeError(f"{error} To change a comment there, the token needs {name}.")
+    return ForbiddenError(f"{error} To change a comment there, the token needs {name}.")

@@ -11,7 +11,12 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from pipeline.retraining.forge import ForgeError, MissingError, UncertainError
+from pipeline.retraining.forge import (
+    ForbiddenError,
+    ForgeError,
+    MissingError,
+    UncertainError,
+)
 
 _ATTEMPTS = 5
 _TIMEOUT_S = 30.0
@@ -22,6 +27,7 @@ _NOT_SENT = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
 )
+_KINDS = {403: ForbiddenError, 404: MissingError, 410: MissingError}
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 logger = logging.getLogger(__name__)
@@ -96,6 +102,7 @@ class Api:
             repeatable: whether doing it twice is as good as once.
 
         Raises:
+            ForbiddenError: 403, and no limit of requests.
             MissingError: 404 or 410.
             UncertainError: it is not repeatable, and the answer was lost.
             ForgeError: any other refusal, or no answer at all.
@@ -179,8 +186,9 @@ class Api:
         if isinstance(said, dict):
             said = said.get("message", "")
         text = self._without_token(str(said or "").strip())[:300]
-        kind = MissingError if answer.status in (404, 410) else ForgeError
-        return kind(f"{method} {url}: status {answer.status}. {text}".rstrip())
+        return _KINDS.get(answer.status, ForgeError)(
+            f"{method} {url}: status {answer.status}. {text}".rstrip()
+        )
 
     def _silent(self, method: str, url: str, error: Exception) -> ForgeError:
         text = self._without_token(str(error))[:300]

@@ -1,5 +1,7 @@
 """Real git repositories in which a pin, a configuration and code are committed."""
 
+import hashlib
+import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +42,32 @@ def commit(folder: Path, files: Mapping[str, str]) -> str:
 def pin(md5: str) -> str:
     """The text of a data.dvc."""
     return f"outs:\n- md5: {md5}.dir\n  hash: md5\n  path: data\n"
+
+
+def push(remote: Path, files: Mapping[str, str], *, without: str = "") -> str:
+    """Put a dataset onto a remote as DVC lays it out; gives the hash without `.dir`.
+
+    Args:
+        remote: a folder.
+        files: of the dataset, by path.
+        without: a path whose object is left out.
+    """
+    listing = []
+    for path, text in sorted(files.items()):
+        md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        listing.append({"md5": md5, "relpath": path})
+        if path != without:
+            _write_object(remote, md5, text)
+    content = json.dumps(listing)
+    md5 = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+    _write_object(remote, f"{md5}.dir", content)
+    return md5
+
+
+def _write_object(remote: Path, name: str, text: str) -> None:
+    path = remote / "files" / "md5" / name[:2] / name[2:]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _git(folder: Path, *words: str) -> str:
