@@ -61,6 +61,9 @@ run: $(RUN_READY) ## The whole pipeline: verify, augment, train, evaluate, gate,
 	  $(if $(DATA),--data "$(DATA)") \
 	  $(if $(CONFIG),--config "$(CONFIG)")
 
+.PHONY: environment
+environment: $(RUN_READY) ## The environment in .venv, without the tools of development
+
 .PHONY: ui
 ui: $(RUN_READY) ## The MLflow UI on the runs of this folder (PORT=5000)
 	@test -f "$(RUNS)/mlflow.db" || { echo "No runs in $(RUNS)/ yet: make run" >&2; exit 1; }

@@ -1,9 +1,10 @@
 """The rows of pipeline runs, read back from the tracking store."""
 
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.tracking import EXPERIMENT, RUN_TAG, connect
@@ -60,6 +61,16 @@ class Rows:
     def newest(self, count: int) -> list[RowFacts]:
         """The newest rows, the newest first."""
         return self._search(_OURS, count)
+
+    def read_file(self, row: RowFacts, path: str) -> str:
+        """The text of a small file that a row keeps; empty if it has no such file."""
+        folder = str(PurePosixPath(path).parent)
+        kept = self._client.list_artifacts(row.id, "" if folder == "." else folder)
+        if not any(one.path == path for one in kept):
+            return ""
+        with tempfile.TemporaryDirectory() as place:
+            found = self._client.download_artifacts(row.id, path, place)
+            return Path(found).read_text(encoding="utf-8")
 
     def _by_id(self, run_id: str) -> list[RowFacts]:
         try:

@@ -10,6 +10,7 @@ import typer
 from pipeline import (
     cli_cluster,
     cli_compile,
+    cli_finalize,
     cli_registry,
     cli_retrain,
     cli_tracking,
@@ -38,6 +39,7 @@ def _new_app() -> typer.Typer:
     app.add_typer(cli_registry.app)
     app.add_typer(cli_cluster.app)
     app.add_typer(cli_retrain.app)
+    app.add_typer(cli_finalize.app)
     return app
 
 

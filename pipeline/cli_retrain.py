@@ -1,4 +1,4 @@
-"""The commands that CI calls: `retrain` and `finalize`."""
+"""The command that CI calls when something changed: `retrain`."""
 
 import os
 from enum import StrEnum
@@ -10,9 +10,12 @@ import typer
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
+    from pipeline.cluster.connection import Cluster
     from pipeline.retraining.forge import Forge
     from pipeline.retraining.git import Git
-    from pipeline.retraining.plan import Wish
+    from pipeline.retraining.plan import Plan, Wish
+
+TRACKING = "MLFLOW_TRACKING_URI"
 
 app = typer.Typer()
 
@@ -29,6 +32,7 @@ def retrain(
     since: Annotated[
         str,
         typer.Option(
+            envvar="RETRAIN_SINCE",
             help="The revision before, as CI tells it; of a pull request, the branch "
             "that it goes into.",
             show_default=False,
@@ -41,6 +45,7 @@ def retrain(
         int,
         typer.Option(
             min=0,
+            envvar="RETRAIN_PULL_REQUEST",
             help="Train nothing: tell this pull request what it does to the dataset.",
             show_default=False,
         ),
@@ -48,6 +53,7 @@ def retrain(
     config: Annotated[
         Path | None,
         typer.Option(
+            envvar="RETRAIN_CONFIG",
             help="A YAML file that states what differs from the defaults.",
             show_default=False,
         ),
@@ -57,6 +63,7 @@ def retrain(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
+            envvar="RETRAIN_SET",
             help="Change one setting; may be repeated.",
             show_default=False,
         ),
@@ -64,6 +71,7 @@ def retrain(
     data_rev: Annotated[
         str,
         typer.Option(
+            envvar="RETRAIN_DATA_REV",
             help="A revision whose data.dvc is taken, or `<md5>.dir`.",
             show_default=False,
         ),
@@ -71,25 +79,91 @@ def retrain(
     remote: Annotated[
         str,
         typer.Option(
+            envvar="RETRAIN_REMOTE",
             help="s3://bucket/prefix or a folder. Default: DVC's default remote.",
             show_default=False,
         ),
     ] = "",
     variant: Annotated[
-        Variant, typer.Option(help="Of the image: for CPUs, or for NVIDIA GPUs.")
+        Variant,
+        typer.Option(
+            envvar="RETRAIN_VARIANT", help="Of the image: for CPUs, or for NVIDIA GPUs."
+        ),
     ] = Variant.cpu,
     force: Annotated[
-        bool, typer.Option("--force", help="Train although nothing has changed.")
+        bool,
+        typer.Option(
+            "--force",
+            envvar="RETRAIN_FORCE",
+            help="Train although nothing has changed.",
+        ),
     ] = False,
+    image: Annotated[
+        str,
+        typer.Option(
+            envvar="SEGLIB_IMAGE",
+            help="Take this image, NAME@sha256:…, instead of building one.",
+            show_default=False,
+        ),
+    ] = "",
+    image_repository: Annotated[
+        str,
+        typer.Option(
+            envvar="SEGLIB_IMAGE_REPOSITORY",
+            help="Where images are built to, such as registry.example.com/team/seglib.",
+            show_default=False,
+        ),
+    ] = "",
+    cluster: Annotated[
+        Path | None,
+        typer.Option(
+            help="A YAML file of what the steps' pods need. Default: "
+            "configs/cluster.yaml where it is there.",
+            show_default=False,
+        ),
+    ] = None,
+    checkpoints: Annotated[
+        str,
+        typer.Option(
+            envvar="SEGLIB_CHECKPOINTS",
+            help="s3://bucket/prefix where a training keeps its state.",
+            show_default=False,
+        ),
+    ] = "",
+    experiment: Annotated[
+        str, typer.Option(help="Of KFP. Default: the pipeline's name.")
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and why.")
     ] = False,
 ) -> None:
-    """Train what a commit changed, on the cluster, and come back without waiting."""
-    from pipeline.retraining.connection import find_forge
+    """Train what a commit changed, on the cluster, and come back without waiting.
+
+    What changed since the last commit that was handled decides: the dataset, the code,
+    the configuration or what the image is made of. Then the image is built (or found
+    by its inputs), the pipeline compiled, examined by the doctor and submitted, once
+    the dataset is seen to be on its remote. The commit's status leads to the run. Doing
+    it again, or twice at once, gives the same run.
+
+    The forge is GitHub: GITHUB_TOKEN, GITHUB_REPOSITORY, GITHUB_API_URL. Without them
+    it is told nothing. The cluster is found as by `submit`.
+
+    For example:
+
+    python -m pipeline retrain --since HEAD~1 --config configs/sample.yaml --dry-run
+
+    python -m pipeline retrain --pull-request 12 --since origin/main
+
+    python -m pipeline retrain --force --set epochs=40
+    """
+    from pipeline.retraining.connection import find_forge, forget_empty
     from pipeline.retraining.git import Git
     from pipeline.retraining.plan import Wish
+    from pipeline.retraining.retrain import plan_for
+    from pipeline.retraining.retrain import retrain as run
+    from pipeline.retraining.submitting import Means
 
+    forget_empty(os.environ)
     git = Git(Path.cwd())
     wish = Wish(
         commit=commit,
@@ -103,6 +177,46 @@ def retrain(
     forge = find_forge(os.environ)
     if pull_request:
         _tell_pull_request(git, wish, pull_request, remote, forge)
+        return
+    plan = plan_for(git, forge, wish)
+    _show(plan)
+    if dry_run:
+        return
+    means = Means(
+        image=image,
+        image_repository=image_repository,
+        cluster_file=cluster,
+        remote=remote,
+        checkpoints=checkpoints,
+        experiment=experiment,
+    )
+    run(
+        _connect,
+        git,
+        forge,
+        plan,
+        wish,
+        means,
+        tracking_uri=os.environ.get(TRACKING, ""),
+        say=_say,
+    )
+
+
+def _connect() -> "Cluster":
+    from pipeline.cluster.connection import Endpoint, connect
+
+    return connect(Endpoint.from_environment())
+
+
+def _show(plan: "Plan") -> None:
+    since = plan.before[:12] or "nothing"
+    _say(f"commit       {plan.commit[:12]}, compared with {since}")
+    for reason in plan.reasons or ("nothing that a training depends on has changed",):
+        _say(f"why          {reason}")
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
 
 
 def _tell_pull_request(

@@ -1,12 +1,13 @@
 """Which forge the surroundings name, and what there is instead if they name none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from pipeline.retraining.forge import Forge, ForgeError
 from pipeline.retraining.github import ADDRESS, HEADERS, GitHub
 from pipeline.retraining.http import Api
 
 TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
+_FOREIGN = ("AWS_", "KFP_", "KF_", "MLFLOW_")
 
 
 def find_forge(environment: Mapping[str, str]) -> Forge | None:
@@ -44,3 +45,10 @@ def missing(environment: Mapping[str, str]) -> str:
     if not environment.get("GITHUB_REPOSITORY"):
         lacks.append("GITHUB_REPOSITORY")
     return " and ".join(lacks)
+
+
+def forget_empty(environment: MutableMapping[str, str]) -> None:
+    """CI sets variables that are not there to nothing, and boto3 balks at that."""
+    for name in [name for name, value in environment.items() if not value]:
+        if name.startswith(_FOREIGN):
+            del environment[name]

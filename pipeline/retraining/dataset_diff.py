@@ -6,15 +6,8 @@ from pathlib import Path
 from pipeline.retraining.changes import Changes
 from pipeline.retraining.comment import keep_one
 from pipeline.retraining.forge import ForbiddenError, Forge, PullRequest
-from seglib.errors import SegError
-from seglib.store import (
-    default_remote,
-    diff,
-    manifest_entries,
-    missing_files,
-    with_sizes,
-)
-from seglib.store.diffing import to_markdown
+from seglib.store import default_remote, manifest_entries, missing_files
+from seglib.versions import compare_versions, to_markdown
 
 KEY = "dataset-diff"
 _NAMED = 10  # missing objects
@@ -51,10 +44,7 @@ def describe(changes: Changes, remote: str) -> Description:
     if not old:
         count = len(manifest_entries(new, remote))
         return Description(f"{title}\n{count:,} files, all of them on the remote.\n")
-    sides = [set(manifest_entries(md5, remote)) for md5 in (old, new)]
-    shared = sides[0] & sides[1]  # only of what differs is the size asked for
-    sized = [shared | set(with_sizes(one - shared, remote)) for one in sides]
-    return Description(to_markdown(diff(old, sized[0], new, sized[1])))
+    return Description(to_markdown(compare_versions(old, new, remote)))
 
 
 def tell(
@@ -84,21 +74,6 @@ def tell(
 def find_remote(root: Path, remote: str) -> str:
     """Where the dataset is: as given, or as DVC's configuration says."""
     return remote or default_remote(root)
-
-
-def require_pushed(data_md5: str, remote: str) -> None:
-    """Check that the remote has every object of a version.
-
-    Raises:
-        SegError: some are missing.
-    """
-    missing = missing_files(data_md5, remote)
-    if missing:
-        raise SegError(
-            f"{remote}: {len(missing):,} objects of {data_md5} are missing. `dvc push` "
-            "from a machine that has the data brings them:\n"
-            + "\n".join(missing[:_NAMED])
-        )
 
 
 def _describe_missing(missing: list[str]) -> str:

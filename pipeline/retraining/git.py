@@ -44,6 +44,17 @@ class Git:
         listing = self._ask("rev-list", "--first-parent", f"-n{count}", commit)
         return listing.split()
 
+    def branch_tips(self, count: int) -> list[str]:
+        """The newest commits of the branches that this clone knows."""
+        return self._ask(
+            "for-each-ref",
+            f"--count={count}",
+            "--sort=-committerdate",
+            "--format=%(objectname)",
+            "refs/heads",
+            "refs/remotes",
+        ).split()
+
     def changed_paths(self, old: str, new: str) -> list[str]:
         """Paths whose files were added, removed or changed."""
         listing = self._ask("diff", "--name-only", "--no-renames", "-z", old, new, "--")

@@ -1,13 +1,10 @@
 """The image of a commit's training, by its digest: found by its inputs, or built."""
 
 import hashlib
-import json
 import re
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.retraining.changes import LOCKS
 from pipeline.retraining.git import Git
@@ -17,8 +14,9 @@ from seglib.errors import SegError, UsageError
 _INPUTS = ("Dockerfile", ".dockerignore", "pyproject.toml")
 _PACKAGES = ("seglib", "components", "pipeline")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._:-]*(/[a-z0-9][a-z0-9._-]*)*")
-_SHOWN = 400  # characters of what docker says
+_REPOSITORY = re.compile(
+    r"([a-z0-9][a-z0-9.-]*(:\d+)?/)?[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*"
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,14 @@ def provide_image(
     digest = _look_up(docker, tag)
     if digest:
         return Image(f"{repository}@{digest}", tag, built=False)
-    digest = _build(docker, git, commit, tag=tag, variant=variant)
+    _build(docker, git, commit, tag=tag, variant=variant)
+    # Not every builder tells the digest that the registry gives; the registry does.
+    digest = _look_up(docker, tag)
+    if not digest:
+        raise SegError(
+            f"{tag}: was pushed, but the registry gives no digest of it. Expected "
+            f"`{docker} buildx imagetools inspect {tag}` to show one."
+        )
     return Image(f"{repository}@{digest}", tag, built=True)
 
 
@@ -84,32 +89,19 @@ def _look_up(docker: str, tag: str) -> str:
     return found.group() if found else ""
 
 
-def _build(docker: str, git: Git, commit: str, *, tag: str, variant: str) -> str:
-    with tempfile.TemporaryDirectory() as place:
-        metadata = Path(place) / "metadata.json"
-        words = [
-            *("buildx", "build", "--push", "--tag", tag),
-            *("--build-arg", f"VARIANT={variant}", "--build-arg", f"COMMIT={commit}"),
-            *("--metadata-file", str(metadata), str(git.root)),
-        ]
-        done = _run(docker, words, shown=True)
-        if done.returncode:
-            raise SegError(
-                f"{docker} buildx build --push: exit status {done.returncode}. Its "
-                f"output is above. The image is to be {tag}: is the registry logged in "
-                "to (docker login), and has the machine room for the build?"
-            )
-        try:
-            content = json.loads(metadata.read_text(encoding="utf-8"))
-            digest = str(content["containerimage.digest"])
-        except (OSError, ValueError, KeyError) as error:
-            raise SegError(
-                f"{docker} buildx build: gave no digest of {tag} ({error!r}). Expected "
-                "Docker with buildx 0.8 or newer."
-            ) from error
-    if not _DIGEST.fullmatch(digest):
-        raise SegError(f"{tag}: expected a sha256 digest. Received: {digest!r}.")
-    return digest
+def _build(docker: str, git: Git, commit: str, *, tag: str, variant: str) -> None:
+    words = [
+        *("buildx", "build", "--push", "--tag", tag),
+        *("--build-arg", f"VARIANT={variant}", "--build-arg", f"COMMIT={commit}"),
+        str(git.root),
+    ]
+    done = _run(docker, words, shown=True)
+    if done.returncode:
+        raise SegError(
+            f"{docker} buildx build --push: exit status {done.returncode}; its output "
+            f"is above. The image is to be {tag}: is the registry logged in to (docker "
+            "login), and is there room for the build?"
+        )
 
 
 def _run(

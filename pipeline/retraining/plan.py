@@ -74,7 +74,8 @@ def make_plan(
     """Decide whether a commit is trained.
 
     It is compared with the last commit that was handled, so what a push missed, as the
-    cluster was away or the job was killed, is made up for by the next.
+    cluster was away or the job was killed, is made up for by the next. Where none was
+    handled yet, it is trained.
 
     Args:
         git: the repository.
@@ -122,18 +123,16 @@ def changes_of_branch(git: Git, wish: Wish) -> tuple[str, Changes]:
 def _before(
     git: Git, commit: str, since: str, was_handled: Callable[[str], bool] | None
 ) -> str:
-    if was_handled:
-        for ancestor in git.ancestors(commit, _LOOKED_BACK):
-            if was_handled(ancestor):
-                return ancestor
     known = git.find_commit(since) if since else ""
-    return git.common_ancestor(known, commit) if known else ""
+    if was_handled is None:
+        return git.common_ancestor(known, commit) if known else ""
+    candidates = [*git.ancestors(commit, _LOOKED_BACK), known]
+    return next((one for one in candidates if one and was_handled(one)), "")
 
 
 def _reasons(git: Git, before: str, commit: str, wish: Wish) -> tuple[str, ...]:
     if not before:
-        since = f": {wish.since} is not in this clone" if wish.since else ""
-        return (f"first: no earlier commit to compare with{since}",)
+        return ("first: no earlier commit is known to compare with",)
     changes = find_changes(
         git, before, commit, config=wish.config, variant=wish.variant
     )

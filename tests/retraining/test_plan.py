@@ -60,10 +60,18 @@ def test_a_commit_that_was_handled_is_not_trained_again(git: Git) -> None:
     assert _plan(git, {now}.__contains__, since=before, force=True).is_needed
 
 
-def test_where_no_commit_was_handled_yet_the_push_decides(git: Git) -> None:
+def test_where_no_commit_was_handled_yet_the_newest_is_trained(git: Git) -> None:
     before = git.commit("HEAD")
-    commit(git.root, {"Dockerfile": "FROM other\n"})
-    assert _plan(git, lambda _: False, since=before).before == before
+    commit(git.root, {"README.md": "x"})
+    (reason,) = _plan(git, lambda _: False, since=before).reasons
+    assert reason.startswith("first: no earlier commit")
+
+
+def test_a_push_of_many_commits_is_compared_with_where_it_began(git: Git) -> None:
+    before = git.commit("HEAD")
+    for number in range(32):
+        commit(git.root, {"README.md": f"{number}"})
+    assert _plan(git, {before}.__contains__, since=before).before == before
 
 
 def test_what_is_asked_for_by_hand_is_why_it_is_trained(git: Git) -> None:

@@ -1,0 +1,163 @@
+"""What became of a run: the gate's verdict and the scores, as a status and a page."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.retraining.forge import State
+
+_SCORES = ("miou", "pixel_accuracy", "miou_frequency_weighted", "baseline_miou")
+_NAMES = {
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+    "miou_frequency_weighted": "mIoU, weighted by frequency",
+    "baseline_miou": "mIoU of the most frequent class",
+}
+_CLASS = "iou/"
+_NOT_KEPT = re.compile(r"[^\w\-. ]")  # as components.names.key has it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        state: KFP's: SUCCEEDED, FAILED, CANCELED …
+        run: its name.
+        url: its page.
+        facts: name → value, told as they are: commit, data, image …
+        verdict: promote or hold; empty: the gate did not come to one.
+        reasons: why a model was held.
+        promotion: what the registry made of it.
+        failure: which step failed, and its word for it.
+        metrics: of the model, as its row has them.
+        decision: the gate's decision.json; empty where it cannot be had.
+    """
+
+    state: str
+    run: str
+    url: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    verdict: str = ""
+    reasons: str = ""
+    promotion: str = ""
+    failure: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    decision: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> tuple[State, str]:
+        """Of the commit: a run that went well is a success, whatever the verdict."""
+        if self.state == "FAILED":
+            return State.failure, f"failed: {self.failure or 'see the run'}"
+        if self.state != "SUCCEEDED":
+            return State.error, f"the run was {self.state.lower()}"
+        if not self.verdict:
+            return State.error, "the run succeeded, but MLflow has no verdict of it"
+        return State.success, self._sentence
+
+    @property
+    def _sentence(self) -> str:
+        miou = self.metrics.get("miou")
+        score = "" if miou is None else f", mIoU {miou:.4f}{self._delta}"
+        if self.verdict == "promote":
+            return f"promoted{score}"
+        return f"held{score}: {self.reasons.partition(';')[0]}"
+
+    @property
+    def _delta(self) -> str:
+        delta = self.metrics.get("delta_miou")
+        return "" if delta is None else f" ({delta:+.4f} to the champion)"
+
+    def to_markdown(self) -> str:
+        """A comment on the commit."""
+        state, sentence = self.status
+        mark = {State.success: "✓", State.failure: "✗", State.error: "✗"}[state]
+        title = sentence if self.verdict != "hold" else f"held{self._score}"
+        lines = [f"### {mark} Training: {_plain(title)}", ""]
+        if self.verdict == "hold":
+            lines += [*(f"- {_plain(r)}" for r in self.reasons.split("; ")), ""]
+        if self.promotion:
+            lines += [_plain(self.promotion), ""]
+        lines += _scores_table(self.metrics, self.decision)
+        lines += _checks_table(self.decision.get("checks") or ())
+        lines += [f"Run [{_plain(self.run)}]({self.url})", ""]
+        lines += _facts(self.facts)
+        return "\n".join(lines)
+
+    @property
+    def _score(self) -> str:
+        miou = self.metrics.get("miou")
+        return "" if miou is None else f", mIoU {miou:.4f}{self._delta}"
+
+
+def _scores_table(
+    metrics: Mapping[str, float], decision: Mapping[str, Any]
+) -> list[str]:
+    """The scores, with their differences to the champion where it was scored, too."""
+    compared = decision.get("comparison") or {}
+    changes = {"miou": compared.get("miou")}
+    for name, change in (compared.get("class_iou") or {}).items():
+        changes[_CLASS + _NOT_KEPT.sub("_", name)] = change
+    names = [name for name in _SCORES if name in metrics]
+    names += sorted(name for name in metrics if name.startswith(_CLASS))
+    if not names:
+        return []
+    champion = decision.get("champion")
+    against = f"change to the champion, {champion}" if champion else "no champion yet"
+    head = ["| | this model |", "|---|---:|"]
+    if compared:
+        interval = f"{compared['confidence']:.0%} interval"
+        head = [
+            f"| | this model | {_plain(against)} | {interval} |",
+            "|---|---:|---:|---:|",
+        ]
+    rows = [_score_row(n, metrics[n], changes.get(n), bool(compared)) for n in names]
+    images = compared.get("num_images")
+    note = f"Differences on the same {images:,} images." if images else f"{against}."
+    return [*head, *rows, "", _plain(note), ""]
+
+
+def _score_row(name: str, value: float, change: Any, compared: bool) -> str:
+    label = _NAMES.get(name) or f"IoU {_plain(name.removeprefix(_CLASS))}"
+    label = f"**{label}**" if name == "miou" else label
+    cells = [label, f"{value:.4f}"]
+    if compared:
+        cells += [
+            _signed(change, "estimate"),
+            f"{_signed(change, 'low')} … {_signed(change, 'high')}" if change else "–",
+        ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _checks_table(checks: Iterable[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        f"| {_plain(one['name'])} | {'passed' if one['passed'] else '**failed**'} "
+        f"| {_plain(one['reason'])} |"
+        for one in checks
+    ]
+    return ["| check | result | figures |", "|---|---|---|", *rows, ""] if rows else []
+
+
+def _facts(facts: Mapping[str, str]) -> list[str]:
+    if not facts:
+        return []
+    rows = [f"| {_plain(name)} | {_code(value)} |" for name, value in facts.items()]
+    summary = "<details><summary>What it was made of</summary>"
+    return [summary, "", "| | |", "|---|---|", *rows, "", "</details>", ""]
+
+
+def _signed(change: Mapping[str, float | None] | None, name: str) -> str:
+    value = (change or {}).get(name)
+    return "–" if value is None else f"{value:+.4f}"
+
+
+def _plain(text: str) -> str:
+    """Text of others in a line of a table: no markup, no mention, no link of theirs."""
+    line = " ".join(str(text).split())
+    return re.sub(r"([\\`*_{}\[\]<>|#@])", r"\\\1", line).replace("\\@", "@\u200b")
+
+
+def _code(text: str) -> str:
+    return f"`{re.sub(r'[`|]', '', ' '.join(text.split()))}`"
