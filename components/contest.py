@@ -7,12 +7,14 @@ registry by the messages of the run, in their order, like all that MLflow learns
 import functools
 import json
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.lineage import LINEAGE
+from components.mlflow_client import knock
 from components.names import dataset_name
 from components.registry import (
     HELD,
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 Message = Mapping[str, Any]
 
 _Found = tuple[Registry, Version | None, list[Version]]
-_LONGEST_WAIT_S = 30  # for the registry; MLflow's import is a part of it
+_ATTEMPTS = 3  # to ask the registry, after 0, 1 and 2 s
+_LONGEST_WAIT_S = 30  # for its answer; MLflow's import is a part of it
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,20 @@ def _look_up(uri: str, name: str) -> _Found | str:
     found: list[_Found | str] = []
 
     def ask() -> None:
-        try:
-            registry = Registry(uri)
-            champion = registry.champion(name)
-            versions = registry.versions(name) if champion else []
-            found.append((registry, champion, versions))
-        except Exception as error:  # noqa: BLE001 (a store's own kinds)
-            text = str(error).strip().partition("\n")[0]
-            found.append(f"{type(error).__name__}: {text}")
+        for attempt in range(_ATTEMPTS):
+            time.sleep(attempt)
+            try:
+                knock(uri)
+                registry = Registry(uri)
+                champion = registry.champion(name)
+                versions = registry.versions(name) if champion else []
+                answer: _Found | str = (registry, champion, versions)
+            except Exception as error:  # noqa: BLE001 (a store's own kinds)
+                text = str(error).strip().partition("\n")[0]
+                answer = f"{type(error).__name__}: {text}"
+            else:
+                break
+        found.append(answer)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()

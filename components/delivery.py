@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from components.mlflow_client import knock
+
 if TYPE_CHECKING:
     from components.recording import Part
     from components.tracking import Row
@@ -23,7 +25,8 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HURRIED_PAUSE_S = 0.5, 15.0, 0.3
 _PATIENCE = 5  # failures in a row before a part is set aside, if the store answers
 _FIRST_ANSWER_S = 60.0  # to import MLflow, set up a store, and hear of it
-_HURRIED_ATTEMPTS = 3  # in vain, and the store is taken to be away
+# In vain, and the store is taken to be away; one that has never answered, at once.
+_HURRIED_ATTEMPTS, _FIRST_ATTEMPTS = 3, 1
 _NOT_NOW = (401, 403, 408, 425, 429)  # of HTTP's 4xx, those that may pass later
 _LONGEST_REASON = 200  # characters
 # Errors of the message or of its files: they would be the same next time.
@@ -52,6 +55,7 @@ class Tracker:
         self.rows: dict[str, Row] = {}
         self.refused: list[Message] = []  # with `refused`, the reason
         self._warn = warn
+        self._is_in_doubt = True  # whether the store answers at all
 
     def apply(self, message: Message, *, first: int = 0) -> None:
         """Track one message.
@@ -66,15 +70,20 @@ class Tracker:
         for index, part in list(enumerate(parts_of(message)))[first:]:
             what = part.__name__.removeprefix("record_")
             try:
+                if self._is_in_doubt:
+                    knock(self.uri)
                 row = self._row(message)
             except Exception as error:
+                self._is_in_doubt = True
                 raise Unreachable(index, what, _first_line(error)) from error
             try:
                 part(row, message)
             except Exception as error:
                 if not _is_final(error):
+                    self._is_in_doubt = True
                     raise Unreachable(index, what, _first_line(error)) from error
                 self._refuse(message, part, _first_line(error))
+            self._is_in_doubt = False
 
     def answers(self, message: Message) -> bool:
         """Whether the store answers a plain question about a message's row."""
@@ -127,13 +136,16 @@ class Delivery:
                 self._queue.append(message)
                 self._changed.notify_all()
 
-    def flush(self, *, longest_s: float, failing_s: float) -> bool:
+    def flush(
+        self, *, longest_s: float, failing_s: float, is_last: bool = False
+    ) -> bool:
         """Wait until all is sent.
 
         Args:
             longest_s: the longest wait while the store takes messages.
             failing_s: the longest wait while it fails. One that fails at once is
                 given up earlier: the wait doesn't grow with what is to be sent.
+            is_last: nobody will send the rest: not given up earlier.
 
         Returns:
             Whether all was sent.
@@ -149,7 +161,8 @@ class Delivery:
                 bound = failing_s if self._failures else longest
                 if time.monotonic() - started > bound:
                     break
-                if self._vain >= _HURRIED_ATTEMPTS:
+                attempts = _HURRIED_ATTEMPTS if self._answered else _FIRST_ATTEMPTS
+                if self._vain >= attempts and not is_last:
                     break
                 self._changed.wait(0.1)
             self._hurried = False

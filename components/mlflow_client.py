@@ -2,12 +2,16 @@
 
 import logging
 import os
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 SQLITE = "sqlite:///"
+_KNOCK_S = 5.0
 # Neither asks nor tells anything outside, and does not wait long for a dead server.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -30,6 +34,34 @@ def connect(uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.WARNING)
     with _alone(uri):
         return MlflowClient(uri)
+
+
+def retry_by_delivery_alone() -> None:
+    """From now on, MLflow repeats no request by itself.
+
+    A request that is repeated after a timeout could make a second run: it is the
+    delivery that tries again, and looks first what is there.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+def knock(uri: str) -> None:
+    """Ask a server for any answer at all; before MLflow is imported, and patient.
+
+    MLflow waits 20 s for each request, and for several of them.
+
+    Raises:
+        OSError: there is none within 5 s.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_KNOCK_S).close()
+    except urllib.error.HTTPError as error:
+        error.close()  # an answer, whatever it says
+    except urllib.error.URLError as error:
+        if not isinstance(error.reason, ssl.SSLError):  # MLflow has settings for it
+            raise
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components.delivery import Delivery, Message, Tracker
+from components.mlflow_client import retry_by_delivery_alone
 from components.spool import UNTRACKED, read_messages, write_messages
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 TRACKING = "SEGLIB_TRACKING"
 STORE = "MLFLOW_TRACKING_URI"
 _LONGEST_S, _FAILING_S = 120.0, 20.0  # wait at the end of a step
-_LAST_LONGEST_S, _LAST_FAILING_S = 600.0, 300.0  # of the exit task: nothing follows it
+_LAST_LONGEST_S, _LAST_FAILING_S = 600.0, 30.0  # of the exit task: nothing follows it
 
 
 def deliver(message: Message) -> None:
@@ -75,7 +76,9 @@ def leave(folder: Path | None = None) -> None:
     if folder:
         delivery.flush(longest_s=_LONGEST_S, failing_s=_FAILING_S)
     else:
-        delivery.flush(longest_s=_LAST_LONGEST_S, failing_s=_LAST_FAILING_S)
+        delivery.flush(
+            longest_s=_LAST_LONGEST_S, failing_s=_LAST_FAILING_S, is_last=True
+        )
     rest = [*delivery.tracker.refused, *delivery.remaining()]
     if folder:
         write_messages(folder / UNTRACKED, rest)
@@ -95,4 +98,5 @@ def _tell(rest: list[Message], folder: Path | None) -> None:
 
 @functools.cache
 def _delivery(uri: str) -> Delivery:
+    retry_by_delivery_alone()
     return Delivery(Tracker(uri))

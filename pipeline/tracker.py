@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.delivery import Delivery, Message, Tracker
+from components.mlflow_client import retry_by_delivery_alone
 from components.tracking import Row
 from pipeline.spooling import Spool, waiting_folders, without_password
 from seglib.errors import SegError
@@ -32,9 +33,7 @@ class RunTracker:
     """Has the messages of a run sent beside it, those of earlier runs first."""
 
     def __init__(self, uri: str, folder: Path, *, warn: Callable[[str], None]):
-        # A request that is repeated after a timeout could make a second run: it is the
-        # delivery that tries again, and looks first what is there.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        retry_by_delivery_alone()
         self.uri = uri
         self._folder = folder
         self._delivery = Delivery(Tracker(uri, warn=warn), warn=warn)

@@ -1,0 +1,188 @@
+"""What MLflow costs a training: when it answers, is silent, is dead, or is not there.
+
+    python -m benchmarks.silent_mlflow [--rounds 3] [--epochs 20]
+
+The same small training, as the pipeline's step runs it in a pod: it tracks by itself,
+from a thread of its own, an epoch every few tenths of a second. Each runs in a process
+of its own, the stores in turns; the table gives the medians over the rounds, and the
+median of each round's ratio to the training without a store.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+STORES = ("nothing", "answers", "is silent", "is dead")
+_SIZE = (96, 128)
+_STEPS_PER_EPOCH = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.data:
+        print(json.dumps(measure(options.data, options.epochs)))
+        return
+    rows: dict[str, list[dict[str, float]]] = {store: [] for store in STORES}
+    with tempfile.TemporaryDirectory() as place, stores(Path(place)) as addresses:
+        data = Path(place) / "data"
+        write_scenes(data)
+        for number in range(options.rounds):
+            # Each round in another order: what the machine does besides hits them all.
+            for store in STORES[number % 4 :] + STORES[: number % 4]:
+                rows[store].append(_measure_apart(data, addresses[store]))
+                print(f"round {number + 1}, {store}: {rows[store][-1]}", flush=True)
+    print(f"{'MLflow':12} {'step ms':>8} {'ratio':>6} {'end waits s':>12} {'left':>5}")
+    for store, measured in rows.items():
+        pairs = zip(measured, rows["nothing"], strict=True)
+        ratio = statistics.median(m["step_ms"] / n["step_ms"] for m, n in pairs)
+        step, wait, left = (
+            statistics.median(m[name] for m in measured)
+            for name in ("step_ms", "wait_s", "left")
+        )
+        print(f"{store:12} {step:8.1f} {ratio:6.3f} {wait:12.1f} {left:5.0f}")
+
+
+def measure(data: Path, epochs: int) -> dict[str, float]:
+    """Milliseconds a step in the second half, and the wait at the end.
+
+    In the first half the network is compiled, and MLflow imported if it answers.
+
+    left: messages that could not be sent.
+    """
+    from components.spool import UNTRACKED, read_messages
+    from components.step import step
+    from seglib.config import TrainConfig
+    from seglib.data.format import load_dataset
+    from seglib.models import build_model
+    from seglib.steps.train import train
+
+    dataset = load_dataset(data)
+    model = build_model(
+        "compact_small",
+        num_classes=dataset.num_classes,
+        image_size=_SIZE,
+        ignore_index=dataset.ignore_index,
+    )
+    config = TrainConfig(
+        epochs=epochs, steps_per_epoch=_STEPS_PER_EPOCH, precision="float32"
+    )
+    ends: list[float] = []
+    with tempfile.TemporaryDirectory() as place:
+        out = SimpleNamespace(path=f"{place}/model", uri="model")
+        with step("train", out=out, watched=True) as told:
+            train(
+                model,
+                dataset,
+                config=config,
+                out=Path(out.path),
+                on_epoch=told.epoch,
+                on_step=lambda _done, _total: ends.append(time.perf_counter()),
+            )
+            trained = time.perf_counter()
+        waited = time.perf_counter() - trained
+        left = len(read_messages(Path(out.path) / UNTRACKED))
+    timed = ends[len(ends) // 2 :]
+    step_s = (timed[-1] - timed[0]) / (len(timed) - 1)
+    return {
+        "step_ms": round(1000 * step_s, 2),
+        "wait_s": round(waited, 2),
+        "left": left,
+    }
+
+
+def write_scenes(root: Path) -> None:
+    """A few small sample scenes."""
+    from seglib.data import sample_scenes
+    from seglib.data.images import write_image
+
+    numbers = iter(range(100))
+    for split, count in {"train": 16, "val": 2}.items():
+        for index in range(count):
+            height, width = _SIZE
+            scene = sample_scenes.render_scene(
+                next(numbers), height=height, width=width
+            )
+            for kind, pixels in zip(("images", "segmentation"), scene, strict=True):
+                write_image(root / f"{split}_{kind}" / f"{index}.png", pixels)
+    names = ", ".join(sample_scenes.CLASS_NAMES)
+    description = f"class_names: [{names}]\nignore_index: {sample_scenes.IGNORE_INDEX}"
+    (root / "dataset.yaml").write_text(f"{description}\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def stores(folder: Path) -> Iterator[dict[str, str]]:
+    """The address of each store, on loopback."""
+    with socket.socket() as silent, socket.socket() as dead:
+        for one in (silent, dead):
+            one.bind(("127.0.0.1", 0))
+        silent.listen(128)  # accepts, and never answers; the other refuses
+        uris = [f"http://127.0.0.1:{one.getsockname()[1]}" for one in (silent, dead)]
+        with mlflow_server(folder) as answering:
+            yield dict(zip(STORES, ("", answering, *uris), strict=True))
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """A real MLflow server on SQLite."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", f"sqlite:///{folder}/server.db"),
+        *("--artifacts-destination", str(folder / "artifacts")),
+    ]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        while process.poll() is None:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{uri}/health", timeout=2).close()
+                break
+            time.sleep(0.2)
+        yield uri
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _measure_apart(data: Path, uri: str) -> dict[str, float]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    environment |= {"KFP_RUN_ID": f"benchmark-{time.time_ns()}"}
+    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    if uri:
+        environment["MLFLOW_TRACKING_URI"] = uri
+    given = ("--data", str(data))
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.silent_mlflow", *sys.argv[1:], *given],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+if __name__ == "__main__":
+    main()
