@@ -30,6 +30,8 @@ def evaluate_model(
     from pathlib import Path
 
     from components import tracking
+    from components.step import KEPT
+    from seglib.checkpoints import forget
     from seglib.data.manifest import open_dataset
     from seglib.steps.evaluate import evaluate
 
@@ -44,3 +46,5 @@ def evaluate_model(
             metrics.log_metric(name, value)
         Path(metrics.path).write_text(json.dumps(overall))  # no file, no caching
         shutil.copy(out / "report.html", report.path)
+        # The model has come through, whole: its training need not be remembered.
+        forget(step.lineage.get("train", {}).get(KEPT, ""))

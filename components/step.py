@@ -23,12 +23,13 @@ RUN_ID = "KFP_RUN_ID"
 # result, so it is no parameter: KFP's cache key holds those, but not the environment,
 # and a project that moves its checkpoints trains nothing anew.
 CHECKPOINTS = "SEGLIB_CHECKPOINTS"
+KEPT = "checkpoints"  # of a training's origin: where its outcome lies until it is used
 IMAGE_NAME = "SEGLIB_IMAGE"
 TASK_RUN = "MLFLOW_RUN_ID"  # of the run that KFP's own MLflow plugin makes for a task
 PROVENANCE = "provenance.json"
 _FOLLOWED_S, _PRINTED_S = 0.2, 10.0  # between two reports of a step's progress
 
-Origin = dict[str, Any]  # of one step's output: run_id, folder, finished, duration_s
+Origin = dict[str, Any]  # of one step's output: run_id, folder, finished, duration_s …
 
 
 class Artifact(Protocol):

@@ -53,7 +53,8 @@ def train_model(
     import keras
 
     from components import tracking
-    from components.step import CHECKPOINTS
+    from components.step import CHECKPOINTS, KEPT
+    from seglib.checkpoints import Checkpoints
     from seglib.data.manifest import open_dataset, read_manifest
     from seglib.models import build_from_config
     from seglib.steps.train import train
@@ -72,13 +73,18 @@ def train_model(
         data = open_dataset(Path(manifest.path), splits=wanted)
         # A retried pod builds the same network, and so finds its checkpoint.
         keras.utils.set_random_seed(train_seed)
+        # Nor does one that died on the way of its model to KFP's store train again.
+        place = os.environ.get(CHECKPOINTS)
+        checkpoints = Checkpoints(place, keep_outcome=True) if place else None
         train(
             build_from_config(network, data),
             data,
             config=config.train,
             shards=Path(shards.path),
             out=Path(model.path),
-            checkpoints=os.environ.get(CHECKPOINTS) or None,
+            checkpoints=checkpoints,
             on_epoch=step.epoch,
             on_step=step.progress,
         )
+        if checkpoints:
+            step.lineage["train"][KEPT] = checkpoints.folder

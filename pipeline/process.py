@@ -5,6 +5,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import FrameType
 from typing import IO, cast
 
 _TICK_S = 0.1
-_GRACE_S = 5.0  # for the steps to end by themselves once they are told to
+_GRACE_S = 10.0  # for the steps to end by themselves once they are told to
 
 
 class Stopped(KeyboardInterrupt):
@@ -57,17 +58,20 @@ class RunnerProcess:
         """End it and all that it started: asked first, forced after a while."""
         if self._process.poll() is not None:
             return
+        group = self._process.pid
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.wait(_GRACE_S)
-            os.killpg(self._process.pid, signal.SIGKILL)  # a step that lingers
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            os.killpg(group, signal.SIGTERM)
+            deadline = time.monotonic() + _GRACE_S
+            while time.monotonic() < deadline:
+                self._process.poll()  # or it stays in the group
+                os.killpg(group, 0)  # the runner ends at once, a training after a step
+                time.sleep(_TICK_S)
+            os.killpg(group, signal.SIGKILL)
         except ProcessLookupError:
             pass  # all of it has ended
         finally:
+            self._process.wait()
             signal.signal(signal.SIGINT, previous)
 
 

@@ -73,8 +73,8 @@ def train(
 ) -> None:
     """Train a model; the epoch with the best val mIoU is kept.
 
-    Interrupted by Ctrl-C, or by the end of its machine, the same command goes on where
-    it was, to the same weights. The best epoch so far lies beside OUT, as
+    Interrupted by Ctrl-C, SIGTERM or the end of its machine, the same command goes on
+    where it was, to the same weights. The best epoch so far lies beside OUT, as
     OUT.unfinished.
     """
     import keras
@@ -84,6 +84,7 @@ def train(
     from seglib.distillation import Distillation
     from seglib.models import build_from_config, transfer_weights
     from seglib.steps.train import train as run
+    from seglib.termination import Terminated
 
     settings = Config.load(config)
     check_writable(out)
@@ -126,7 +127,7 @@ def train(
                 checkpoints=kept,
                 on_step=progress,
             )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated):
         unfinished = out.with_name(f"{out.name}.unfinished")
         if unfinished.exists():
             errors.print(f"The best epoch so far is kept in {unfinished}.")

@@ -20,6 +20,7 @@ from seglib.metrics import MeanIoU, Scores
 from seglib.optimizer import learning_rate_at
 from seglib.report import curves_png
 from seglib.scoring import score_pairs
+from seglib.termination import Terminated, Termination
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Watch(keras.callbacks.Callback):
         precision: str,
         out: Path | None,
         checkpoints: Checkpoints | None,
+        termination: Termination,
         on_epoch: Callable[[Row], None] | None,
         on_step: Callable[[int, int], None] | None,
     ):
@@ -53,9 +55,9 @@ class Watch(keras.callbacks.Callback):
         self._best, self._val, self._config, self._out = model, val, config, out
         self._network, self._precision = network, precision
         self._clock, self._checkpoints = clock, checkpoints
+        self._termination = termination
         self._on_epoch, self._on_step = on_epoch, on_step
         self._steps_per_epoch = steps_per_epoch
-        self._unfinished = out and out.with_name(f"{out.name}.unfinished")
         self._best_weights: list[np.ndarray] = []
         self._best_miou = -1.0
         self._interrupted: list[np.ndarray] = []  # metrics of the epoch to finish
@@ -124,21 +126,20 @@ class Watch(keras.callbacks.Callback):
         is_best = val_miou > self._best_miou
         if is_best or np.isnan(self._best_miou) or not self._val:
             self._keep_best(val_miou)
-        logger.info("%s", self._line(row, is_best))
         if self._on_epoch:
             self._on_epoch(row)
+        logger.info("%s", self._line(row, is_best))
         if not self.is_over:  # else the epoch was cut short, and cannot be gone on from
             self._keep_checkpoint(epoch_ends=True)
 
     def finish(self) -> list[Row]:
         """Give the model its best weights and write the artifact."""
-        self._best.network.set_weights(self._best_weights)
-        if self._out and self._unfinished:
-            self._best.save(self._out, extra_files=_history_files(self.history))
-            shutil.rmtree(self._unfinished, ignore_errors=True)
+        outcome = self._outcome()
         if self._checkpoints:
-            self._checkpoints.remove()
-        return self.history
+            self._checkpoints.write_last(lambda: outcome)
+        return write_outcome(
+            outcome, self._best, out=self._out, checkpoints=self._checkpoints
+        )
 
     @property
     def _is_inside_an_epoch(self) -> bool:
@@ -161,12 +162,21 @@ class Watch(keras.callbacks.Callback):
     def _keep_best(self, val_miou: float) -> None:
         self._best_miou = val_miou
         self._best_weights = self._network.get_weights()
-        if self._unfinished:
+        if self._out:
             self._best.network.set_weights(self._best_weights)
-            self._best.save(self._unfinished, extra_files=_history_files(self.history))
+            files = _history_files(self.history)
+            self._best.save(_unfinished(self._out), extra_files=files)
 
     def _keep_checkpoint(self, *, epoch_ends: bool = False) -> None:
-        if self._checkpoints and self._checkpoints.is_due(epoch_ends=epoch_ends):
+        if not self._checkpoints:
+            return
+        if self._termination.is_requested:
+            if self._checkpoints.write_last(self._snapshot):
+                logger.info(
+                    "SIGTERM: ended after step %d, whose state is kept", self.steps
+                )
+            raise Terminated
+        if self._checkpoints.is_due(epoch_ends=epoch_ends):
             self._checkpoints.write(self._snapshot)
 
     def _snapshot(self) -> Snapshot:
@@ -186,6 +196,12 @@ class Watch(keras.callbacks.Callback):
             },
         )
 
+    def _outcome(self) -> Snapshot:
+        return Snapshot(
+            facts={"step": self.steps, "is_outcome": True, "history": self.history},
+            arrays={"best": self._best_weights},
+        )
+
     def _line(self, row: Row, is_best: bool) -> str:
         done = len(self.history) / self._config.epochs
         left = self._clock.elapsed_s * (1 - done) / done
@@ -196,6 +212,29 @@ class Watch(keras.callbacks.Callback):
             f"{val}{' (best)' if is_best else ''}  {row['duration_s']:.1f} s  "
             f"{int(left // 60)}:{int(left % 60):02d} left"
         )
+
+
+def write_outcome(
+    outcome: Snapshot,
+    model: SegmentationModel,
+    *,
+    out: Path | None,
+    checkpoints: Checkpoints | None,
+) -> list[Row]:
+    """Give a model the outcome of its training, and write the artifact."""
+    history: list[Row] = outcome.facts["history"]
+    model.network.set_weights(outcome.arrays["best"])
+    if out:
+        model.save(out, extra_files=_history_files(history))
+        shutil.rmtree(_unfinished(out), ignore_errors=True)
+    if checkpoints:
+        checkpoints.end()
+    return history
+
+
+def _unfinished(out: Path) -> Path:
+    """Where the best epoch so far lies while a training is going on."""
+    return out.with_name(f"{out.name}.unfinished")
 
 
 def _history_files(history: list[Row]) -> dict[str, bytes]:

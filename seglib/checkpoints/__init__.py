@@ -5,7 +5,7 @@ its training, so that a training never goes on from the checkpoint of another.
 """
 
 from seglib.checkpoints.content_key import content_key
-from seglib.checkpoints.keeping import Checkpoints
+from seglib.checkpoints.keeping import Checkpoints, forget
 from seglib.checkpoints.snapshot import Snapshot, restore, values
 
-__all__ = ["Checkpoints", "Snapshot", "content_key", "restore", "values"]
+__all__ = ["Checkpoints", "Snapshot", "content_key", "forget", "restore", "values"]

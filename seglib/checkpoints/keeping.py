@@ -1,6 +1,7 @@
 """Where checkpoints lie, when one is due, and the thread that writes them."""
 
 import logging
+import re
 import shutil
 import threading
 import time
@@ -28,7 +29,8 @@ class Checkpoints:
     """The checkpoints of a training, in a folder or on S3.
 
     They lie in `place`/<content key>/: the newest, and the one before it, should the
-    newest turn out broken. A training that ends well removes them.
+    newest turn out broken. Once training is through, its outcome takes their place, and
+    is removed when the model is written.
 
     Args:
         place: a folder, which is made, or s3://bucket/prefix.
@@ -36,6 +38,8 @@ class Checkpoints:
         largest_share: of the training's time, that writing them may take; where they
             take longer they are written less often.
         resume: whether to go on from what lies there; otherwise it is removed.
+        keep_outcome: leave the outcome where it is, because the model has yet to get
+            to a safe place. Whoever finds it there removes it with `forget`.
     """
 
     def __init__(
@@ -45,11 +49,12 @@ class Checkpoints:
         every_s: float = 60.0,
         largest_share: float = 0.02,
         resume: bool = True,
+        keep_outcome: bool = False,
     ):
         self.place = str(place).rstrip("/")
         self.written_step = 0  # of the newest that is whole
         self._every_s, self._largest_share = every_s, largest_share
-        self._resume = resume
+        self._resume, self._keep_outcome = resume, keep_outcome
         self._key = ""
         self._remote: Remote
         self._newest = 1  # slot
@@ -57,6 +62,11 @@ class Checkpoints:
         self._cost_s = 0.0  # of the newest
         self._last = time.monotonic()
         self._is_failing = False
+
+    @property
+    def folder(self) -> str:
+        """Where those of the opened training lie."""
+        return f"{self.place}/{self._key}"
 
     def open(self, key: str) -> Snapshot | None:
         """Begin with the training of this content key.
@@ -69,13 +79,13 @@ class Checkpoints:
                 hours, when the checkpoint is needed.
         """
         self._key, self.written_step = key, 0
-        self._remote = open_remote(f"{self.place}/{key}", create=True)
+        self._remote = open_remote(self.folder, create=True)
         if not self._resume:
-            self._remove()
+            _remove_all(self._remote)
         found = [(s, slot) for slot in range(len(_SLOTS)) if (s := self._read(slot))]
         if not found:
             return None
-        snapshot, self._newest = max(found, key=lambda pair: pair[0].facts["step"])
+        snapshot, self._newest = max(found, key=lambda pair: pair[0].rank)
         self.written_step = snapshot.facts["step"]
         return snapshot
 
@@ -95,8 +105,26 @@ class Checkpoints:
         self._last = time.monotonic()
         self._start(lambda: self._write(snapshot))
 
+    def write_last(self, take: Callable[[], Snapshot]) -> bool:
+        """Write one now, whatever it costs, and wait until it is whole.
+
+        Returns:
+            Whether it is. If not, that has been a warning.
+        """
+        self._wait()
+        self.write(take)
+        self._wait()
+        return self._thread is not None and not (
+            self._thread.is_alive() or self._is_failing
+        )
+
+    def end(self) -> None:
+        """The model is written: the outcome is needed no longer, unless it is kept."""
+        if not self._keep_outcome:
+            self.remove()
+
     def remove(self) -> None:
-        """Training has ended well. What cannot be removed is a warning."""
+        """Remove those of this training. What cannot be removed is a warning."""
         self._wait()
         self._start(self._remove_or_warn)
         self._wait()
@@ -154,6 +182,8 @@ class Checkpoints:
                 logger.info("Checkpoints are written again.")
             self._is_failing = False
             self._newest, self.written_step = slot, snapshot.facts["step"]
+            if snapshot.is_outcome:
+                self._remove_or_warn(_SLOTS[1 - slot])  # it is four times the size
         self._cost_s += time.thread_time() - started
 
     def _start(self, work: Callable[[], None]) -> None:
@@ -165,18 +195,37 @@ class Checkpoints:
         if self._thread:
             self._thread.join(_PATIENCE_S)
 
-    def _remove_or_warn(self) -> None:
+    def _remove_or_warn(self, slot: str = "") -> None:
         try:
-            self._remove()
+            if slot:
+                self._remote.delete(slot)
+            else:
+                _remove_all(self._remote)
         except SegError as error:
             logger.warning("%s The checkpoints there are no longer needed.", error)
 
-    def _remove(self) -> None:
-        if isinstance(self._remote, FolderRemote):
-            # Whole, with what a killed process has left half-written.
-            shutil.rmtree(self._remote.root, ignore_errors=True)
-            with suppress(OSError):  # other trainings have theirs there, too
-                self._remote.root.parent.rmdir()
-            return
-        for slot in _SLOTS:
-            self._remote.delete(slot)
+
+def forget(folder: str) -> None:
+    """Remove the outcome of a training whose model has arrived; it may be gone already.
+
+    Args:
+        folder: `Checkpoints.folder` of that training; "" if it kept none.
+    """
+    if not re.fullmatch(r".+/[0-9a-f]{64}", folder):
+        return
+    try:
+        _remove_all(open_remote(folder, create=True))
+    except SegError as error:
+        logger.warning("%s The checkpoints there are no longer needed.", error)
+
+
+def _remove_all(remote: Remote) -> None:
+    """Remove all checkpoints of one training."""
+    if isinstance(remote, FolderRemote):
+        # Whole, with what a killed process has left half-written.
+        shutil.rmtree(remote.root, ignore_errors=True)
+        with suppress(OSError):  # other trainings have theirs there, too
+            remote.root.parent.rmdir()
+        return
+    for slot in _SLOTS:
+        remote.delete(slot)

@@ -25,6 +25,16 @@ class Snapshot:
     facts: dict[str, Any]
     arrays: dict[str, list[np.ndarray]]
 
+    @property
+    def is_outcome(self) -> bool:
+        """Whether training was through: it is the best weights and the history."""
+        return bool(self.facts.get("is_outcome", False))
+
+    @property
+    def rank(self) -> tuple[int, bool]:
+        """Of two of the same training, the greater one is newer."""
+        return self.facts["step"], self.is_outcome
+
     def to_bytes(self) -> bytes:
         """The file: mark, length of the head, head (JSON), values, SHA-256 of it all.
 

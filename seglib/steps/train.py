@@ -27,7 +27,8 @@ from seglib.losses import CrossEntropy, class_weights
 from seglib.models import copy_network
 from seglib.optimizer import build_optimizer, encoder_of
 from seglib.precision import choose_precision
-from seglib.watch import Row, Watch
+from seglib.termination import Termination
+from seglib.watch import Row, Watch, write_outcome
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ def train(
             s3://bucket/prefix. The same training, started again, goes on from there,
             to the same weights. Any other one starts anew: with other settings, data,
             code or first weights (`keras.utils.set_random_seed` before a model is
-            built makes them the same).
+            built makes them the same). On SIGTERM the state is written after the step
+            that is being taken, and training ends.
         on_epoch: called with each row of the history.
         on_step: called after each step with (steps done, steps in all).
 
@@ -69,6 +71,7 @@ def train(
     Raises:
         SegError: the data do not fit the model, the loss is no longer finite, or the
             place of the checkpoints cannot be read.
+        SystemExit: 143, after SIGTERM, where checkpoints are kept.
     """
     config = config or TrainConfig()
     started = time.monotonic()
@@ -81,10 +84,6 @@ def train(
         if shards
         else PairSource(data.pairs("train"), inputs=contract.inputs)
     )
-    one_pass = max(1, len(source) // config.batch_size)
-    steps_per_epoch = config.steps_per_epoch or one_pass
-    total_steps = steps_per_epoch * config.epochs
-    pixels = _class_pixels(source, contract.num_classes, contract.ignore_index)
     if isinstance(checkpoints, str | Path):
         checkpoints = Checkpoints(checkpoints)
     snapshot = checkpoints and checkpoints.open(
@@ -92,6 +91,13 @@ def train(
             model, data, config=config, shards=shards, distillation=distillation
         )
     )
+    if checkpoints and snapshot and snapshot.is_outcome:
+        logger.info("trained before; the model is from %s", checkpoints.place)
+        return write_outcome(snapshot, model, out=out, checkpoints=checkpoints)
+    one_pass = max(1, len(source) // config.batch_size)
+    steps_per_epoch = config.steps_per_epoch or one_pass
+    total_steps = steps_per_epoch * config.epochs
+    pixels = _class_pixels(source, contract.num_classes, contract.ignore_index)
     precision = (
         snapshot.facts["precision"]
         if snapshot
@@ -115,6 +121,7 @@ def train(
         precision,
         f"{network.count_params():,}",
     )
+    termination = Termination()
     watch = Watch(
         model,
         network,
@@ -125,6 +132,7 @@ def train(
         precision=precision,
         out=out,
         checkpoints=checkpoints,
+        termination=termination,
         on_epoch=on_epoch,
         on_step=on_step,
     )
@@ -136,7 +144,7 @@ def train(
             total_steps,
             checkpoints.place,
         )
-    with checkpoints or nullcontext():
+    with checkpoints or nullcontext(), termination if checkpoints else nullcontext():
         for first, last in _phases(config):
             if watch.steps >= last * steps_per_epoch:
                 continue

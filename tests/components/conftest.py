@@ -17,7 +17,7 @@ from kfp import dsl
 from components.augment_data import augment_data
 from components.evaluate_model import evaluate_model
 from components.gate_model import gate_model
-from components.step import MESSAGES, RUN_ID
+from components.step import CHECKPOINTS, MESSAGES, RUN_ID
 from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.config import Config
@@ -50,6 +50,7 @@ class Chain:
     remote: str
     artifacts: dict[str, dsl.Artifact] = field(default_factory=dict)
     verdict: str = ""
+    kept: list[str] = field(default_factory=list)  # of the training, right after it
 
     def call(self, component: Any, inputs: tuple[str, ...], **changes: Any) -> Any:
         """Run a component's body; its outputs become artifacts of the chain."""
@@ -122,10 +123,14 @@ def chain(
     """
     chain = Chain(tmp_path_factory.mktemp("chain"), *remote)
     with telling("first", chain.folder / "messages.jsonl") as patch:
+        patch.setenv(CHECKPOINTS, str(chain.folder / "kept"))
         for component, inputs in STEPS:
             cache = chain.folder / "caches" / component.component_spec.name
             patch.setenv("SEGLIB_CACHE", str(cache))
             chain.verdict = chain.call(component, inputs) or chain.verdict
+            if component is train_model:
+                kept = (chain.folder / "kept").glob("*/*.checkpoint")
+                chain.kept = [str(path.parent) for path in kept]
     return chain
 
 

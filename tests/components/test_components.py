@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.gate_model import gate_model
-from components.step import CHECKPOINTS, read_lineage
+from components.step import CHECKPOINTS, KEPT, read_lineage
 from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.store import hash_folder
@@ -117,6 +117,15 @@ def test_the_environment_says_where_a_training_keeps_its_state(
         with pytest.raises(SystemExit):
             other.call(train_model, ("manifest", "shards"))
     assert f"{tmp_path / 'file'}/" in other.messages()[-1]["message"]
+
+
+def test_a_trainings_outcome_is_kept_until_its_model_has_come_through(
+    chain: Any,
+) -> None:
+    """Until then a pod may die while KFP fetches the model from it."""
+    lineage = read_lineage(Path(chain.artifacts["model"].path))
+    assert chain.kept == [lineage["train"][KEPT]]
+    assert not (chain.folder / "kept").exists(), "the evaluation has read the model"
 
 
 def test_an_unknown_architecture_names_the_nearest(

@@ -2,11 +2,13 @@
 
     python tests/steps/resumable.py train DATA PLACE [STEP]
     python tests/steps/resumable.py train-until-cut DATA PLACE
+    python tests/steps/resumable.py train-until-told DATA PLACE
     python tests/steps/resumable.py compare DATA PLACE SCENARIO …
 
 `train` prints a line a step, and what came of it as JSON; after STEP it waits to be
-killed. `train-until-cut` dies while it writes a checkpoint. `compare` prints, for each
-scenario, what came of it with and without interruptions, as JSON.
+killed. `train-until-cut` dies while it writes a checkpoint; `train-until-told` takes
+its time, and no checkpoint is due. `compare` prints, for each scenario, what came of it
+with and without interruptions, as JSON.
 """
 
 import hashlib
@@ -14,6 +16,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -25,8 +28,8 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 import tensorflow as tf
 
-from seglib.artifact import SegmentationModel
-from seglib.checkpoints import Checkpoints
+from seglib.artifact import SegmentationModel, load_model
+from seglib.checkpoints import Checkpoints, forget
 from seglib.config import TrainConfig
 from seglib.data.format import Dataset, load_dataset, with_splits
 from seglib.distillation import Distillation
@@ -78,6 +81,7 @@ def run(
     lines: bool = False,
     hold: int = 0,
     cut: int = 0,
+    slow: bool = False,
     patience_s: float = 60,
     changes: dict[str, Any] | None = None,
     distillation: Distillation | None = None,
@@ -86,7 +90,8 @@ def run(
     model = build()
     checkpoints = None
     if place:
-        checkpoints = Checkpoints(place, every_s=0, largest_share=1e9)
+        every_s = 3600 if slow else 0
+        checkpoints = Checkpoints(place, every_s=every_s, largest_share=1e9)
 
     def on_step(done: int, _total: int) -> None:
         # The checkpoint of the step before lies there: what follows is determined.
@@ -102,6 +107,8 @@ def run(
             sys.stdout.flush()
         if done == hold:
             time.sleep(600)
+        if slow:
+            time.sleep(0.3)
         if stop and done == stop + 1:
             raise KeyboardInterrupt
 
@@ -146,21 +153,48 @@ def save_later(data: Dataset, place: str, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True)
     (out / "mine.txt").write_text("not a model")
     steps: list[int] = []
+    refused = ""
     for _ in range(2):
         try:
-            train(
-                build(),
-                data,
-                config=TrainConfig(**SETTINGS),
-                out=out,
-                checkpoints=Checkpoints(place, largest_share=1e9),
-                on_step=lambda done, _total: steps.append(done),
-            )
+            _train_and_save(data, out, Checkpoints(place), steps)
         except SegError as error:
             refused = str(error)
             (out / "mine.txt").unlink()
     files = sorted(path.name for path in out.iterdir())
     return {"steps": len(steps), "refused": refused, "files": files}
+
+
+def lose_the_model(data: Dataset, place: str, out: Path) -> dict[str, Any]:
+    """Train to the end of the time, lose the model on its way; then once more."""
+    steps: list[int] = []
+    written = []
+    for _ in range(2):
+        kept = Checkpoints(place, keep_outcome=True)
+        _train_and_save(data, out, kept, steps, max_minutes=0.001)
+        model = load_model(out)
+        digest = hashlib.sha256()
+        for array in model.network.get_weights():
+            digest.update(array.tobytes())
+        written.append([digest.hexdigest(), (out / "history.json").read_text()])
+        shutil.rmtree(out)
+    left = [path.name for path in Path(kept.folder).glob("*.checkpoint")]
+    forget(kept.folder)
+    forget(kept.folder)
+    gone = not Path(kept.folder).exists()
+    return {"steps": len(steps), "written": written, "left": left, "gone": gone}
+
+
+def _train_and_save(
+    data: Dataset, out: Path, kept: Checkpoints, steps: list[int], **changes: Any
+) -> None:
+    train(
+        build(),
+        data,
+        config=TrainConfig(**SETTINGS, **changes),
+        out=out,
+        checkpoints=kept,
+        on_step=lambda done, _total: steps.append(done),
+    )
 
 
 def main() -> None:
@@ -173,13 +207,23 @@ def main() -> None:
         cut = 5 if what == "train-until-cut" else 0
         hold = int(*names) if names else 0
         patience_s = 60 if hold or cut else 0
+        slow = what == "train-until-told"
         outcome = run(
-            data, place, lines=True, hold=hold, cut=cut, patience_s=patience_s
+            *(data, place),
+            lines=True,
+            hold=hold,
+            cut=cut,
+            slow=slow,
+            patience_s=patience_s,
         )
         sys.stdout.write(json.dumps(outcome) + "\n")
     else:
         outcomes = {name: compare(data, place, name) for name in names}
-        outcomes["saved later"] = save_later(data, place, Path.cwd() / "model")
+        if len(names) > 1:
+            here = Path.cwd()
+            outcomes["saved later"] = save_later(data, place, here / "model")
+            kept = str(here / "kept")
+            outcomes["lost"] = lose_the_model(data, kept, here / "lost")
         sys.stdout.write(json.dumps(outcomes) + "\n")
 
 

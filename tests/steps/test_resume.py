@@ -115,6 +115,34 @@ def test_a_model_that_could_not_be_written_is_written_without_training_again(out
     assert "model.keras" in outcome["files"]
 
 
+def test_a_model_that_was_lost_on_its_way_is_written_without_training_again(outcomes):
+    outcome = outcomes[0]["lost"]
+    assert 0 < outcome["steps"] < STEPS, "its time was over in the middle of an epoch"
+    first, second = outcome["written"]
+    assert first == second
+    assert len(outcome["left"]) == 1, "the outcome alone"
+    assert outcome["gone"]
+    assert "trained before; the model is from" in outcomes[1]
+
+
+def test_a_training_that_is_told_to_end_loses_no_step(tiny_root, tmp_path):
+    """As a pod is told that is evicted; no checkpoint was due in its epoch."""
+    process = _start(tmp_path, "train-until-told", tiny_root, tmp_path / "place")
+    for line in process.stdout:
+        if line == f"step {STEPS // 3 + 1}\n":  # of 3 an epoch
+            process.send_signal(signal.SIGTERM)
+            break
+    rest, said = process.communicate(timeout=600)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    taken = [int(step) for step in re.findall(r"step (\d+)", rest)]
+    last = max(taken, default=STEPS // 3 + 1)
+    assert last <= STEPS // 3 + 2, "the step that was being taken, and no other"
+    assert f"SIGTERM: ended after step {last}, whose state is kept" in said
+    outcomes, said = _outcomes(tmp_path, tiny_root, tmp_path / "place", "killed")
+    assert f"going on after step {last} of {STEPS}" in said
+    assert repr(outcomes["killed"]["resumed"]) == repr(outcomes["killed"]["whole"])
+
+
 @pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_checkpoint_costs_no_more_than_that_one(
     tiny_root, tmp_path
