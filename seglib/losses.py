@@ -6,12 +6,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from seglib.replicas import sum_of_replicas
+
 
 class CrossEntropy(keras.losses.Loss):
     """Cross-entropy over the counted pixels: sum of w·nll over sum of w.
 
     Ignored pixels weigh nothing, in the numerator and in the denominator, so that the
-    loss of an image does not depend on how much of it is void.
+    loss of an image does not depend on how much of it is void. Where several devices
+    share a batch, the denominator is the whole batch's.
 
     Args:
         ignore_index: id of the pixels that do not count.
@@ -42,7 +45,7 @@ class CrossEntropy(keras.losses.Loss):
         if self.class_weights is not None:
             table = keras.ops.convert_to_tensor(self.class_weights, loss.dtype)
             weight = weight * keras.ops.take(table, mask)
-        total = keras.ops.maximum(keras.ops.sum(weight), 1e-6)
+        total = keras.ops.maximum(sum_of_replicas(keras.ops.sum(weight)), 1e-6)
         return keras.ops.sum(loss * weight) / total
 
 

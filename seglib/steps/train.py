@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from seglib.config import TrainConfig
 from seglib.data.format import Dataset
 from seglib.device import keep_freed_memory, prefers_xla
 from seglib.distillation import Distillation, Distiller
-from seglib.errors import SegError
+from seglib.errors import SegError, UsageError
 from seglib.input_pipeline import (
     PairSource,
     ShardSource,
@@ -27,6 +27,7 @@ from seglib.losses import CrossEntropy, class_weights
 from seglib.models import copy_network
 from seglib.optimizer import build_optimizer, encoder_of
 from seglib.precision import choose_precision
+from seglib.replicas import Replicas
 from seglib.termination import Termination
 from seglib.watch import Row, Watch, write_outcome
 
@@ -42,6 +43,7 @@ def train(
     distillation: Distillation | None = None,
     out: Path | None = None,
     checkpoints: Checkpoints | str | Path | None = None,
+    devices: Sequence[str] | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
@@ -61,6 +63,8 @@ def train(
             code or first weights (`keras.utils.set_random_seed` before a model is
             built makes them the same). On SIGTERM the state is written after the step
             that is being taken, and training ends.
+        devices: what shares each batch, such as GPU:0 and GPU:1. Default: all GPUs,
+            else the CPU.
         on_epoch: called with each row of the history.
         on_step: called after each step with (steps done, steps in all).
 
@@ -75,6 +79,12 @@ def train(
     """
     config = config or TrainConfig()
     started = time.monotonic()
+    replicas = Replicas(devices, batch_size=config.batch_size)
+    if distillation and replicas.count > 1:
+        raise UsageError(
+            f"A teacher teaches on one device. Received: {replicas.count}. Name one by "
+            "`devices`, or by the environment variable CUDA_VISIBLE_DEVICES."
+        )
     model.adopt_classes(data)
     contract = model.contract
     keep_freed_memory()
@@ -108,11 +118,13 @@ def train(
             total_steps,
         )
     )
-    network = copy_network(model, precision=precision)
     weights = class_weights(pixels, config.class_weight_power).tolist()
-    trainee = Distiller(network, distillation) if distillation else network
+    with replicas.scope():
+        network = copy_network(model, precision=precision)
+        replicas.synchronize(network)
+        trainee = Distiller(network, distillation) if distillation else network
     logger.info(
-        "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters",
+        "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters%s",
         contract.architecture,
         contract.encoder,
         len(source),
@@ -120,22 +132,24 @@ def train(
         steps_per_epoch,
         precision,
         f"{network.count_params():,}",
+        f", on {replicas.count} devices" if replicas.count > 1 else "",
     )
     termination = Termination()
-    watch = Watch(
-        model,
-        network,
-        val=data.splits.get("val", ()),
-        config=config,
-        steps_per_epoch=steps_per_epoch,
-        clock=Clock(started, config.max_minutes),
-        precision=precision,
-        out=out,
-        checkpoints=checkpoints,
-        termination=termination,
-        on_epoch=on_epoch,
-        on_step=on_step,
-    )
+    with replicas.scope():  # it counts on every device
+        watch = Watch(
+            model,
+            network,
+            val=data.splits.get("val", ()),
+            config=config,
+            steps_per_epoch=steps_per_epoch,
+            clock=Clock(started, config.max_minutes),
+            precision=precision,
+            out=out,
+            checkpoints=checkpoints,
+            termination=termination,
+            on_epoch=on_epoch,
+            on_step=on_step,
+        )
     if checkpoints and snapshot:
         watch.go_on(snapshot)
         logger.info(
@@ -156,14 +170,16 @@ def train(
                     last,
                     "learns, too" if first else "keeps its weights",
                 )
-            trainee.compile(
-                optimizer=build_optimizer(config, network),
-                loss=CrossEntropy(
-                    ignore_index=contract.ignore_index, class_weights=weights
-                ),
-                metrics=[watch.miou],
-                jit_compile=prefers_xla(),
-            )
+            with replicas.scope():
+                trainee.compile(
+                    optimizer=build_optimizer(config, network),
+                    loss=CrossEntropy(
+                        ignore_index=contract.ignore_index, class_weights=weights
+                    ),
+                    metrics=[watch.miou],
+                    jit_compile=prefers_xla()
+                    and replicas.count == 1,  # XLA adds nothing up
+                )
             if snapshot and watch.steps > first * steps_per_epoch:
                 restore(trainee.optimizer.variables, snapshot.arrays["optimizer"])
             snapshot = None  # it is four times the size of the network

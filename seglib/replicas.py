@@ -1,0 +1,103 @@
+"""Several GPUs of one machine: each computes a part of every batch, all learn as one.
+
+The weights after a step are those that one device would have reached, up to the order
+of additions: the loss is divided by the weight of the whole batch, and the statistics
+of batch normalisation are the whole batch's. The batch size stays what it is
+configured as; it is not multiplied by the number of devices.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import keras
+
+from seglib.errors import UsageError
+
+
+class Replicas:
+    """The devices of a training.
+
+    Args:
+        devices: their names, such as GPU:0. Default: all GPUs, else the CPU.
+        batch_size: of all of them together.
+
+    Raises:
+        UsageError: several devices on a backend other than TensorFlow, one that is not
+            there, or more of them than share the batch evenly.
+    """
+
+    def __init__(self, devices: Sequence[str] | None, *, batch_size: int):
+        found = _gpus() if devices is None else list(devices)
+        self.count = max(1, len(found))
+        if batch_size % self.count:
+            raise UsageError(
+                f"`batch_size` must be a multiple of the {self.count} devices that "
+                f"share it ({', '.join(found)}). Received: batch_size={batch_size}. "
+                "Change it, or name the devices to use."
+            )
+        self._strategy = _mirrored(found) if len(found) > 1 else None
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Where what learns is built: its variables lie on every device."""
+        return self._strategy.scope() if self._strategy else nullcontext()
+
+    def synchronize(self, network: keras.Model) -> None:
+        """Let batch normalisation take its statistics of the whole batch."""
+        if self.count == 1:
+            return
+        for layer in network._flatten_layers():  # noqa: SLF001 - Keras has no public one
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+
+
+def sum_of_replicas(value: Any) -> Any:
+    """Of a tensor that each device has its own of; elsewhere the tensor itself.
+
+    No gradient flows through it.
+    """
+    context = _context()
+    if context is None:
+        return value
+    import tensorflow as tf
+
+    value = tf.stop_gradient(value)
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def _context() -> Any:
+    """TensorFlow's, inside of one of several replicas; else None."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    several = context is not None and context.num_replicas_in_sync > 1
+    return context if several else None
+
+
+def _gpus() -> list[str]:
+    if keras.backend.backend() != "tensorflow":
+        return []  # another backend trains on its first device
+    import tensorflow as tf
+
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
+
+
+def _mirrored(devices: list[str]) -> Any:
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            "Several devices train together on the TensorFlow backend only. Received: "
+            f"{', '.join(devices)} on {keras.backend.backend()}. Name one device."
+        )
+    import tensorflow as tf
+
+    here = [device.name for device in tf.config.list_logical_devices()]
+    for device in devices:
+        if not any(name.endswith(device.removeprefix("/device:")) for name in here):
+            raise UsageError(
+                f"There is no device {device}. Expected: of {', '.join(here)}."
+            )
+    on_gpus = all("GPU" in device for device in devices)
+    reduction = None if on_gpus else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
