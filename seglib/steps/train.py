@@ -177,8 +177,8 @@ def train(
                         ignore_index=contract.ignore_index, class_weights=weights
                     ),
                     metrics=[watch.miou],
-                    jit_compile=prefers_xla()
-                    and replicas.count == 1,  # XLA adds nothing up
+                    # Within XLA's graphs replicas cannot add up.
+                    jit_compile=prefers_xla() and replicas.count == 1,
                 )
             if snapshot and watch.steps > first * steps_per_epoch:
                 restore(trainee.optimizer.variables, snapshot.arrays["optimizer"])
