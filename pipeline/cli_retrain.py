@@ -98,6 +98,14 @@ def retrain(
             help="Train although nothing has changed.",
         ),
     ] = False,
+    attempt: Annotated[
+        str,
+        typer.Option(
+            envvar=["RETRAIN_ATTEMPT", "GITHUB_RUN_ID"],
+            help="With --force: the same word gives the same run.",
+            show_default=False,
+        ),
+    ] = "",
     image: Annotated[
         str,
         typer.Option(
@@ -173,6 +181,7 @@ def retrain(
         data_revision=data_rev,
         variant=variant.value,
         force=force,
+        attempt=attempt,
     )
     forge = find_forge(os.environ)
     if pull_request:

@@ -128,7 +128,7 @@ def test_what_a_command_is_told_by_the_environment_it_reads(
             if not name.startswith(("RETRAIN_", "FINALIZE_", "SEGLIB_")):
                 continue
             command = commands[shlex.split(step["run"])[3]]
-            read = {one.envvar for one in command.params}
+            read = str([one.envvar for one in command.params])
             assert name in read, f"{where}: {name}"
             told += 1
     assert told >= 8

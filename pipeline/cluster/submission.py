@@ -30,6 +30,7 @@ def submit(
     *,
     experiment: str = "",
     force: bool = False,
+    again: str = "",
     allow_tag: bool = False,
     service_account: str = "",
     pipeline_root: str = "",
@@ -43,6 +44,8 @@ def submit(
     Args:
         experiment: that the run belongs to. Default: the pipeline's name.
         force: start one all the same.
+        again: of a forced run: what tells it apart, 8 hexadecimal digits. The same ones
+            give the same run. Default: it is another one each time.
         allow_tag: take an image that is not pinned by digest.
         say: is told what happens, a line at a time.
 
@@ -55,7 +58,7 @@ def submit(
     order.document.check_parameters(order.parameters)
     if not force and (known := run_of(cluster, order.triple)):
         return _result(cluster, known, new=False)
-    again = secrets.token_hex(4) if force else ""
+    again = (again or secrets.token_hex(4)) if force else ""
     name = RunName(
         commit=order.commit,
         data_md5=order.data.data_md5,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pipeline.retraining.runs import described
 from pipeline.retraining.verdict import Outcome
 from seglib.errors import SegError, UsageError
 
@@ -14,12 +15,6 @@ if TYPE_CHECKING:
 
 DECISION = "gate/decision.json"
 _PATIENCE = timedelta(hours=24)  # messages that had to wait may come that late
-
-
-def described(run: "Run") -> dict[str, str]:
-    """What the run's description says: commit, data, config, image, triple."""
-    lines = (line.partition(": ") for line in run.description.splitlines())
-    return {name: value for name, colon, value in lines if colon}
 
 
 def find_outcome(run: "Run", url: str, *, tracking_uri: str) -> Outcome | None:

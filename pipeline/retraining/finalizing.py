@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.retraining.comment import keep_one, set_status
-from pipeline.retraining.facts import described, find_outcome
+from pipeline.retraining.facts import find_outcome
 from pipeline.retraining.forge import Commit, Forge, State, Status
 from pipeline.retraining.git import Git
+from pipeline.retraining.runs import described, in_its_place, newest_run
 from pipeline.retraining.verdict import Outcome
 from seglib.errors import SegError
 
@@ -67,33 +68,6 @@ def find_waiting(
     return Waiting(commit, run.run_id)
 
 
-def newest_run(cluster: "Cluster", commit: str) -> "Run":
-    """The run of a commit that was started last.
-
-    Of several that were started at once the oldest goes on, and the others were
-    stopped.
-
-    Raises:
-        SegError: there is none.
-    """
-    from pipeline.cluster.runs import list_runs
-
-    runs = [
-        run
-        for run in list_runs(cluster, part=commit[:7])
-        if described(run).get("commit") == commit
-    ]
-    if not runs:
-        raise SegError(
-            f"No run of the commit {commit[:12]} on {cluster.client.address}. "
-            "`python -m pipeline retrain` starts one."
-        )
-    newest = max(runs, key=lambda run: run.age)
-    same = [run for run in runs if run.tag == newest.tag]
-    alive = [run for run in same if run.state not in ("CANCELED", "CANCELING")]
-    return min(alive, key=lambda run: run.age) if alive else newest
-
-
 def report(
     cluster: "Cluster",
     forge: Forge | None,
@@ -116,7 +90,7 @@ def report(
     """
     from pipeline.cluster.runs import get_run
 
-    run = get_run(cluster, waiting.run_id)
+    run = in_its_place(cluster, get_run(cluster, waiting.run_id))
     url = cluster.url("runs", "details", run.run_id)
     if not run.finished:
         _set_pending(forge, waiting.commit, run, url)

@@ -1,6 +1,6 @@
 """GitHub's REST API, as far as retraining needs it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -38,10 +38,7 @@ class GitHub:
         self._login: str | None = None  # not asked yet
 
     def status(self, commit: str, context: str) -> Status | None:
-        # The newest comes first.
-        for found in self._api.pages(
-            f"{self._root}/commits/{quote(commit)}/statuses?per_page=100"
-        ):
+        for found in self._statuses(commit):
             if found["context"] == context:
                 return Status(
                     context=context,
@@ -50,6 +47,15 @@ class GitHub:
                     url=found["target_url"] or "",
                 )
         return None
+
+    def _statuses(self, commit: str) -> Iterator[Any]:
+        """The newest first; none of a commit that nobody pushed."""
+        path = f"{self._root}/commits/{quote(commit)}/statuses?per_page=100"
+        try:
+            yield from self._api.pages(path)
+        except ForgeError as error:
+            if "No commit found" not in str(error):
+                raise
 
     def set_status(self, commit: str, status: Status) -> None:
         body = {
@@ -98,7 +104,7 @@ class GitHub:
         """Whose the token is; empty for an app's, such as that of GitHub Actions."""
         try:
             return str(self._api.get("/user")["login"])
-        except ForgeError:
+        except ForbiddenError:
             return ""
 
     def _list(self, place: Place) -> str:

@@ -1,5 +1,6 @@
 """Whether there is anything to train, and why: decided by two commits."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class Wish:
         data_revision: a revision of data.dvc, or `<md5>.dir`; empty: the commit's own.
         variant: of the image: cpu or gpu.
         force: train whatever has changed, and whatever has been trained.
+        attempt: a word for what is forced: the same one gives the same run.
     """
 
     commit: str = "HEAD"
@@ -38,6 +40,14 @@ class Wish:
     data_revision: str = ""
     variant: str = "cpu"
     force: bool = False
+    attempt: str = ""
+
+    @property
+    def again(self) -> str:
+        """What tells a forced run apart: 8 hexadecimal digits; else empty."""
+        if not (self.force and self.attempt):
+            return ""
+        return hashlib.sha256(self.attempt.encode()).hexdigest()[:8]
 
     @property
     def by_hand(self) -> tuple[str, ...]:

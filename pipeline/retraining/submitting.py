@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.retraining.changes import PIN
-from pipeline.retraining.facts import described
 from pipeline.retraining.git import Git
 from pipeline.retraining.plan import Plan, Wish
+from pipeline.retraining.runs import runs_like
 from seglib.config import Config
 from seglib.errors import SegError, UsageError
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from pipeline.cluster.connection import Cluster
     from pipeline.cluster.document import Document
     from pipeline.cluster.runs import Run
-
-_ENDED_IN_VAIN = ("CANCELED", "CANCELING", "FAILED", "SKIPPED")
+    from pipeline.inputs import Data
 
 Say = Callable[[str], None]
 
@@ -58,36 +57,30 @@ def start_run(
         SegError: the checkout is another, the dataset is not on its remote, the image
             cannot be built, or the cluster says no.
     """
-    from pipeline.cluster.identity import digest_of
-    from pipeline.cluster.order import Order, check_pushed, find_version
-    from pipeline.cluster.submission import submit
-    from pipeline.inputs import code_version, find_settings
+    from pipeline.cluster.identity import config_hash
+    from pipeline.cluster.order import check_pushed, find_version
+    from pipeline.inputs import find_settings
 
     _require_checkout(git, plan.commit)
     config = find_settings(wish.config and git.root / wish.config, wish.settings)
-    # An image that is built twice has two digests: it is the commit that is the same.
-    is_shared = not (means.image or wish.force)
-    if is_shared and (known := _runs_like(cluster, plan, config)):
+    like = {
+        "commit": plan.commit,
+        "data": plan.data_md5,
+        "config": config_hash(config),
+    }
+    # An image that two build at once has two digests: it is the commit that is the
+    # same. With an image that was named, the run is the cluster's own to find again.
+    is_shared = not means.image and (wish.again or not wish.force)
+    if is_shared and (known := runs_like(cluster, like, again=wish.again)):
         say(f"run          {known[0].name} is there already: {known[0].state.lower()}")
         return known[0]
     data = find_version(data_md5=plan.data_md5, pin=git.root / PIN, remote=means.remote)
     check_pushed(data)
     say(f"data         all objects of {plan.data_md5} are on {data.remote}")
     image = _find_image(git, plan, wish, means, say)
-    with tempfile.TemporaryDirectory() as place:
-        document = _compile(Path(place), image, means, say)
-        digest = digest_of(image).removeprefix("sha256:")
-        order = Order(
-            document=document,
-            data=data,
-            config=config,
-            code_version=digest[:16] or code_version(),
-            commit=plan.commit,
-        )
-        done = submit(
-            cluster, order, experiment=means.experiment, force=wish.force, say=say
-        )
-    run = _settle(cluster, plan, config, done.run) if is_shared else done.run
+    run = _submit(cluster, plan, wish, means, image, data, config, say)
+    if is_shared:
+        run = _keep_oldest(cluster, runs_like(cluster, like, again=wish.again)) or run
     say(f"run          {run.name}: {run.state.lower()}")
     return run
 
@@ -105,29 +98,6 @@ def _require_checkout(git: Git, commit: str) -> None:
             "Files differ from the commit that is to be trained: "
             f"{', '.join(changed[:5])}. Commit or stash them."
         )
-
-
-def _runs_like(cluster: "Cluster", plan: Plan, config: Config) -> list["Run"]:
-    """Runs of the same commit, data and configuration, the oldest first.
-
-    Those that succeeded or go on; none that was forced.
-    """
-    from pipeline.cluster.identity import config_hash
-    from pipeline.cluster.runs import list_runs
-
-    wanted = {
-        "commit": plan.commit,
-        "data": plan.data_md5,
-        "config": config_hash(config),
-    }
-    found = [
-        run
-        for run in list_runs(cluster, part=f"{plan.commit[:7]}-{plan.data_md5[:7]}-")
-        if wanted.items() <= described(run).items()
-        and run.state not in _ENDED_IN_VAIN
-        and "-" not in run.tag
-    ]
-    return sorted(found, key=lambda run: run.age)
 
 
 def _find_image(git: Git, plan: Plan, wish: Wish, means: Means, say: Say) -> str:
@@ -153,6 +123,40 @@ def _find_image(git: Git, plan: Plan, wish: Wish, means: Means, say: Say) -> str
     return image.reference
 
 
+def _submit(
+    cluster: "Cluster",
+    plan: Plan,
+    wish: Wish,
+    means: Means,
+    image: str,
+    data: "Data",
+    config: Config,
+    say: Say,
+) -> "Run":
+    from pipeline.cluster.identity import digest_of
+    from pipeline.cluster.order import Order
+    from pipeline.cluster.submission import submit
+    from pipeline.inputs import code_version
+
+    digest = digest_of(image).removeprefix("sha256:")
+    with tempfile.TemporaryDirectory() as place:
+        order = Order(
+            document=_compile(Path(place), image, means, say),
+            data=data,
+            config=config,
+            code_version=digest[:16] or code_version(),
+            commit=plan.commit,
+        )
+        return submit(
+            cluster,
+            order,
+            experiment=means.experiment,
+            force=wish.force,
+            again=wish.again,
+            say=say,
+        ).run
+
+
 def _compile(place: Path, image: str, means: Means, say: Say) -> "Document":
     """Compile the pipeline for the image."""
     from pipeline.cluster.document import read_document
@@ -167,14 +171,10 @@ def _compile(place: Path, image: str, means: Means, say: Say) -> "Document":
     return document
 
 
-def _settle(cluster: "Cluster", plan: Plan, config: Config, run: "Run") -> "Run":
+def _keep_oldest(cluster: "Cluster", runs: list["Run"]) -> "Run | None":
     """Of runs started at once, with images built at once, the oldest goes on."""
     from pipeline.cluster.runs import terminate
 
-    same = _runs_like(cluster, plan, config)
-    if not same:
-        return run
-    first, *others = same
-    for other in others:
+    for other in runs[1:]:
         terminate(cluster, other.run_id)
-    return first
+    return runs[0] if runs else None

@@ -44,6 +44,7 @@ class Fault:
     status: int = 0  # answered instead; 0: the connection is closed
     after: bool = False  # the work is done first
     headers: dict[str, str] = field(default_factory=dict)
+    message: str = "fault"
 
 
 @dataclass
@@ -203,7 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _fail(self, fault: Fault) -> None:
         if fault.status:
             said = self.headers.get("Authorization")  # as careless servers do
-            self._send(fault.status, {"message": f"fault {said}"}, fault.headers)
+            self._send(
+                fault.status, {"message": f"{fault.message} {said}"}, fault.headers
+            )
             return
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)

@@ -178,6 +178,17 @@ def test_a_commit_whose_status_was_never_set_is_found_by_its_run(
     assert "No run of the commit ffffffffffff" in said
 
 
+def test_a_run_that_was_stopped_as_one_too_many_gives_way_to_the_other(
+    world: World, finalize: Run, tracking: Tracking
+) -> None:
+    other = world.add_run("SUCCEEDED")
+    tracking.add_row(other, "promote")
+    world.submitted("CANCELED")
+    finalize()
+    assert world.statuses[-1][0] == "success"
+    assert other in world.comments[0]
+
+
 def test_another_branch_is_looked_at_too(
     world: World, finalize: Run, tracking: Tracking
 ) -> None:

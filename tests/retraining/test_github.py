@@ -131,6 +131,25 @@ def test_a_comment_whose_answer_was_lost_is_not_sent_again_blindly(
     assert forge_server.bodies("issues/7") == ["text"]
 
 
+def test_a_commit_that_nobody_pushed_has_no_status(
+    forge_server: ForgeServer, github: GitHub
+) -> None:
+    said = f"No commit found for SHA: {SHA}"
+    forge_server.faults.append(Fault("GET", "statuses", 422, message=said))
+    assert github.status(SHA, "a") is None
+
+
+def test_who_asks_is_not_guessed_while_the_server_fails(
+    forge_server: ForgeServer, github: GitHub
+) -> None:
+    """Else a person's comments would not be found, and doubled."""
+    forge_server.login = "ada"
+    forge_server.add_comment("issues/7", "hers", login="ada", kind="User")
+    forge_server.faults += [Fault("GET", "/user", 500)] * 5
+    with pytest.raises(ForgeError, match="500"):
+        github.comments(PULL)
+
+
 def test_a_server_that_is_away_is_named() -> None:
     api = Api("http://127.0.0.1:9", token=TOKEN, headers=HEADERS, pause_s=0.001)
     with pytest.raises(ForgeError, match=r"GET http://127\.0\.0\.1:9/\S+: no answer"):

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 _KILLED = -9
+_PULL_REQUEST = {"RETRAIN_PULL_REQUEST": "7"}
 
 
 class Trials:
@@ -47,6 +48,7 @@ class Trials:
         at: int = 0,
         match: str = "",
         done: bool = False,
+        **changes: str,
     ) -> list[str]:
         """Run a command, killed at a request or to its end; gives its requests.
 
@@ -56,6 +58,7 @@ class Trials:
             at: the number of the request, from 1.
             match: or a pattern of it.
             done: whether that request is carried out.
+            changes: to the environment.
         """
         gate = Gate(at=at, match=match, done=done)
         with gate.before(world.forge.uri) as forge, gate.before(world.kfp.url) as kfp:
@@ -65,6 +68,7 @@ class Trials:
                 "KFP_ENDPOINT": kfp,
                 "KFP_UI_ENDPOINT": world.kfp.url,
                 "MLFLOW_TRACKING_URI": self._uri,
+                **changes,
             }
             command = self._nursery.start(
                 [word], folder=world.git.root, environment=environment
@@ -75,18 +79,18 @@ class Trials:
         return gate.passed
 
     def each(
-        self, word: str, prepare: Callable[[World], None]
+        self, word: str, prepare: Callable[[World], None], **changes: str
     ) -> Iterator[tuple[World, str]]:
         """Kill a command at each request; gives the world after it was run again."""
         with self.world() as world:
             prepare(world)
-            requests = self.run(world, word)
+            requests = self.run(world, word, **changes)
         for number, request in enumerate(requests, 1):
             for done in (False, True):
                 with self.world() as world:
                     prepare(world)
-                    self.run(world, word, at=number, done=done)
-                    self.run(world, word)
+                    self.run(world, word, at=number, done=done, **changes)
+                    self.run(world, word, **changes)
                     yield world, f"{'after' if done else 'before'} {number}: {request}"
 
 
@@ -127,6 +131,16 @@ def test_finalize_killed_when_it_matters_gives_one_comment(
         assert not _wrong_after_finalize(world)
 
 
+def test_a_pull_request_whose_command_was_killed_has_one_comment(
+    trials: Trials,
+) -> None:
+    with trials.world() as world:
+        request = "POST .*/issues/7/comments$"
+        trials.run(world, "retrain", match=request, done=True, **_PULL_REQUEST)
+        trials.run(world, "retrain", **_PULL_REQUEST)
+        assert len(world.forge.bodies("issues/7")) == 1
+
+
 @pytest.mark.slow
 def test_retrain_killed_at_any_request_gives_one_run(trials: Trials) -> None:
     ends = [
@@ -150,6 +164,16 @@ def test_finalize_killed_at_any_request_gives_one_comment(
     ]
     assert len(ends) > 10
     assert not [end for end in ends if end[1]]
+
+
+@pytest.mark.slow
+def test_a_pull_request_killed_at_any_request_has_one_comment(trials: Trials) -> None:
+    ends = [
+        (where, world.forge.bodies("issues/7"))
+        for world, where in trials.each("retrain", lambda _: None, **_PULL_REQUEST)
+    ]
+    assert len(ends) > 5
+    assert not [end for end in ends if len(end[1]) != 1]
 
 
 def _wrong_after_retrain(world: World) -> str:

@@ -62,7 +62,11 @@ def test_a_plan_can_be_asked_for_alone(world: World, run: Run) -> None:
 
 def test_what_is_asked_for_by_hand_is_trained(world: World, run: Run) -> None:
     world.set_status(world.new, "success")
-    hand = {"RETRAIN_FORCE": "true", "RETRAIN_SET": "epochs=5 min_miou=0.6"}
+    hand = {
+        "GITHUB_RUN_ID": "17",
+        "RETRAIN_FORCE": "true",
+        "RETRAIN_SET": "epochs=5 min_miou=0.6",
+    }
     said = run("retrain", "--data-rev", world.old, **hand).output
     assert "why          asked for: --force" in said
     parameters = world.kfp.run()["runtime_config"]["parameters"]
@@ -70,6 +74,8 @@ def test_what_is_asked_for_by_hand_is_trained(world: World, run: Run) -> None:
     old = dataset_at(world.git, world.old)
     assert parameters["data_md5"] == old != dataset_at(world.git, world.new)
     assert [state for state, _ in world.statuses] == ["success", "pending"]
+    run("retrain", "--data-rev", world.old, **hand)
+    assert len(world.kfp.runs) == 1  # the same job, started again
 
 
 def test_a_cluster_that_is_away_is_an_error_and_the_next_push_makes_up_for_it(

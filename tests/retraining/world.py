@@ -82,7 +82,12 @@ class World:
             "RETRAIN_CONFIG": CONFIG,
             "RETRAIN_REMOTE": str(self.folder / "remote"),
             "SEGLIB_IMAGE_REPOSITORY": IMAGES,
-            "AWS_DEFAULT_REGION": "",  # as CI gives what is not there
+            # As CI gives what is not there.
+            "AWS_DEFAULT_REGION": "",
+            "RETRAIN_FORCE": "",
+            "RETRAIN_DATA_REV": "",
+            "RETRAIN_SET": "",
+            "FINALIZE_RUN": "",
         }
 
     @property
