@@ -22,9 +22,9 @@ from seglib.errors import SegError
 
 VOID = 65535  # pads masks where a dataset has no ignored id; no class has it
 INDEX_FILE = "shards.json"
-_CACHE_BYTES = 4 * 2**30
+CACHE_BYTES = 4 * 2**30
 _EPOCHS = 2**20  # without end, but countable: grain needs the length to fit an index
-_PREFETCHED_BATCHES = 8
+PREFETCHED_BATCHES = 8
 
 ImageAndMask = tuple[np.ndarray, np.ndarray]
 
@@ -49,7 +49,7 @@ class PairSource:
         if index in self._cache:
             return self._cache[index]
         image, mask = self._decode(index)
-        if self._cached_bytes < _CACHE_BYTES:
+        if self._cached_bytes < CACHE_BYTES:
             self._cached_bytes += image.nbytes + mask.nbytes
             self._cache[index] = image, mask
         return image, mask
@@ -148,7 +148,7 @@ def training_batches(
         .repeat(_EPOCHS)
         .random_map(transform)
         .batch(config.batch_size)[first_step:]
-        .to_iter_dataset(grain.ReadOptions(num_threads, _PREFETCHED_BATCHES))
+        .to_iter_dataset(grain.ReadOptions(num_threads, PREFETCHED_BATCHES))
     )
 
 

@@ -28,7 +28,7 @@ from seglib.report import preview_page
 
 FORMAT_VERSION = 2
 NUM_PREVIEWS = 6
-_WINDOW = 16  # pairs in work at a time: bounds the memory
+WINDOW = 16  # pairs in work at a time: bounds the memory
 
 Transforms = list[Any]  # of albumentations
 
@@ -228,7 +228,7 @@ def _records(
 
     indices = iter(range(len(pairs)))
     with ThreadPoolExecutor(2) as pool:
-        queue = [pool.submit(work, index) for index in islice(indices, _WINDOW)]
+        queue = [pool.submit(work, index) for index in islice(indices, WINDOW)]
         while queue:
             records = queue.pop(0).result()
             queue += [pool.submit(work, index) for index in islice(indices, 1)]
