@@ -10,6 +10,7 @@ import typer
 from pipeline import (
     cli_cluster,
     cli_compile,
+    cli_doctor,
     cli_finalize,
     cli_registry,
     cli_retrain,
@@ -28,6 +29,7 @@ def _new_app() -> typer.Typer:
 
         [bold]run[/] executes all of it on this machine; [bold]compile[/] writes the
         document that Kubeflow Pipelines takes. Both use the same components.
+        [bold]doctor[/] examines such a document.
         [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs,
         [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models,
         [bold]submit[/] and [bold]status[/] on a cluster; CI
@@ -40,6 +42,7 @@ def _new_app() -> typer.Typer:
     app.add_typer(cli_cluster.app)
     app.add_typer(cli_retrain.app)
     app.add_typer(cli_finalize.app)
+    app.add_typer(cli_doctor.app)
     return app
 
 

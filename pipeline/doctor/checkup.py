@@ -1,0 +1,109 @@
+"""All checks of a document, and of its surroundings."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.doctor.around.looking import Look, Seen, look_at_all
+from pipeline.doctor.around.surroundings import Surroundings
+from pipeline.doctor.checks.caching import check_caching
+from pipeline.doctor.checks.constructs import check_constructs
+from pipeline.doctor.checks.credentials import find_credentials, hide
+from pipeline.doctor.checks.images import check_images
+from pipeline.doctor.checks.pods import check_pods
+from pipeline.doctor.checks.sources import check_sources
+from pipeline.doctor.checks.wiring import check_wiring
+from pipeline.doctor.document import Document
+from pipeline.doctor.findings import Diagnosis, Finding, in_order
+from pipeline.doctor.reading import read
+from seglib.errors import SegError
+
+_CHECKS = (
+    check_wiring,
+    check_images,
+    check_constructs,
+    check_sources,
+    check_caching,
+    check_pods,
+)
+_LISTING_S = 60.0  # of a dataset: some hundred answers of a store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The dataset of a run."""
+
+    data_md5: str
+    remote: str
+
+
+def examine(
+    path: Path,
+    *,
+    data: Data | None = None,
+    around: Surroundings | None = None,
+    ignored: Collection[str] = (),
+) -> Diagnosis:
+    """Examine a compiled pipeline.
+
+    Args:
+        path: of the file that a KFP compiler wrote.
+        data: what the pipeline is to run on; sizes are then compared with its needs.
+        around: what of the surroundings to look at. Default: nothing.
+        ignored: codes that are not reported.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    reading = read(path)
+    document = reading.document
+    credentials = find_credentials(reading.trees)
+    findings = [*reading.findings, *credentials.findings]
+    findings += [finding for check in _CHECKS for finding in check(document)]
+    looks = around.looks(document) if around else []
+    if data:
+        subject = f"dataset {data.data_md5} at {data.remote}"
+        looks.append(Look(subject, lambda: _weigh(document, data), _LISTING_S))
+    seen = look_at_all(looks)
+    findings += [finding for one in seen for finding in one.findings]
+    return Diagnosis(
+        document=str(path),
+        findings=in_order(_shown(findings, credentials.values), ignored=ignored),
+        checked=(_subject(document), *(look.subject for look in looks)),
+        notes=tuple(note for one in seen for note in one.notes),
+    )
+
+
+def _weigh(document: Document, data: Data) -> Seen:
+    """Compare the sizes of pods with the dataset's."""
+    from pipeline.doctor.checks.dataset_size import MissingFilesError, measure
+    from pipeline.doctor.checks.estimates import describe, settings_of
+    from pipeline.doctor.checks.sizing import check_sizes
+
+    where = f"dataset {data.data_md5} at {data.remote}"
+    try:
+        size = measure(data.data_md5, data.remote)
+    except MissingFilesError as error:
+        return Seen((Finding(code="S271", where=where, what=str(error).rstrip(".")),))
+    except SegError as error:
+        return Seen((Finding(code="S270", where=where, what=str(error).rstrip(".")),))
+    note = describe(size, settings_of(document.defaults, size))
+    return Seen(tuple(check_sizes(document, size)), (note,))
+
+
+def _shown(findings: Iterable[Finding], values: Collection[str]) -> list[Finding]:
+    """The findings, without any value that must not be shown."""
+    return [
+        replace(
+            finding,
+            where=hide(finding.where, values),
+            what=hide(finding.what, values),
+            remedy=hide(finding.remedy, values),
+        )
+        for finding in findings
+    ]
+
+
+def _subject(document: Document) -> str:
+    steps, tasks = len(list(document.steps())), len(list(document.tasks()))
+    return f"document {document.name or '(no name)'}: {tasks} tasks, {steps} executors"

@@ -1,0 +1,40 @@
+"""Our own pipeline as it is compiled, and a way to have one examined."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.doctor.checkup import examine
+from pipeline.doctor.findings import Finding
+from tests.pipeline.doctor.compiled import IMAGE, Compiled
+
+collect_ignore = ["small_pipelines.py"]  # a script: see test_compiled.py
+
+
+@pytest.fixture(scope="session")
+def compiled_file(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    path = tmp_path_factory.mktemp("doctor") / "pipeline.yaml"
+    command = [sys.executable, "-m", "pipeline", "compile", "-o", str(path)]
+    command += ["--image", IMAGE, "--gpus", "1"]
+    subprocess.run(command, cwd=repository, check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture
+def ours(compiled_file: Path) -> Compiled:
+    return copy.deepcopy(Compiled(*yaml.safe_load_all(compiled_file.read_text())))
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Callable[..., Sequence[Finding]]:
+    """What is found in a compiled pipeline."""
+
+    def findings(compiled: Compiled) -> Sequence[Finding]:
+        return examine(compiled.write(tmp_path / "broken.yaml")).findings
+
+    return findings
