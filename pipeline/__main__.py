@@ -32,8 +32,9 @@ def _new_app() -> typer.Typer:
         [bold]doctor[/] examines such a document.
         [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs,
         [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models,
-        [bold]submit[/] and [bold]status[/] on a cluster; CI
-        calls [bold]retrain[/] and [bold]finalize[/].
+        [bold]submit[/], [bold]status[/], [bold]wait[/], [bold]logs[/], [bold]cancel[/]
+        and [bold]schedule[/] on a cluster; CI calls [bold]retrain[/] and
+        [bold]finalize[/].
         """,
     )
     app.add_typer(cli_compile.app)

@@ -1,136 +1,385 @@
-"""The commands on a cluster: `submit`, `status`, `wait`, `cancel`, `logs`."""
+"""The commands on runs of a cluster: `submit`, `status`, `wait`, `logs`, `cancel`."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline import cli_schedule
+from pipeline.cli_connection import Connect, on_cluster
 from seglib.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.cluster.connection import Cluster
-    from pipeline.cluster.document import Document
+    from pipeline.cluster.submission import Submitted
 
-app = typer.Typer()
 
-Host = Annotated[
-    str,
+def _new_app() -> typer.Typer:
+    app = typer.Typer()
+    app.add_typer(cli_schedule.app)
+    return app
+
+
+app = _new_app()
+
+Say = Callable[[str], None]
+
+STILL_RUNNING = 4  # the exit status of a wait that ended before the run
+_STATUSES = """The exit status is 0 when the run succeeded, 1 when it failed, 2 on wrong
+use, 3 when it was canceled, 4 when it still runs after --longest, 6 when the cluster
+cannot be reached or refuses, 130 after Ctrl-C."""
+
+ConfigFile = Annotated[
+    Path | None,
     typer.Option(
-        help="Address of KFP's user interface or API. Default: KFP_ENDPOINT; in a pod "
-        "its service; else the cluster of kubeconfig.",
+        help="A YAML file that states what differs from the defaults.",
         show_default=False,
     ),
 ]
-Namespace = Annotated[
-    str,
+Settings = Annotated[
+    list[str] | None,
     typer.Option(
-        help="Where KFP is; with several users, yours. Default: KFP_NAMESPACE, "
-        "then kubeflow.",
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change one setting; may be repeated. Example: --set epochs=5",
         show_default=False,
     ),
 ]
-RunArgument = Annotated[
+RunName = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="Its id, its name or a part of that, or latest."
+        metavar="RUN", help="Its id, its name or a part of that, or `latest`."
     ),
+]
+Form = Annotated[str, typer.Option("--format", help="text or json.")]
+Every = Annotated[float, typer.Option(min=0.01, help="Seconds between two looks.")]
+Longest = Annotated[
+    float, typer.Option(min=0, help="Minutes to wait at most; 0: as long as it takes.")
 ]
 
 
-@app.command()
+@app.command(epilog=_STATUSES)
+@on_cluster
 def submit(
-    config: Annotated[
-        Path | None,
-        typer.Option(help="A YAML file that states what differs from the defaults."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change one setting."),
-    ] = None,
+    connect: Connect,
+    config: ConfigFile = None,
+    settings: Settings = None,
     image: Annotated[
         str,
-        typer.Option(envvar="SEGLIB_IMAGE", help="The steps' image: NAME@sha256:…"),
+        typer.Option(
+            envvar="SEGLIB_IMAGE",
+            help="The image of every step, NAME@sha256:…",
+            show_default=False,
+        ),
     ] = "",
     pipeline: Annotated[
         Path | None,
-        typer.Option(help="A compiled pipeline. Default: it is compiled for --image."),
+        typer.Option(
+            help="A compiled pipeline, which names its image. Default: it is compiled.",
+            show_default=False,
+        ),
     ] = None,
-    rev: Annotated[
-        str, typer.Option(help="Git revision of data.dvc. Default: as it is here.")
+    cluster: Annotated[
+        Path | None,
+        typer.Option(
+            help="What the steps' pods need, for compiling. Default: "
+            "configs/cluster.yaml.",
+            show_default=False,
+        ),
+    ] = None,
+    checkpoints: Annotated[
+        str,
+        typer.Option(
+            envvar="SEGLIB_CHECKPOINTS",
+            help="s3://bucket/prefix where a training keeps its state, for compiling.",
+            show_default=False,
+        ),
     ] = "",
-    data_md5: Annotated[str, typer.Option(help="The dataset's hash, <md5>.dir.")] = "",
+    rev: Annotated[
+        str,
+        typer.Option(
+            help="Git revision of data.dvc. Default: as it is here.", show_default=False
+        ),
+    ] = "",
+    data_md5: Annotated[
+        str,
+        typer.Option(help="The dataset's hash itself, <md5>.dir.", show_default=False),
+    ] = "",
     remote: Annotated[
-        str, typer.Option(help="s3://bucket/prefix. Default: DVC's default remote.")
+        str,
+        typer.Option(
+            help="Where its files are, s3://bucket/prefix. Default: DVC's default "
+            "remote.",
+            show_default=False,
+        ),
     ] = "",
     experiment: Annotated[
-        str, typer.Option(help="Of KFP. Default: the pipeline's name.")
+        str,
+        typer.Option(help="Of KFP. Default: the pipeline's name.", show_default=False),
     ] = "",
     force: Annotated[
-        bool, typer.Option("--force", help="Run although there is such a run already.")
+        bool,
+        typer.Option("--force", help="Run although the same run is there already."),
     ] = False,
     allow_tag: Annotated[
-        bool, typer.Option("--allow-tag", help="Take an image that has no digest.")
+        bool,
+        typer.Option("--allow-tag", help="Take an image without a digest, for trials."),
     ] = False,
     push_check: Annotated[
         bool, typer.Option(help="First see that all data are on the remote.")
     ] = True,
-    host: Host = "",
-    namespace: Namespace = "",
+    service_account: Annotated[
+        str,
+        typer.Option(help="Of the pods. Default: what --cluster says."),
+    ] = "",
+    pipeline_root: Annotated[
+        str,
+        typer.Option(
+            help="Where KFP keeps artifacts. Default: the server's.", show_default=False
+        ),
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Show its tasks until it ends.")
+    ] = False,
+    every: Every = 5.0,
+    longest: Longest = 0.0,
+    form: Form = "text",
 ) -> None:
-    """Start a run on the cluster."""
+    """Start a run on a cluster, or find the one that makes it needless.
+
+    The dataset's version is resolved and checked to be on its remote, the pipeline is
+    compiled and uploaded once per content, and the run named by commit and data. Of
+    one image, dataset and configuration there is one run, whoever submits it: one that
+    has succeeded or is under way is not started again without --force.
+
+    For example:
+
+    python -m pipeline submit --image registry/seglib@sha256:… --config my.yaml --wait
+    """
+    from pipeline.cluster.document import document_of, service_account_of
     from pipeline.cluster.order import check_pushed, find_version, make_order
-    from pipeline.cluster.submission import submit as run
+    from pipeline.cluster.submission import submit as start
     from pipeline.inputs import find_settings
 
+    _check_form(form)
+    say: Say = typer.echo if form == "text" else lambda text: typer.echo(text, err=True)
     data = find_version(rev, data_md5=data_md5, remote=remote)
     wanted = find_settings(config, settings or ())
-    if push_check:
-        check_pushed(data)
-    order = make_order(_document(pipeline, image), data, wanted)
-    done = run(
-        _connect(host, namespace),
-        order,
-        experiment=experiment,
-        force=force,
+    with document_of(
+        pipeline,
+        image=image,
+        cluster=cluster,
+        checkpoints=checkpoints,
         allow_tag=allow_tag,
-        say=typer.echo,
-    )
-    typer.echo(f"{done.run.name}: {done.run.state}{'' if done.new else ', as before'}")
-    typer.echo(done.url)
+    ) as document:
+        order = make_order(document, data, wanted)
+        say(f"data         {data.data_md5} on {data.remote}")
+        say(f"image        {document.image}")
+        if push_check:
+            check_pushed(data)
+        reached = connect()
+        done = start(
+            reached,
+            order,
+            experiment=experiment,
+            force=force,
+            allow_tag=allow_tag,
+            service_account=service_account or service_account_of(cluster),
+            pipeline_root=pipeline_root,
+            say=say,
+        )
+    _tell(done, reached, form)
+    if wait and not done.run.finished:
+        _follow(reached, done.run.run_id, every, longest, say)
 
 
 @app.command()
+@on_cluster
 def status(
-    name: RunArgument = "",
-    form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
-    host: Host = "",
-    namespace: Namespace = "",
+    connect: Connect,
+    name: RunName = "",
+    experiment: Annotated[
+        str, typer.Option(help="Only runs of this one of KFP.", show_default=False)
+    ] = "",
+    number: Annotated[int, typer.Option("-n", min=1, help="Newest runs.")] = 20,
+    form: Form = "text",
 ) -> None:
-    """Show the newest runs, or the tasks of one."""
-    from pipeline.cluster.runs import find_run, list_runs
+    """Show the newest runs, or one with its tasks.
 
+    For example: python -m pipeline status latest --format json
+    """
+    from itertools import islice
+
+    from rich.console import Console
+
+    from pipeline.cluster.runs import find_run, list_runs
+    from pipeline.cluster.showing import ending, runs_table, tasks_table
+
+    _check_form(form)
+    reached = connect()
+    console = Console()
+    if name:
+        run = find_run(reached, name)
+        if form == "json":
+            page = reached.url("runs", "details", run.run_id)
+            typer.echo(json.dumps({**run.to_json(), "url": page}, indent=2))
+            return
+        typer.echo(ending(run) if run.finished else f"{run.name}: {run.state.lower()}")
+        console.print(tasks_table(run))
+        typer.echo(reached.url("runs", "details", run.run_id))
+        return
+    runs = list(islice(list_runs(reached, experiment=experiment), number))
+    if form == "json":
+        typer.echo(json.dumps([run.to_json() for run in runs], indent=2))
+    else:
+        console.print(runs_table(runs) if runs else "No runs yet.")
+
+
+@app.command(epilog=_STATUSES)
+@on_cluster
+def wait(
+    connect: Connect,
+    name: RunName = "latest",
+    every: Every = 5.0,
+    longest: Longest = 0.0,
+) -> None:
+    """Show a run's tasks as they change, until it ends. Ctrl-C leaves it running.
+
+    For example: python -m pipeline wait latest --longest 90
+    """
+    from pipeline.cluster.runs import find_run
+
+    reached = connect()
+    _follow(reached, find_run(reached, name).run_id, every, longest, typer.echo)
+
+
+@app.command()
+@on_cluster
+def cancel(connect: Connect, name: RunName) -> None:
+    """Have a run stopped. One that has ended stays as it is.
+
+    For example: python -m pipeline cancel latest
+    """
+    from pipeline.cluster.runs import find_run, terminate
+    from pipeline.cluster.showing import ending
+
+    reached = connect()
+    run = find_run(reached, name)
+    if run.finished:
+        typer.echo(f"{ending(run)}; there is nothing to stop")
+        return
+    terminate(reached, run.run_id)
+    typer.echo(f"{run.name}: is being stopped; its exit task still reports")
+
+
+@app.command()
+@on_cluster
+def logs(
+    connect: Connect,
+    name: RunName = "latest",
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="Such as train. Default: the task that failed, else that runs.",
+            show_default=False,
+        ),
+    ] = "",
+    tail: Annotated[int, typer.Option(min=0, help="Only the last lines; 0: all.")] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the task ends.")
+    ] = False,
+    every: Every = 5.0,
+) -> None:
+    """Print what a task printed: from KFP, else from its pod by the Kubernetes API.
+
+    For example: python -m pipeline logs latest train --tail 50
+    """
+    from pipeline.cluster.logs import find_task, read_log
+    from pipeline.cluster.runs import find_run, get_run
+
+    reached = connect()
+    run = find_run(reached, name)
+    found = find_task(run, task)
+    typer.echo(f"{run.name}: {found.name}, {found.state.lower()}", err=True)
+    text = read_log(reached, run, found)
+    lines = text.splitlines(keepends=True)
+    typer.echo("".join(lines[-tail:]), nl=False)
+    while follow and found.state in ("RUNNING", "PENDING"):
+        time.sleep(every)
+        run = get_run(reached, run.run_id)
+        found = find_task(run, found.name)
+        longer = read_log(reached, run, found)
+        typer.echo(longer[len(text) :], nl=False)
+        text = longer
+
+
+def _check_form(form: str) -> None:
     if form not in ("text", "json"):
         raise UsageError(f"Unknown --format: {form}. Expected: text, json.")
-    cluster = _connect(host, namespace)
-    found = [find_run(cluster, name)] if name else list(list_runs(cluster))[:20]
-    content: Any = [run.to_json() for run in found]
+
+
+def _tell(done: "Submitted", reached: "Cluster", form: str) -> None:
+    from pipeline.cluster.showing import ending
+
+    run = done.run
     if form == "json":
-        typer.echo(json.dumps(content[0] if name else content, indent=2))
+        content = {
+            "run_id": run.run_id,
+            "name": run.name,
+            "state": run.state,
+            "new": done.new,
+            "url": done.url,
+        }
+        typer.echo(json.dumps(content, indent=2))
         return
-    for run in found:
-        typer.echo(f"{run.run_id}  {run.name}  {run.state}")
+    if done.new:
+        typer.echo(f"run          {run.name} is started")
+    elif run.finished:
+        typer.echo(
+            f"run          the same run is there: {ending(run)}. --force repeats it"
+        )
+    else:
+        typer.echo(f"run          the same run is under way: {run.name}")
+    typer.echo(f"page         {done.url}")
+    if reached.hint:
+        typer.echo(f"             reached by: {reached.hint}")
 
 
-def _connect(host: str, namespace: str) -> "Cluster":
-    from pipeline.cluster.connection import Endpoint, connect
+def _follow(
+    reached: "Cluster", run_id: str, every: float, longest: float, say: Say
+) -> None:
+    """Tell what changes until the run ends, and exit as it did."""
+    from pipeline.cluster.failures import ClusterError
+    from pipeline.cluster.runs import EXIT_STATUSES, FAILED
+    from pipeline.cluster.showing import ending, news_lines
+    from pipeline.cluster.watching import follow
 
-    return connect(Endpoint.from_environment(host=host, namespace=namespace))
+    run = None
+    try:
+        for news in follow(reached, run_id, every_s=every, longest_s=60 * longest):
+            run = news.run
+            for line in news_lines(news):
+                say(line)
+    except (KeyboardInterrupt, ClusterError) as error:
+        _tell_way_back(run_id)
+        if isinstance(error, ClusterError):
+            raise
+        raise typer.Exit(130) from None
+    if not run or not run.finished:
+        _tell_way_back(run_id)
+        raise typer.Exit(STILL_RUNNING)
+    say(ending(run))
+    if run.state == FAILED:
+        typer.echo(f"its log: python -m pipeline logs {run_id}", err=True)
+    raise typer.Exit(EXIT_STATUSES[run.state])
 
 
-def _document(pipeline: Path | None, image: str) -> "Document":
-    from pipeline.cluster.document import read_document
-
-    if not pipeline:
-        raise UsageError(f"Expected --pipeline FILE. Received: image={image!r}.")
-    return read_document(pipeline)
+def _tell_way_back(run_id: str) -> None:
+    typer.echo(
+        f"The run goes on. Back to it: python -m pipeline wait {run_id}\n"
+        f"To stop it: python -m pipeline cancel {run_id}",
+        err=True,
+    )

@@ -57,22 +57,28 @@ class QuietClient(Client):
     def read(self, path: str) -> str:
         """The text behind a path that the specification does not have."""
         client = self._healthz_api.api_client
-        answer, _, _ = client.call_api(
+        client.call_api(
             path,
             "GET",
-            {},
-            [],
-            {"Accept": "text/plain"},
+            header_params={"Accept": "text/plain"},
             auth_settings=["Bearer"],
-            response_type="bytes",
+            response_type="",
             _request_timeout=(self._timeout_s, self._timeout_s),
-        ) or ("", 0, {})
-        data = client.last_response.data if answer is None else answer
-        return data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
+        )
+        return str(client.last_response.data)  # decoded by then
 
     def _load_config(self, *options: Any) -> Any:
         config = super()._load_config(*options)
         # Behind the Kubernetes API's proxy the paths would begin with two slashes.
-        config.host = config.host.rstrip("/")
+        host = config.host = config.host.rstrip("/")
         config.retries = urllib3.Retry(total=0, redirect=False)
+        if refresh := config.refresh_api_key_hook:
+            # kubeconfig's hook puts the bare server back, without the proxy's path,
+            # and itself: so kfp.Client's second request goes astray.
+            def refresh_only_the_key(given: Any) -> None:
+                refresh(given)
+                given.host = host
+                given.refresh_api_key_hook = refresh_only_the_key
+
+            config.refresh_api_key_hook = refresh_only_the_key
         return config

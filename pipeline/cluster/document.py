@@ -1,7 +1,9 @@
 """A compiled pipeline, as it is submitted."""
 
 import hashlib
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from seglib.errors import SegError
+from seglib.errors import SegError, UsageError
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Document:
     @property
     def version(self) -> str:
         """The name of its version in KFP."""
-        return f"sha256-{self.digest[:16]}"
+        return f"{self.name}-{self.digest[:12]}"  # as `compile --manifest` has it
 
     @property
     def name(self) -> str:
@@ -37,7 +39,8 @@ class Document:
     @cached_property
     def spec(self) -> Mapping[str, Any]:
         """The first document: the PipelineSpec."""
-        return next(iter(yaml.safe_load_all(self.text)))
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        return next(yaml.load_all(self.text, Loader=loader))
 
     @property
     def image(self) -> str:
@@ -79,6 +82,64 @@ class Document:
                 f"it: {', '.join(wrong) or 'none'}; not given: "
                 f"{', '.join(missing) or 'none'}. Compile it with this checkout."
             )
+
+
+@contextmanager
+def document_of(
+    file: Path | None,
+    *,
+    image: str = "",
+    cluster: Path | None = None,
+    checkpoints: str = "",
+    allow_tag: bool = False,
+) -> Iterator[Document]:
+    """A compiled file, or the pipeline compiled now into a folder that is removed.
+
+    Args:
+        file: what `compile` wrote; it names its image. `None`: compile.
+        image: of every step, by its digest.
+        cluster: the YAML file of what the steps' pods need.
+        checkpoints: where the training step keeps its state: s3://bucket/prefix.
+
+    Raises:
+        UsageError: neither file nor image, or both and they differ.
+    """
+    if file:
+        document = read_document(file)
+        if image and image != document.image:
+            raise UsageError(
+                f"{file} is compiled for {document.image}. Received: image={image!r}. "
+                "Leave one of them out."
+            )
+        yield document
+        return
+    if not image:
+        raise UsageError(
+            "Expected --image NAME@sha256:… (or SEGLIB_IMAGE), or --pipeline FILE."
+        )
+    from pipeline.local import import_kfp
+
+    import_kfp()
+    from pipeline.cluster_config import ClusterConfig
+    from pipeline.compiling import compile_pipeline
+
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "pipeline.yaml"
+        compile_pipeline(
+            path,
+            image=image,
+            cluster=ClusterConfig.load(cluster),
+            checkpoints=checkpoints,
+            allow_tag=allow_tag,
+        )
+        yield read_document(path)
+
+
+def service_account_of(cluster: Path | None) -> str:
+    """That of the pods, which KFP wants for each run and does not keep in documents."""
+    from pipeline.cluster_config import ClusterConfig
+
+    return ClusterConfig.load(cluster).service_account
 
 
 def read_document(path: Path) -> Document:

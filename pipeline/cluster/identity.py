@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from seglib.config import Config
-from seglib.errors import UsageError
 
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")
 _NAME = re.compile(r"(?P<head>.+)-(?P<key>[0-9a-f]{16})(-(?P<again>[0-9a-f]{8}))?")
@@ -71,21 +70,6 @@ def digest_of(image: str) -> str:
     """The digest that an image's name ends in; empty where it is a tag."""
     found = _DIGEST.search(image)
     return found[1] if found else ""
-
-
-def require_digest(image: str, *, allow_tag: bool) -> None:
-    """Refuse an image whose name may mean another one tomorrow.
-
-    Raises:
-        UsageError: it names no digest, and that is not allowed.
-    """
-    if not digest_of(image) and not allow_tag:
-        raise UsageError(
-            f"The image is not pinned: KFP's cache knows an image by its name alone. "
-            f"Expected NAME@sha256:… Received: {image!r}. docker image inspect -f "
-            "'{{index .RepoDigests 0}}' IMAGE tells it once the image is pushed; "
-            "--allow-tag is for trials."
-        )
 
 
 def tag_of(name: str) -> str:

@@ -1,16 +1,26 @@
 """One run for one triple: started once, whoever submits, and however often."""
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.cluster.connection import Cluster, model
 from pipeline.cluster.failures import ClusterError
-from pipeline.cluster.identity import RunName, Triple, require_digest
+from pipeline.cluster.identity import RunName, Triple
 from pipeline.cluster.order import Order
-from pipeline.cluster.runs import CANCELED, Run, get_run, run_of, runs_of, terminate
+from pipeline.cluster.runs import (
+    CANCELED,
+    Run,
+    get_run,
+    run_of,
+    runs_of,
+    terminate,
+    to_run,
+)
 from pipeline.cluster.uploads import ensure_experiment, ensure_version
+from pipeline.compiling import require_digest
 
 _TRIES = 3  # of a creation whose outcome is not known
 
@@ -57,7 +67,10 @@ def submit(
     require_digest(order.document.image, allow_tag=allow_tag)
     order.document.check_parameters(order.parameters)
     if not force and (known := run_of(cluster, order.triple)):
-        return _result(cluster, known, new=False)
+        if known.finished:
+            return _result(cluster, known, new=False)
+        # A creation that was slow may have come to a second run after all.
+        return replace(_settle(cluster, known, order.triple, known.tag), new=False)
     again = (again or secrets.token_hex(4)) if force else ""
     name = RunName(
         commit=order.commit,
@@ -92,12 +105,14 @@ def _create(cluster: Cluster, wanted: Any, triple: Triple, tag: str) -> Run:
         except ClusterError as error:
             if not error.undecided:
                 raise
-            if found := _alive(cluster, triple, tag):
-                return found[0]
+            for wait_s in (0.0, *cluster.endpoint.patience.waits()[:3]):
+                time.sleep(wait_s)  # it may still be at work
+                if found := _alive(cluster, triple, tag):
+                    return found[0]
             if not left:
                 raise
         else:
-            return get_run(cluster, made.run_id)
+            return to_run(made)
     raise AssertionError
 
 

@@ -1,0 +1,140 @@
+"""The file of recurring runs: what is to run when."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seglib.errors import UsageError
+from seglib.settings import at, build, read_tree, require
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_EVERY = re.compile(r"(\d+)([smhd])")
+_ALL = "schedules"
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """One recurring run."""
+
+    cron: str = ""  # 5 fields, or 6 with seconds first; in the server's zone, else UTC
+    every: str = ""  # instead of cron: 90m, 6h, 1d …
+    start: str = ""  # not before: 2026-11-23T03:00:00Z
+    end: str = ""  # not after
+    config: str = ""  # YAML file, from the schedules' own folder
+    settings: tuple[str, ...] = ()  # name=value, on top of it
+    rev: str = ""  # git revision of data.dvc; "": as it is in the checkout
+    data_md5: str = ""  # the dataset's hash itself
+    remote: str = ""  # s3://bucket/prefix; "": DVC's default remote
+    enabled: bool = True
+    catchup: bool = False  # make up for what was missed while it was away
+    max_concurrency: int = 1  # runs of it at once
+
+    def __post_init__(self) -> None:
+        if bool(self.cron) == bool(self.every):
+            raise UsageError(
+                f"expected either `cron` or `every`. Received: cron={self.cron!r}, "
+                f"every={self.every!r}."
+            )
+        if self.cron:
+            fields = len(self.cron.split())
+            require(fields in (5, 6), "cron", "of 5 or 6 fields", self.cron)
+        else:
+            fits = bool(_EVERY.fullmatch(self.every)) and self.interval_s > 0
+            require(fits, "every", "a number and s, m, h or d", self.every)
+        most = self.max_concurrency
+        require(1 <= most <= 10, "max_concurrency", "1 … 10", most)
+        for name in ("start", "end"):
+            _time(name, getattr(self, name))
+
+    @property
+    def interval_s(self) -> int:
+        match = _EVERY.fullmatch(self.every)
+        return int(match[1]) * _SECONDS[match[2]] if match else 0
+
+    @property
+    def trigger(self) -> dict[str, Any]:
+        """As KFP has it: one of two kinds, times in UTC."""
+        limits = {
+            f"{name}_time": _time(name, getattr(self, name))
+            for name in ("start", "end")
+            if getattr(self, name)
+        }
+        if self.every:
+            periodic = {"interval_second": str(self.interval_s), **limits}
+            return {"periodic_schedule": periodic}
+        fields = self.cron.split()
+        cron = " ".join(fields if len(fields) == 6 else ["0", *fields])
+        return {"cron_schedule": {"cron": cron, **limits}}
+
+    @property
+    def when(self) -> str:
+        """For people."""
+        return f"every {self.every}" if self.every else f"at {self.cron}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedules:
+    """All recurring runs of a file. Others of the server are not touched."""
+
+    name: str  # of the group
+    experiment: str  # of KFP; "": the pipeline's name
+    entries: Mapping[str, Schedule]
+    folder: Path
+
+
+def read_schedules(path: Path) -> Schedules:
+    """The file's content.
+
+    Raises:
+        UsageError: it cannot be read, or something in it cannot be right.
+    """
+    tree = read_tree(path)
+    if not isinstance(tree, dict):
+        raise UsageError(f"{path}: expected `name:` and `schedules:`.")
+    with at(str(path)):
+        head = build(_Head, "schedules", {k: v for k, v in tree.items() if k != _ALL})
+        entries = tree.get(_ALL) or {}
+        if not isinstance(entries, dict):
+            raise UsageError("`schedules` must be a section of names.")
+        found = {}
+        for name, values in entries.items():
+            _check_name(str(name))
+            with at(str(name)):
+                found[str(name)] = build(Schedule, str(name), values or {})
+    return Schedules(
+        name=head.name,
+        experiment=head.experiment,
+        entries=found,
+        folder=path.resolve().parent,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """What stands beside the schedules."""
+
+    name: str = ""
+    experiment: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+
+
+def _check_name(name: str) -> None:
+    fits = bool(_NAME.fullmatch(name))
+    require(fits, "name", "lower-case letters, digits and dashes, ≤ 40", name)
+
+
+def _time(name: str, text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        require(False, name, "a time such as 2026-11-23T03:00:00Z", text)
+        raise
+    return found.replace(tzinfo=found.tzinfo or UTC)

@@ -1,0 +1,55 @@
+"""A compiled pipeline, and a Kubeflow Pipelines API on loopback to submit it to."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.cluster.connection import Cluster, Endpoint, Patience, connect
+from pipeline.cluster.document import Document, read_document
+from pipeline.cluster.order import Order, make_order
+from pipeline.cluster_config import ClusterConfig
+from pipeline.compiling import compile_pipeline
+from pipeline.inputs import Data
+from seglib.config import Config
+from tests.pipeline.kfp_api import KfpApi
+
+IMAGE = f"registry.example/seglib@sha256:{'ab' * 32}"
+DATA = Data(data_md5="0123456789" * 3 + "01.dir", remote="s3://data/dvc", title="")
+QUICK = Patience(first_s=0.01, longest_s=0.02, total_s=0.1)
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither a cluster nor credentials of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.startswith(("KFP_", "KF_PIPELINES_", "KUBE")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
+    compile_pipeline(path, image=IMAGE, cluster=ClusterConfig())
+    return read_document(path)
+
+
+@pytest.fixture
+def order(document: Document) -> Order:
+    return make_order(document, DATA, Config())
+
+
+@pytest.fixture
+def api() -> Iterator[KfpApi]:
+    with KfpApi() as api:
+        yield api
+    assert not api.violations
+
+
+@pytest.fixture
+def cluster(api: KfpApi) -> Cluster:
+    return connect(Endpoint(host=api.url, patience=QUICK))
