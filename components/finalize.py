@@ -70,13 +70,13 @@ def finalize(
     """
     from components import tracking
 
-    tracking.send(
-        "close",
-        state=status.state,
-        parameters=tracking.config(locals()).flat(),
-        data_md5=data_md5,
-        remote=remote,
-        code_version=code_version,
-        tags=tracking.source_tags(),
-    )
-    tracking.flush()
+    with tracking.closing():
+        tracking.send(
+            "close",
+            state=status.state,
+            parameters=tracking.config(locals()).flat(),
+            data_md5=data_md5,
+            remote=remote,
+            code_version=code_version,
+            tags=tracking.source_tags(),
+        )

@@ -2,16 +2,20 @@
 
 The store is MLFLOW_TRACKING_URI; without it nothing is tracked. What cannot be sent by
 the step's end goes along with its output, and a step that gets the output sends it
-first. With SEGLIB_TRACKING=required, a step fails instead.
+first; it is left on a remote, too, if there is one, and the exit task sends it last
+(components/left_behind.py). With SEGLIB_TRACKING=required, a step fails instead.
 """
 
 import functools
 import json
 import logging
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from components import left_behind
 from components.delivery import Delivery, Message, Tracker
 from components.mlflow_client import retry_by_delivery_alone
 from components.spool import UNTRACKED, read_messages, write_messages
@@ -57,12 +61,31 @@ def require() -> None:
         )
 
 
-def leave(folder: Path | None = None) -> None:
+@contextmanager
+def taking_over_all(run: str) -> Iterator[None]:
+    """For the exit task: send first what the steps of a run left on the remote."""
+    place = left_behind.place_of(run)
+    uri = os.environ.get(STORE)
+    if not (uri and place):
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        with _as_warning():
+            for message in left_behind.bring(place, Path(folder)):
+                deliver(message)
+        yield
+        delivery = _delivery(uri)
+        if not (delivery.tracker.refused or delivery.remaining()):
+            with _as_warning():
+                left_behind.forget(place)
+
+
+def leave(run: str, step: str, folder: Path | None = None) -> None:
     """Wait a while for what is still to be sent, and keep the rest.
 
     Args:
-        folder: the step's output, where the rest is kept. `None`: the step has none,
-            so the wait is longer, and the rest is logged.
+        folder: the step's output, where the rest is kept, besides the remote. `None`:
+            the exit task, which has none; nothing follows it, so the wait is longer.
 
     Raises:
         SegError: tracking is required, and something is left.
@@ -83,17 +106,37 @@ def leave(folder: Path | None = None) -> None:
     if folder:
         write_messages(folder / UNTRACKED, rest)
     if rest:
-        _tell(rest, folder)
+        _keep(rest, run, step, folder)
         if os.environ.get(TRACKING) == "required":
             raise SegError(f"{len(rest)} message(s) not tracked; {TRACKING}=required.")
 
 
-def _tell(rest: list[Message], folder: Path | None) -> None:
-    where = f"; they wait in {folder / UNTRACKED}" if folder else ":"
-    logger.warning("%d message(s) could not be tracked%s", len(rest), where)
-    if not folder:
-        for message in rest:
-            logger.warning("%s", json.dumps(message, default=str))
+def _keep(rest: list[Message], run: str, step: str, folder: Path | None) -> None:
+    """Leave the rest where the exit task, or a person, finds it."""
+    logger.warning("%d message(s) could not be tracked", len(rest))
+    if place := left_behind.place_of(run):
+        with _as_warning():
+            left_behind.keep(place, step, rest)
+            logger.warning("they wait in %s", place)
+            if not folder:
+                logger.warning("to send them: python -m pipeline track %s", place)
+            return
+    if folder:
+        logger.warning("they wait in %s", folder / UNTRACKED)
+        return
+    for message in rest:
+        logger.warning("%s", json.dumps(message, default=str))
+
+
+@contextmanager
+def _as_warning() -> Iterator[None]:
+    """What a remote says is no reason to fail a step."""
+    from seglib.errors import SegError
+
+    try:
+        yield
+    except SegError as error:
+        logger.warning("%s", error)
 
 
 @functools.cache

@@ -105,15 +105,15 @@ def step(
         origin["duration_s"] = round(time.time() - started, 3)
         _write_lineage(Path(out.path), current.lineage)
         send("finished", step=name, lineage=current.lineage)
-        flush(Path(out.path))
+        flush(name, Path(out.path))
     except SegError as error:
         send("failed", step=name, message=str(error), lineage=before)
-        _flush_quietly(Path(out.path))
+        _flush_quietly(name, Path(out.path))
         raise SystemExit(1) from error
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         send("failed", step=name, message=text, lineage=before)
-        _flush_quietly(Path(out.path))
+        _flush_quietly(name, Path(out.path))
         raise
 
 
@@ -160,7 +160,7 @@ def append(messages: Path, message: Mapping[str, Any]) -> None:
         os.close(file)
 
 
-def flush(folder: Path | None = None) -> None:
+def flush(step: str, folder: Path) -> None:
     """Where this process does the tracking: wait a while for what is still to be sent.
 
     Args:
@@ -169,7 +169,21 @@ def flush(folder: Path | None = None) -> None:
     if MESSAGES not in os.environ:
         from components import pod
 
-        pod.leave(folder)
+        pod.leave(run_id(), step, folder)
+
+
+@contextmanager
+def closing() -> Iterator[None]:
+    """For the exit task: send what the steps could not, the body's, and wait for it."""
+    if MESSAGES in os.environ:
+        yield
+        return
+    from components import pod
+    from components.left_behind import LAST
+
+    with pod.taking_over_all(run_id()):
+        yield
+        pod.leave(run_id(), LAST)
 
 
 def now_ms() -> int:
@@ -216,12 +230,12 @@ def _require() -> None:
         pod.require()
 
 
-def _flush_quietly(folder: Path) -> None:
+def _flush_quietly(step: str, folder: Path) -> None:
     """After a failure: what the tracking has to say must not hide it."""
     from seglib.errors import SegError
 
     with suppress(SegError, OSError):
-        flush(folder)
+        flush(step, folder)
 
 
 def _lineage(inputs: Sequence[Artifact]) -> dict[str, Origin]:

@@ -21,16 +21,16 @@ from typing import Any
 from components.children import PARENT_TAG, Children
 from components.delivery import Tracker
 from components.mlflow_client import SQLITE, connect
-from components.step import config, flush, send, source_tags, step
+from components.step import closing, config, send, source_tags, step
 
 __all__ = [
     "EXPERIMENT",
     "RUN_TAG",
     "Row",
     "Tracker",
+    "closing",
     "config",
     "connect",
-    "flush",
     "send",
     "source_tags",
     "step",

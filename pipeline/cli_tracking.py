@@ -26,9 +26,10 @@ _TOLERANCE = 0.005  # mIoU
 @app.command()
 def track(
     folders: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            help="Folders of runs, or outputs of steps with an untracked.jsonl.",
+            help="Folders of runs, outputs of steps with an untracked.jsonl, or "
+            "s3://… as the log of a pod names it.",
             show_default=False,
         ),
     ],
@@ -41,12 +42,17 @@ def track(
 
     For example: python -m pipeline track runs/20261122-140501
     """
-    from pipeline.tracker import send_waiting
+    from pipeline.tracker import send_left_behind, send_waiting, tracking_uri
+
+    def warn(text: str) -> None:
+        typer.echo(text, err=True)
 
     whole = True
     for folder in folders:
-        uri = _store_of(folder)
-        done = send_waiting(folder, uri, warn=lambda text: typer.echo(text, err=True))
+        if "://" in folder:
+            done = send_left_behind(folder, tracking_uri(Path("runs")), warn=warn)
+        else:
+            done = send_waiting(Path(folder), _store_of(Path(folder)), warn=warn)
         whole = whole and not done.left and not done.refused
         typer.echo(f"{folder}: {done.sent} message(s) sent, {done.left} left")
         for reason in done.refused:

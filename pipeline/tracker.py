@@ -1,14 +1,17 @@
 """Tracks local runs: one thread, and with it one import of MLflow, for all steps."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components import left_behind
 from components.delivery import Delivery, Message, Tracker
 from components.mlflow_client import retry_by_delivery_alone
+from components.spool import UNTRACKED, write_messages
 from components.tracking import Row
 from pipeline.spooling import Spool, waiting_folders, without_password
 from seglib.errors import SegError
@@ -128,6 +131,26 @@ def send_waiting(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent
         spool.end(uri, [*refused, *rest])
     reasons = [f"{m['kind']} ({m['refused']})" for m in refused]
     return Sent(delivery.delivered, len(rest), reasons)
+
+
+def send_left_behind(place: str, uri: str, *, warn: Callable[[str], None]) -> Sent:
+    """Send what the pods of a run left on a remote, and remove it there.
+
+    Args:
+        place: of the run, as its log names it: s3://…/untracked/RUN.
+
+    Raises:
+        SegError: nothing is there, or the remote cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_messages(folder / UNTRACKED, left_behind.bring(place, folder / "cache"))
+        if not (folder / UNTRACKED).exists():
+            raise SegError(f"{place}: no messages wait there.")
+        sent = send_waiting(folder, uri, warn=warn)
+    if not (sent.left or sent.refused):
+        left_behind.forget(place)
+    return sent
 
 
 def tracking_uri(runs: Path) -> str:
