@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from seglib.errors import SegError
 from seglib.store.direct import read_small
@@ -274,10 +275,14 @@ def _remedy(error: Exception, done: str) -> str:
 
 def _code(error: Exception) -> str:
     """The store's own name for what went wrong; "" if it did not answer."""
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    return str(_answer(error).get("Error", {}).get("Code", ""))
 
 
 def _status(error: Exception) -> int:
     """The HTTP status of the answer; 0 if there was none."""
-    answer = getattr(error, "response", {}).get("ResponseMetadata", {})
-    return int(answer.get("HTTPStatusCode", 0))
+    return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _answer(error: Exception) -> dict[str, Any]:
+    """What the store answered; where a connection was closed, this is None."""
+    return getattr(error, "response", None) or {}

@@ -108,6 +108,13 @@ def test_a_publication_survives_what_passes_and_doubles_nothing(
     assert _contents(root) == _contents(folder)
 
 
+def test_a_store_that_never_answers_a_write_is_told(store, tmp_path):
+    store.fault = lambda *_: "lost"
+    remote = open_remote(f"s3://{BUCKET}/{tmp_path.name}")
+    with pytest.raises(SegError, match=r"/a: cannot be written.*Is the store up\?"):
+        remote.write("a", b"one")
+
+
 def test_a_publication_that_fails_leaves_latest_and_is_taken_up_again(
     store, folder, tmp_path
 ):
