@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
+from posixpath import splitext
 from typing import Any
 
 from seglib.store.folders import Entry
@@ -189,11 +189,11 @@ def _samples(files: Mapping[str, Entry]) -> dict[Sample, _Files]:
 
 
 def _sample_of(path: str) -> Sample | None:
-    parts = PurePosixPath(path).parts
-    split, underscore, _ = parts[0].partition("_")
-    if len(parts) != 2 or not underscore or split not in ("train", "val", "test"):
+    folder, *names = path.split("/")
+    split, underscore, _ = folder.partition("_")
+    if len(names) != 1 or not underscore or split not in ("train", "val", "test"):
         return None
-    return Sample(split, PurePosixPath(parts[1]).stem)
+    return Sample(split, splitext(names[0])[0])
 
 
 def _mask(files: _Files) -> list[str]:

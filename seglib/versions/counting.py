@@ -4,7 +4,8 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import splitext
 
 from seglib.data.checks import count_ids
 from seglib.data.format import SPLITS
@@ -23,16 +24,9 @@ def masks_of(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
     """The masks among a dataset's files, by split, in the splits' order."""
     found: dict[str, list[Entry]] = {}
     for entry in entries:
-        path = PurePosixPath(entry.path)
-        folder, *inner = path.parts
+        folder, *names = entry.path.split("/")
         split = folder.removesuffix("_segmentation")
-        visible = not path.name.startswith(".")
-        if (
-            len(inner) == 1
-            and folder != split
-            and visible
-            and path.suffix.lower() in IMAGE_SUFFIXES
-        ):
+        if split != folder and len(names) == 1 and _is_image(names[0]):
             found.setdefault(split, []).append(entry)
     return {split: tuple(found[split]) for split in SPLITS if split in found}
 
@@ -98,6 +92,10 @@ def count_masks(
             else:
                 counts[by_path[path]] = found
     return counts, problems
+
+
+def _is_image(name: str) -> bool:
+    return name[0] != "." and splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _count(path: Path, md5: str) -> Counts | str:

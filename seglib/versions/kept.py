@@ -89,11 +89,16 @@ def _add(folder: Path, beginning: str, new: MaskCounts) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Wait for others who add; without locks, one may undo what another added."""
+    """Wait for others who add, and clear away what one left who was killed.
+
+    Where the file system has no locks, one may undo what another added.
+    """
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        with suppress(OSError):  # no locks on this file system
+        with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in folder.glob("*.part"):
+                left.unlink()
         yield
     finally:
         os.close(lock)

@@ -23,14 +23,14 @@ def summary(classes: ClassDiff) -> str:
     if not old_known and not new_known:
         return (
             f"class shares: known for none of the masks, {old:,} before and {new:,} "
-            "after; `seglib data count` makes a version's known, `--count` the changed"
+            "after; `seglib data count` counts those of a version"
         )
     if (old_known, new_known) == (old, new):
         return f"class shares: known for all masks, {old:,} before and {new:,} after"
     return (
         f"class shares: known for {old_known:,} of {old:,} masks before and "
-        f"{new_known:,} of {new:,} after, so that those with ~ are of a part only; "
-        "`--count` fetches and counts the others"
+        f"{new_known:,} of {new:,} after; ~ marks shares of a part, and "
+        "`--count changed` or `--count all` counts the rest"
     )
 
 

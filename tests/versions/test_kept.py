@@ -49,6 +49,15 @@ def test_of_many_who_add_at_once_none_loses_anything(tmp_path):
     assert sorted(left) == ["ab", "lock"]
 
 
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    keep({_md5(1): {0: 1}}, tmp_path)
+    left = tmp_path / "class-counts" / "1" / "ab.0123.part"
+    left.write_bytes(b"half")
+    keep({_md5(2): {0: 2}}, tmp_path)
+    assert not left.exists()
+    assert len(read_kept([_md5(1), _md5(2)], tmp_path)) == 2
+
+
 def test_the_oldest_make_room(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "MOST_MASKS", 3)
     for number in (5, 4, 3, 2, 1):
