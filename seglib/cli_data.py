@@ -28,6 +28,7 @@ Revision = Annotated[
 ]
 PIN = Path("data.dvc")
 _FORMS = ("text", "json", "markdown")
+_NOTES = 20  # that are shown
 
 
 @app.command()
@@ -190,8 +191,10 @@ def _print(found: Any) -> None:
         console.print(table)
         if told.rest:
             say(told.rest)
-    for note in found.classes.notes:
+    for note in found.classes.notes[:_NOTES]:
         say(f"note: {note}")
+    if len(found.classes.notes) > _NOTES:
+        say(f"… and {len(found.classes.notes) - _NOTES:,} more")
 
 
 def _missing(data_md5: str, remote: str) -> list[str]:

@@ -120,9 +120,10 @@ def to_markdown(found: DatasetDiff) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_code(text: str) -> str:
-    """Markdown that shows any text as it is, on one line."""
-    return f"`{_BREAKS_CODE.sub(' ', text)}`"
+def as_code(text: str, *, longest: int = 100) -> str:
+    """Markdown that shows any text as it is, on one line, cut where it is too long."""
+    line = _BREAKS_CODE.sub(" ", text)
+    return f"`{line if len(line) <= longest else line[: longest - 1] + '…'}`"
 
 
 def bytes_text(count: int | None) -> str:

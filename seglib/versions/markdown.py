@@ -13,6 +13,8 @@ from seglib.versions.comparing import VersionDiff
 from seglib.versions.telling import HEAD, summary, tables
 
 _SHOWN = 12  # classes of a split; the others are folded away
+_FOLDED = 48  # of the others; with all that is cut, a comment takes it (65,536)
+_NOTES = 5
 
 
 def to_markdown(found: VersionDiff) -> str:
@@ -31,14 +33,18 @@ def _classes(classes: ClassDiff) -> Iterable[str]:
             yield from ("", f"**{table.title}:** {table.rest}.")
             continue
         yield from ("", f"**{table.title}**", "", *_table(table.rows[:_SHOWN]))
-        if folded := table.rows[_SHOWN:]:
-            count = f"{len(folded):,} more"
-            yield from ("", f"<details><summary>{count}</summary>", "")
-            yield from (*_table(folded), "", "</details>")
+        if others := table.rows[_SHOWN:]:
+            yield from ("", f"<details><summary>{len(others):,} more</summary>", "")
+            yield from _table(others[:_FOLDED])
+            if len(others) > _FOLDED:
+                yield from ("", f"… and {len(others) - _FOLDED:,} more")
+            yield from ("", "</details>")
         if table.rest:
             yield from ("", f"{table.rest}.")
-    for note in classes.notes:
-        yield from ("", f"- {as_code(note)}")
+    for note in classes.notes[:_NOTES]:
+        yield from ("", f"- {as_code(note, longest=400)}")
+    if len(classes.notes) > _NOTES:
+        yield from ("", f"- … and {len(classes.notes) - _NOTES:,} more")
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> Iterable[str]:

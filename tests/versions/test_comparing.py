@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from seglib.cli import app
+from seglib.data.images import write_image
 from seglib.data.verify import verify
 from seglib.errors import DatasetError, UsageError
 from seglib.store import hash_folder
@@ -278,6 +280,30 @@ def test_names_in_a_pull_request_can_do_nothing_but_be_shown(versions):
     assert "| `sky \\| @everyone <img src=x>` |" in text
     assert "| `two ## lines` |" in text
     assert "- `train/f @me`" in text
+
+
+def test_a_comment_takes_the_markdown_of_many_classes_with_long_names(versions):
+    """GitHub refuses more than 65,536 characters."""
+    hashes = []
+    for version, shift in (("v1", 0), ("v2", 7)):
+        folder = versions.folder(version)
+        shutil.rmtree(folder)
+        names = [f"{index} {'long ' * 200}" for index in range(150)]
+        (folder / "train_segmentation").mkdir(parents=True)
+        (folder / "dataset.yaml").write_text(f"class_names: {json.dumps(names)}\n")
+        for split in ("train", "val", "test"):
+            mask = (np.arange(1000).reshape(20, 50) // (3 + shift)).astype(np.uint8)
+            for part in ("images", "segmentation"):
+                name = f"{split}_{part}/{'long ' * 40}.png"
+                write_image(folder / name, np.minimum(mask, 149))
+        (folder / "val_segmentation" / "broken.png").write_bytes(version.encode())
+        hashes.append(push(folder, versions.remote))
+    found = compare_versions(*hashes, str(versions.remote), count="all")
+    text = to_markdown(found)
+    assert len(text) < 65_536
+    assert "138 more" in text
+    assert "… and 90 more" in text
+    assert "broken.png" in text
 
 
 def test_dvc_takes_no_notice_of_the_record(versions):
