@@ -66,11 +66,13 @@ def examine(
         looks.append(Look(subject, lambda: _weigh(document, data), _LISTING_S))
     seen = look_at_all(looks)
     findings += [finding for one in seen for finding in one.findings]
+    hidden = credentials.values
+    subjects = (_subject(document), *(look.subject for look in looks))
     return Diagnosis(
         document=str(path),
-        findings=in_order(_shown(findings, credentials.values), ignored=ignored),
-        checked=(_subject(document), *(look.subject for look in looks)),
-        notes=tuple(note for one in seen for note in one.notes),
+        findings=in_order(_shown(findings, hidden), ignored=ignored),
+        checked=tuple(hide(text, hidden) for text in subjects),
+        notes=tuple(hide(note, hidden) for one in seen for note in one.notes),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ROOT = "root"
+_WITHOUT_POD = "argostub/"
 _NONE: Mapping[str, Any] = {}
 
 
@@ -148,9 +149,10 @@ class Document:
                 yield Task(name, task, spec)
 
     def steps(self) -> Iterator[Step]:
-        """Every container."""
+        """Every container; KFP's driver makes and deletes claims without one."""
         for name, executor in self.executors.items():
-            if "container" in executor:
+            image = executor.get("container", _NONE).get("image", "")
+            if "container" in executor and not image.startswith(_WITHOUT_POD):
                 pod = self.kubernetes.get(name, _NONE)
                 yield Step(name, executor["container"], pod or {}, pod is not None)
 

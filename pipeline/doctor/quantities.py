@@ -32,6 +32,7 @@ def readable(size_bytes: float) -> str:
     """
     for unit in ("B", "KiB", "MiB"):
         if size_bytes < 1024:
-            return f"{size_bytes:.0f} {unit}"
+            digits = 1 if size_bytes < 10 and unit != "B" else 0
+            return f"{size_bytes:.{digits}f} {unit}"
         size_bytes /= 1024
     return f"{size_bytes:.1f} GiB"

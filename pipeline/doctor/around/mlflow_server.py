@@ -4,6 +4,7 @@ import base64
 import importlib.metadata
 import os
 import re
+from urllib.parse import urlsplit
 
 from pipeline.doctor.around.looking import Seen
 from pipeline.doctor.around.questions import Answer, ask, without_password
@@ -22,10 +23,11 @@ def check_mlflow(uri: str, *, timeout_s: float, host: str = "") -> Seen:
     """
     address = without_password(uri).rstrip("/")
     where = f"MLflow at {address}" + (f" as {host}" if host else "")
-    version = ask(f"{address}/version", timeout_s=timeout_s, headers=_login())
+    login = _login(uri)
+    version = ask(f"{address}/version", timeout_s=timeout_s, headers=login)
     if version.status == 0:
         return _seen("S250", where, version.reason)
-    headers = {**_login(), **({"Host": host} if host else {})}
+    headers = {**login, **({"Host": host} if host else {})}
     answer = ask(f"{address}{_SEARCH}", timeout_s=timeout_s, headers=headers)
     wrong = _refusal(answer, where, host or address.partition("://")[2].split("/")[0])
     if wrong:
@@ -62,11 +64,13 @@ def _compare(server: str, where: str) -> Seen:
     return Seen(notes=(f"{where}: version {server}, the client has {client}",))
 
 
-def _login() -> dict[str, str]:
+def _login(uri: str) -> dict[str, str]:
+    """As MLflow's client logs in: by the URL, else by the environment."""
     if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
         return {"Authorization": f"Bearer {token}"}
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    given = urlsplit(uri)
+    user = given.username or os.environ.get("MLFLOW_TRACKING_USERNAME")
+    password = given.password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
     if not user:
         return {}
     login = base64.b64encode(f"{user}:{password}".encode()).decode()

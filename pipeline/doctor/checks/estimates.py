@@ -77,7 +77,7 @@ def memory_needs(size: DatasetSize, settings: Settings) -> dict[str, Need]:
             size_bytes=_OPENCV_BYTES + window,
             because=f"{python} for Python and OpenCV, {readable(window)} for "
             f"{min(WINDOW, size.pairs['train'])} pairs in work, each with "
-            f"{settings.copies} copies",
+            f"{_copies(settings)}",
         ),
         "train": Need(
             size_bytes=_TENSORFLOW_BYTES + cached + batches,
@@ -140,6 +140,10 @@ def describe(size: DatasetSize, settings: Settings) -> str:
     decoded = readable(size.pairs["train"] * (1 + settings.copies) * pair)
     return (
         f"dataset: {pairs} pairs, {readable(size.total_bytes)} as they are stored; "
-        f"with {settings.copies} copies of {size.height}×{size.width} pixels "
+        f"with {_copies(settings)} of {size.height}×{size.width} pixels "
         f"{decoded} decoded, about {readable(shard_bytes(size, settings))} as shards"
     )
+
+
+def _copies(settings: Settings) -> str:
+    return f"{settings.copies} {'copy' if settings.copies == 1 else 'copies'}"

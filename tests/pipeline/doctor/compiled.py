@@ -30,3 +30,10 @@ class Compiled(NamedTuple):
         trees = [self.pipeline, self.platform]
         path.write_text(yaml.dump_all(trees, Dumper=dumper))
         return path
+
+
+def read_compiled(path: Path) -> Compiled:
+    """Read a compiled file; without settings for Kubernetes those are empty."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    pipeline, *platform = yaml.load_all(path.read_text(), Loader=loader)
+    return Compiled(pipeline, platform[0] if platform else {})

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pipeline.doctor.checkup import examine
 from pipeline.doctor.findings import Finding
-from tests.pipeline.doctor.compiled import IMAGE, Compiled
+from tests.pipeline.doctor.compiled import IMAGE, Compiled, read_compiled
 
-collect_ignore = ["small_pipelines.py"]  # a script: see test_compiled.py
+# Scripts: see test_compiled.py.
+collect_ignore = ["small_pipelines.py", "sound_pipelines.py"]
 
 
 @pytest.fixture(scope="session")
@@ -25,16 +25,22 @@ def compiled_file(tmp_path_factory: pytest.TempPathFactory, repository: Path) ->
     return path
 
 
+@pytest.fixture(scope="session")
+def compiled(compiled_file: Path) -> Compiled:
+    return read_compiled(compiled_file)
+
+
 @pytest.fixture
-def ours(compiled_file: Path) -> Compiled:
-    return copy.deepcopy(Compiled(*yaml.safe_load_all(compiled_file.read_text())))
+def ours(compiled: Compiled) -> Compiled:
+    """A copy of our own pipeline, to be broken."""
+    return copy.deepcopy(compiled)
 
 
 @pytest.fixture
 def found(tmp_path: Path) -> Callable[..., Sequence[Finding]]:
     """What is found in a compiled pipeline."""
 
-    def findings(compiled: Compiled) -> Sequence[Finding]:
-        return examine(compiled.write(tmp_path / "broken.yaml")).findings
+    def findings(broken: Compiled) -> Sequence[Finding]:
+        return examine(broken.write(tmp_path / "broken.yaml")).findings
 
     return findings

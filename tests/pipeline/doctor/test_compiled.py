@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pipeline.doctor.findings import Finding
-from tests.pipeline.doctor.compiled import Compiled
+from tests.pipeline.doctor.compiled import Compiled, read_compiled
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compiled")
-    script = Path(__file__).with_name("small_pipelines.py")
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    for name in ("small_pipelines.py", "sound_pipelines.py"):
+        command = [sys.executable, Path(__file__).with_name(name), folder]
+        subprocess.run(command, check=True, capture_output=True)
     return folder
 
 
@@ -27,12 +27,11 @@ def test_what_is_wrong_with_small_pipelines_is_found_and_nothing_else(
     expected, received = {}, {}
     for path in sorted(folder.glob("*.yaml")):
         name, _, codes = path.stem.partition("=")
-        pipeline, *platform = yaml.safe_load_all(path.read_text())
-        compiled = Compiled(pipeline, platform[0] if platform else {})
+        compiled = read_compiled(path)
         _bound(compiled)
         expected[name] = codes
         received[name] = "+".join(finding.code for finding in found(compiled))
-    assert len(expected) == 22
+    assert len(expected) == 22 + 7
     assert received == expected
 
 
@@ -40,7 +39,7 @@ def test_the_place_of_a_finding_in_a_condition_names_the_task(
     folder: Path, found: Callable[[Compiled], Sequence[Finding]]
 ) -> None:
     (path,) = folder.glob("resources-by-parameter=*.yaml")
-    compiled = Compiled(next(yaml.safe_load_all(path.read_text())), {})
+    compiled = read_compiled(path)
     _bound(compiled)
     (finding,) = found(compiled)
     assert finding.where == "task comp-condition-1/take"
@@ -55,6 +54,8 @@ def _bound(compiled: Compiled) -> None:
     )
     pods = deployment.setdefault("executors", {})
     for name, executor in compiled.executors.items():
+        if "container" not in executor:
+            continue
         limits = {"resourceCpuLimit": "1", "resourceMemoryLimit": "1Gi"}
         given = executor["container"].setdefault("resources", {})
         executor["container"]["resources"] = limits | given

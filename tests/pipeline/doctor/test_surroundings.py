@@ -374,6 +374,20 @@ def test_mlflow_that_answers_gives_no_finding(
     assert seen(mlflow=mlflow_server.uri, mlflow_host="mlflow.example:5000") == ()
 
 
+@pytest.mark.slow  # a second server; what it answers is what the first one does
+def test_mlflow_without_allowed_hosts_refuses_the_name_of_a_service(
+    seen: Seen, tmp_path: Path
+) -> None:
+    server = MlflowServer(tmp_path)
+    server.start()
+    try:
+        assert seen(mlflow=server.uri) == ()
+        findings = seen(mlflow=server.uri, mlflow_host="mlflow.example:5000")
+        assert [finding.code for finding in findings] == ["S251"]
+    finally:
+        server.kill()
+
+
 def test_mlflow_that_does_not_know_its_name_is_found_with_the_remedy(
     seen: Seen, mlflow_server: MlflowServer
 ) -> None:
@@ -398,6 +412,8 @@ def test_other_answers_of_mlflow(
     seen: Seen, reply: Reply, version: str, codes: list[str]
 ) -> None:
     def answer(request: Request) -> Reply:
+        login = f"Basic {_base64('me:hunter22')}"
+        assert request.headers.get("authorization") == login
         return Reply(200, version) if request.path == "/version" else reply
 
     with serve(answer) as address:
