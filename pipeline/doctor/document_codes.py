@@ -77,7 +77,7 @@ DOCUMENT_CODES = {
         ERROR,
         "an input that its DAG does not declare",
         "A task takes an input of the DAG around it which that DAG was not given: the "
-        "driver fails with “parent DAG doesn't have an input parameter”. KFP compiles "
+        "driver fails with “parent DAG does not have input parameter”. KFP compiles "
         "such a document where resources or names are pipeline parameters inside of "
         "ExitHandler, If or ParallelFor.",
         "Call task.register_pipeline_channels([channel]) after the setting, or use a "
@@ -128,8 +128,8 @@ DOCUMENT_CODES = {
     "P145": Code(
         ERROR,
         "a placeholder inside of a longer text",
-        "In an image, a resource or a Kubernetes name KFP resolves a placeholder only "
-        "if it is the whole value.",
+        "In an image, a resource or a Kubernetes name KFP's driver takes an input's "
+        "value for the whole text, whatever stands around the placeholder.",
         "Make the whole value one parameter.",
     ),
     "P146": Code(

@@ -180,14 +180,21 @@ def stored(selector: dict = {"a": "b"}):  # noqa: B006
 
 
 @dsl.pipeline
+def registered(cpu: str = "1"):
+    with dsl.If(say(text="x").output == "go"):
+        task = take(text="y").set_cpu_limit(cpu)
+        task.register_pipeline_channels([cpu])
+
+
+@dsl.pipeline
 def nested():
     take(text=inner(text="x").output)
     take(text=f"{say(text='x').output} and more")
 
 
 if __name__ == "__main__":
-    for pipeline in (one_of, collected, loops, imported, handled, stored, nested):
+    sound = (one_of, collected, loops, imported, handled, stored, registered, nested)
+    for pipeline in sound:
         # As the other file does: the name, "=" and the codes, of which there are none.
-        compiler.Compiler().compile(
-            pipeline, f"{sys.argv[1]}/sound-{pipeline.name}=.yaml"
-        )
+        path = f"{sys.argv[1]}/sound-{pipeline.name}=.yaml"
+        compiler.Compiler().compile(pipeline, path)

@@ -31,7 +31,7 @@ def test_what_is_wrong_with_small_pipelines_is_found_and_nothing_else(
         _bound(compiled)
         expected[name] = codes
         received[name] = "+".join(finding.code for finding in found(compiled))
-    assert len(expected) == 22 + 7
+    assert len(expected) == 22 + 8
     assert received == expected
 
 
