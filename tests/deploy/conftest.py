@@ -1,6 +1,7 @@
 """The manifests as kubectl's own kustomize builds them."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -43,6 +44,32 @@ def manifests(
     request: pytest.FixtureRequest, built: Callable[[str], Manifests]
 ) -> Manifests:
     return built(request.param)
+
+
+@pytest.fixture(scope="session")
+def secrets(
+    kubectl: str, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Manifests]:
+    """Gives the Secrets that the templates of a folder of deploy/secrets become."""
+    known: dict[str, Manifests] = {}
+
+    def get(folder: str) -> Manifests:
+        if folder not in known:
+            source = repository / "deploy" / "secrets" / folder
+            known[folder] = _filled(kubectl, source, tmp_path_factory.mktemp("secrets"))
+        return known[folder]
+
+    return get
+
+
+def _filled(kubectl: str, source: Path, target: Path) -> Manifests:
+    shutil.copy(source / "kustomization.yaml", target)
+    for path in source.glob("*.example.env"):
+        lines = path.read_text().splitlines()
+        given = [f"{line}x" if re.fullmatch(r"\w+=", line) else line for line in lines]
+        copied = target / path.name.replace(".example.env", ".env")
+        copied.write_text("\n".join(given) + "\n")
+    return build(kubectl, target)
 
 
 def _folder(variant: str, repository: Path, empty: Path) -> Path:

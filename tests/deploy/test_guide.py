@@ -1,0 +1,59 @@
+"""docs/cluster.md names what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.manifests import Manifests
+
+# What Kubeflow Pipelines brings.
+_THEIRS = {"svc/ml-pipeline-ui": 80}
+
+
+@pytest.fixture(scope="module")
+def guide(repository: Path) -> str:
+    return (repository / "docs" / "cluster.md").read_text(encoding="utf-8")
+
+
+def test_the_files_that_the_guide_shows_are_there(guide: str, repository: Path) -> None:
+    shown = {path.rstrip(".") for path in re.findall(r"\bdeploy/[\w./-]+", guide)}
+    assert len(shown) > 5
+    made = re.compile(r"/\w+\.env$")  # by generate.sh, or by hand
+    assert not [
+        path
+        for path in shown
+        if not (repository / path).exists() and not made.search(path)
+    ]
+
+
+def test_what_the_guide_waits_for_and_forwards_is_there(guide: str, built) -> None:
+    kind: Manifests = built("kind")
+    for owner, name in re.findall(r"rollout status (\w+)/(\S+)", guide):
+        assert kind.has({"deployment": "Deployment"}.get(owner, "StatefulSet"), name)
+    for name, port in re.findall(r"port-forward (svc/\S+) \d+:(\d+)", guide):
+        if name in _THEIRS:
+            assert int(port) == _THEIRS[name]
+            continue
+        service = kind.get("Service", name.removeprefix("svc/"))
+        assert int(port) in [shown["port"] for shown in service["spec"]["ports"]]
+
+
+def test_the_guide_installs_the_version_of_the_sdk(
+    guide: str, repository: Path
+) -> None:
+    locked = re.search(
+        r"^kfp==(\S+)", (repository / "requirements.lock").read_text(), re.MULTILINE
+    )
+    assert locked
+    assert f"PIPELINE_VERSION={locked[1]}\n" in guide
+
+
+def test_served_and_saving_tensorflow_are_of_one_version(repository: Path) -> None:
+    text = (repository / "requirements.lock").read_text()
+    locked = re.search(r"^tensorflow==(\d+\.\d+)", text, re.MULTILINE)
+    base = (repository / "deploy" / "base" / "kustomization.yaml").read_text()
+    served = re.search(r"tensorflow/serving .*\n    newTag: (\d+\.\d+)", base)
+    assert locked
+    assert served
+    assert locked[1] == served[1]
