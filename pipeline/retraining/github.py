@@ -96,9 +96,8 @@ class GitHub:
         found = list(comments)
         if found and self._login is None:
             self._login = self._ask_login()
-        if self._login:
-            return [one for one in found if one["user"]["login"] == self._login]
-        return [one for one in found if one["user"]["type"] == "Bot"]
+        key, own = ("login", self._login) if self._login else ("type", "Bot")
+        return [one for one in found if (one["user"] or {}).get(key) == own]
 
     def _ask_login(self) -> str:
         """Whose the token is; empty for an app's, such as that of GitHub Actions."""

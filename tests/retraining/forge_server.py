@@ -1,7 +1,8 @@
 """A forge on loopback: GitHub's calls for statuses and comments, over real HTTP.
 
-It keeps what it is told, checks who asks and what they may, sends lists in pages, and
-fails, loses answers or limits requests where a test says so.
+Every request is held against GitHub's own description. It keeps what it is told,
+checks who asks and what they may, sends lists in pages, and fails, loses answers or
+limits requests where a test says so.
 """
 
 import json
@@ -13,26 +14,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import jsonschema
 
 TOKEN = "ghs_canaryTokenThatMustNotBeWrittenAnywhere42"
 REPOSITORY = "roads/streets"
 LOGIN = "github-actions[bot]"
-_ROOT = f"/repos/{REPOSITORY}"
-_CALLS = (
-    ("GET", rf"{_ROOT}/commits/(?P<sha>\w+)/statuses", "list_statuses", "read"),
-    ("POST", rf"{_ROOT}/statuses/(?P<sha>\w+)", "create_status", "statuses"),
-    ("GET", rf"{_ROOT}/commits/(?P<sha>\w+)/comments", "list_comments", "read"),
-    ("POST", rf"{_ROOT}/commits/(?P<sha>\w+)/comments", "create_comment", "read"),
-    ("PATCH", rf"{_ROOT}/comments/(?P<id>\d+)", "edit_comment", "contents"),
-    ("DELETE", rf"{_ROOT}/comments/(?P<id>\d+)", "delete_comment", "contents"),
-    ("GET", rf"{_ROOT}/issues/(?P<number>\d+)/comments", "list_comments", "read"),
-    ("POST", rf"{_ROOT}/issues/(?P<number>\d+)/comments", "create_comment", "pulls"),
-    ("PATCH", rf"{_ROOT}/issues/comments/(?P<id>\d+)", "edit_comment", "pulls"),
-    ("DELETE", rf"{_ROOT}/issues/comments/(?P<id>\d+)", "delete_comment", "pulls"),
-    ("GET", "/user", "user", "read"),
-)
+# GitHub's own description of the calls, and who does them here with which permission.
+_DESCRIBED = json.loads(
+    (Path(__file__).parent / "github_calls.json").read_text(encoding="utf-8")
+)["calls"]
+_CALLS = {
+    "repos/list-commit-statuses-for-ref": ("list_statuses", "read"),
+    "repos/create-commit-status": ("create_status", "statuses"),
+    "repos/list-comments-for-commit": ("list_comments", "read"),
+    "repos/create-commit-comment": ("create_comment", "read"),
+    "repos/update-commit-comment": ("edit_comment", "contents"),
+    "repos/delete-commit-comment": ("delete_comment", "contents"),
+    "issues/list-comments": ("list_comments", "read"),
+    "issues/create-comment": ("create_comment", "pulls"),
+    "issues/update-comment": ("edit_comment", "pulls"),
+    "issues/delete-comment": ("delete_comment", "pulls"),
+    "users/get-authenticated": ("user", "read"),
+}
 
 
 @dataclass
@@ -57,6 +64,7 @@ class ForgeServer:
     comments: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     statuses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)  # "METHOD path"
+    violations: list[str] = field(default_factory=list)  # of GitHub's description
     faults: list[Fault] = field(default_factory=list)
     meanwhile: Callable[[str, str], None] | None = None  # called before the work
     page_size: int = 100  # at most
@@ -77,33 +85,30 @@ class ForgeServer:
             self.comments.setdefault(place, []).append(comment)
             return comment
 
-    def list_statuses(self, sha: str, **_: str) -> list[dict[str, Any]]:
+    def list_statuses(self, sha: str) -> list[dict[str, Any]]:
         return self.statuses.get(sha, [])[::-1]
 
-    def create_status(self, body: Any, sha: str) -> dict[str, Any]:
-        assert body["state"] in ("error", "failure", "pending", "success"), body
+    def create_status(self, sha: str, body: Any) -> dict[str, Any]:
         assert len(body["description"]) <= 140, body
         status = {"target_url": None, **body}
         self.statuses.setdefault(sha, []).append(status)
         return status
 
-    def list_comments(self, sha: str = "", number: str = "") -> list[dict[str, Any]]:
-        return self.comments.get(_place(sha, number), [])
+    def list_comments(self, place: str) -> list[dict[str, Any]]:
+        return self.comments.get(_place(place), [])
 
-    def create_comment(self, body: Any, sha: str = "", number: str = "") -> Any:
+    def create_comment(self, place: str, body: Any) -> Any:
         kind = "User" if self.login else "Bot"
         login = self.login or LOGIN
-        return self.add_comment(
-            _place(sha, number), body["body"], login=login, kind=kind
-        )
+        return self.add_comment(_place(place), body["body"], login=login, kind=kind)
 
-    def edit_comment(self, body: Any, id: str) -> Any:  # noqa: A002 (GitHub's name)
-        _, comment = self._find(id)
+    def edit_comment(self, number: str, body: Any) -> Any:
+        _, comment = self._find(number)
         comment["body"] = body["body"]
         return comment
 
-    def delete_comment(self, id: str) -> None:  # noqa: A002
-        place, comment = self._find(id)
+    def delete_comment(self, number: str) -> None:
+        place, comment = self._find(number)
         self.comments[place].remove(comment)
 
     def user(self) -> dict[str, str]:
@@ -111,10 +116,10 @@ class ForgeServer:
             raise PermissionError("Resource not accessible by integration")
         return {"login": self.login, "type": "User"}
 
-    def _find(self, id: str) -> tuple[str, dict[str, Any]]:  # noqa: A002
+    def _find(self, number: str) -> tuple[str, dict[str, Any]]:
         for place, comments in self.comments.items():
             for comment in comments:
-                if comment["id"] == int(id):
+                if comment["id"] == int(number):
                     return place, comment
         raise LookupError("Not Found")
 
@@ -126,25 +131,45 @@ class ForgeServer:
                     return fault
         return None
 
-    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        for verb, pattern, name, permission in _CALLS:
-            match = re.fullmatch(pattern, path)
+    def answer(
+        self, method: str, path: str, query: set[str], body: Any
+    ) -> tuple[int, Any]:
+        for call, described in _DESCRIBED.items():
+            verb, pattern = call.split()
+            place = f"/repos/{REPOSITORY}"
+            pattern = pattern.replace("/repos/{owner}/{repo}", place)
+            match = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>\\w+)", pattern), path)
             if verb != method or not match:
                 continue
-            if permission not in {"read", *self.permissions}:
-                return 403, {"message": "Resource not accessible by integration"}
-            arguments: dict[str, Any] = match.groupdict()
-            if method in ("POST", "PATCH"):
-                arguments["body"] = body
-            try:
-                with self.lock:
-                    found = getattr(self, name)(**arguments)
-            except LookupError as error:
-                return 404, {"message": str(error.args[0])}
-            except PermissionError as error:
-                return 403, {"message": str(error.args[0])}
-            return {"POST": 201, "DELETE": 204}.get(method, 200), found
+            self._check(call, described, query, body)
+            return self._do(described, match.groupdict(), body)
+        self.violations.append(f"{method} {path}: GitHub has no such call")
         return 404, {"message": "Not Found"}
+
+    def _check(self, call: str, described: Any, query: set[str], body: Any) -> None:
+        """Note what GitHub would not expect."""
+        if unknown := query - set(described["query"]):
+            self.violations.append(f"{call}: {unknown} in the query")
+        if body is None and "body" not in described:
+            return
+        try:
+            jsonschema.validate(body, described.get("body", {"not": {}}))
+        except jsonschema.ValidationError as error:
+            self.violations.append(f"{call}: {error.message}")
+
+    def _do(self, described: Any, places: dict[str, str], body: Any) -> tuple[int, Any]:
+        name, permission = _CALLS[described["operation"]]
+        if permission not in {"read", *self.permissions}:
+            return 403, {"message": "Resource not accessible by integration"}
+        content = {} if body is None else {"body": body}
+        try:
+            with self.lock:
+                found = getattr(self, name)(*places.values(), **content)
+        except LookupError as error:
+            return 404, {"message": str(error.args[0])}
+        except PermissionError as error:
+            return 403, {"message": str(error.args[0])}
+        return described["success"], found
 
 
 @contextmanager
@@ -164,10 +189,12 @@ def serve_forge() -> Iterator[ForgeServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+    assert not forge.violations
 
 
-def _place(sha: str, number: str) -> str:
-    return f"commits/{sha}" if sha else f"issues/{number}"
+def _place(name: str) -> str:
+    """Of a commit's hash or an issue's number."""
+    return f"issues/{name}" if len(name) < 7 else f"commits/{name}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -190,7 +217,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.forge.meanwhile:
             self.forge.meanwhile(self.command, address.path)
         status, content = self.forge.answer(
-            self.command, address.path, json.loads(text) if text else None
+            self.command,
+            address.path,
+            set(parse_qs(address.query)),
+            json.loads(text) if text else None,
         )
         if fault:
             self._fail(fault)

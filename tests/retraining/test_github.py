@@ -61,6 +61,7 @@ def test_comments_of_others_are_none_of_ours(
 ) -> None:
     forge_server.add_comment("issues/7", "a person's", login="eve", kind="User")
     forge_server.add_comment("issues/7", "the bot's")
+    forge_server.add_comment("issues/7", "nobody's")["user"] = None  # as GitHub may
     assert [one.body for one in github.comments(PULL)] == ["the bot's"]
 
 
@@ -129,6 +130,16 @@ def test_a_comment_whose_answer_was_lost_is_not_sent_again_blindly(
     with pytest.raises(UncertainError):
         github.create_comment(PULL, "text")
     assert forge_server.bodies("issues/7") == ["text"]
+
+
+def test_the_server_notes_what_github_would_not_take(
+    forge_server: ForgeServer, github: GitHub
+) -> None:
+    with pytest.raises(ForgeError, match="404"):
+        github._api.get("/repos/roads/streets/status")
+    github._api.request("POST", github._list(PULL), {"body": "text", "bold": True})
+    assert len(forge_server.violations) == 2
+    forge_server.violations.clear()
 
 
 def test_a_commit_that_nobody_pushed_has_no_status(
