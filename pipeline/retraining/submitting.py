@@ -55,7 +55,7 @@ def start_run(
     Raises:
         UsageError: no image is named, and no place to build one to.
         SegError: the checkout is another, the dataset is not on its remote, the image
-            cannot be built, or the cluster says no.
+            cannot be built, the doctor finds errors, or the cluster says no.
     """
     from pipeline.cluster.identity import config_hash
     from pipeline.cluster.order import check_pushed, find_version
@@ -141,7 +141,7 @@ def _submit(
     digest = digest_of(image).removeprefix("sha256:")
     with tempfile.TemporaryDirectory() as place:
         order = Order(
-            document=_compile(Path(place), image, means, say),
+            document=_compile(Path(place), image, data, means, say),
             data=data,
             config=config,
             code_version=digest[:16] or code_version(),
@@ -157,17 +157,30 @@ def _submit(
         ).run
 
 
-def _compile(place: Path, image: str, means: Means, say: Say) -> "Document":
-    """Compile the pipeline for the image."""
+def _compile(
+    place: Path, image: str, data: "Data", means: Means, say: Say
+) -> "Document":
+    """Compile the pipeline for the image, and have the doctor look at it."""
     from pipeline.cluster.document import read_document
     from pipeline.cluster_config import ClusterConfig
     from pipeline.compiling import compile_pipeline
+    from pipeline.doctor import checkup
 
     path = place / "pipeline.yaml"
     needs = ClusterConfig.load(means.cluster_file)
     compile_pipeline(path, image=image, cluster=needs, checkpoints=means.checkpoints)
+    subject = checkup.Data(data_md5=data.data_md5, remote=data.remote)
+    diagnosis = checkup.examine(path, data=subject)
+    for finding in diagnosis.findings:
+        say(f"doctor       {finding.code} {finding.where}: {finding.what}")
+    if diagnosis.fails():
+        raise SegError(
+            f"The doctor finds {diagnosis.errors} error(s) in the compiled pipeline, "
+            "so it is not submitted. `python -m pipeline doctor --explain CODE` says "
+            "what to do."
+        )
     document = read_document(path)
-    say(f"document     {document.version}")
+    say(f"document     {document.version}, {diagnosis.warnings} warning(s)")
     return document
 
 

@@ -27,6 +27,7 @@ _IMPORTED = (
     "pipeline.cluster.client",
     "pipeline.cluster.submission",
     "pipeline.compiling",
+    "pipeline.doctor.checkup",
     "pipeline.retraining.connection",
     "pipeline.retraining.retrain",
     "pipeline.training",

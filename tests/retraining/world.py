@@ -120,7 +120,7 @@ class World:
     def set_status(self, commit: str, state: str) -> None:
         """As an earlier push had left it."""
         body = {"context": CONTEXT, "state": state, "description": "earlier"}
-        self.forge.create_status(body, commit)
+        self.forge.create_status(commit, body)
 
     def add_run(
         self, state: str, *, ended: timedelta = EARLIER, commit: str = ""
@@ -156,7 +156,7 @@ class World:
             "description": f"training: {self.kfp.runs[run_id]['display_name']}",
             "target_url": f"{self.kfp.url}/#/runs/details/{run_id}",
         }
-        self.forge.create_status(body, self.new)
+        self.forge.create_status(self.new, body)
         return run_id
 
     def commit(self, files: Mapping[str, str]) -> str:
