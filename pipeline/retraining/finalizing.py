@@ -88,9 +88,16 @@ def report(
     Returns:
         Whether the run has ended, and its verdict is known.
     """
+    from pipeline.cluster.failures import ClusterError
     from pipeline.cluster.runs import get_run
 
-    run = in_its_place(cluster, get_run(cluster, waiting.run_id))
+    try:
+        run = in_its_place(cluster, get_run(cluster, waiting.run_id))
+    except ClusterError as error:
+        if error.kind != "missing":
+            raise
+        _tell_gone(forge, waiting, say)
+        return True
     url = cluster.url("runs", "details", run.run_id)
     if not run.finished:
         _set_pending(forge, waiting.commit, run, url)
@@ -139,6 +146,15 @@ def _set_pending(forge: Forge | None, commit: str, run: "Run", url: str) -> None
     if forge:
         text = f"training: {run.name}"
         set_status(forge, commit, Status(CONTEXT, State.pending, text, url))
+
+
+def _tell_gone(
+    forge: Forge | None, waiting: Waiting, say: Callable[[str], None]
+) -> None:
+    text = f"the run {waiting.run_id} is not on the cluster any more"
+    if forge:
+        set_status(forge, waiting.commit, Status(CONTEXT, State.error, text))
+    say(f"{waiting.commit[:12]}  {text}")
 
 
 def _tell(

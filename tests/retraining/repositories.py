@@ -44,7 +44,7 @@ def pin(md5: str) -> str:
     return f"outs:\n- md5: {md5}.dir\n  hash: md5\n  path: data\n"
 
 
-def push(remote: Path, files: Mapping[str, str], *, without: str = "") -> str:
+def push(remote: Path, files: Mapping[str, str | bytes], *, without: str = "") -> str:
     """Put a dataset onto a remote as DVC lays it out; gives the hash without `.dir`.
 
     Args:
@@ -53,21 +53,22 @@ def push(remote: Path, files: Mapping[str, str], *, without: str = "") -> str:
         without: a path whose object is left out.
     """
     listing = []
-    for path, text in sorted(files.items()):
-        md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    for path, file in sorted(files.items()):
+        content = file.encode() if isinstance(file, str) else file
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         listing.append({"md5": md5, "relpath": path})
         if path != without:
-            _write_object(remote, md5, text)
-    content = json.dumps(listing)
-    md5 = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
-    _write_object(remote, f"{md5}.dir", content)
+            _write_object(remote, md5, content)
+    manifest = json.dumps(listing).encode()
+    md5 = hashlib.md5(manifest, usedforsecurity=False).hexdigest()
+    _write_object(remote, f"{md5}.dir", manifest)
     return md5
 
 
-def _write_object(remote: Path, name: str, text: str) -> None:
+def _write_object(remote: Path, name: str, content: bytes) -> None:
     path = remote / "files" / "md5" / name[:2] / name[2:]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(content)
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -113,6 +113,14 @@ def test_a_run_that_was_stopped(world: World, finalize: Run) -> None:
     assert world.statuses[-1] == ("error", "the run was canceled")
 
 
+def test_a_run_that_was_deleted(world: World, finalize: Run) -> None:
+    run_id = world.submitted("SUCCEEDED")
+    del world.kfp.runs[run_id]
+    finalize()
+    assert world.statuses[-1][0] == "error"
+    assert "not on the cluster any more" in world.statuses[-1][1]
+
+
 def test_a_run_that_goes_on_is_left_for_the_next_time(
     world: World, finalize: Run
 ) -> None:

@@ -13,7 +13,8 @@ from pipeline.retraining.changes import dataset_at
 from tests.pipeline.kfp_api import Fault as KfpFault
 from tests.retraining.forge_server import TOKEN, Fault
 from tests.retraining.nursery import Command, Nursery
-from tests.retraining.world import CONFIG, IMAGES, KFP_TOKEN, Tracking, World
+from tests.retraining.repositories import pin, push
+from tests.retraining.world import CONFIG, IMAGES, KFP_TOKEN, Tracking, World, dataset
 
 Run = Callable[..., Command]
 
@@ -93,8 +94,9 @@ def test_a_cluster_that_is_away_is_an_error_and_the_next_push_makes_up_for_it(
 
 
 def test_data_that_nobody_pushed_are_not_submitted(world: World, run: Run) -> None:
+    gone = dataset("ab")["train_segmentation/b.png"]
     for path in (world.folder / "remote").rglob("*"):
-        if path.is_file() and path.read_text(encoding="utf-8") == "mask of b":
+        if path.is_file() and path.read_bytes() == gone:
             path.unlink()
     run("retrain", status=1)
     ((state, description),) = world.statuses
@@ -102,6 +104,17 @@ def test_data_that_nobody_pushed_are_not_submitted(world: World, run: Run) -> No
     assert "1 object" in description
     assert not world.kfp.runs
     assert not world.builds
+
+
+def test_what_the_doctor_finds_is_not_submitted(world: World, run: Run) -> None:
+    broken = push(world.folder / "remote", {**dataset("ab"), "train_images/a.png": "x"})
+    world.commit({"data.dvc": pin(broken)})
+    said = run("retrain", status=1).output
+    assert "doctor       S270" in said
+    ((state, description),) = world.statuses
+    assert state == "error"
+    assert "The doctor finds 1 error(s)" in description
+    assert not world.kfp.runs
 
 
 def test_an_image_that_cannot_be_built_is_told(world: World, run: Run) -> None:

@@ -13,18 +13,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from components.names import key
 from components.tracking import Row
 from pipeline.retraining.finalizing import CONTEXT
 from pipeline.retraining.git import Git
 from seglib.comparison import Comparison, Interval
+from seglib.data.images import encode_png
 from seglib.decision import Check, Decision, write_decision
 from tests.pipeline.kfp_api import KfpApi
 from tests.retraining.forge_server import REPOSITORY, TOKEN, ForgeServer
 from tests.retraining.repositories import commit, new_repository, pin, push
 
-OLD = {"train_images/a.png": "a", "train_segmentation/a.png": "mask of a"}
-NEW = {**OLD, "train_images/b.png": "b", "train_segmentation/b.png": "mask of b"}
 KFP_TOKEN = "kfpCanaryThatMustNotBeWrittenEither7"
 IMAGES = "registry.example.com/team/seglib"
 CONFIG = "configs/trial.yaml"
@@ -167,7 +168,7 @@ class World:
 def new_world(folder: Path, forge: ForgeServer, kfp: KfpApi) -> World:
     """A world in which nothing was submitted yet."""
     put_docker(folder / "bin")
-    old, new = (push(folder / "remote", files) for files in (OLD, NEW))
+    old, new = (push(folder / "remote", dataset(names)) for names in ("a", "ab"))
     files = {
         "README.md": "streets\n",
         "Dockerfile": "FROM scratch\n",
@@ -180,6 +181,18 @@ def new_world(folder: Path, forge: ForgeServer, kfp: KfpApi) -> World:
     before = git.commit("HEAD")
     now = commit(git.root, {"data.dvc": pin(new)})
     return World(folder, git, before, now, forge, kfp)
+
+
+def dataset(names: str) -> dict[str, bytes]:
+    """A training pair for each letter."""
+    files = {}
+    for value, name in enumerate(names, 1):
+        image = np.full((32, 48, 3), value, np.uint8)
+        files[f"train_images/{name}.png"] = encode_png(image)
+        mask = np.zeros((32, 48), np.uint8)
+        mask[:, value:] = 1
+        files[f"train_segmentation/{name}.png"] = encode_png(mask)
+    return files
 
 
 def put_docker(folder: Path) -> Path:
