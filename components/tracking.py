@@ -21,6 +21,7 @@ from typing import Any
 from components.children import PARENT_TAG, Children
 from components.delivery import Tracker
 from components.mlflow_client import SQLITE, connect
+from components.pictures import log_pictures
 from components.step import closing, config, send, source_tags, step
 
 __all__ = [
@@ -199,21 +200,7 @@ class Row:
 
     def log_pictures(self, pictures: Mapping[str, Path]) -> None:
         """Log pictures under their keys; those that are there stay as they are."""
-        from PIL import Image
-
-        there = self._client.list_artifacts(self.id, "images")
-        names = [Path(file.path).name for file in there]
-        for key, path in pictures.items():
-            stem = f"{key.replace('/', '~')}+"  # as MLflow writes it
-            full = [n for n in names if n.startswith(stem) and n.endswith(".png")]
-            small = [n for n in names if n.startswith(stem) and n.endswith(".webp")]
-            with Image.open(path) as picture:
-                if not full:
-                    self._client.log_image(self.id, picture, key=key, step=0)
-                elif not small:  # it broke off between the two
-                    self._log_preview(picture, Path(full[0]).stem)
-        if pictures:
-            self._client.set_tag(self.id, "mlflow.loggedImages", "True")
+        log_pictures(self._client, self.id, pictures)
 
     def log_file(self, path: Path, place: str) -> None:
         self._client.log_artifact(self.id, str(path), place)
@@ -298,14 +285,6 @@ class Row:
             self._client.log_model_artifacts(model_id, description)
         self._client.log_model_artifacts(model_id, str(folder))
         self._client.finalize_logged_model(model_id, "READY")
-
-    def _log_preview(self, picture: Any, stem: str) -> None:
-        """The small copy that MLflow's grid shows, beside a picture that lacks it."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{stem}+compressed.webp"
-            picture.thumbnail((256, 256))
-            picture.save(path)
-            self._client.log_artifact(self.id, str(path), "images")
 
 
 def _experiment(client: Any, uri: str) -> str:

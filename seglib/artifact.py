@@ -7,8 +7,6 @@ evaluation and export need nothing else.
 
 import dataclasses
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 from seglib.data.format import Dataset, default_class_names, default_palette
 from seglib.data.pairs import IMAGE, Inputs, describe, join, read_inputs
 from seglib.errors import SegError, UsageError
+from seglib.replacing import whole_folder
 from seglib.resize import resize_bilinear
 
 FORMAT_VERSION = 3
@@ -184,18 +183,11 @@ class SegmentationModel:
             SegError: the place cannot be written, or holds something else.
         """
         path = Path(path)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            beside.mkdir(parents=True)
+        with whole_folder(path, what="model", marker=_CONTRACT) as beside:
             self.network.save(beside / _NETWORK)
             (beside / _CONTRACT).write_text(self.contract.to_json(), encoding="utf-8")
             for name, content in (extra_files or {}).items():
                 (beside / name).write_bytes(content)
-            _replace_folder(beside, path)
-        except OSError as error:
-            raise SegError(f"{path}: the model cannot be saved ({error}).") from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
         return path
 
     def _read(self, image: Sample) -> np.ndarray:
@@ -273,16 +265,3 @@ def read_contract(path: Path) -> Contract:
         return Contract.from_json((path / _CONTRACT).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SegError(f"{path / _CONTRACT}: cannot be understood: {error}.") from error
-
-
-def _replace_folder(new: Path, path: Path) -> None:
-    """Put `new` where `path` is; an older model there is kept until then."""
-    if not path.exists():
-        new.rename(path)
-        return
-    if any(path.iterdir()) and not (path / _CONTRACT).is_file():
-        raise OSError("the folder exists and holds no model; choose another")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old)

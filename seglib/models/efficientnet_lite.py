@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from seglib.errors import SegError
-from seglib.models.layers import batch_norm
+from seglib.models.layers import batch_norm, conv_bn
 from seglib.models.torch_weights import read_state_dict
 
 # expansion, filters, blocks, kernel, stride of the first block (B0's table)
@@ -149,16 +149,7 @@ def _conv(
     activate: bool = True,
     name: str,
 ) -> Any:
-    x = keras.layers.Conv2D(
-        filters,
-        kernel,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    x = batch_norm(x, name=f"{name}_bn")
+    x = conv_bn(x, filters, kernel, strides=strides, name=name)
     return keras.layers.ReLU(6.0, name=f"{name}_relu")(x) if activate else x
 
 

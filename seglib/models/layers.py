@@ -19,6 +19,20 @@ def conv_bn_relu(
     name: str,
 ) -> Any:
     """Convolution without bias, batch normalisation, ReLU."""
+    x = conv_bn(x, filters, kernel_size, strides=strides, dilation=dilation, name=name)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def conv_bn(
+    x: Any,
+    filters: int,
+    kernel_size: int,
+    *,
+    strides: int = 1,
+    dilation: int = 1,
+    name: str,
+) -> Any:
+    """Convolution without bias, batch normalisation."""
     x = keras.layers.Conv2D(
         filters,
         kernel_size,
@@ -29,8 +43,7 @@ def conv_bn_relu(
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
-    x = batch_norm(x, name=f"{name}_bn")
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+    return batch_norm(x, name=f"{name}_bn")
 
 
 def separable_conv_bn_relu(

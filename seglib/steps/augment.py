@@ -7,7 +7,6 @@ of picture and mask alike.
 
 import json
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +21,9 @@ from seglib.config import AugmentConfig
 from seglib.data.format import Dataset
 from seglib.data.images import encode_png
 from seglib.data.pairs import IMAGE, Inputs, Pair, join, read_pair, split
-from seglib.errors import SegError, unknown
+from seglib.errors import unknown
 from seglib.input_pipeline import INDEX_FILE, pack_record
+from seglib.replacing import whole_folder
 from seglib.report import preview_page
 
 FORMAT_VERSION = 2
@@ -62,18 +62,11 @@ def augment(
     config = config or AugmentConfig()
     if config.policy not in POLICIES:
         raise unknown("augmentation policy", config.policy, POLICIES)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        beside.mkdir(parents=True)
+    with whole_folder(out, what="shards", marker=INDEX_FILE) as beside:
         inputs = {IMAGE: channels, **dataset.others}
         index = _write_shards(dataset, beside, config, inputs, progress)
         _write_preview(dataset, beside, config, inputs)
         (beside / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
-        _replace(beside, out)
-    except OSError as error:
-        raise SegError(f"{out}: the shards cannot be written ({error}).") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return index
 
 
@@ -270,11 +263,3 @@ def _write_preview(
     ]
     html = preview_page(rows, dataset, title=f"Augmentation policy “{config.policy}”")
     (folder / "preview.html").write_text(html, encoding="utf-8")
-
-
-def _replace(new: Path, out: Path) -> None:
-    if out.exists():
-        if any(out.iterdir()) and not (out / INDEX_FILE).is_file():
-            raise OSError("the folder exists and holds no shards; choose another")
-        shutil.rmtree(out)
-    new.rename(out)

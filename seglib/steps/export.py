@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 from seglib.artifact import SegmentationModel, load_model
 from seglib.config import ExportConfig
 from seglib.errors import SegError
+from seglib.replacing import whole_folder
 
 FORMATS = ("saved_model",)
 COMPARISON, CHECKSUMS, CONTRACT = "comparison.json", "SHA256SUMS", "contract.json"
@@ -41,20 +40,13 @@ def export(
     config = config or ExportConfig()
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        beside.mkdir(parents=True)
+    with whole_folder(out, what="export", marker=CHECKSUMS) as beside:
         _write_saved_model(model, beside / "saved_model")
         comparison = compare(model, beside / "saved_model")
         _check(comparison, config)
         (beside / CONTRACT).write_text(model.contract.to_json(), encoding="utf-8")
         (beside / COMPARISON).write_text(json.dumps(comparison, indent=2) + "\n")
         (beside / CHECKSUMS).write_text(_checksums(beside))
-        _replace(beside, out)
-    except OSError as error:
-        raise SegError(f"{out}: the export cannot be written ({error}).") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return comparison
 
 
@@ -142,11 +134,3 @@ def _checksums(folder: Path) -> str:
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n"
         for path in files
     )
-
-
-def _replace(new: Path, out: Path) -> None:
-    if out.exists():
-        if any(out.iterdir()) and not (out / CHECKSUMS).is_file():
-            raise OSError("the folder exists and holds no export; choose another")
-        shutil.rmtree(out)
-    new.rename(out)

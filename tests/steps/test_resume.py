@@ -110,7 +110,7 @@ def test_on_s3_nothing_is_left_of_a_training_that_ended_well(outcomes):
 
 def test_a_model_that_could_not_be_written_is_written_without_training_again(outcomes):
     outcome = outcomes[0]["saved later"]
-    assert "the model cannot be saved" in outcome["refused"]
+    assert "the model cannot be written" in outcome["refused"]
     assert outcome["steps"] == STEPS
     assert "model.keras" in outcome["files"]
 

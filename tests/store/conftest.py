@@ -3,10 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from seglib.store import ChangedObjectError
 
 BUCKET = "datasets"
 FILES = {
@@ -53,6 +58,29 @@ class Pinned:
     @property
     def remote(self) -> Path:
         return self.repository / "remote"
+
+
+@pytest.fixture(scope="session")
+def count_at_once() -> Callable[[Any], int]:
+    """Adds one to an object forty times, by eight threads: what it is then."""
+
+    def count(remote: Any) -> int:
+        remote.write("count", b"0")
+
+        def add(_: int) -> None:
+            while True:
+                content, etag = remote.read("count")
+                try:
+                    remote.write("count", b"%d" % (int(content) + 1), if_match=etag)
+                except ChangedObjectError:
+                    continue
+                return
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(add, range(40)))
+        return int(remote.read("count").content)
+
+    return count
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -180,23 +179,9 @@ def test_a_missing_object_is_named(store, repository, tmp_path):
         store.put_object(Bucket=BUCKET, Key=_key(content), Body=content)
 
 
-def test_of_swaps_at_once_none_is_lost(store):
+def test_of_swaps_at_once_none_is_lost(store, count_at_once):
     """Eight writers count to 40 together: from each state, one move wins."""
-    remote = open_remote(f"s3://{BUCKET}/swaps")
-    remote.write("count", b"0")
-
-    def count(_: int) -> None:
-        while True:
-            content, etag = remote.read("count")
-            try:
-                remote.write("count", b"%d" % (int(content) + 1), if_match=etag)
-            except ChangedObjectError:
-                continue
-            return
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(count, range(40)))
-    assert remote.read("count").content == b"40"
+    assert count_at_once(open_remote(f"s3://{BUCKET}/swaps")) == 40
 
 
 def test_a_large_file_is_stored_only_where_there_was_none(store, tmp_path):
