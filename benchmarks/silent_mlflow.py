@@ -1,6 +1,6 @@
 """What MLflow costs a training: when it answers, is silent, is dead, or is not there.
 
-    python -m benchmarks.silent_mlflow [--rounds 4] [--epochs 12]
+    python -m benchmarks.silent_mlflow [--rounds 3] [--epochs 10]
 
 The same small training, as the pipeline's step runs it in a pod: it tracks by itself,
 from a thread of its own, more than one message a second. The stores take turns, in
@@ -32,8 +32,8 @@ _FIRST = 2  # epochs that are not timed: the network is compiled
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
     import mlflow  # noqa: F401
 
