@@ -31,7 +31,7 @@ class ClassChange:
     name: str
     old: ClassSide
     new: ClassSide
-    points: float | None  # share after minus share before, in percentage points
+    points: float | None  # of the share; None: unlike parts of the masks are known
     change: Literal["", "appears", "vanishes"]  # beyond doubt
 
 

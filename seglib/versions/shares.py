@@ -146,9 +146,14 @@ class _Tally:
             masks=self.shown[key],
         )
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether there are masks, and all of them are known."""
+        return 0 < self.masks == self.known
+
     def lacks(self, key: Any) -> bool:
-        """Whether there are masks, all of them are known, and none shows it."""
-        return 0 < self.masks == self.known and not self.pixels[key]
+        """Whether beyond doubt no mask shows it."""
+        return self.is_whole and not self.pixels[key]
 
 
 def _compare_split(
@@ -161,15 +166,18 @@ def _compare_split(
     before, after = (
         _tally(masks, counts, keys, side) for side, masks in enumerate((old, new))
     )
+    changed = _changed(old, new)
+    # A part and the whole, or two parts, differ for no other reason than that.
+    alike = (before.is_whole and after.is_whole) or not changed
     rows = [
-        _compare_class(key, before, after, keys)
+        _compare_class(key, before, after, keys, alike=alike)
         for key in dict.fromkeys((*after.ids, *before.ids))
     ]
     return SplitChange(
         split=split,
         old=before.side(),
         new=after.side(),
-        pixels_exact=_changed(old, new) <= counts.keys(),
+        pixels_exact=changed <= counts.keys(),
         classes=tuple(sorted(rows, key=_rank)),
     )
 
@@ -195,7 +203,9 @@ def _tally(masks: Sequence[str], counts: MaskCounts, keys: _Keys, side: int) -> 
     return tally
 
 
-def _compare_class(key: Any, before: _Tally, after: _Tally, keys: _Keys) -> ClassChange:
+def _compare_class(
+    key: Any, before: _Tally, after: _Tally, keys: _Keys, *, alike: bool
+) -> ClassChange:
     old, new = before.class_side(key), after.class_side(key)
     change: Literal["", "appears", "vanishes"] = ""
     if new.pixels and before.lacks(key):
@@ -203,7 +213,7 @@ def _compare_class(key: Any, before: _Tally, after: _Tally, keys: _Keys) -> Clas
     elif old.pixels and after.lacks(key):
         change = "vanishes"
     points = None
-    if old.share is not None and new.share is not None:
+    if alike and old.share is not None and new.share is not None:
         points = 100 * (new.share - old.share)
     return ClassChange(
         name=keys.name(key), old=old, new=new, points=points, change=change

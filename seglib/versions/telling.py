@@ -57,32 +57,26 @@ def _table(split: SplitChange) -> SplitTable:
 
 def _row(change: ClassChange, split: SplitChange) -> tuple[str, ...]:
     old, new = change.old, change.new
-    before, after, points = _shares(split, old.share, new.share)
+    points = "" if change.points is None else f"{change.points:+.2f}"
     pixels = f"{new.pixels - old.pixels:+,}" if split.pixels_exact else ""
     masks = _change(old.masks, new.masks)
-    return change.name, before, after, change.change or points, pixels, masks
+    shares = _share(split.old, old.share), _share(split.new, new.share)
+    return change.name, *shares, change.change or points, pixels, masks
 
 
 def _ignored_row(split: SplitChange) -> tuple[str, ...]:
     """Of all pixels; the shares of classes are of those that are not ignored."""
-    cells = _shares(split, _ignored(split.old), _ignored(split.new))
-    return "(ignored)", *cells, "", ""
+    old, new = _ignored(split.old), _ignored(split.new)
+    points = f"{100 * (new - old):+.2f}" if split.is_known else ""
+    shares = _share(split.old, old), _share(split.new, new)
+    return "(ignored)", *shares, points, "", ""
 
 
-def _shares(
-    split: SplitChange, old: float | None, new: float | None
-) -> tuple[str, str, str]:
-    """Before, after, and the difference in points; `~` before what is of a part."""
-    points = ""
-    if old is not None and new is not None:
-        points = f"{_part(split.old, split.new)}{100 * (new - old):+.2f}"
-    before = _part(split.old) + _percent(old) if old is not None else "–"
-    after = _part(split.new) + _percent(new) if new is not None else "–"
-    return before, after, points
-
-
-def _part(*sides: SplitSide) -> str:
-    return "" if all(side.known == side.masks for side in sides) else "~"
+def _share(side: SplitSide, share: float | None) -> str:
+    """A share, with `~` if it is of a part of the masks."""
+    if share is None:
+        return "–"
+    return _percent(share) if side.known == side.masks else f"~{_percent(share)}"
 
 
 def _differs(change: ClassChange) -> bool:

@@ -106,6 +106,7 @@ def test_what_was_verified_on_this_machine_is_known(versions):
     text = _run("data", "diff", "v1", "v2")
     assert "known for 5 of 5 masks before and 3 of 5 after" in text
     assert "~10.00 %" in text  # 10 of the 100 pixels of a
+    assert "+6.43" not in text  # which is no change
     assert not _fetched(versions)
     _run("verify", str(versions.folder("v2")))
     _check_all(_classes()[1])

@@ -3,6 +3,7 @@
 import pytest
 
 from seglib.versions.shares import Vocabulary, changed_masks, compare_classes
+from seglib.versions.telling import tables
 
 COUNTS = {
     "a": {0: 50, 1: 40, 2: 10},
@@ -52,6 +53,7 @@ def test_where_masks_are_unknown_nothing_is_said_to_vanish():
     assert {c.change for c in found.splits[0].classes} == {"", "appears"}
     assert (found.masks, found.known) == ((1, 2), (1, 1))
     assert not found.splits[0].is_known
+    assert {c.points for c in found.splits[0].classes} == {None}  # of unlike parts
     assert not found.splits[0].pixels_exact
 
 
@@ -59,6 +61,13 @@ def test_pixels_are_exact_where_all_that_came_or_went_is_known():
     (train,) = _compare(["unknown", "a"], ["unknown", "b"]).splits
     assert train.pixels_exact
     assert not train.is_known
+
+
+def test_of_a_split_that_stayed_the_known_part_tells_as_much():
+    found = _compare(["a", "unknown"], ["unknown", "a"])
+    assert {c.points for c in found.splits[0].classes} == {0}
+    (told,) = tables(found)
+    assert (told.rows, told.rest) == ((), "as before")
 
 
 def test_a_split_that_is_new_does_not_make_its_classes_appear():
