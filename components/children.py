@@ -5,7 +5,8 @@ output and the load of its machine. A step that was taken from the cache has non
 row's tag `step.<name>` says which run made it, and that run has the step's.
 
 They carry no parameters and none of the row's scores, so that lists and comparisons of
-rows stay as they are.
+rows stay as they are. Only a sweep's trials have the settings in which they differ, and
+their curves.
 """
 
 from typing import Any

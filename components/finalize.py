@@ -58,6 +58,7 @@ def finalize(
     min_equal_pixels: float,
     publish_to: str,
     publish_name: str,
+    swept: str = "",
 ) -> None:
     """The exit task: runs last, and also when a step failed.
 
@@ -67,14 +68,16 @@ def finalize(
     Args:
         status: how the steps ended, from KFP.
         remote: where the data are.
+        swept: settings that differ by trial, so that the chosen one's are the run's.
     """
     from components import tracking
 
+    settings = tracking.config(locals()).flat()
     with tracking.closing():
         tracking.send(
             "close",
             state=status.state,
-            parameters=tracking.config(locals()).flat(),
+            parameters={k: v for k, v in settings.items() if k not in swept.split(",")},
             data_md5=data_md5,
             remote=remote,
             code_version=code_version,

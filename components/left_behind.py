@@ -21,8 +21,9 @@ from seglib.store.objects import object_key
 Message = Mapping[str, Any]
 
 LAST = "finalize"
-_STEPS = ("verify", "augment", "train", "evaluate", "gate", "export", LAST)
-_FOLDERS = ("manifest", "model", "evaluation", "decision", "export")  # of a message
+_STEPS = ("verify", "augment", "train", "select", "evaluate", "gate", "export", LAST)
+# Of a message.
+_FOLDERS = ("manifest", "model", "table", "evaluation", "decision", "export")
 
 
 def place_of(run: str) -> str:

@@ -84,6 +84,7 @@ def leave(run: str, step: str, folder: Path | None = None) -> None:
     """Wait a while for what is still to be sent, and keep the rest.
 
     Args:
+        step: its name on the remote; empty: the rest is not left there.
         folder: the step's output, where the rest is kept, besides the remote. `None`:
             the exit task, which has none; nothing follows it, so the wait is longer.
 
@@ -114,7 +115,7 @@ def leave(run: str, step: str, folder: Path | None = None) -> None:
 def _keep(rest: list[Message], run: str, step: str, folder: Path | None) -> None:
     """Leave the rest where the exit task, or a person, finds it."""
     logger.warning("%d message(s) could not be tracked", len(rest))
-    if place := left_behind.place_of(run):
+    if step and (place := left_behind.place_of(run)):
         with _as_warning():
             left_behind.keep(place, step, rest)
             logger.warning("they wait in %s", place)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from components.contest import record_contender, record_promotion, record_withdrawal
 from components.names import dataset_name, key
 from components.publication import record_publication
+from components.trials import TABLE, label
 
 if TYPE_CHECKING:
     from components.tracking import Row
@@ -43,30 +44,32 @@ def record_identity(row: "Row", message: Message) -> None:
 
 def record_start(row: "Row", message: Message) -> None:
     """A run of the step's own, under the row, with where its inputs are from."""
-    step = message["step"]
+    step, child = message["step"], _child(message)
     row.children.begin(
-        step, time_ms=message["time_ms"], adopted=message.get("adopted", "")
+        child, time_ms=message["time_ms"], adopted=message.get("adopted", "")
     )
     inputs = {k: v["run_id"] for k, v in message["lineage"].items() if k != step}
     tags = {f"input.{name}": f"run {run}" for name, run in inputs.items()}
-    row.log(tags={**tags, "folder": message["lineage"][step]["folder"]}, child=step)
+    tags["folder"] = message["lineage"][step]["folder"]
+    row.log(parameters=message.get("trial"), tags=tags, child=child)
 
 
 def record_finish(row: "Row", message: Message) -> None:
     """The end of a step's run."""
-    step = message["step"]
-    duration = message["lineage"][step]["duration_s"]
-    row.log(metrics={"duration_s": duration}, child=step)
+    duration = message["lineage"][message["step"]]["duration_s"]
+    row.log(metrics={"duration_s": duration}, child=_child(message))
     _end_child(row, message, "FINISHED")
 
 
 def record_load(row: "Row", message: Message) -> None:
     """How busy the machine was, on the page of system metrics of the step's run."""
-    row.log(metrics=message["values"], step=message["number"], child=message["step"])
+    row.log(metrics=message["values"], step=message["number"], child=_child(message))
 
 
 def record_lineage(row: "Row", message: Message) -> None:
     """Whether this run executed a step, or which run its output is from."""
+    if message.get("trial") and message["kind"] != "selected":
+        return  # one of several; the row is that of the chosen one
     tags = {}
     for step, origin in message.get("lineage", {}).items():
         if origin["run_id"] != row.run:
@@ -86,6 +89,9 @@ def record_lineage(row: "Row", message: Message) -> None:
 def record_epoch(row: "Row", message: Message) -> None:
     """A point of each curve, while the training runs."""
     epoch, values = _curve_values(message["row"])
+    if message.get("trial"):
+        row.log(metrics=values, step=epoch, child=_child(message))
+        return
     # A pod that was retried tells it again, and the finished model's history may have
     # overtaken a message that had to wait.
     row.log(metrics=row.missing(values, step=epoch), step=epoch)
@@ -97,6 +103,17 @@ def record_failure(row: "Row", message: Message) -> None:
     tags = {"failed_step": step, "failure": message["message"]}
     row.log(tags={**tags, f"step.{step}": "failed"})
     _end_child(row, message, "FAILED")
+
+
+def record_selection(row: "Row", message: Message) -> None:
+    """Which trial of a sweep was chosen: its settings are the run's."""
+    trial = message["trial"]
+    row.log(
+        parameters=trial,
+        tags={"trial": label(trial), "trials": message["trials"]},
+        metrics={"selected_val_miou": message["val_miou"]},
+    )
+    row.log_file(Path(message["table"]) / TABLE, "selection")
 
 
 def record_verdict(row: "Row", message: Message) -> None:
@@ -183,6 +200,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "epoch": (record_epoch,),
     "finished": (record_lineage, record_finish),
     "failed": (record_lineage, record_failure),
+    "selected": (record_lineage, record_selection),
     "decided": (
         record_lineage,
         record_verdict,
@@ -207,7 +225,15 @@ SEPARABLE: frozenset[Part] = frozenset(
 
 def _end_child(row: "Row", message: Message, status: str) -> None:
     if not message.get("adopted"):  # KFP ends the run that it made
-        row.children.end(message["step"], status, time_ms=message["time_ms"])
+        row.children.end(_child(message), status, time_ms=message["time_ms"])
+
+
+def _child(message: Message) -> str:
+    """The run of a step, or of one trial of it."""
+    trial = message.get("trial")
+    if not trial:
+        return str(message["step"])
+    return f"{message['step']} {label(trial)}".replace("'", "")  # MLflow searches it
 
 
 def _milliseconds(moment: str) -> int:

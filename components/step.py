@@ -42,9 +42,12 @@ class Artifact(Protocol):
 class Step:
     """What the body of a component sees of its own execution."""
 
-    def __init__(self, name: str, lineage: Mapping[str, Origin]):
+    def __init__(
+        self, name: str, lineage: Mapping[str, Origin], trial: Mapping[str, Any]
+    ):
         self.name = name
         self.lineage = dict(lineage)  # of its inputs, and its own
+        self._trial = dict(trial)
         self._next = 0.0
 
     def progress(self, done: int, total: int) -> None:
@@ -52,7 +55,7 @@ class Step:
         if time.monotonic() >= self._next or done == total:
             pause = _FOLLOWED_S if MESSAGES in os.environ else _PRINTED_S
             self._next = time.monotonic() + pause
-            send("progress", step=self.name, done=done, total=total)
+            self.send("progress", done=done, total=total)
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -60,11 +63,16 @@ class Step:
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """Tell the outcome of an epoch: a point on each of the run's curves."""
-        send("epoch", step=self.name, row=dict(row))
+        self.send("epoch", row=dict(row))
 
     def load(self, number: int, values: Mapping[str, float]) -> None:
         """Tell a sample of the machine's load."""
-        send("load", step=self.name, number=number, values=dict(values))
+        self.send("load", number=number, values=dict(values))
+
+    def send(self, kind: str, **content: Any) -> None:
+        """Tell something of this step, and of which trial of a sweep it is."""
+        trial = {"trial": self._trial} if self._trial else {}
+        send(kind, step=self.name, **trial, **content)
 
 
 @contextmanager
@@ -74,6 +82,7 @@ def step(
     out: Artifact,
     inputs: Sequence[Artifact] = (),
     watched: bool = False,
+    trial: Mapping[str, Any] | None = None,
 ) -> Iterator[Step]:
     """Run a component's body, and write down where its output is from.
 
@@ -83,6 +92,7 @@ def step(
 
     Args:
         watched: tell the load of the machine while the body runs.
+        trial: of a sweep: the settings in which this step differs from its likes.
 
     Raises:
         SystemExit: the step ended in a problem that its reader can solve; the
@@ -93,27 +103,30 @@ def step(
 
     started = time.time()
     origin: Origin = {"run_id": run_id(), "folder": out.uri}
+    if trial:
+        origin["trial"] = dict(trial)
     before = _lineage(inputs)
-    current = Step(name, {**before, name: origin})
+    current = Step(name, {**before, name: origin}, trial or {})
+    left = "" if trial else name  # on the remote, the next trial would write over it
     try:
         _begin(inputs)
-        send("started", step=name, lineage=current.lineage)
+        current.send("started", lineage=current.lineage)
         _require()
         with _plain_log_lines(), watching(current.load, on=watched):
             yield current
         origin["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         origin["duration_s"] = round(time.time() - started, 3)
         _write_lineage(Path(out.path), current.lineage)
-        send("finished", step=name, lineage=current.lineage)
-        flush(name, Path(out.path))
+        current.send("finished", lineage=current.lineage)
+        flush(left, Path(out.path))
     except SegError as error:
-        send("failed", step=name, message=str(error), lineage=before)
-        _flush_quietly(name, Path(out.path))
+        current.send("failed", message=str(error), lineage=before)
+        _flush_quietly(left, Path(out.path))
         raise SystemExit(1) from error
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        send("failed", step=name, message=text, lineage=before)
-        _flush_quietly(name, Path(out.path))
+        current.send("failed", message=text, lineage=before)
+        _flush_quietly(left, Path(out.path))
         raise
 
 
@@ -164,6 +177,7 @@ def flush(step: str, folder: Path) -> None:
     """Where this process does the tracking: wait a while for what is still to be sent.
 
     Args:
+        step: under whose name the rest is left for the exit task; empty: it is not.
         folder: the step's output, which keeps what could not be sent.
     """
     if MESSAGES not in os.environ:

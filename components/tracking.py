@@ -125,7 +125,7 @@ class Row:
                 for k, v in (metrics or {}).items()
             ],
         )
-        for name in self._steps.keys() & (metrics or {}).keys():
+        for name in self._steps.keys() & (metrics or {}).keys() if not child else ():
             self._steps[name].add(step)
 
     def tag(self, name: str) -> str:

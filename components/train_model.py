@@ -37,6 +37,7 @@ def train_model(
     validate_every: int,
     train_seed: int,
     model: Output[Model],
+    trial: str = "",
 ) -> None:
     """Train, and tell each epoch's outcome as it comes.
 
@@ -45,7 +46,9 @@ def train_model(
         shards: what is learnt from.
         code_version: changes with the code, so that its outputs are not reused.
         model: the artifact: network, contract, history and curves.
+        trial: of a sweep: settings that go before those above, as JSON.
     """
+    import json
     import os
     from dataclasses import replace
     from pathlib import Path
@@ -59,20 +62,23 @@ def train_model(
     from seglib.models import build_from_config
     from seglib.steps.train import train
 
-    inputs = [manifest, shards]
-    with tracking.step("train", out=model, inputs=inputs, watched=True) as step:
-        config = tracking.config(locals())
+    inputs, own = [manifest, shards], json.loads(trial or "{}")
+    given = {**locals(), **own}
+    with tracking.step(
+        "train", out=model, inputs=inputs, watched=True, trial=own
+    ) as step:
+        config = tracking.config(given)
         facts = read_manifest(Path(manifest.path))
         first = facts.pairs("train")[0]
         network = replace(
             config.model,
-            image_height=image_height or first.height,
-            image_width=image_width or first.width,
+            image_height=config.model.image_height or first.height,
+            image_width=config.model.image_width or first.width,
         )
         wanted = tuple({"val"} & facts.splits.keys())
         data = open_dataset(Path(manifest.path), splits=wanted)
         # A retried pod builds the same network, and so finds its checkpoint.
-        keras.utils.set_random_seed(train_seed)
+        keras.utils.set_random_seed(config.train.train_seed)
         # Nor does one that died on the way of its model to KFP's store train again.
         place = os.environ.get(CHECKPOINTS)
         checkpoints = Checkpoints(place, keep_outcome=True) if place else None

@@ -14,6 +14,7 @@ from pipeline import (
     cli_finalize,
     cli_registry,
     cli_retrain,
+    cli_sweep,
     cli_tracking,
 )
 from seglib.errors import SegError
@@ -28,8 +29,9 @@ def _new_app() -> typer.Typer:
         help="""Training, whole: verify → augment → train → evaluate → gate → export.
 
         [bold]run[/] executes all of it on this machine; [bold]compile[/] writes the
-        document that Kubeflow Pipelines takes. Both use the same components.
-        [bold]doctor[/] examines such a document.
+        document that Kubeflow Pipelines takes. Both use the same components, and so
+        does [bold]sweep[/], which tries several settings. [bold]doctor[/] examines a
+        document.
         [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs,
         [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models,
         [bold]submit[/], [bold]status[/], [bold]wait[/], [bold]logs[/], [bold]cancel[/]
@@ -38,6 +40,7 @@ def _new_app() -> typer.Typer:
         """,
     )
     app.add_typer(cli_compile.app)
+    app.add_typer(cli_sweep.app)
     app.add_typer(cli_tracking.app)
     app.add_typer(cli_registry.app)
     app.add_typer(cli_cluster.app)

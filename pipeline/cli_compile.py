@@ -1,11 +1,53 @@
-"""The command `compile`."""
+"""The command `compile`, and what other commands that compile share with it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from pipeline.cluster_config import ClusterConfig
+
 app = typer.Typer()
+
+Image = Annotated[
+    str,
+    typer.Option(
+        envvar="SEGLIB_IMAGE",
+        help="The image of every step, by its digest: NAME@sha256:…",
+        show_default="seglib:cpu",
+    ),
+]
+ClusterFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--cluster",
+        help="A YAML file of what the steps' pods need. Default: configs/cluster.yaml "
+        "where it is there.",
+        show_default=False,
+    ),
+]
+Gpus = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="GPUs of the training step, whatever the file says.",
+        show_default=False,
+    ),
+]
+Checkpoints = Annotated[
+    str,
+    typer.Option(
+        envvar="SEGLIB_CHECKPOINTS",
+        help="s3://bucket/prefix where a training keeps its state, so that a pod that "
+        "is started again goes on where it was. Default: what the cluster's ConfigMap "
+        "says.",
+        show_default=False,
+    ),
+]
+AllowTag = Annotated[
+    bool, typer.Option("--allow-tag", help="For a trial: an image without digest.")
+]
 
 
 @app.command("compile")
@@ -13,40 +55,10 @@ def compile_document(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The YAML file to write.")
     ],
-    image: Annotated[
-        str,
-        typer.Option(
-            envvar="SEGLIB_IMAGE",
-            help="The image of every step, by its digest: NAME@sha256:…",
-            show_default="seglib:cpu",
-        ),
-    ] = "",
-    cluster: Annotated[
-        Path | None,
-        typer.Option(
-            help="A YAML file of what the steps' pods need. Default: "
-            "configs/cluster.yaml where it is there.",
-            show_default=False,
-        ),
-    ] = None,
-    gpus: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="GPUs of the training step, whatever the file says.",
-            show_default=False,
-        ),
-    ] = None,
-    checkpoints: Annotated[
-        str,
-        typer.Option(
-            envvar="SEGLIB_CHECKPOINTS",
-            help="s3://bucket/prefix where a training keeps its state, so that a pod "
-            "that is started again goes on where it was. Default: what the cluster's "
-            "ConfigMap says.",
-            show_default=False,
-        ),
-    ] = "",
+    image: Image = "",
+    cluster: ClusterFile = None,
+    gpus: Gpus = None,
+    checkpoints: Checkpoints = "",
     manifest: Annotated[
         bool,
         typer.Option(
@@ -54,10 +66,7 @@ def compile_document(
             help="Write the Kubernetes resources Pipeline and PipelineVersion.",
         ),
     ] = False,
-    allow_tag: Annotated[
-        bool,
-        typer.Option("--allow-tag", help="For a trial: take an image without digest."),
-    ] = False,
+    allow_tag: AllowTag = False,
 ) -> None:
     """Write the pipeline as a document for Kubeflow Pipelines.
 
@@ -70,22 +79,32 @@ def compile_document(
 
     python -m pipeline compile -o trial.yaml --allow-tag --gpus 1
     """
-    from pipeline.local import import_kfp
-
-    import_kfp()
-    from components.base import IMAGE
-    from pipeline.cluster_config import ClusterConfig
     from pipeline.compiling import compile_pipeline
 
-    needs = ClusterConfig.load(cluster)
-    if gpus is not None:
-        needs = needs.with_step("train", gpus=gpus)
     done = compile_pipeline(
         output,
-        image=image or IMAGE,
-        cluster=needs,
+        image=image or default_image(),
+        cluster=needs(cluster, gpus),
         checkpoints=checkpoints,
         manifest=manifest,
         allow_tag=allow_tag,
     )
     typer.echo(f"{done.path}: {done.version}, image {done.image}")
+
+
+def needs(cluster: Path | None, gpus: int | None) -> "ClusterConfig":
+    """What pods need, by the file and the option that goes before it."""
+    from pipeline.cluster_config import ClusterConfig
+
+    config = ClusterConfig.load(cluster)
+    return config if gpus is None else config.with_step("train", gpus=gpus)
+
+
+def default_image() -> str:
+    """The tag of the local build."""
+    from pipeline.local import import_kfp
+
+    import_kfp()
+    from components.base import IMAGE
+
+    return IMAGE

@@ -34,7 +34,10 @@ __all__ = [
 ]
 
 FILE = Path("configs/cluster.yaml")  # is read where it is there
-STEPS = ("verify", "augment", "train", "evaluate", "gate", "export", "finalize")
+STEPS = (
+    *("verify", "augment", "train", "select"),  # to select is a sweep's
+    *("evaluate", "gate", "export", "finalize"),
+)
 # What a step needs beyond the defaults of all.
 _OWN: Mapping[str, dict[str, Any]] = {
     "augment": {"cpu_request": "2", "cpu_limit": "4"},
@@ -50,6 +53,7 @@ _OWN: Mapping[str, dict[str, Any]] = {
     "evaluate": {"cpu_request": "2", "cpu_limit": "4"},
     "gate": {"cpu_request": "2", "cpu_limit": "4"},
     "finalize": {"cpu_request": "250m", "cpu_limit": "1", "memory_limit": "2Gi"},
+    "select": {"cpu_request": "250m", "cpu_limit": "1", "memory_limit": "2Gi"},
 }
 _QUANTITIES = (
     *("cpu_request", "cpu_limit", "memory_request", "memory_limit", "shm"),

@@ -5,9 +5,14 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster_config import ClusterConfig
 from seglib.errors import SegError, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.trials import Sweep
+    from seglib.config import Config
 
 _PINNED = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
 _SUFFIXES = (".yaml", ".yml")
@@ -31,6 +36,7 @@ def compile_pipeline(
     checkpoints: str = "",
     manifest: bool = False,
     allow_tag: bool = False,
+    plan: "tuple[Config, Sweep] | None" = None,
 ) -> Compiled:
     """Write the pipeline as a document; what is there stays if that fails.
 
@@ -44,6 +50,7 @@ def compile_pipeline(
         manifest: write Kubernetes' resources Pipeline and PipelineVersion, instead of
             what KFP's API takes.
         allow_tag: take an image without a digest.
+        plan: compile a sweep: the shared settings, and what is tried.
 
     Raises:
         UsageError: an image without a digest.
@@ -58,9 +65,20 @@ def compile_pipeline(
     from kfp.compiler import Compiler
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
-    from pipeline.training import DISPLAY_NAME, training_pipeline
+    from pipeline.sweep import sweep_pipeline
+    from pipeline.training import training_pipeline
 
-    pipeline = training_pipeline(image=image, cluster=cluster, checkpoints=checkpoints)
+    shared: dict[str, Any] = {
+        "image": image,
+        "cluster": cluster,
+        "checkpoints": checkpoints,
+    }
+    if plan:
+        config, sweep = plan
+        pipeline = sweep_pipeline(sweep, config, **shared)
+    else:
+        pipeline = training_pipeline(**shared)
+    title = pipeline.pipeline_spec.pipeline_info.display_name
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent) as place:
@@ -71,9 +89,9 @@ def compile_pipeline(
             if manifest:
                 options = KubernetesManifestOptions(
                     pipeline_name=pipeline.name,
-                    pipeline_display_name=DISPLAY_NAME,
+                    pipeline_display_name=title,
                     pipeline_version_name=version,
-                    pipeline_version_display_name=f"{DISPLAY_NAME} {digest}",
+                    pipeline_version_display_name=f"{title} {digest}",
                     namespace=cluster.namespace,
                     include_pipeline_manifest=True,
                 )

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 STEPS = ("verify", "augment", "train", "evaluate", "gate", "export", "track")
+SWEEP_STEPS = (*STEPS[:3], "select", *STEPS[3:])
 _MARKS = {
     "waiting": "[dim]·[/]",
     "started": "[cyan]▸[/]",
@@ -84,13 +85,18 @@ class Display:
                 line.told = time.monotonic()
                 self._tell(step, line.counts)
 
-    def epoch(self, step: str, row: Mapping[str, float], epochs: int) -> None:
+    def epoch(
+        self, step: str, row: Mapping[str, float], epochs: int, *, trial: str = ""
+    ) -> None:
         """Show an epoch's outcome; the step prints it as a line, too."""
         if line := self._lines.get(step):
             line.told = time.monotonic()
-            line.note = f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.3f}"
+            of = f"/{epochs}" if "epochs=" not in trial else ""
+            line.note = f"epoch {row['epoch']:.0f}{of}  loss {row['loss']:.3f}"
             if not math.isnan(row.get("val_miou", math.nan)):
                 line.note += f"  val mIoU {row['val_miou']:.3f}"
+            if trial:
+                line.note += f"  ({trial})"
 
     def end(self, step: str, state: str) -> None:
         """A step succeeded, failed or was stopped."""

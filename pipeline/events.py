@@ -45,6 +45,7 @@ class RunnerOutput:
     def __init__(self) -> None:
         self._step = ""
         self._in_dump = False  # of the executor's input
+        self._deeper = ""  # KFP's indent grows by what ran at the same time
         self._in_traceback = False
 
     def read(self, line: str) -> Event | None:
@@ -64,9 +65,11 @@ class RunnerOutput:
         return None
 
     def _read_printed(self, text: str) -> Event | None:
-        if text.startswith(_EXECUTOR):
+        if text.lstrip().startswith(_EXECUTOR):
+            self._deeper = text[: len(text) - len(text.lstrip())]
             self._in_dump = text.endswith("executor_input:")
             return None
+        text = text.removeprefix(self._deeper)
         if self._in_dump:
             self._in_dump = text != "}"
             return None

@@ -5,13 +5,14 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline.display import Display
+from pipeline.display import STEPS, SWEEP_STEPS, Display
 from pipeline.folder import create_run_folder
 from pipeline.inputs import Data, code_version, git_commit
 from pipeline.outcome import Outcome
 from pipeline.run import run_pipeline
 from pipeline.summary import print_summary, shown
 from pipeline.tracker import tracking_uri
+from pipeline.trials import Sweep
 from seglib.config import Config
 
 
@@ -25,6 +26,7 @@ def execute(
     docker: bool = False,
     tracking_required: bool = False,
     tags: dict[str, str] | None = None,
+    sweep: Sweep | None = None,
     console: Console,
 ) -> Outcome:
     """Run the pipeline in a new folder of `runs`, and print what it comes to.
@@ -34,6 +36,7 @@ def execute(
         docker: run the steps in containers.
         tracking_required: don't start without a store that takes messages.
         tags: of the run's row, besides those of its source.
+        sweep: train several times, and go on with the best.
     """
     folder = create_run_folder(runs, name)
     version, container, tags = code_version(), None, dict(tags or {})
@@ -42,7 +45,7 @@ def execute(
         tags |= source
     console.print(f"data         {data.title} ({data.data_md5})", highlight=False)
     console.print(f"run          {shown(folder)}", highlight=False)
-    with Display(console) as display:
+    with Display(console, SWEEP_STEPS if sweep else STEPS) as display:
         outcome = run_pipeline(
             folder,
             data=data,
@@ -54,6 +57,7 @@ def execute(
             container=container,
             tracking_required=tracking_required,
             tags=tags,
+            sweep=sweep,
         )
     print_summary(outcome, console)
     return outcome

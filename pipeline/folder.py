@@ -21,6 +21,7 @@ from seglib.errors import SegError, UsageError
 LINKS = {
     "verification.html": ("verify", "report.html"),
     "augmentation.html": ("augment", "preview.html"),
+    "selection.md": ("select", "selection.md"),
     "model": ("train", "."),
     "report.html": ("evaluate", "report.html"),
     "overlays": ("evaluate", "overlays"),

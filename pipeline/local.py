@@ -20,15 +20,14 @@ def main(request_file: Path) -> int:
     """Compile the pipeline, and run the very document that would be submitted.
 
     The request names `parameters`, `folder` (of the run), `cache` (empty: nothing is
-    reused) and `container`: the settings of the container runner, or null.
+    reused), `container`: the settings of the container runner, or null, and `sweep`:
+    its trials, or null.
 
     Returns:
         The exit status: 0, or 1 when a step failed.
     """
     import_kfp()
     from kfp import compiler, components, local
-
-    from pipeline.training import training_pipeline
 
     request = json.loads(request_file.read_text(encoding="utf-8"))
     folder = Path(request["folder"])
@@ -41,7 +40,7 @@ def main(request_file: Path) -> int:
     steps.mkdir()
     workspace.mkdir()
     document = folder / "pipeline.yaml"
-    compiler.Compiler().compile(training_pipeline(), str(document))
+    compiler.Compiler().compile(_pipeline(request), str(document))
     pipeline = components.load_component_from_file(str(document))
     local.init(
         runner=_runner(local, request),
@@ -68,6 +67,18 @@ def import_kfp() -> None:
         import kfp  # noqa: F401
 
         del os.environ["_KFP_RUNTIME"]
+
+
+def _pipeline(request: dict[str, Any]) -> Any:
+    if not request["sweep"]:
+        from pipeline.training import training_pipeline
+
+        return training_pipeline()
+    from pipeline.sweep import sweep_pipeline
+    from pipeline.trials import Sweep
+    from seglib.config import Config
+
+    return sweep_pipeline(Sweep(**request["sweep"]), Config())
 
 
 def _runner(local: Any, request: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ class Outcome:
 
     folder: Path
     state: str = "FAILED"  # or SUCCEEDED, CANCELLED
+    chosen: str = ""  # the trial of a sweep
     verdict: str = ""
     reasons: str = ""
     failed_step: str = ""

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from components.step import (
     append,
     now_ms,
 )
+from components.trials import label
 from pipeline.containers import network_to, stop_containers
 from pipeline.display import Display
 from pipeline.events import Event, MessageFile, RunnerOutput
@@ -23,6 +25,7 @@ from pipeline.inputs import REPOSITORY, Data, git_commit
 from pipeline.outcome import Outcome
 from pipeline.process import RunnerProcess, Stopped, termination_as_exception
 from pipeline.tracker import RunTracker
+from pipeline.trials import Sweep
 from seglib.config import Config
 
 
@@ -38,6 +41,7 @@ def run_pipeline(
     container: Mapping[str, Any] | None = None,
     tracking_required: bool = False,
     tags: Mapping[str, str] | None = None,
+    sweep: Sweep | None = None,
 ) -> Outcome:
     """Run the whole DAG.
 
@@ -48,6 +52,7 @@ def run_pipeline(
         container: settings of the container runner; `None` runs subprocesses.
         tracking_required: don't start without a store that takes messages.
         tags: of the run's row; they go before those of this checkout.
+        sweep: what is tried; the settings of the trial that is chosen are the run's.
 
     Returns:
         The outcome. A failed step is an outcome, and so is Ctrl-C.
@@ -74,7 +79,12 @@ def run_pipeline(
         "container": container,
         "folder": str(folder),
         "cache": str(cache) if cache else "",
-        "parameters": {**identity, **config.flat()},
+        "parameters": {
+            **identity,
+            **config.flat(),
+            **(sweep.parameters if sweep else {}),
+        },
+        "sweep": asdict(sweep) if sweep else None,
     }
     request_file = folder / "request.json"
     request_file.write_text(json.dumps(request, indent=1) + "\n", encoding="utf-8")
@@ -82,7 +92,9 @@ def run_pipeline(
     environment = _environment(told | {TRACKING: tracking_uri})
     tracker = RunTracker(tracking_uri, folder, warn=display.warn)
     run = _Run(folder, tracker=tracker, display=display, epochs=config.train.epochs)
-    outcome, settings = run.outcome, config.flat()
+    swept = sweep.trials[0] if sweep else ()
+    outcome = run.outcome
+    settings = {k: v for k, v in config.flat().items() if k not in swept}
     told_tags = {**_source_tags(), **(tags or {})}
     run.tell("open", **identity, parameters=settings, tags=told_tags)
     if tracking_required:
@@ -181,7 +193,11 @@ class _Run:
         if kind == "progress":
             self._display.progress(step, message["done"], message["total"])
         elif kind == "epoch":
-            self._display.epoch(step, message["row"], self._epochs)
+            trial = label(message.get("trial", {}))
+            self._display.epoch(step, message["row"], self._epochs, trial=trial)
+        elif kind == "selected":
+            chosen = f"{label(message['trial'])}, val mIoU {message['val_miou']:.3f}"
+            outcome.chosen = f"{chosen}, the best of {message['trials']}"
         elif kind == "finished":
             outcome.finished.add(step)
         elif kind == "failed" and not outcome.failed_step:

@@ -17,6 +17,7 @@ from pipeline.outcome import Outcome
 from pipeline.spooling import without_password
 
 _PLACES = {
+    "selection.md": "trials",
     "report.html": "report",
     "overlays": "overlays",
     "export": "export",
@@ -85,6 +86,8 @@ def _print_scores(outcome: Outcome, console: Console) -> None:
     table.add_row("[bold]mIoU[/]", f"[bold]{scores['miou']:.3f}[/]")
     table.add_row("majority class", f"{scores['baseline_miou']:.3f}", style="dim")
     console.print(table)
+    if outcome.chosen:
+        _print_line(console, "chosen", escape(outcome.chosen))
     colour = "green" if outcome.verdict == "promote" else "yellow"
     reasons = f" ({outcome.reasons})" if outcome.verdict == "hold" else ""
     _print_line(

@@ -53,7 +53,7 @@ def training_pipeline(
     def training(*values: Any) -> None:
         """Verify, augment, train, evaluate, gate; export what passes the gate."""
         parameters = dict(zip(signature.parameters, values, strict=True))
-        steps = _Steps(parameters, image, cluster)
+        steps = Steps(parameters, image, cluster)
         last = steps.add("finalize", finalize, cached=False)
         with dsl.ExitHandler(last):
             verified = steps.add("verify", verify_data)
@@ -67,23 +67,27 @@ def training_pipeline(
                 manifest=manifest,
                 shards=shards,
             )
-            model = trained.outputs["model"]
-            judged = {"manifest": manifest, "model": model}
-            evaluated = steps.add("evaluate", evaluate_model, **judged)
-            judged["evaluation"] = evaluated.outputs["evaluation"]
-            gated = steps.add("gate", gate_model, cached=False, **judged)
-            with dsl.If(gated.outputs["Output"] == "promote", name="promoted"):
-                judged["decision"] = gated.outputs["decision"]
-                steps.add("export", export_model, cached=False, **judged)
+            judge(steps, manifest, trained.outputs["model"])
 
-    signature = _signature()
+    signature = signature_of(Config())
     training.__signature__ = signature  # type: ignore[attr-defined]
     pipeline = dsl.pipeline(name=NAME, display_name=DISPLAY_NAME)(training)
-    _describe(pipeline.pipeline_spec)
+    describe(pipeline.pipeline_spec)
     return pipeline
 
 
-class _Steps:
+def judge(steps: "Steps", manifest: Any, model: Any) -> None:
+    """Evaluate a model, put it before the gate, and export it if it passes."""
+    judged = {"manifest": manifest, "model": model}
+    evaluated = steps.add("evaluate", evaluate_model, **judged)
+    judged["evaluation"] = evaluated.outputs["evaluation"]
+    gated = steps.add("gate", gate_model, cached=False, **judged)
+    with dsl.If(gated.outputs["Output"] == "promote", name="promoted"):
+        judged["decision"] = gated.outputs["decision"]
+        steps.add("export", export_model, cached=False, **judged)
+
+
+class Steps:
     """Adds tasks to the pipeline that is being built."""
 
     def __init__(
@@ -100,13 +104,13 @@ class _Steps:
         *,
         cached: bool = True,
         environment: Mapping[str, str] | None = None,
-        **artifacts: Any,
+        **inputs: Any,
     ) -> dsl.PipelineTask:
         # No `set_display_name`: to older servers that name is the task's own, and who
         # takes its outputs doesn't find it (kubeflow/pipelines issue 11173).
         wanted = component.component_spec.inputs
         shared = {k: v for k, v in self._parameters.items() if k in wanted}
-        task = component(**shared, **artifacts)
+        task = component(**shared, **inputs)
         task.set_caching_options(enable_caching=cached)
         in_image(task, self._image)
         if self._cluster:
@@ -114,9 +118,13 @@ class _Steps:
         return task
 
 
-def _signature() -> inspect.Signature:
-    """The pipeline's parameters; KFP reads them as if they were written out."""
-    settings = Config().flat()
+def signature_of(config: Config) -> inspect.Signature:
+    """The pipeline's parameters; KFP reads them as if they were written out.
+
+    Args:
+        config: gives the defaults.
+    """
+    settings = config.flat()
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature(
         [
@@ -129,9 +137,13 @@ def _signature() -> inspect.Signature:
     )
 
 
-def _describe(spec: Any) -> None:
-    """Give every parameter its description, of the pipeline and of the components."""
-    texts = {**GIVEN, **Config.described()}
+def describe(spec: Any, texts: Mapping[str, str] = GIVEN) -> None:
+    """Give every parameter its description, of the pipeline and of the components.
+
+    Args:
+        texts: of the parameters that are no settings.
+    """
+    texts = {**texts, **Config.described()}
     for component in (spec.root, *spec.components.values()):
         for name, parameter in component.input_definitions.parameters.items():
             if not parameter.description:

@@ -1,0 +1,81 @@
+"""Of several trained models, the best by its score on the val split."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from kfp.dsl import Artifact, Markdown, Model
+
+from components.select_model import select_model
+from components.trials import best_of, can_be_referred_to, label, read_trials
+from seglib.errors import SegError
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> list[Path]:
+    """Three trainings, of which the second was best, in the middle of it."""
+    scores = {0.001: [0.2, 0.3], 0.003: [0.1, 0.6, 0.4], 0.01: [math.nan, 0.5]}
+    folders = []
+    for rate, mious in scores.items():
+        folder = tmp_path / f"run-1/train/{rate}/model"
+        folder.mkdir(parents=True)
+        history = [{"epoch": i, "val_miou": m} for i, m in enumerate(mious, start=1)]
+        (folder / "history.json").write_text(json.dumps(history))
+        origin = {"run_id": "run-1", "folder": str(folder)}
+        origin["trial"] = {"learning_rate": rate}  # type: ignore[assignment]
+        (folder / "provenance.json").write_text(json.dumps({"train": origin}))
+        folders.append(folder)
+    return folders
+
+
+def test_a_trial_is_as_good_as_the_epoch_that_was_kept(models: list[Path]) -> None:
+    trials = read_trials(models)
+    assert [trial.val_miou for trial in trials] == [0.3, 0.6, 0.5]
+    assert [trial.epochs for trial in trials] == [2, 3, 2]
+    assert best_of(trials) == 1
+    assert best_of([trials[0], trials[0]]) == 0, "of equals, the first"
+
+
+def test_without_a_val_split_there_is_nothing_to_choose_by(tmp_path: Path) -> None:
+    (tmp_path / "history.json").write_text('[{"epoch": 1, "loss": 1.0}]')
+    with pytest.raises(SegError, match="Give the dataset a val split"):
+        read_trials([tmp_path])
+
+
+def test_the_best_is_given_on_by_reference(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = tmp_path / "messages.jsonl"
+    monkeypatch.setenv("SEGLIB_MESSAGES", str(messages))
+    out = Model(uri=str(tmp_path / "select/model"))
+    selection = Artifact(uri=str(tmp_path / "select/selection"))
+    table = Markdown(uri=str(tmp_path / "select/table"))
+    select_model.python_func(
+        models=[Model(uri=str(path)) for path in models],
+        model=out,
+        selection=selection,
+        table=table,
+    )
+    assert out.uri == str(models[1])
+    assert not (tmp_path / "select/model").exists()
+    assert Path(table.path).read_text().splitlines()[2] == (
+        "| learning_rate=0.003 | 0.6000 | 3 |"
+    )
+    told = [json.loads(line) for line in messages.read_text().splitlines()]
+    (chosen,) = (message for message in told if message["kind"] == "selected")
+    assert chosen["trial"] == {"learning_rate": 0.003}
+    assert chosen["lineage"]["train"]["folder"] == str(models[1])
+
+
+def test_another_runs_artifact_in_a_bucket_is_copied_as_kfp_would_refuse_it() -> None:
+    here = "s3://bucket/v2/artifacts/segmentation-sweep/run-1/train-model/u/model"
+    assert can_be_referred_to(here, "run-1")
+    assert not can_be_referred_to(here, "run-2")
+    assert not can_be_referred_to(here, "")
+    assert can_be_referred_to("/runs/20261122-140501/steps/model", "run-2")
+
+
+def test_a_label_names_the_settings_in_one_order() -> None:
+    assert label({"epochs": 5, "batch_size": 4}) == "batch_size=4, epochs=5"
+    assert label({}) == ""

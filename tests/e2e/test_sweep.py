@@ -1,0 +1,75 @@
+"""A sweep by the command line: several trainings, one row, the best exported."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.e2e.conftest import LONGEST_S, SETTINGS
+
+pytestmark = [
+    pytest.mark.slow,
+    # MLflow 3.17 on SQLAlchemy 2.1.
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
+
+
+def test_the_best_trial_is_judged_exported_and_the_runs_row_is_its_own(
+    tmp_path: Path, tiny_root: Path, repository: Path
+) -> None:
+    first = _sweep(tmp_path, tiny_root, repository, "0.00001,0.003")
+    folder = (tmp_path / "runs" / "latest").resolve()
+    assert "learning_rate=0.003, val mIoU" in first
+    table = (folder / "selection.md").read_text().splitlines()[2:]
+    assert [line.split(" |")[0] for line in table] == [
+        "| learning_rate=0.003",
+        "| learning_rate=1e-05",
+    ]
+    provenance = json.loads((folder / "model" / "provenance.json").read_text())
+    assert provenance["train"]["trial"] == {"learning_rate": 0.003}
+    assert (folder / "export" / "lineage.json").is_file()
+    client = MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow.db")
+    rows = {row.info.run_name: row for row in client.search_runs(["1"])}
+    row, trials = (
+        rows[folder.name],
+        [run for name, run in rows.items() if name.startswith("train ")],
+    )
+    assert row.data.params["learning_rate"] == "0.003"
+    assert row.data.tags["trial"] == "learning_rate=0.003"
+    assert row.data.tags["verdict"] == "promote"
+    assert {run.data.params["learning_rate"] for run in trials} == {"1e-05", "0.003"}
+    best = rows["train learning_rate=0.003"].data.metrics["val_miou"]
+    points = client.get_metric_history(row.info.run_id, "val_miou")
+    assert len(points) == SETTINGS["epochs"]
+    assert points[-1].value == best
+    client._tracking_client.store._dispose_engine()
+
+    more = _sweep(tmp_path, tiny_root, repository, "0.00001,0.003,0.001")
+    log = ((tmp_path / "runs" / "latest").resolve() / "pipeline.log").read_text()
+    assert log.count("train-model cache hit") == 2, "only what is new is trained"
+    assert "the best of 3" in more
+
+
+def _sweep(folder: Path, data: Path, repository: Path, rates: str) -> str:
+    fixed = [f"{name}={value}" for name, value in SETTINGS.items()]
+    changes = [change for change in fixed if "learning_rate" not in change]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pipeline", "sweep", "--data", str(data)),
+            *("--runs", str(folder / "runs"), "--set", f"learning_rate={rates}"),
+            *(part for change in changes for part in ("--set", change)),
+        ],
+        cwd=repository,
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "executor_input" not in done.stdout
+    return done.stdout
