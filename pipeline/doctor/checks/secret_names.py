@@ -4,14 +4,24 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_SECRET_WORDS = {
-    "password", "passwd", "passphrase", "passcode", "pwd", "pass", "secret", "secrets",
-    "token", "credential", "credentials", "apikey", "accesskey", "secretkey",
+_SECRET_ENDS = (
+    "password", "passwd", "passphrase", "passcode", "apikey", "accesskey", "secretkey",
     "privatekey", "authtoken",
-}  # fmt: skip
+)  # fmt: skip
+_SECRET_WORDS = {"credential", "credentials", "pwd", "secret", "secrets", "token"}
 _KEYS = {
-    "api", "access", "secret", "private", "account", "storage", "auth", "encryption",
-    "signing", "master", "license", "ssh",
+    "access", "account", "api", "auth", "encryption", "license", "master", "private",
+    "secret", "signing", "ssh", "storage",
+}  # fmt: skip
+# DB_PASS, and neither first_pass nor pass
+_PASSES = {
+    "admin", "database", "db", "ftp", "login", "mysql", "pg", "postgres", "redis",
+    "root", "smtp", "user",
+}  # fmt: skip
+# Tokens of a text, and not those that open doors.
+_TEXT_TOKENS = {
+    "begin", "bos", "cls", "end", "eos", "mask", "pad", "sep", "special", "start",
+    "stop", "unk",
 }  # fmt: skip
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#'\"<>@:]*:([^\s/?#'\"<>]+)@")
 _PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
@@ -54,13 +64,18 @@ def names_a_secret(name: str) -> bool:
     [True, False, True]
     """
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
-    if words[-1:] == ["id"] and words[-3:-1] == ["access", "key"]:
-        return True
-    if words[-1:] == ["key"]:
-        return words[-2:-1] != [] and words[-2] in _KEYS
     if words[-1:] == ["value"]:
         words.pop()
-    return bool(words) and words[-1] in _SECRET_WORDS
+    before, last = ["", "", *words][-2:]
+    if last == "id":
+        return words[-3:-1] == ["access", "key"]
+    if last == "key":
+        return before in _KEYS
+    if last == "pass":
+        return before in _PASSES
+    if last == "token" and before in _TEXT_TOKENS:
+        return False
+    return last in _SECRET_WORDS or last.endswith(_SECRET_ENDS)
 
 
 def is_reference(value: str, *, in_command: bool = False) -> bool:

@@ -94,7 +94,8 @@ def _key(compiled: Compiled, value: str) -> None:
 
 SECRET_NAMES = [
     "MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID",
-    "AWS_SESSION_TOKEN", "HF_TOKEN", "apiKey", "DB_PASS", "azure_storage_account_key",
+    "AWS_SESSION_TOKEN", "HF_TOKEN", "apiKey", "PGPASSWORD",
+    "secretValue", "DB_PASS", "azure_storage_account_key",
 ]  # fmt: skip
 PLACES: dict[str, Place] = {
     **{f"env {name}": _env(name) for name in SECRET_NAMES},
@@ -195,6 +196,7 @@ def test_a_reference_is_no_secret(ours: Compiled, value: str) -> None:
         "secret_name", "token_file", "password_path", "max_tokens", "tokenizer",
         "key", "primary_key", "sort_key", "compass", "data_md5", "passes",
         "AWS_SHARED_CREDENTIALS_FILE", "run_id", "secretKeyRef",
+        "pad_token", "eos_token", "first_pass", "access_id", "value", "",
     ],
 )  # fmt: skip
 def test_names_around_secrets_are_no_names_of_secrets(name: str) -> None:
