@@ -353,7 +353,7 @@ def _follow(
 ) -> None:
     """Tell what changes until the run ends, and exit as it did."""
     from pipeline.cluster.failures import ClusterError
-    from pipeline.cluster.runs import EXIT_STATUSES, FAILED
+    from pipeline.cluster.runs import EXIT_STATUSES, FAILED, in_its_place
     from pipeline.cluster.showing import ending, news_lines
     from pipeline.cluster.watching import follow
 
@@ -371,6 +371,9 @@ def _follow(
     if not run or not run.finished:
         _tell_way_back(run_id)
         raise typer.Exit(STILL_RUNNING)
+    if other := in_its_place(reached, run):
+        say(f"{run.name} gave way to the same run that somebody submitted first")
+        _follow(reached, other.run_id, every, longest, say)
     say(ending(run))
     if run.state == FAILED:
         typer.echo(f"its log: python -m pipeline logs {run_id}", err=True)

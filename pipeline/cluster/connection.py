@@ -26,6 +26,9 @@ class Patience:
     first_s: float = 1.0  # doubled each time
     longest_s: float = 15.0
     total_s: float = 45.0
+    # KFP's times of creation are whole seconds: only when that of a new run is over
+    # does everybody see the same runs of it, and choose the same one.
+    settle_s: float = 1.2
 
     def waits(self) -> list[float]:
         found: list[float] = []

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.cluster.connection import Cluster
@@ -16,6 +16,8 @@ SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPP
 FINISHED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
 # Of the exit status of `submit --wait`, `wait` and `status`.
 EXIT_STATUSES = {SUCCEEDED: 0, SKIPPED: 0, FAILED: 1, CANCELED: 3}
+_IN_VAIN = (CANCELED, "CANCELING", FAILED, SKIPPED)
+_AT_ONCE = timedelta(minutes=2)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # What Argo makes besides the steps.
 _MACHINERY = re.compile(
@@ -155,12 +157,22 @@ def find_run(cluster: Cluster, name: str) -> Run:
 
 def runs_of(cluster: Cluster, triple: Triple) -> list[Run]:
     """Every run of a triple that was submitted here, forced ones too, oldest first."""
-    found = {
-        run.run_id: run  # a list that grows may show one on two pages
-        for run in list_runs(cluster, part=triple.key, archived=True)
-        if run.tag.startswith(triple.key) and not run.recurring
-    }
-    return sorted(found.values(), key=lambda run: run.age)
+    return _runs_of_key(cluster, triple.key)
+
+
+def alive_runs(cluster: Cluster, key: str, tag: str) -> list[Run]:
+    """Of the runs with a tag those that go on or have succeeded, oldest first."""
+    found = _runs_of_key(cluster, key)
+    return [run for run in found if run.tag == tag and run.state not in _IN_VAIN]
+
+
+def in_its_place(cluster: Cluster, run: Run) -> Run | None:
+    """The run that a run gave way to, when two were submitted at once."""
+    if run.state not in (CANCELED, "CANCELING") or not run.tag:
+        return None
+    others = alive_runs(cluster, run.tag.partition("-")[0], run.tag)
+    near = (o for o in others if abs(o.created - run.created) < _AT_ONCE)
+    return next(near, None)
 
 
 def run_of(cluster: Cluster, triple: Triple) -> Run | None:
@@ -210,6 +222,15 @@ def to_run(found: Any) -> Run:
         parameters=dict((config.parameters if config else None) or {}),
         tasks=_tasks(details or []),
     )
+
+
+def _runs_of_key(cluster: Cluster, key: str) -> list[Run]:
+    found = {
+        run.run_id: run  # a list that grows may show one on two pages
+        for run in list_runs(cluster, part=key, archived=True)
+        if run.tag.startswith(key) and not run.recurring
+    }
+    return sorted(found.values(), key=lambda run: run.age)
 
 
 def _tasks(details: list[Any]) -> tuple[Task, ...]:

@@ -11,11 +11,10 @@ from pipeline.cluster.failures import ClusterError
 from pipeline.cluster.identity import RunName, Triple
 from pipeline.cluster.order import Order
 from pipeline.cluster.runs import (
-    CANCELED,
     Run,
+    alive_runs,
     get_run,
     run_of,
-    runs_of,
     terminate,
     to_run,
 )
@@ -93,6 +92,7 @@ def submit(
         service_account=service_account or None,
     )
     made = _create(cluster, wanted, order.triple, name.tag)
+    time.sleep(cluster.endpoint.patience.settle_s)
     return _settle(cluster, made, order.triple, name.tag)
 
 
@@ -107,7 +107,7 @@ def _create(cluster: Cluster, wanted: Any, triple: Triple, tag: str) -> Run:
                 raise
             for wait_s in (0.0, *cluster.endpoint.patience.waits()[:3]):
                 time.sleep(wait_s)  # it may still be at work
-                if found := _alive(cluster, triple, tag):
+                if found := alive_runs(cluster, triple.key, tag):
                     return found[0]
             if not left:
                 raise
@@ -118,20 +118,14 @@ def _create(cluster: Cluster, wanted: Any, triple: Triple, tag: str) -> Run:
 
 def _settle(cluster: Cluster, made: Run, triple: Triple, tag: str) -> Submitted:
     """Of the runs with the same tag the oldest goes on."""
-    alive = _alive(cluster, triple, tag)
+    alive = alive_runs(cluster, triple.key, tag)
     if not alive:  # it has ended already, or was stopped
         return _result(cluster, get_run(cluster, made.run_id), new=True)
     first, *others = alive
     for other in others:
-        terminate(cluster, other.run_id)
+        if not other.finished:
+            terminate(cluster, other.run_id)
     return _result(cluster, first, new=first.run_id == made.run_id)
-
-
-def _alive(cluster: Cluster, triple: Triple, tag: str) -> list[Run]:
-    """Runs with the tag that go on or have succeeded, the oldest first."""
-    ended = (CANCELED, "CANCELING", "FAILED", "SKIPPED")
-    found = runs_of(cluster, triple)
-    return [run for run in found if run.tag == tag and run.state not in ended]
 
 
 def _runtime(parameters: Mapping[str, Any], pipeline_root: str) -> Any:

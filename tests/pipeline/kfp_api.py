@@ -86,6 +86,7 @@ class Fault:
             which with `delay_s` makes a slow server.
         after: once the work is done, rather than instead of it.
         times: how many calls.
+        meet: as many calls as it says wait for each other first.
     """
 
     operation: str
@@ -94,6 +95,7 @@ class Fault:
     after: bool = False
     times: int = 1
     delay_s: float = 0.0
+    meet: threading.Barrier | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     text: str = ""  # of the answer, instead of the JSON of a message
 
@@ -412,6 +414,8 @@ class KfpApi:
         with self._lock:
             self.sent.append(request.sent())
             fault = self._fault(request.operation.name)
+        if fault and fault.meet:
+            fault.meet.wait(timeout=60)
         if fault and fault.delay_s:
             time.sleep(fault.delay_s)
         failing = fault is not None and fault.status != 200

@@ -17,7 +17,7 @@ from tests.pipeline.kfp_api import KfpApi
 
 IMAGE = f"registry.example/seglib@sha256:{'ab' * 32}"
 DATA = Data(data_md5="0123456789" * 3 + "01.dir", remote="s3://data/dvc", title="")
-QUICK = Patience(first_s=0.01, longest_s=0.02, total_s=0.1)
+QUICK = Patience(first_s=0.01, longest_s=0.02, total_s=0.1, settle_s=0.0)
 
 
 @pytest.fixture(autouse=True)

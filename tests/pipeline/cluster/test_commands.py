@@ -57,6 +57,12 @@ def submission(document: Document) -> list[str]:
     return ["submit", "--pipeline", str(document.path), *data]
 
 
+@pytest.fixture
+def started(cluster: Cluster, order: Order) -> str:
+    """The id of a run."""
+    return submit(cluster, order).run.run_id
+
+
 def test_submit_prints_the_page_of_the_run(
     run: Run, api: KfpApi, submission: list[str]
 ) -> None:
@@ -168,10 +174,25 @@ def test_ctrl_c_leaves_the_run_running_and_says_how_to_come_back(
     assert api.run()["state"] == "RUNNING"
 
 
-def test_cancel_stops_a_run_and_leaves_one_that_has_ended(
-    run: Run, api: KfpApi, submission: list[str]
+def test_a_wait_goes_on_with_the_run_that_the_own_one_gave_way_to(
+    run: Run, api: KfpApi, cluster: Cluster, order: Order
 ) -> None:
-    run(*submission)
+    loser = submit(cluster, order).run.run_id
+    api.finish(loser, "CANCELED")
+    winner = submit(cluster, order).run.run_id
+    api.play(winner, *STEPS, ("", "SUCCEEDED"))
+    status, out, _ = run("wait", loser, "--every", "0.01")
+    assert status == 0
+    assert "gave way to the same run" in out
+    assert "train-model" in out
+    created = datetime.now(UTC) - timedelta(hours=1)  # canceled by hand, long before
+    api.runs[loser]["created_at"] = created.isoformat()
+    assert run("wait", loser, "--every", "0.01")[0] == 3
+
+
+def test_cancel_stops_a_run_and_leaves_one_that_has_ended(
+    run: Run, api: KfpApi, started: str
+) -> None:
     status, out, _ = run("cancel", "latest")
     assert status == 0
     assert "is being stopped" in out
@@ -184,18 +205,16 @@ def test_cancel_stops_a_run_and_leaves_one_that_has_ended(
 
 
 def test_cancel_is_content_with_a_run_that_ends_just_then(
-    run: Run, api: KfpApi, submission: list[str]
+    run: Run, api: KfpApi, started: str
 ) -> None:
-    run(*submission)
     api.faults.append(Fault("run_service_terminate_run", status=500, after=True))
     assert run("cancel", "latest")[0] == 0
     assert api.run()["state"] == "CANCELING"
 
 
 def test_status_lists_runs_and_the_tasks_of_one(
-    run: Run, api: KfpApi, submission: list[str]
+    run: Run, api: KfpApi, started: str
 ) -> None:
-    run(*submission)
     made = api.run()
     now = datetime.now(UTC).replace(microsecond=0)
     api.task(made["run_id"], "verify-data", "SUCCEEDED", cached=True)
@@ -262,9 +281,8 @@ def test_an_older_server_is_noted_once(run: Run, api: KfpApi) -> None:
 
 
 def test_logs_come_from_kfp_by_the_name_of_the_pod(
-    run: Run, api: KfpApi, submission: list[str]
+    run: Run, api: KfpApi, started: str
 ) -> None:
-    run(*submission)
     run_id = api.run()["run_id"]
     api.task(run_id, "verify-data", "SUCCEEDED")
     api.task(run_id, "train-model", "FAILED")
@@ -283,11 +301,10 @@ def test_logs_come_from_kfp_by_the_name_of_the_pod(
 def test_logs_fall_back_to_the_pod_by_the_kubernetes_api(
     run: Run,
     api: KfpApi,
-    submission: list[str],
+    started: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run(*submission)
     run_id = api.run()["run_id"]
     api.task(run_id, "train-model", "RUNNING")
     _kubeconfig(tmp_path, monkeypatch, api.url)
@@ -305,9 +322,8 @@ def test_logs_fall_back_to_the_pod_by_the_kubernetes_api(
 
 
 def test_logs_that_nobody_has_say_where_they_may_be(
-    run: Run, api: KfpApi, submission: list[str]
+    run: Run, api: KfpApi, started: str
 ) -> None:
-    run(*submission)
     run_id = api.run()["run_id"]
     status, _, err = run("logs", "latest")
     assert status == 1
@@ -326,9 +342,8 @@ def test_logs_that_nobody_has_say_where_they_may_be(
 
 
 def test_logs_can_be_followed(
-    run: Run, api: KfpApi, submission: list[str], monkeypatch: pytest.MonkeyPatch
+    run: Run, api: KfpApi, started: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(*submission)
     run_id = api.run()["run_id"]
     api.task(run_id, "train-model", "RUNNING")
     node = _node(api, "train-model")

@@ -170,8 +170,6 @@ def test_pipeline_and_version_are_uploaded_once_for_one_content(
 
 
 def test_two_submitters_at_once_give_one_run(api: KfpApi, order: Order) -> None:
-    # Both have looked before either creates: the listing before is slow.
-    api.faults.append(Fault("run_service_list_runs", status=200, delay_s=0.3, times=2))
     done = _submit_at_once(api, order, 2)
     going = [run for run in api.runs.values() if run["state"] == "PENDING"]
     assert len(api.runs) == 2, "both created one"
@@ -182,7 +180,6 @@ def test_two_submitters_at_once_give_one_run(api: KfpApi, order: Order) -> None:
 
 
 def test_of_five_submitters_at_once_one_run_goes_on(api: KfpApi, order: Order) -> None:
-    api.faults.append(Fault("run_service_list_runs", status=200, delay_s=0.5, times=5))
     _submit_at_once(api, order, 5)
     states = [run["state"] for run in api.runs.values()]
     assert states.count("PENDING") == 1
@@ -413,7 +410,14 @@ def _other_data() -> Data:
 
 
 def _submit_at_once(api: KfpApi, order: Order, number: int) -> list[Submitted]:
-    clusters = [connect(Endpoint(host=api.url, patience=QUICK)) for _ in range(number)]
+    # All have looked before any creates.
+    meet = threading.Barrier(number)
+    fault = Fault("run_service_list_runs", status=200, times=number, meet=meet)
+    api.faults.append(fault)
+    patience = replace(QUICK, settle_s=1.2)
+    clusters = [
+        connect(Endpoint(host=api.url, patience=patience)) for _ in range(number)
+    ]
     done: list[Submitted] = []
     threads = [
         threading.Thread(target=lambda c=c: done.append(submit(c, order)))
