@@ -19,12 +19,11 @@ from seglib.config import TrainConfig
 from seglib.data.images import decode_image, decode_mask
 from seglib.data.pairs import Inputs, Pair, describe, join, read_pair
 from seglib.errors import SegError
+from seglib.memory import CACHED_BYTES, PREFETCHED_BATCHES
 
 VOID = 65535  # pads masks where a dataset has no ignored id; no class has it
 INDEX_FILE = "shards.json"
-CACHE_BYTES = 4 * 2**30
 _EPOCHS = 2**20  # without end, but countable: grain needs the length to fit an index
-PREFETCHED_BATCHES = 8
 
 ImageAndMask = tuple[np.ndarray, np.ndarray]
 
@@ -49,7 +48,7 @@ class PairSource:
         if index in self._cache:
             return self._cache[index]
         image, mask = self._decode(index)
-        if self._cached_bytes < CACHE_BYTES:
+        if self._cached_bytes < CACHED_BYTES:
             self._cached_bytes += image.nbytes + mask.nbytes
             self._cache[index] = image, mask
         return image, mask

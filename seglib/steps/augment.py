@@ -23,12 +23,12 @@ from seglib.data.images import encode_png
 from seglib.data.pairs import IMAGE, Inputs, Pair, join, read_pair, split
 from seglib.errors import unknown
 from seglib.input_pipeline import INDEX_FILE, pack_record
+from seglib.memory import PAIRS_AUGMENTED_AT_ONCE
 from seglib.replacing import whole_folder
 from seglib.report import preview_page
 
 FORMAT_VERSION = 2
 NUM_PREVIEWS = 6
-WINDOW = 16  # pairs in work at a time: bounds the memory
 
 Transforms = list[Any]  # of albumentations
 
@@ -221,7 +221,10 @@ def _records(
 
     indices = iter(range(len(pairs)))
     with ThreadPoolExecutor(2) as pool:
-        queue = [pool.submit(work, index) for index in islice(indices, WINDOW)]
+        queue = [
+            pool.submit(work, index)
+            for index in islice(indices, PAIRS_AUGMENTED_AT_ONCE)
+        ]
         while queue:
             records = queue.pop(0).result()
             queue += [pool.submit(work, index) for index in islice(indices, 1)]

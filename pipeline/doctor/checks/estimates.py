@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.doctor.checks.dataset_size import SPLITS, UINT8, DatasetSize
 from pipeline.doctor.quantities import readable
 from seglib.config import AugmentConfig, ModelConfig, TrainConfig
+from seglib.memory import CACHED_BYTES, PAIRS_AUGMENTED_AT_ONCE, PREFETCHED_BATCHES
 
 # Resident memory after the imports, measured with TensorFlow 2.21 on x86-64.
 _TENSORFLOW_BYTES = 700 * 2**20
@@ -61,22 +62,20 @@ def settings_of(defaults: Mapping[str, Any], size: DatasetSize) -> Settings:
 
 def memory_needs(size: DatasetSize, settings: Settings) -> dict[str, Need]:
     """By step: what is in memory at the same time, at least."""
-    from seglib.input_pipeline import CACHE_BYTES
-    from seglib.steps.augment import WINDOW
-
     pair = size.decoded_pair_bytes(settings.channels)
     records = size.pairs["train"] * (1 + settings.copies)
-    cached = min(records * pair, CACHE_BYTES)
+    cached = min(records * pair, CACHED_BYTES)
     batches = batch_bytes(size, settings)
-    window = min(WINDOW, size.pairs["train"]) * (1 + settings.copies) * pair
+    at_once = min(PAIRS_AUGMENTED_AT_ONCE, size.pairs["train"])
+    window = at_once * (1 + settings.copies) * pair
     shape = f"{size.height}×{size.width}×{pair // (size.height * size.width)} bytes"
     python, tensorflow = readable(_OPENCV_BYTES), readable(_TENSORFLOW_BYTES)
-    kept = f"{records} decoded pairs of {shape}, kept up to {readable(CACHE_BYTES)}"
+    kept = f"{records} decoded pairs of {shape}, kept up to {readable(CACHED_BYTES)}"
     return {
         "augment": Need(
             size_bytes=_OPENCV_BYTES + window,
             because=f"{python} for Python and OpenCV, {readable(window)} for "
-            f"{min(WINDOW, size.pairs['train'])} pairs in work, each with "
+            f"{at_once} pairs in work, each with "
             f"{_copies(settings)}",
         ),
         "train": Need(
@@ -98,8 +97,6 @@ def memory_needs(size: DatasetSize, settings: Settings) -> dict[str, Need]:
 
 def batch_bytes(size: DatasetSize, settings: Settings) -> int:
     """The training batches that are ready at the same time: uint8 and int32 masks."""
-    from seglib.input_pipeline import PREFETCHED_BATCHES
-
     height, width = settings.view
     pixel = (settings.channels + size.others) * UINT8 + _INT32
     return PREFETCHED_BATCHES * settings.batch_size * height * width * pixel
