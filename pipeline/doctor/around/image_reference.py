@@ -3,13 +3,11 @@
 import re
 from typing import NamedTuple
 
-_DOCKER_HUB = "registry-1.docker.io"
-
 
 class ImageReference(NamedTuple):
     """Where an image is, and which."""
 
-    registry: str  # host:port
+    registry: str  # host:port; "" where the engine's own default is meant
     repository: str
     reference: str  # a digest, or a tag
 
@@ -25,9 +23,11 @@ class ImageReference(NamedTuple):
 def parse_image(image: str) -> ImageReference:
     """Take a name apart.
 
-    >>> parse_image("python:3.11")
-    ImageReference(registry='registry-1.docker.io', repository='library/python', \
-reference='3.11')
+    >>> parse_image("registry.example.com/team/seglib:cpu")
+    ImageReference(registry='registry.example.com', repository='team/seglib', \
+reference='cpu')
+    >>> parse_image("python:3.11").registry
+    ''
     """
     name, _, digest = image.partition("@")
     match = re.fullmatch(r"(.*?)(?::([\w][\w.-]{0,127}))?", name)
@@ -36,7 +36,5 @@ reference='3.11')
     if rest and ("." in first or ":" in first or first == "localhost"):
         registry, repository = first, rest
     else:
-        registry, repository = _DOCKER_HUB, path if rest else f"library/{path}"
-    if registry == "docker.io":
-        registry = _DOCKER_HUB
+        registry, repository = "", path
     return ImageReference(registry, repository, digest or tag or "latest")

@@ -20,12 +20,16 @@ _ACCEPT = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     ]
 )
-_HUB_KEYS = ("https://index.docker.io/v1/", "docker.io")  # in Docker's configuration
 
 
 def check_image(image: str, *, timeout_s: float) -> Seen:
-    """Ask the registry for an image's manifest, with a token if it wants one."""
+    """Ask the registry for an image's manifest, with a token if it wants one.
+
+    A name without a registry means whichever the cluster's engine takes by default.
+    """
     place = parse_image(image)
+    if not place.registry:
+        return Seen(notes=(f"image {image}: names no registry, so none was asked",))
     answer = _manifest(place, timeout_s)
     if answer.status == 200:
         digest = answer.headers.get("docker-content-digest", "")
@@ -88,10 +92,7 @@ def _login(registry: str) -> str:
         logins = config.get("auths", {})
     except (OSError, ValueError, AttributeError):
         return ""
-    names = [registry, f"https://{registry}"]
-    if registry.endswith("docker.io"):
-        names += _HUB_KEYS
-    for name in names:
+    for name in (registry, f"https://{registry}"):
         login = str(logins.get(name, {}).get("auth", ""))
         if login and base64.b64decode(login, validate=False):
             return login

@@ -331,6 +331,14 @@ def test_an_image_is_asked_for_with_a_token_and_by_its_digest(
         assert seen(images=True) == ()
 
 
+def test_an_image_that_names_no_registry_is_asked_of_none(
+    seen: Seen, ours: Compiled
+) -> None:
+    for executor in ours.executors.values():
+        executor["container"]["image"] = f"team/seglib@{DIGEST}"
+    assert seen(images=True) == ()
+
+
 def test_a_registry_with_basic_authentication_is_asked_with_the_login(
     seen: Seen, ours: Compiled, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
