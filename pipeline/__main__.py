@@ -17,6 +17,7 @@ from pipeline import (
     cli_sweep,
     cli_tracking,
 )
+from pipeline.cli_options import ConfigFile, Settings
 from seglib.errors import SegError
 
 
@@ -77,22 +78,8 @@ def run(
             show_default=False,
         ),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="A YAML file that states what differs from the defaults.",
-            show_default=False,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Change one setting; may be repeated. Example: --set epochs=5",
-            show_default=False,
-        ),
-    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
     runs: Annotated[
         Path, typer.Option(help="Where results, cache and tracking store go.")
     ] = Path("runs"),

@@ -3,13 +3,21 @@
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline import cli_schedule
 from pipeline.cli_connection import Connect, on_cluster
+from pipeline.cli_options import (
+    ClusterFile,
+    CompiledPipeline,
+    ConfigFile,
+    Image,
+    PushCheck,
+    ServiceAccount,
+    Settings,
+)
 from seglib.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,22 +40,6 @@ _STATUSES = """The exit status is 0 when the run succeeded, 1 when it failed, 2 
 use, 3 when it was canceled, 4 when it still runs after --longest, 6 when the cluster
 cannot be reached or refuses, 130 after Ctrl-C."""
 
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        help="A YAML file that states what differs from the defaults.",
-        show_default=False,
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Change one setting; may be repeated. Example: --set epochs=5",
-        show_default=False,
-    ),
-]
 RunName = Annotated[
     str,
     typer.Argument(
@@ -67,29 +59,9 @@ def submit(
     connect: Connect,
     config: ConfigFile = None,
     settings: Settings = None,
-    image: Annotated[
-        str,
-        typer.Option(
-            envvar="SEGLIB_IMAGE",
-            help="The image of every step, NAME@sha256:…",
-            show_default=False,
-        ),
-    ] = "",
-    pipeline: Annotated[
-        Path | None,
-        typer.Option(
-            help="A compiled pipeline, which names its image. Default: it is compiled.",
-            show_default=False,
-        ),
-    ] = None,
-    cluster: Annotated[
-        Path | None,
-        typer.Option(
-            help="What the steps' pods need, for compiling. Default: "
-            "configs/cluster.yaml.",
-            show_default=False,
-        ),
-    ] = None,
+    image: Image = "",
+    pipeline: CompiledPipeline = None,
+    cluster: ClusterFile = None,
     checkpoints: Annotated[
         str,
         typer.Option(
@@ -128,13 +100,8 @@ def submit(
         bool,
         typer.Option("--allow-tag", help="Take an image without a digest, for trials."),
     ] = False,
-    push_check: Annotated[
-        bool, typer.Option(help="First see that all data are on the remote.")
-    ] = True,
-    service_account: Annotated[
-        str,
-        typer.Option(help="Of the pods. Default: what --cluster says."),
-    ] = "",
+    push_check: PushCheck = True,
+    service_account: ServiceAccount = "",
     pipeline_root: Annotated[
         str,
         typer.Option(

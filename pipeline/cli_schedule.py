@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli_connection import Connect, on_cluster
+from pipeline.cli_options import (
+    ClusterFile,
+    CompiledPipeline,
+    Image,
+    PushCheck,
+    ServiceAccount,
+)
 
 if TYPE_CHECKING:
     from pipeline.cluster.document import Document
@@ -28,36 +35,11 @@ def schedule(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
     ] = False,
-    image: Annotated[
-        str,
-        typer.Option(
-            envvar="SEGLIB_IMAGE",
-            help="The image of every step, NAME@sha256:…",
-            show_default=False,
-        ),
-    ] = "",
-    pipeline: Annotated[
-        Path | None,
-        typer.Option(
-            help="A compiled pipeline, which names its image. Default: it is compiled.",
-            show_default=False,
-        ),
-    ] = None,
-    cluster: Annotated[
-        Path | None,
-        typer.Option(
-            help="What the steps' pods need, for compiling. Default: "
-            "configs/cluster.yaml.",
-            show_default=False,
-        ),
-    ] = None,
-    push_check: Annotated[
-        bool, typer.Option(help="First see that all data are on the remote.")
-    ] = True,
-    service_account: Annotated[
-        str,
-        typer.Option(help="Of the pods. Default: what --cluster says."),
-    ] = "",
+    image: Image = "",
+    pipeline: CompiledPipeline = None,
+    cluster: ClusterFile = None,
+    push_check: PushCheck = True,
+    service_account: ServiceAccount = "",
     pipeline_root: Annotated[
         str,
         typer.Option(

@@ -14,6 +14,7 @@ from pipeline.cli_compile import (
     default_image,
     needs,
 )
+from pipeline.cli_options import ConfigFile
 
 app = typer.Typer()
 
@@ -36,13 +37,7 @@ def sweep(
             help="A dataset's folder. Default: what data.dvc pins.", show_default=False
         ),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="A YAML file that states what differs from the defaults.",
-            show_default=False,
-        ),
-    ] = None,
+    config: ConfigFile = None,
     parallel: Annotated[
         int, typer.Option(min=1, help="Trainings at the same time.")
     ] = 2,
