@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from components.contest import record_contender, record_promotion, record_withdrawal
 from components.names import dataset_name, key
 from components.publication import record_publication
+from components.step import FELL_OUT
 from components.trials import TABLE, label
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def record_finish(row: "Row", message: Message) -> None:
     """The end of a step's run."""
     duration = message["lineage"][message["step"]]["duration_s"]
     row.log(metrics={"duration_s": duration}, child=_child(message))
-    _end_child(row, message, "FINISHED")
+    has_fallen_out = FELL_OUT in message["lineage"][message["step"]]
+    _end_child(row, message, "FAILED" if has_fallen_out else "FINISHED")
 
 
 def record_load(row: "Row", message: Message) -> None:
@@ -105,12 +107,20 @@ def record_failure(row: "Row", message: Message) -> None:
     _end_child(row, message, "FAILED")
 
 
+def record_falling_out(row: "Row", message: Message) -> None:
+    """Why a trial of a sweep gave no model, in its own run: the others go on."""
+    row.log(tags={"fell_out": message["reason"]}, child=_child(message))
+
+
 def record_selection(row: "Row", message: Message) -> None:
     """Which trial of a sweep was chosen: its settings are the run's."""
     trial = message["trial"]
+    tags = {"trial": label(trial), "trials": message["trials"]}
+    if fell_out := message.get("fell_out"):
+        tags["fell_out"] = "; ".join(f"{k}: {v}" for k, v in fell_out.items())
     row.log(
         parameters=trial,
-        tags={"trial": label(trial), "trials": message["trials"]},
+        tags=tags,
         metrics={"selected_val_miou": message["val_miou"]},
     )
     row.log_file(Path(message["table"]) / TABLE, "selection")
@@ -198,6 +208,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "started": (record_start,),
     "load": (record_load,),
     "epoch": (record_epoch,),
+    "fell_out": (record_falling_out,),
     "finished": (record_lineage, record_finish),
     "failed": (record_lineage, record_failure),
     "selected": (record_lineage, record_selection),

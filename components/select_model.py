@@ -19,7 +19,8 @@ def select_model(
     Args:
         models: of all trials.
         model: the best of them, by reference.
-        selection: selection.json and the table, the best first.
+        selection: selection.json and the table, the best first; and why trials fell
+            out, which have no model.
         table: the same, as KFP shows it.
     """
     import shutil
@@ -33,11 +34,15 @@ def select_model(
         can_be_referred_to,
         label,
         read_trials,
+        reasons,
         write_selection,
     )
 
     with tracking.step("select", out=selection, inputs=models) as step:
         trials = read_trials([Path(one.path) for one in models])
+        fell_out = reasons(trials)
+        for name, reason in fell_out.items():
+            step.say(f"{name} fell out: {reason}")
         number = best_of(trials)
         best, chosen = trials[number], models[number]
         step.lineage.update(read_lineage(Path(chosen.path)))
@@ -50,6 +55,7 @@ def select_model(
             trial=dict(best.settings),
             trials=len(trials),
             val_miou=best.val_miou,
+            fell_out=fell_out,
             table=selection.path,
         )
     if can_be_referred_to(chosen.uri, run_id()):

@@ -24,6 +24,7 @@ RUN_ID = "KFP_RUN_ID"
 # and a project that moves its checkpoints trains nothing anew.
 CHECKPOINTS = "SEGLIB_CHECKPOINTS"
 KEPT = "checkpoints"  # of a training's origin: where its outcome lies until it is used
+FELL_OUT = "fell_out"  # of a trial's origin: why there is no model
 IMAGE_NAME = "SEGLIB_IMAGE"
 TASK_RUN = "MLFLOW_RUN_ID"  # of the run that KFP's own MLflow plugin makes for a task
 PROVENANCE = "provenance.json"
@@ -64,6 +65,26 @@ class Step:
     def epoch(self, row: Mapping[str, float]) -> None:
         """Tell the outcome of an epoch: a point on each of the run's curves."""
         self.send("epoch", row=dict(row))
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether others are tried beside it, which go on if it cannot."""
+        return bool(self._trial)
+
+    @property
+    def has_fallen_out(self) -> bool:
+        return FELL_OUT in self.lineage[self.name]
+
+    def fall_out(self, reason: str, *, for_good: bool) -> None:
+        """Tell that this trial gives no model; its output says why.
+
+        Args:
+            for_good: it would fall out each time that it is tried.
+        """
+        origin = self.lineage[self.name]
+        origin[FELL_OUT] = reason
+        folder = origin["folder"]
+        self.send("fell_out", reason=reason, for_good=for_good, folder=folder)
 
     def load(self, number: int, values: Mapping[str, float]) -> None:
         """Tell a sample of the machine's load."""
@@ -152,7 +173,7 @@ def send(kind: str, **content: Any) -> None:
     if messages:
         append(Path(messages), message)
         return
-    if kind in ("progress", "epoch", "failed"):
+    if kind in ("progress", "epoch", "fell_out", "failed"):
         shown = (f"{k} {v}" for k, v in content.items() if k != "lineage")
         logger.info("%s: %s", kind, ", ".join(shown))
     from components import pod

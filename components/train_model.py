@@ -41,6 +41,9 @@ def train_model(
 ) -> None:
     """Train, and tell each epoch's outcome as it comes.
 
+    A trial that cannot be trained is no failure: the others go on, and its output says
+    why it has no model.
+
     Args:
         manifest: of the verified dataset; only its val split is fetched.
         shards: what is learnt from.
@@ -57,40 +60,47 @@ def train_model(
 
     from components import tracking
     from components.step import CHECKPOINTS, KEPT
-    from seglib.checkpoints import Checkpoints
+    from components.trials import may_fall_out
+    from seglib.checkpoints import Checkpoints, forget
     from seglib.data.manifest import open_dataset, read_manifest
     from seglib.models import build_from_config
     from seglib.steps.train import train
+    from seglib.store import open_remote
 
     inputs, own = [manifest, shards], json.loads(trial or "{}")
     given = {**locals(), **own}
     with tracking.step(
         "train", out=model, inputs=inputs, watched=True, trial=own
     ) as step:
-        config = tracking.config(given)
-        facts = read_manifest(Path(manifest.path))
-        first = facts.pairs("train")[0]
-        network = replace(
-            config.model,
-            image_height=config.model.image_height or first.height,
-            image_width=config.model.image_width or first.width,
-        )
-        wanted = tuple({"val"} & facts.splits.keys())
-        data = open_dataset(Path(manifest.path), splits=wanted)
-        # A retried pod builds the same network, and so finds its checkpoint.
-        keras.utils.set_random_seed(config.train.train_seed)
-        # Nor does one that died on the way of its model to KFP's store train again.
+        # A pod that dies on the way of its model to KFP's store does not train again.
         place = os.environ.get(CHECKPOINTS)
         checkpoints = Checkpoints(place, keep_outcome=True) if place else None
-        train(
-            build_from_config(network, data),
-            data,
-            config=config.train,
-            shards=Path(shards.path),
-            out=Path(model.path),
-            checkpoints=checkpoints,
-            on_epoch=step.epoch,
-            on_step=step.progress,
-        )
-        if checkpoints:
+        if place and "://" in place:
+            open_remote(place)  # now, for a wrong address is no trial's fault
+        with may_fall_out(step):
+            config = tracking.config(given)
+            facts = read_manifest(Path(manifest.path))
+            first = facts.pairs("train")[0]
+            network = replace(
+                config.model,
+                image_height=config.model.image_height or first.height,
+                image_width=config.model.image_width or first.width,
+            )
+            wanted = tuple({"val"} & facts.splits.keys())
+            data = open_dataset(Path(manifest.path), splits=wanted)
+            # The next pod builds the same network, and so finds its checkpoint.
+            keras.utils.set_random_seed(config.train.train_seed)
+            train(
+                build_from_config(network, data),
+                data,
+                config=config.train,
+                shards=Path(shards.path),
+                out=Path(model.path),
+                checkpoints=checkpoints,
+                on_epoch=step.epoch,
+                on_step=step.progress,
+            )
+        if checkpoints and step.has_fallen_out:
+            forget(checkpoints.folder)
+        elif checkpoints:
             step.lineage["train"][KEPT] = checkpoints.folder

@@ -17,6 +17,7 @@ class Outcome:
     folder: Path
     state: str = "FAILED"  # or SUCCEEDED, CANCELLED
     chosen: str = ""  # the trial of a sweep
+    fell_out: dict[str, str] = field(default_factory=dict)  # trials, and why
     verdict: str = ""
     reasons: str = ""
     failed_step: str = ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from components.registry import TRACKING
 from components.step import (
     CHECKPOINTS,
+    FELL_OUT,
     MESSAGES,
     RUN_ID,
     TASK_RUN,
@@ -139,6 +141,7 @@ class _Run:
         self._epochs = epochs
         self._messages = MessageFile(folder / "messages.jsonl")
         self._last_words: dict[str, str] = {}
+        self._not_for_good: list[Path] = []  # outputs of trials that fell out
 
     def tell(self, kind: str, **content: Any) -> None:
         """Track something that no step knows."""
@@ -163,6 +166,9 @@ class _Run:
         finally:
             process.stop()
             self._read_messages()
+            for folder in self._not_for_good:
+                # KFP reuses no output that is not there: the next run tries it again.
+                shutil.rmtree(folder, ignore_errors=True)
         self.outcome.judge(status, self._last_words)
         if self.outcome.failed_step:
             step, text = self.outcome.failed_step, self.outcome.failure
@@ -189,13 +195,20 @@ class _Run:
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         kind, step, outcome = message["kind"], message.get("step", ""), self.outcome
-        outcome.lineage.update(message.get("lineage", {}))
+        told = message.get("lineage", {})
+        outcome.lineage.update({k: v for k, v in told.items() if FELL_OUT not in v})
         if kind == "progress":
             self._display.progress(step, message["done"], message["total"])
         elif kind == "epoch":
             trial = label(message.get("trial", {}))
             self._display.epoch(step, message["row"], self._epochs, trial=trial)
+        elif kind == "fell_out":
+            trial, reason = label(message["trial"]), message["reason"]
+            self._display.warn(f"{trial} fell out: {reason}")
+            if not message["for_good"]:
+                self._not_for_good.append(Path(message["folder"]))
         elif kind == "selected":
+            outcome.fell_out = message["fell_out"]
             chosen = f"{label(message['trial'])}, val mIoU {message['val_miou']:.3f}"
             outcome.chosen = f"{chosen}, the best of {message['trials']}"
         elif kind == "finished":

@@ -88,6 +88,9 @@ def _print_scores(outcome: Outcome, console: Console) -> None:
     console.print(table)
     if outcome.chosen:
         _print_line(console, "chosen", escape(outcome.chosen))
+    for trial, reason in outcome.fell_out.items():
+        text = f"[yellow]{escape(trial)}[/]: {escape(reason)}"
+        _print_line(console, "fell out", text)
     colour = "green" if outcome.verdict == "promote" else "yellow"
     reasons = f" ({outcome.reasons})" if outcome.verdict == "hold" else ""
     _print_line(

@@ -20,6 +20,10 @@ class UsageError(SegError):
     exit_code = 2
 
 
+class DivergedError(SegError):
+    """A training whose loss is no longer finite: so it is each time it is tried."""
+
+
 class DatasetError(SegError):
     """Problems of a dataset, gathered: one `path: reason` a line."""
 

@@ -15,7 +15,7 @@ from seglib.checkpoints import Checkpoints, Snapshot, restore, values
 from seglib.clock import Clock
 from seglib.config import TrainConfig
 from seglib.data.pairs import Pair
-from seglib.errors import SegError
+from seglib.errors import DivergedError
 from seglib.metrics import MeanIoU, Scores
 from seglib.optimizer import learning_rate_at
 from seglib.report import curves_png
@@ -103,7 +103,7 @@ class Watch(keras.callbacks.Callback):
         if self._clock.left_s <= 0:
             self.is_over = self.model.stop_training = True
         if not np.isfinite(logs["loss"]):
-            raise SegError(
+            raise DivergedError(
                 f"The loss is {logs['loss']} at step {self.steps}: training diverged. "
                 f"Lower `learning_rate` (now {self._config.learning_rate})."
             )

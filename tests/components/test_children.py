@@ -9,7 +9,8 @@ from mlflow.entities import Metric, Param
 
 from components.delivery import Tracker
 from components.step import MESSAGES, step
-from seglib.errors import SegError
+from components.trials import may_fall_out
+from seglib.errors import DivergedError, SegError
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
@@ -20,15 +21,15 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture
 def in_pod(
     store: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> Callable[[str, str], Any]:
+) -> Callable[..., Any]:
     """Within it, a step belongs to a run, and no runner follows it."""
     monkeypatch.delenv(MESSAGES, raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
 
-    def begin(run: str, name: str) -> Any:
+    def begin(run: str, name: str, trial: dict[str, Any] | None = None) -> Any:
         monkeypatch.setenv("KFP_RUN_ID", run)
         out = SimpleNamespace(path=str(tmp_path / run / name), uri=f"{run}/{name}")
-        return step(name, out=out, watched=True)
+        return step(name, out=out, watched=True, trial=trial)
 
     return begin
 
@@ -73,6 +74,35 @@ def test_each_executed_step_has_a_run_with_its_end_and_its_machines_load(
     assert load["system/process_memory_usage_megabytes"] > 10
     assert not any(k.startswith("system/") for k in row.data.metrics), "not in the list"
     assert not train.data.params
+
+
+def test_the_run_of_a_trial_that_fell_out_says_why_and_the_rows_does_not_fail(
+    store: Any, in_pod: Any
+) -> None:
+    with in_pod("swept", "train", {"epochs": 3}) as training, may_fall_out(training):
+        raise DivergedError("The loss is nan at step 7.")
+    with in_pod("swept", "train", {"epochs": 4}) as training, may_fall_out(training):
+        pass
+    with (
+        pytest.raises(SystemExit),
+        in_pod("swept", "train", {"epochs": 5}) as training,
+        may_fall_out(training),
+    ):
+        raise SegError("s3://bucket does not answer.")
+    row, _ = row_and_children(store, "swept")
+    trials = store.client.search_runs(
+        [row.info.experiment_id], f"tags.`mlflow.parentRunId` = '{row.info.run_id}'"
+    )
+    told = {
+        trial.info.run_name: (trial.info.status, trial.data.tags.get("fell_out"))
+        for trial in trials
+    }
+    assert told == {
+        "train epochs=3": ("FAILED", "The loss is nan at step 7."),
+        "train epochs=4": ("FINISHED", None),
+        "train epochs=5": ("FAILED", None),
+    }
+    assert row.data.tags["failure"] == "s3://bucket does not answer."
 
 
 def test_a_steps_run_is_taken_up_again_when_its_pod_is_retried(

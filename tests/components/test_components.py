@@ -128,6 +128,52 @@ def test_a_trainings_outcome_is_kept_until_its_model_has_come_through(
     assert not (chain.folder / "kept").exists(), "the evaluation has read the model"
 
 
+def test_a_trial_that_diverges_falls_out_and_leaves_the_reason_and_nothing_else(
+    chain: Any, telling: Callable[..., Any], tmp_path: Path
+) -> None:
+    other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
+    with telling("sweep", tmp_path / "messages.jsonl") as patch:
+        patch.setenv(CHECKPOINTS, str(tmp_path / "kept"))
+        trial = '{"learning_rate": 1e+30}'
+        other.call(train_model, ("manifest", "shards"), trial=trial)
+    out = Path(other.artifacts["model"].path)
+    assert [path.name for path in out.iterdir()] == ["provenance.json"]
+    origin = read_lineage(out)["train"]
+    assert "training diverged. Lower `learning_rate` (now 1e+30)" in origin["fell_out"]
+    assert origin["trial"] == {"learning_rate": 1e30}
+    assert not (tmp_path / "kept").exists(), "its checkpoints are of no use"
+    told = {message["kind"]: message for message in other.messages()}
+    assert told["fell_out"]["reason"] == origin["fell_out"]
+    assert told["fell_out"]["for_good"] is True
+    assert "finished" in told
+    assert "failed" not in told
+
+
+def test_a_trial_whose_settings_do_not_go_together_may_be_tried_again(
+    chain: Any, telling: Callable[..., Any], tmp_path: Path
+) -> None:
+    other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
+    trial = '{"architecture": "segnet", "encoder": "mobilenet"}'
+    with telling("misfit", tmp_path / "messages.jsonl"):
+        other.call(train_model, ("manifest", "shards"), trial=trial)
+    told = {message["kind"]: message for message in other.messages()}
+    assert "Use one of" in told["fell_out"]["reason"]
+    assert told["fell_out"]["for_good"] is False
+
+
+@pytest.mark.parametrize("place", ["gs://bucket/kept", "{tmp_path}/file"])
+def test_a_place_for_checkpoints_that_is_wrong_or_away_is_no_trials_fault(
+    chain: Any, telling: Callable[..., Any], tmp_path: Path, place: str
+) -> None:
+    other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
+    (tmp_path / "file").write_text("not a folder")
+    with telling("away", tmp_path / "messages.jsonl") as patch:
+        patch.setenv(CHECKPOINTS, place.format(tmp_path=tmp_path))
+        with pytest.raises(SystemExit):
+            other.call(train_model, ("manifest", "shards"), trial='{"epochs": 1}')
+    assert other.messages()[-1]["kind"] == "failed"
+
+
 def test_an_unknown_architecture_names_the_nearest(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:

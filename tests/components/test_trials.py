@@ -2,14 +2,25 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 from kfp.dsl import Artifact, Markdown, Model
 
 from components.select_model import select_model
-from components.trials import best_of, can_be_referred_to, label, read_trials
-from seglib.errors import SegError
+from components.trials import (
+    best_of,
+    can_be_referred_to,
+    label,
+    read_trials,
+    why_it_fell_out,
+)
+from seglib.errors import DatasetError, DivergedError, SegError
+from seglib.models.pretrained import load_weights
+from seglib.models.zoo import resolve
 
 
 @pytest.fixture
@@ -66,6 +77,102 @@ def test_the_best_is_given_on_by_reference(
     (chosen,) = (message for message in told if message["kind"] == "selected")
     assert chosen["trial"] == {"learning_rate": 0.003}
     assert chosen["lineage"]["train"]["folder"] == str(models[1])
+
+
+@pytest.fixture
+def fallen(tmp_path: Path) -> Path:
+    """What a trial of run-1 left that fell out."""
+    folder = tmp_path / "run-1/train/1e30/model"
+    folder.mkdir(parents=True)
+    origin = {"run_id": "run-1", "folder": str(folder), "fell_out": "The loss is nan."}
+    origin["trial"] = {"learning_rate": 1e30}  # type: ignore[assignment]
+    (folder / "provenance.json").write_text(json.dumps({"train": origin}))
+    return folder
+
+
+def test_the_best_is_chosen_among_the_trials_that_have_a_model(
+    models: list[Path], fallen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = tmp_path / "messages.jsonl"
+    monkeypatch.setenv("SEGLIB_MESSAGES", str(messages))
+    monkeypatch.setenv("KFP_RUN_ID", "run-1")
+    out = Model(uri=str(tmp_path / "select/model"))
+    selection = Artifact(uri=str(tmp_path / "select/selection"))
+    table = Markdown(uri=str(tmp_path / "select/table"))
+    select_model.python_func(
+        models=[Model(uri=str(path)) for path in [fallen, *models]],
+        model=out,
+        selection=selection,
+        table=table,
+    )
+    assert out.uri == str(models[1])
+    assert Path(table.path).read_text().splitlines()[2:] == [
+        "| learning_rate=0.003 | 0.6000 | 3 |",
+        "| learning_rate=0.01 | 0.5000 | 2 |",
+        "| learning_rate=0.001 | 0.3000 | 2 |",
+        "| learning_rate=1e+30 | fell out | – |",
+        "",
+        "Fell out, without a model:",
+        "",
+        "- learning_rate=1e+30: The loss is nan.",
+    ]
+    rows = json.loads((Path(selection.path) / "selection.json").read_text())
+    assert rows[3]["val_miou"] is None
+    told = [json.loads(line) for line in messages.read_text().splitlines()]
+    (chosen,) = (message for message in told if message["kind"] == "selected")
+    assert chosen["fell_out"] == {"learning_rate=1e+30": "The loss is nan."}
+    assert chosen["trials"] == 4
+
+
+def test_a_trial_that_fell_out_in_an_earlier_run_names_it(
+    fallen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KFP_RUN_ID", "run-2")
+    (trial,) = read_trials([fallen])
+    assert trial.fell_out == "The loss is nan. (reused from run run-1)"
+
+
+def test_where_no_trial_is_left_each_reason_is_named(fallen: Path) -> None:
+    with pytest.raises(SegError, match="No trial is left") as caught:
+        best_of(read_trials([fallen]))
+    assert "learning_rate=1e+30: The loss is nan." in str(caught.value)
+
+
+def _error_of(work: Callable[[], object]) -> Exception:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - each has its own
+        work()
+    assert isinstance(caught.value, Exception)
+    return caught.value
+
+
+def test_what_settings_bring_about_makes_a_trial_fall_out() -> None:
+    import tensorflow as tf
+
+    misfit = _error_of(lambda: resolve("segnet", "mobilenet"))
+    assert why_it_fell_out(misfit) == str(misfit)
+    assert why_it_fell_out(DivergedError("The loss is nan.")) == "The loss is nan."
+    exhausted = _error_of(lambda: tf.zeros((2**23, 2**23)))  # 256 TiB
+    assert isinstance(exhausted, tf.errors.ResourceExhaustedError)
+    assert why_it_fell_out(exhausted).startswith("Not enough memory here: ")
+    in_numpy = _error_of(lambda: np.ones((2**23, 2**23)))
+    assert "Unable to allocate" in why_it_fell_out(in_numpy)
+
+
+def test_what_is_no_trials_fault_fails_the_task_so_that_it_is_tried_again() -> None:
+    import tensorflow as tf
+
+    full = tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+    missing = _error_of(
+        lambda: load_weights(keras.Model(), "vgg16", "/nowhere.h5", inputs={"image": 3})
+    )
+    assert "No such file" in str(missing)
+    others = [
+        SegError("s3://bucket does not answer."),
+        DatasetError("Not the files that were verified.", ["a.png: md5"]),
+        OSError(28, "No space left on device"),
+        RuntimeError("Unforeseen."),
+    ]
+    assert [why_it_fell_out(error) for error in [full, missing, *others]] == [""] * 6
 
 
 def test_another_runs_artifact_in_a_bucket_is_copied_as_kfp_would_refuse_it() -> None:

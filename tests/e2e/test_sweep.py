@@ -54,9 +54,50 @@ def test_the_best_trial_is_judged_exported_and_the_runs_row_is_its_own(
     assert "the best of 3" in more
 
 
-def _sweep(folder: Path, data: Path, repository: Path, rates: str) -> str:
+def test_a_trial_that_cannot_be_trained_falls_out_and_the_others_go_on(
+    tmp_path: Path, tiny_root: Path, repository: Path
+) -> None:
+    first = _sweep(tmp_path, tiny_root, repository, "1e30,0.003")
+    assert "! learning_rate=1e+30 fell out: The loss is " in first
+    assert "learning_rate=0.003, val mIoU" in first
+    assert "\nfell out     learning_rate=1e+30: The loss is " in first
+    folder = (tmp_path / "runs" / "latest").resolve()
+    assert "| learning_rate=1e+30 | fell out |" in (folder / "selection.md").read_text()
+    assert (folder / "export" / "lineage.json").is_file()
+    client = MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow.db")
+    rows = {row.info.run_name: row for row in client.search_runs(["1"])}
+    row, fallen = rows[folder.name], rows["train learning_rate=1e+30"]
+    assert (row.info.status, fallen.info.status) == ("FINISHED", "FAILED")
+    assert "training diverged" in fallen.data.tags["fell_out"]
+    assert row.data.tags["fell_out"].startswith("learning_rate=1e+30: The loss is ")
+    client._tracking_client.store._dispose_engine()
+
+
+def test_only_a_trial_that_would_fall_out_on_any_machine_is_reused(
+    tmp_path: Path, tiny_root: Path, repository: Path
+) -> None:
+    choice = ("architecture=compact_small,segnet", "encoder=compact_small")
+    for again in (False, True):
+        said = _sweep(tmp_path, tiny_root, repository, "1e30", choice, status=1)
+        assert "! architecture=segnet fell out: `segnet` needs an encoder" in said
+        assert ("! architecture=compact_small fell out: The loss" in said) is not again
+        assert "select: No trial is left: all fell out." in said
+        assert ("(reused from run " in said) is again
+    log = ((tmp_path / "runs" / "latest").resolve() / "pipeline.log").read_text()
+    assert log.count("train-model cache hit") == 1
+
+
+def _sweep(
+    folder: Path,
+    data: Path,
+    repository: Path,
+    rates: str,
+    changes: tuple[str, ...] = (),
+    *,
+    status: int = 0,
+) -> str:
     fixed = [f"{name}={value}" for name, value in SETTINGS.items()]
-    changes = [change for change in fixed if "learning_rate" not in change]
+    changes += tuple(change for change in fixed if "learning_rate" not in change)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pipeline", "sweep", "--data", str(data)),
@@ -70,6 +111,6 @@ def _sweep(folder: Path, data: Path, repository: Path, rates: str) -> str:
         timeout=LONGEST_S,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
     assert "executor_input" not in done.stdout
     return done.stdout
