@@ -13,8 +13,11 @@ from pipeline.cli_options import (
     ClusterFile,
     CompiledPipeline,
     ConfigFile,
+    DataHash,
     Image,
     PushCheck,
+    Remote,
+    Revision,
     ServiceAccount,
     Settings,
 )
@@ -70,24 +73,9 @@ def submit(
             show_default=False,
         ),
     ] = "",
-    rev: Annotated[
-        str,
-        typer.Option(
-            help="Git revision of data.dvc. Default: as it is here.", show_default=False
-        ),
-    ] = "",
-    data_md5: Annotated[
-        str,
-        typer.Option(help="The dataset's hash itself, <md5>.dir.", show_default=False),
-    ] = "",
-    remote: Annotated[
-        str,
-        typer.Option(
-            help="Where its files are, s3://bucket/prefix. Default: DVC's default "
-            "remote.",
-            show_default=False,
-        ),
-    ] = "",
+    rev: Revision = "",
+    data_md5: DataHash = "",
+    remote: Remote = "",
     experiment: Annotated[
         str,
         typer.Option(help="Of KFP. Default: the pipeline's name.", show_default=False),

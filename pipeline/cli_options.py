@@ -43,6 +43,23 @@ ClusterFile = Annotated[
         show_default=False,
     ),
 ]
+Revision = Annotated[
+    str,
+    typer.Option(
+        help="Git revision of data.dvc. Default: as it is here.", show_default=False
+    ),
+]
+DataHash = Annotated[
+    str,
+    typer.Option(help="The dataset's hash itself, <md5>.dir.", show_default=False),
+]
+Remote = Annotated[
+    str,
+    typer.Option(
+        help="Where its files are, s3://bucket/prefix. Default: DVC's default remote.",
+        show_default=False,
+    ),
+]
 PushCheck = Annotated[
     bool, typer.Option(help="First see that all data are on the remote.")
 ]

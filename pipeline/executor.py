@@ -10,7 +10,7 @@ from typing import Any
 from kfp import dsl
 
 from components.step import IMAGE_NAME, RUN_ID
-from pipeline.cluster_config import ClusterConfig, Source, StepResources, Toleration
+from pipeline.cluster_config import ClusterConfig, Source, StepResources
 from pipeline.quantities import duration_s, kfp_size
 
 Settings = dict[str, Any]  # a task's KubernetesExecutorConfig
@@ -141,14 +141,9 @@ def _references(
 
 
 def _tolerations(needs: StepResources) -> list[Settings]:
-    tolerations = list(needs.tolerations)
-    if needs.gpus and needs.gpu_taint:
-        taint = Toleration(key=needs.gpu_type, operator="Exists", effect="NoSchedule")
-        if taint not in tolerations:
-            tolerations.append(taint)
     return [
         {name: value for name, value in vars(toleration).items() if value}
-        for toleration in tolerations
+        for toleration in needs.all_tolerations
     ]
 
 

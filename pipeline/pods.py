@@ -82,6 +82,14 @@ class StepResources:
             pair = f"{label}: {value}"
             require(bool(fits), "node_selector", "a node's `label: value`", pair)
 
+    @property
+    def all_tolerations(self) -> tuple[Toleration, ...]:
+        """What is written out, and with GPUs their own taint."""
+        taint = Toleration(key=self.gpu_type, operator="Exists", effect="NoSchedule")
+        if self.gpus and self.gpu_taint and taint not in self.tolerations:
+            return (*self.tolerations, taint)
+        return self.tolerations
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
