@@ -16,6 +16,7 @@ from pipeline import (
     cli_retrain,
     cli_sweep,
     cli_tracking,
+    cli_train_job,
 )
 from pipeline.cli_options import ConfigFile, Settings
 from seglib.errors import SegError
@@ -36,7 +37,8 @@ def _new_app() -> typer.Typer:
         [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs,
         [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models,
         [bold]submit[/], [bold]status[/], [bold]wait[/], [bold]logs[/], [bold]cancel[/]
-        and [bold]schedule[/] on a cluster; CI calls [bold]retrain[/] and
+        and [bold]schedule[/] on a cluster, where [bold]train-job[/] trains in several
+        pods; CI calls [bold]retrain[/] and
         [bold]finalize[/].
         """,
     )
@@ -48,6 +50,7 @@ def _new_app() -> typer.Typer:
     app.add_typer(cli_retrain.app)
     app.add_typer(cli_finalize.app)
     app.add_typer(cli_doctor.app)
+    app.add_typer(cli_train_job.app)
     return app
 
 

@@ -1,0 +1,207 @@
+"""One training in several pods, as Kubernetes' resources: for `kubectl apply`.
+
+`trainjob` is Kubeflow Trainer's (v2): a TrainJob and a TrainingRuntime of its own, of
+which it makes a JobSet. `tfjob` is the older training operator's.
+"""
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.cluster.identity import RunName
+from pipeline.quantities import duration_s
+from pipeline.train_plan import NODE, Kind, Training, host_names, require_job_name
+from pipeline.train_pod import (
+    HOST_INDEX,
+    HOSTS,
+    LABEL,
+    PORT,
+    PORT_NAME,
+    PROCESSES,
+    STEP,
+    Spec,
+    labels_of,
+    pod_template,
+)
+from seglib.errors import SegError
+
+_TRAINER = "trainer.kubeflow.org"
+_TRAINER_API = f"{_TRAINER}/v1alpha1"
+# By it Kubeflow Trainer knows which job is the training (kubeflow/trainer,
+# manifests/base/runtimes).
+_ANCESTOR = {f"{_TRAINER}/trainjob-ancestor-step": "trainer"}
+_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+# The training operator's (kubeflow/training-operator, tensorflow_types.go).
+_TENSORFLOW, _TFJOB_PORT = "tensorflow", "tfjob-port"
+_SUFFIXES = (".yaml", ".yml")
+
+
+def default_name(training: Training, *, commit: str) -> str:
+    """As a run is called, by commit and data, and by a digest of all the rest."""
+    digest = hashlib.sha256(_text(training, "x").encode()).hexdigest()[:8]
+    data_md5 = training.parameters["data_md5"]
+    return f"{STEP}-{RunName(commit=commit, data_md5=data_md5, key=digest)}"
+
+
+def documents(training: Training, name: str) -> list[Spec]:
+    """The resources, in the order in which they must be made.
+
+    Args:
+        name: of the job, and of all of them.
+    """
+    own = {Kind.trainjob: _trainer_documents, Kind.tfjob: _operator_documents}
+    return [_policy(training, name), *own[training.kind](training, name)]
+
+
+def write_training(training: Training, output: Path, *, name: str) -> None:
+    """Write the resources as one YAML file; what is there stays if that fails.
+
+    Raises:
+        UsageError: a job cannot be called so.
+        SegError: the file cannot be written.
+    """
+    require_job_name(name, training.nodes)
+    if output.suffix not in _SUFFIXES:
+        raise SegError(f"{output}: expected a name that ends in .yaml.")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent) as place:
+            beside = Path(place) / "job.yaml"
+            beside.write_text(_text(training, name), encoding="utf-8")
+            beside.replace(output)
+    except OSError as error:
+        raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
+
+
+def _policy(training: Training, name: str) -> Spec:
+    """TensorFlow's server takes orders from whoever reaches it.
+
+    All ports: NCCL takes any that are free.
+    """
+    own = {"podSelector": {"matchLabels": {LABEL: name}}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _metadata(training, name),
+        "spec": {**own, "policyTypes": ["Ingress"], "ingress": [{"from": [own]}]},
+    }
+
+
+def _trainer_documents(training: Training, name: str) -> list[Spec]:
+    metadata = _metadata(training, name)
+    # There is none of the policies that set up a framework for TensorFlow.
+    policy = {"numNodes": training.nodes}
+    runtime = {
+        "apiVersion": _TRAINER_API,
+        "kind": "TrainingRuntime",
+        "metadata": metadata,
+        "spec": {"mlPolicy": policy, "template": {"spec": _job_set(training, name)}},
+    }
+    reference = {"apiGroup": _TRAINER, "kind": "TrainingRuntime"}
+    job = {
+        "apiVersion": _TRAINER_API,
+        "kind": "TrainJob",
+        "metadata": metadata,
+        "spec": {"runtimeRef": {**reference, "name": name}, "trainer": policy},
+    }
+    return [runtime, job]
+
+
+def _job_set(training: Training, name: str) -> Spec:
+    job: Spec = {
+        "completionMode": "Indexed",
+        "backoffLimit": 0,  # a pod alone cannot go on: the whole set starts again
+        "template": _pods(
+            training,
+            name,
+            container=NODE,
+            environment=_members(training, name),
+            ports={f"process-{i}": PORT + i for i in range(training.processes)},
+        ),
+    }
+    job["template"]["spec"]["restartPolicy"] = "Never"
+    if training.needs.timeout:
+        job["activeDeadlineSeconds"] = duration_s(training.needs.timeout)
+    return {
+        # The old pods are gone before new ones write to the same checkpoints.
+        "failurePolicy": {
+            "maxRestarts": training.needs.retries,
+            "restartStrategy": "BlockingRecreate",
+        },
+        # They find each other before any of them is ready.
+        "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
+        "replicatedJobs": [
+            {
+                "name": NODE,
+                "replicas": 1,
+                "template": {"metadata": {"labels": _ANCESTOR}, "spec": job},
+            }
+        ],
+    }
+
+
+def _members(training: Training, name: str) -> list[Spec]:
+    return [
+        {"name": HOSTS, "value": ",".join(host_names(name, training.nodes))},
+        {"name": HOST_INDEX, "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}},
+        {"name": PROCESSES, "value": str(training.processes)},
+        {"name": PORT_NAME, "value": str(PORT)},
+    ]
+
+
+def _operator_documents(training: Training, name: str) -> list[Spec]:
+    """A TFJob; its operator sets TF_CONFIG, by the container's name and port."""
+    retries = training.needs.retries
+    run: Spec = {"cleanPodPolicy": "None"}  # logs stay
+    # Of all pods' restarts together, and this many are one too many.
+    run["backoffLimit"] = retries * training.nodes + 1 if retries else 0
+    if training.needs.timeout:
+        run["activeDeadlineSeconds"] = duration_s(training.needs.timeout)
+    worker = {
+        "replicas": training.nodes,
+        "restartPolicy": "OnFailure" if retries else "Never",
+        "template": _pods(
+            training, name, container=_TENSORFLOW, ports={_TFJOB_PORT: PORT}
+        ),
+    }
+    return [
+        {
+            "apiVersion": "kubeflow.org/v1",
+            "kind": "TFJob",
+            "metadata": _metadata(training, name),
+            "spec": {"runPolicy": run, "tfReplicaSpecs": {"Worker": worker}},
+        }
+    ]
+
+
+def _pods(training: Training, name: str, **own: Any) -> Spec:
+    return pod_template(
+        name=name,
+        image=training.image,
+        parameters=training.parameters,
+        cluster=training.cluster,
+        checkpoints=training.checkpoints,
+        cache=training.cache,
+        **own,
+    )
+
+
+def _metadata(training: Training, name: str) -> Spec:
+    namespace = training.cluster.namespace
+    return {"name": name, "namespace": namespace, "labels": labels_of(name)}
+
+
+def _text(training: Training, name: str) -> str:
+    return yaml.dump_all(
+        documents(training, name), Dumper=_Plain, sort_keys=False, width=88
+    )
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes out what is there twice, instead of an anchor."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
