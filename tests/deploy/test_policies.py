@@ -4,15 +4,19 @@ from collections.abc import Iterable
 
 import pytest
 
+from pipeline.train_pod import LABEL
 from tests.deploy.manifests import Document, Manifests, Pod, selects
 
 STEP = Pod("a step", {"pipeline/runid": "1"}, {"containers": []})
+TRAINER = Pod("one of a training's", {LABEL: "job"}, {"containers": []})
 CLIENT = Pod("a client", {"seglib-serving-client": "true"}, {"containers": []})
 STRANGER = Pod("a stranger", {"app": "anything"}, {"containers": []})
 KUBEFLOW = Pod("KFP's API server", {"app": "ml-pipeline"}, {"containers": []})
 ALLOWED = {
     (STEP.owner, "seglib-mlflow", 5000),
     (STEP.owner, "seglib-s3", 8333),
+    (TRAINER.owner, "seglib-mlflow", 5000),
+    (TRAINER.owner, "seglib-s3", 8333),
     (KUBEFLOW.owner, "seglib-mlflow", 5000),
     (CLIENT.owner, "seglib-serving", 8500),
     (CLIENT.owner, "seglib-serving", 8501),
@@ -59,7 +63,7 @@ def test_kserves_pods_keep_the_same_policies(built) -> None:
 
 
 def test_policies_name_pods_that_are_there(manifests: Manifests) -> None:
-    pods = [*manifests.pods(), STEP, CLIENT, KUBEFLOW]
+    pods = [*manifests.pods(), STEP, TRAINER, CLIENT, KUBEFLOW]
     for policy in manifests.of("NetworkPolicy"):
         spec = policy["spec"]
         peers = [
@@ -86,7 +90,7 @@ def _traffic(manifests: Manifests) -> set[tuple[str, str, int]]:
     pods = manifests.pods()
     return {
         (_short(source), _short(target), port)
-        for source in [*pods, STEP, CLIENT, STRANGER, KUBEFLOW]
+        for source in [*pods, STEP, TRAINER, CLIENT, STRANGER, KUBEFLOW]
         for target in pods
         for port in target.ports
         if isinstance(port, int) and port and source is not target
