@@ -61,7 +61,8 @@ SURROUNDINGS_CODES = {
         ERROR,
         "no such volume claim",
         "A pod that mounts it is never scheduled.",
-        "Create the PersistentVolumeClaim, or name another in configs/cluster.yaml.",
+        "Create the PersistentVolumeClaim, best with the Job that makes it writable "
+        "(deploy/base/cache.yaml), or name another in configs/cluster.yaml.",
     ),
     "S215": Code(
         ERROR,

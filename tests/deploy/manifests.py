@@ -22,11 +22,13 @@ class Pod:
     @property
     def containers(self) -> list[Document]:
         """All of them, those that end before the others start as well."""
-        return [*self.spec.get("initContainers", []), *self.lasting]
+        return [*self.spec.get("initContainers", []), *self.spec["containers"]]
 
     @property
     def lasting(self) -> list[Document]:
-        """The containers that run as long as the pod does."""
+        """The containers that are meant to run for good."""
+        if self.owner.startswith("Job/"):
+            return []
         sidecars = [
             container
             for container in self.spec.get("initContainers", [])

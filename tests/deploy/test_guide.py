@@ -31,6 +31,9 @@ def test_what_the_guide_waits_for_and_forwards_is_there(guide: str, built) -> No
     kind: Manifests = built("kind")
     for owner, name in re.findall(r"rollout status (\w+)/(\S+)", guide):
         assert kind.has({"deployment": "Deployment"}.get(owner, "StatefulSet"), name)
+    jobs = re.findall(r"kubectl .*\bjob/([\w-]+)", guide)
+    assert jobs
+    assert all(kind.has("Job", name) for name in jobs)
     for name, port in re.findall(r"port-forward (svc/\S+) \d+:(\d+)", guide):
         if name in _THEIRS:
             assert int(port) == _THEIRS[name]
