@@ -123,7 +123,9 @@ def train_job(
     _tell(training, output, name)
     words = _submission(config, settings or [], training, cluster, allow_tag=allow_tag)
     typer.echo(f"  {shlex.join(words)}")
-    typer.echo(f"It goes:\n  kubectl delete -f {shlex.quote(str(output))}")
+    typer.echo(
+        f"And the job is taken away:\n  kubectl delete -f {shlex.quote(str(output))}"
+    )
 
 
 def _tell(training: "Training", output: Path, name: str) -> None:

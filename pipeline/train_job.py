@@ -5,14 +5,12 @@ which it makes a JobSet. `tfjob` is the older training operator's.
 """
 
 import hashlib
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.cluster.identity import RunName
 from pipeline.quantities import duration_s
+from pipeline.resource_file import resources_text, write_resources
 from pipeline.train_plan import NODE, Kind, Training, host_names, require_job_name
 from pipeline.train_pod import (
     HOST_INDEX,
@@ -26,7 +24,6 @@ from pipeline.train_pod import (
     labels_of,
     pod_template,
 )
-from seglib.errors import SegError
 
 _TRAINER = "trainer.kubeflow.org"
 _TRAINER_API = f"{_TRAINER}/v1alpha1"
@@ -36,12 +33,12 @@ _ANCESTOR = {f"{_TRAINER}/trainjob-ancestor-step": "trainer"}
 _INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 # The training operator's (kubeflow/training-operator, tensorflow_types.go).
 _TENSORFLOW, _TFJOB_PORT = "tensorflow", "tfjob-port"
-_SUFFIXES = (".yaml", ".yml")
 
 
 def default_name(training: Training, *, commit: str) -> str:
     """As a run is called, by commit and data, and by a digest of all the rest."""
-    digest = hashlib.sha256(_text(training, "x").encode()).hexdigest()[:8]
+    content = resources_text(documents(training, "x"))
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     data_md5 = training.parameters["data_md5"]
     return f"{STEP}-{RunName(commit=commit, data_md5=data_md5, key=digest)}"
 
@@ -64,16 +61,7 @@ def write_training(training: Training, output: Path, *, name: str) -> None:
         SegError: the file cannot be written.
     """
     require_job_name(name, training.nodes)
-    if output.suffix not in _SUFFIXES:
-        raise SegError(f"{output}: expected a name that ends in .yaml.")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent) as place:
-            beside = Path(place) / "job.yaml"
-            beside.write_text(_text(training, name), encoding="utf-8")
-            beside.replace(output)
-    except OSError as error:
-        raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
+    write_resources(documents(training, name), output)
 
 
 def _policy(training: Training, name: str) -> Spec:
@@ -192,16 +180,3 @@ def _pods(training: Training, name: str, **own: Any) -> Spec:
 def _metadata(training: Training, name: str) -> Spec:
     namespace = training.cluster.namespace
     return {"name": name, "namespace": namespace, "labels": labels_of(name)}
-
-
-def _text(training: Training, name: str) -> str:
-    return yaml.dump_all(
-        documents(training, name), Dumper=_Plain, sort_keys=False, width=88
-    )
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes out what is there twice, instead of an anchor."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

@@ -50,6 +50,22 @@ def test_kubectl_reads_the_file(written: Manifests) -> None:
     assert {d["metadata"]["namespace"] for d in written.documents} == {"kubeflow"}
 
 
+def test_kubectl_reads_every_text_as_a_text(kubectl: str, tmp_path: Path) -> None:
+    texts = ("y", "N", "1e3", "-1.5E+3", "0o7", "no", "null", "1:30", "0x1f", "1_0", "")
+    given = {f"TEXT_{number}": text for number, text in enumerate(texts)}
+    training = Training(
+        image="seglib:cpu",
+        parameters={"data_md5": "0.dir", "batch_size": 8},
+        cluster=ClusterConfig(environment=given),
+        nodes=2,
+    )
+    write_training(training, tmp_path / "job.yaml", name="job")
+    (tmp_path / "kustomization.yaml").write_text("resources: [job.yaml]\n")
+    (container,) = _pod(build(kubectl, tmp_path)).containers
+    read = {one["name"]: one.get("value") for one in container["env"]}
+    assert {name: read[name] for name in given} == given
+
+
 def test_all_that_its_pods_name_is_there(
     written: Manifests, overlay: str, built, secrets
 ) -> None:
