@@ -54,6 +54,8 @@ def on_kubernetes(
         settings["nodeSelector"] = {"labels": dict(needs.node_selector)}
     if tolerations := _tolerations(needs):
         settings["tolerations"] = tolerations
+    if needs.annotations:
+        settings["podMetadata"] = {"annotations": dict(needs.annotations)}
     if needs.timeout:
         settings["activeDeadlineSeconds"] = str(duration_s(needs.timeout))
     settings["imagePullPolicy"] = cluster.image_pull_policy

@@ -58,6 +58,7 @@ class StepResources:
     gpu_taint: bool = True  # with gpus: tolerate a taint that is called like gpu_type
     node_selector: Mapping[str, str] = field(default_factory=dict)  # label: value
     tolerations: tuple[Toleration, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)  # for autoscalers
     shm: str = ""  # of /dev/shm, and of the memory when used; "": the runtime's 64 MB
     ephemeral_storage: str = "10Gi"  # of /tmp, on the node's disk; "": no limit
     retries: int = 2  # of a pod that failed
@@ -77,10 +78,8 @@ class StepResources:
         require(self.retries >= 0, "retries", "≥ 0", self.retries)
         named = _LABEL_NAME.fullmatch(self.gpu_type) is not None and self.gpu_type
         require(bool(named), "gpu_type", "such as nvidia.com/gpu", self.gpu_type)
-        for label, value in self.node_selector.items():
-            fits = _LABEL_NAME.fullmatch(label) and _LABEL.fullmatch(value)
-            pair = f"{label}: {value}"
-            require(bool(fits), "node_selector", "a node's `label: value`", pair)
+        _require_pairs("node_selector", "a node's `label: value`", self.node_selector)
+        _require_pairs("annotations", "short `name: value` pairs", self.annotations)
 
     @property
     def all_tolerations(self) -> tuple[Toleration, ...]:
@@ -163,6 +162,12 @@ def require_variable(name: str, value: str) -> None:
     """Raise a UsageError if a setting is not the name of a variable."""
     fits = _VARIABLE.fullmatch(value) is not None
     require(fits, name, "names of variables: letters, digits and _", value)
+
+
+def _require_pairs(name: str, expected: str, pairs: Mapping[str, str]) -> None:
+    for key, value in pairs.items():
+        fits = _LABEL_NAME.fullmatch(key) and _LABEL.fullmatch(value)
+        require(bool(fits), name, expected, f"{key}: {value}")
 
 
 def _require_at_most(name: str, limit: str, owner: Any, read: Any) -> None:

@@ -31,6 +31,7 @@ RICH = ClusterConfig(
     gpus=2,
     node_selector={"accelerator": "l4"},
     tolerations=(Toleration(key="spot", value="yes", effect="NoExecute"),),
+    annotations={"karpenter.sh/do-not-disrupt": "true"},
     shm="2Gi",
     ephemeral_storage="20Gi",
     retries=4,
@@ -61,6 +62,7 @@ def test_a_pods_settings_are_those_that_kfps_own_helpers_would_write() -> None:
         kubernetes.add_toleration(
             task, key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"
         )
+        kubernetes.add_pod_annotation(task, "karpenter.sh/do-not-disrupt", "true")
         kubernetes.set_timeout(task, 5400)
         kubernetes.set_image_pull_policy(task, "Always")
         kubernetes.set_image_pull_secrets(task, ["registry"])
