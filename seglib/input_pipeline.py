@@ -131,12 +131,18 @@ def training_batches(
     ignore_index: int | None,
     config: TrainConfig,
     first_step: int = 0,
+    share: tuple[int, int] = (0, 1),
     num_threads: int = 2,
 ) -> grain.IterDataset:
     """Endless shuffled batches: images uint8 (N, H, W, C), masks int32 (N, H, W).
 
     They start with the batch of `first_step`.
+
+    Args:
+        share: (k, n): of each batch the k-th of n equal parts, k from 0 on. The parts
+            together are the batch that one reader gets, up to the order inside of it.
     """
+    part, parts = share
     void = VOID if ignore_index is None else ignore_index
     colours = next(iter(source.inputs.values()))
     transform = RandomView(image_size, void, config, colours=colours)
@@ -145,8 +151,8 @@ def training_batches(
         .seed(config.train_seed)
         .shuffle()
         .repeat(_EPOCHS)
-        .random_map(transform)
-        .batch(config.batch_size)[first_step:]
+        .random_map(transform)[part::parts]
+        .batch(config.batch_size // parts)[first_step:]
         .to_iter_dataset(grain.ReadOptions(num_threads, PREFETCHED_BATCHES))
     )
 

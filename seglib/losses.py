@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from seglib.replicas import sum_of_replicas
+from seglib.reductions import as_one_loss, sum_of_replicas
 
 
 class CrossEntropy(keras.losses.Loss):
@@ -46,7 +46,7 @@ class CrossEntropy(keras.losses.Loss):
             table = keras.ops.convert_to_tensor(self.class_weights, loss.dtype)
             weight = weight * keras.ops.take(table, mask)
         total = keras.ops.maximum(sum_of_replicas(keras.ops.sum(weight)), 1e-6)
-        return keras.ops.sum(loss * weight) / total
+        return as_one_loss(keras.ops.sum(loss * weight) / total)
 
 
 def class_weights(class_pixels: np.ndarray, power: float) -> np.ndarray:

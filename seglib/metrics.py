@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from seglib.errors import SegError
+from seglib.reductions import sum_of_processes
 
 # calcHist counts in float32, which is exact up to 2**24.
 _MAX_PIXELS = 2**24
@@ -154,7 +155,8 @@ class MeanIoU(keras.metrics.Metric):
             num_segments=cells,
         )
         shape = (self.num_classes, self.num_classes)
-        self.confusion.assign_add(keras.ops.reshape(counts, shape))
+        counts = sum_of_processes(keras.ops.reshape(counts, shape))
+        self.confusion.assign_add(counts)
 
     def result(self) -> Any:
         correct = keras.ops.diag(self.confusion)

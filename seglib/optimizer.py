@@ -7,6 +7,7 @@ import keras
 
 from seglib.config import TrainConfig
 from seglib.errors import UsageError
+from seglib.reductions import in_several_processes, sum_of_replicas
 
 
 def build_optimizer(
@@ -65,6 +66,27 @@ class TwoRateAdamW(keras.optimizers.AdamW):
         if known.path in self._slower:
             learning_rate = learning_rate * self._factor
         super().update_step(gradient, variable, learning_rate)
+
+    def _backend_update_step(
+        self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any
+    ) -> None:
+        # Keras's own way wants the strategy's variables. In several processes each has
+        # plain ones, and the same sum makes the same step of all of them.
+        if in_several_processes():
+            summed = sum_of_replicas(list(grads))
+            for gradient, variable in zip(summed, trainable_variables, strict=True):
+                self.update_step(gradient, variable, learning_rate)
+        else:
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        if not in_several_processes():
+            super()._apply_weight_decay(variables)
+            return
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                rate = keras.ops.cast(self.learning_rate, variable.dtype)
+                variable.assign(variable - variable * self.weight_decay * rate)
 
 
 def learning_rate_at(step: int, total_steps: int, config: TrainConfig) -> float:

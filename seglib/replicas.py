@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from seglib.errors import UsageError
+from seglib.processes import Processes
 
 
 class Replicas:
@@ -21,59 +22,40 @@ class Replicas:
     Args:
         devices: their names, such as GPU:0. Default: all GPUs, else the CPU.
         batch_size: of all of them together.
+        processes: those that share a batch; each has one device of its own.
 
     Raises:
         UsageError: several devices on a backend other than TensorFlow, one that is not
             there, or more of them than share the batch evenly.
     """
 
-    def __init__(self, devices: Sequence[str] | None, *, batch_size: int):
+    def __init__(
+        self,
+        devices: Sequence[str] | None,
+        *,
+        batch_size: int,
+        processes: Processes | None = None,
+    ):
         found = _gpus() if devices is None else list(devices)
-        self.count = max(1, len(found))
-        if batch_size % self.count:
+        several = processes.count if processes else 1
+        if several > 1 and len(found) > 1:
             raise UsageError(
-                f"`batch_size` must be a multiple of the {self.count} devices that "
-                f"share it ({', '.join(found)}). Received: batch_size={batch_size}. "
-                "Change it, or name the devices to use."
+                f"Each of several processes trains on one device. Received: {found}."
             )
+        self.count = max(several, len(found))
+        if batch_size % self.count:
+            what = f"{several} processes" if several > 1 else f"{self.count} devices"
+            raise UsageError(
+                f"`batch_size` must be a multiple of the {what} that share it. "
+                f"Received: batch_size={batch_size}"
+                f"{' on ' * bool(found)}{', '.join(found)}. Change it, or use fewer."
+            )
+        self.described = f", on {self.count} devices" if self.count > 1 else ""
         self._strategy = _mirrored(found) if len(found) > 1 else None
 
     def scope(self) -> AbstractContextManager[Any]:
         """Where what learns is built: its variables lie on every device."""
         return self._strategy.scope() if self._strategy else nullcontext()
-
-    def synchronize(self, network: keras.Model) -> None:
-        """Let batch normalisation take its statistics of the whole batch."""
-        if self.count == 1:
-            return
-        for layer in network._flatten_layers():  # noqa: SLF001 - Keras has no public one
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.synchronized = True
-
-
-def sum_of_replicas(value: Any) -> Any:
-    """Of a tensor that each device has its own of; elsewhere the tensor itself.
-
-    No gradient flows through it.
-    """
-    context = _context()
-    if context is None:
-        return value
-    import tensorflow as tf
-
-    value = tf.stop_gradient(value)
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
-
-
-def _context() -> Any:
-    """TensorFlow's, inside of one of several replicas; else None."""
-    if keras.backend.backend() != "tensorflow":
-        return None
-    import tensorflow as tf
-
-    context = tf.distribute.get_replica_context()
-    several = context is not None and context.num_replicas_in_sync > 1
-    return context if several else None
 
 
 def _gpus() -> list[str]:

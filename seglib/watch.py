@@ -5,7 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -18,8 +18,10 @@ from seglib.data.pairs import Pair
 from seglib.errors import DivergedError
 from seglib.metrics import MeanIoU, Scores
 from seglib.optimizer import learning_rate_at
+from seglib.processes import Processes
 from seglib.report import curves_png
 from seglib.scoring import score_pairs
+from seglib.sharing import share
 from seglib.termination import Terminated, Termination
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Watch(keras.callbacks.Callback):
         out: Path | None,
         checkpoints: Checkpoints | None,
         termination: Termination,
+        processes: Processes,
         on_epoch: Callable[[Row], None] | None,
         on_step: Callable[[int, int], None] | None,
     ):
@@ -55,12 +58,14 @@ class Watch(keras.callbacks.Callback):
         self._best, self._val, self._config, self._out = model, val, config, out
         self._network, self._precision = network, precision
         self._clock, self._checkpoints = clock, checkpoints
-        self._termination = termination
+        self._termination, self._processes = termination, processes
         self._on_epoch, self._on_step = on_epoch, on_step
         self._steps_per_epoch = steps_per_epoch
         self._best_weights: list[np.ndarray] = []
         self._best_miou = -1.0
         self._interrupted: list[np.ndarray] = []  # metrics of the epoch to finish
+        self._rate = 0.0  # of the next step
+        self._is_terminating = False
         contract = model.contract
         self.miou = MeanIoU(contract.num_classes, contract.ignore_index)  # of the views
         self.steps = 0
@@ -81,8 +86,14 @@ class Watch(keras.callbacks.Callback):
         self._best_miou = facts["best_miou"]
         self._best_weights = [array.copy() for array in arrays["best"]]
         if self._is_inside_an_epoch:
-            self._interrupted = arrays["metrics"]
+            # The loss was weighted with the images of a process's part of a batch.
+            total, count, confusion = arrays["metrics"]
+            parts = facts["processes"] / self._processes.count
+            self._interrupted = [total * parts, count * parts, confusion]
         self._clock.go_on(facts["clock"])
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._agree()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self._interrupted:
@@ -94,13 +105,12 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         # A schedule object would be traced anew for each of the network's weights.
-        rate = learning_rate_at(self.steps, self.total_steps, self._config)
-        self.model.optimizer.learning_rate = rate
+        self.model.optimizer.learning_rate = self._rate
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.steps += 1
         self._clock.end_step()
-        if self._clock.left_s <= 0:
+        if self._agree():
             self.is_over = self.model.stop_training = True
         if not np.isfinite(logs["loss"]):
             raise DivergedError(
@@ -113,6 +123,51 @@ class Watch(keras.callbacks.Callback):
             self._keep_checkpoint()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._processes.is_first:
+            self._end_epoch(epoch, logs)
+        self._agree()  # the others wait here for the validation
+        if not self.is_over:  # else the epoch was cut short, and cannot be gone on from
+            self._keep_checkpoint(epoch_ends=True)
+
+    def finish(self) -> list[Row]:
+        """Give the model its best weights and write the artifact."""
+        outcome = None
+        if self._processes.is_first:
+            outcome = self._outcome()
+            if self._checkpoints:
+                self._checkpoints.write_last(self._outcome)
+            write_outcome(
+                outcome, self._best, out=self._out, checkpoints=self._checkpoints
+            )
+        outcome = cast(Snapshot, share(outcome, self._processes))
+        return write_outcome(outcome, self._best, out=None, checkpoints=None)
+
+    @property
+    def _is_inside_an_epoch(self) -> bool:
+        return self.steps % self._steps_per_epoch != 0
+
+    @property
+    def _metric_variables(self) -> list[keras.Variable]:
+        # Before its first step a compiled model names only the loss among its metrics.
+        loss = next(metric for metric in self.model.metrics if metric.name == "loss")
+        return [*loss.variables, *self.miou.variables]
+
+    def _agree(self) -> bool:
+        """Prepare the next step, as the first of the processes says.
+
+        Returns:
+            Whether the time is over.
+        """
+        rate = learning_rate_at(self.steps, self.total_steps, self._config)
+        is_over = self._clock.left_s <= 0
+        told = float(self._processes.is_first)
+        over, self._rate, asked = self._processes.sum(
+            [told * is_over, told * rate, self._termination.is_requested]
+        )
+        self._is_terminating = asked > 0
+        return over > 0
+
+    def _end_epoch(self, epoch: int, logs: Any) -> None:
         val_miou = self._validate(epoch)
         row: Row = {
             "epoch": epoch + 1,
@@ -129,27 +184,6 @@ class Watch(keras.callbacks.Callback):
         if self._on_epoch:
             self._on_epoch(row)
         logger.info("%s", self._line(row, is_best))
-        if not self.is_over:  # else the epoch was cut short, and cannot be gone on from
-            self._keep_checkpoint(epoch_ends=True)
-
-    def finish(self) -> list[Row]:
-        """Give the model its best weights and write the artifact."""
-        outcome = self._outcome()
-        if self._checkpoints:
-            self._checkpoints.write_last(lambda: outcome)
-        return write_outcome(
-            outcome, self._best, out=self._out, checkpoints=self._checkpoints
-        )
-
-    @property
-    def _is_inside_an_epoch(self) -> bool:
-        return self.steps % self._steps_per_epoch != 0
-
-    @property
-    def _metric_variables(self) -> list[keras.Variable]:
-        # Before its first step a compiled model names only the loss among its metrics.
-        loss = next(metric for metric in self.model.metrics if metric.name == "loss")
-        return [*loss.variables, *self.miou.variables]
 
     def _validate(self, epoch: int) -> float:
         last = epoch + 1 == self._config.epochs or self.is_over
@@ -168,22 +202,23 @@ class Watch(keras.callbacks.Callback):
             self._best.save(_unfinished(self._out), extra_files=files)
 
     def _keep_checkpoint(self, *, epoch_ends: bool = False) -> None:
-        if not self._checkpoints:
-            return
-        if self._termination.is_requested:
-            if self._checkpoints.write_last(self._snapshot):
+        kept = self._checkpoints
+        if self._is_terminating:
+            if kept and kept.write_last(self._snapshot):
                 logger.info(
                     "SIGTERM: ended after step %d, whose state is kept", self.steps
                 )
+            self._processes.sum([])  # none ends before it is kept
             raise Terminated
-        if self._checkpoints.is_due(epoch_ends=epoch_ends):
-            self._checkpoints.write(self._snapshot)
+        if kept and kept.is_due(epoch_ends=epoch_ends):
+            kept.write(self._snapshot)
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(
             facts={
                 "step": self.steps,
                 "precision": self._precision,
+                "processes": self._processes.count,
                 "best_miou": self._best_miou,
                 "history": list(self.history),
                 "clock": self._clock.readings(),

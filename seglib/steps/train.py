@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from seglib.artifact import SegmentationModel
-from seglib.checkpoints import Checkpoints, content_key, restore
+from seglib.checkpoints import Checkpoints, Snapshot, content_key, restore
 from seglib.clock import Clock
 from seglib.config import TrainConfig
 from seglib.data.format import Dataset
@@ -27,7 +27,10 @@ from seglib.losses import CrossEntropy, class_weights
 from seglib.models import copy_network
 from seglib.optimizer import build_optimizer, encoder_of
 from seglib.precision import choose_precision
+from seglib.processes import Processes
+from seglib.reductions import synchronize
 from seglib.replicas import Replicas
+from seglib.sharing import share, share_weights
 from seglib.termination import Termination
 from seglib.watch import Row, Watch, write_outcome
 
@@ -44,6 +47,7 @@ def train(
     out: Path | None = None,
     checkpoints: Checkpoints | str | Path | None = None,
     devices: Sequence[str] | None = None,
+    processes: Processes | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
@@ -65,7 +69,11 @@ def train(
             that is being taken, and training ends.
         devices: what shares each batch, such as GPU:0 and GPU:1. Default: all GPUs,
             else the CPU.
-        on_epoch: called with each row of the history.
+        processes: those that share each batch; all call this with the same arguments.
+            The first alone validates, writes and calls back; all return the same. What
+            one process has begun several can go on with, and the other way round.
+        on_epoch: called with each row of the history, those of an interrupted part
+            included.
         on_step: called after each step with (steps done, steps in all).
 
     Returns:
@@ -73,13 +81,17 @@ def train(
         the original size; NaN where it was not measured), learning_rate, duration_s.
 
     Raises:
-        SegError: the data do not fit the model, the loss is no longer finite, or the
-            place of the checkpoints cannot be read.
-        SystemExit: 143, after SIGTERM, where checkpoints are kept.
+        SegError: the data do not fit the model, the loss is no longer finite, the
+            place of the checkpoints cannot be read, or another process is lost.
+        SystemExit: 143, after SIGTERM to any of the processes, where checkpoints are
+            kept or there are several processes.
     """
     config = config or TrainConfig()
     started = time.monotonic()
-    replicas = Replicas(devices, batch_size=config.batch_size)
+    processes = processes or Processes()
+    if not processes.is_first:
+        out = checkpoints = on_epoch = on_step = None
+    replicas = Replicas(devices, batch_size=config.batch_size, processes=processes)
     if distillation and replicas.count > 1:
         raise UsageError(
             f"A teacher teaches on one device. Received: {replicas.count}. Name one by "
@@ -96,13 +108,19 @@ def train(
     )
     if isinstance(checkpoints, str | Path):
         checkpoints = Checkpoints(checkpoints)
-    snapshot = checkpoints and checkpoints.open(
-        content_key(
+    snapshot = None
+    if checkpoints or processes.count > 1:
+        share_weights(model, processes)
+        key = content_key(
             model, data, config=config, shards=shards, distillation=distillation
         )
-    )
-    if checkpoints and snapshot and snapshot.is_outcome:
-        logger.info("trained before; the model is from %s", checkpoints.place)
+        processes.require_same(key)
+        snapshot = checkpoints.open(key) if checkpoints else None
+        snapshot = share(snapshot, processes)
+    if snapshot and snapshot.is_outcome:
+        if checkpoints:
+            logger.info("trained before; the model is from %s", checkpoints.place)
+        _tell(snapshot, on_epoch)
         return write_outcome(snapshot, model, out=out, checkpoints=checkpoints)
     one_pass = max(1, len(source) // config.batch_size)
     steps_per_epoch = config.steps_per_epoch or one_pass
@@ -114,14 +132,19 @@ def train(
         else choose_precision(
             config.precision,
             contract,
-            (config.batch_size, *crop_size(contract.image_size, config)),
+            (
+                config.batch_size // processes.count,
+                *crop_size(contract.image_size, config),
+            ),
             total_steps,
         )
     )
+    precision = processes.from_first(precision.encode()).decode()
     weights = class_weights(pixels, config.class_weight_power).tolist()
     with replicas.scope():
         network = copy_network(model, precision=precision)
-        replicas.synchronize(network)
+        if replicas.count > 1:
+            synchronize(network)
         trainee = Distiller(network, distillation) if distillation else network
     logger.info(
         "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters%s",
@@ -132,14 +155,14 @@ def train(
         steps_per_epoch,
         precision,
         f"{network.count_params():,}",
-        f", on {replicas.count} devices" if replicas.count > 1 else "",
+        replicas.described,
     )
     termination = Termination()
     with replicas.scope():  # it counts on every device
         watch = Watch(
             model,
             network,
-            val=data.splits.get("val", ()),
+            val=data.splits.get("val", ()) if processes.is_first else (),
             config=config,
             steps_per_epoch=steps_per_epoch,
             clock=Clock(started, config.max_minutes),
@@ -147,18 +170,26 @@ def train(
             out=out,
             checkpoints=checkpoints,
             termination=termination,
+            processes=processes,
             on_epoch=on_epoch,
             on_step=on_step,
         )
-    if checkpoints and snapshot:
+    if snapshot:
         watch.go_on(snapshot)
-        logger.info(
-            "going on after step %d of %d, from the checkpoint in %s",
-            watch.steps,
-            total_steps,
-            checkpoints.place,
-        )
-    with checkpoints or nullcontext(), termination if checkpoints else nullcontext():
+        if checkpoints:
+            logger.info(
+                "going on after step %d of %d, from the checkpoint in %s",
+                watch.steps,
+                total_steps,
+                checkpoints.place,
+            )
+        _tell(snapshot, on_epoch)
+    ends_softly = checkpoints or processes.count > 1
+    with (
+        checkpoints or nullcontext(),
+        termination if ends_softly else nullcontext(),
+        processes.losing_none(),
+    ):
         for first, last in _phases(config):
             if watch.steps >= last * steps_per_epoch:
                 continue
@@ -180,6 +211,7 @@ def train(
                     # Within XLA's graphs replicas cannot add up.
                     jit_compile=prefers_xla() and replicas.count == 1,
                 )
+            processes.bind(trainee)
             if snapshot and watch.steps > first * steps_per_epoch:
                 restore(trainee.optimizer.variables, snapshot.arrays["optimizer"])
             snapshot = None  # it is four times the size of the network
@@ -193,6 +225,7 @@ def train(
                         ignore_index=contract.ignore_index,
                         config=config,
                         first_step=watch.steps,
+                        share=(processes.index, processes.count),
                     ),
                     initial_epoch=epoch,
                     epochs=epoch + 1 if done else last,
@@ -203,7 +236,14 @@ def train(
                 )
             if watch.is_over:
                 break
-    return watch.finish()
+        return watch.finish()
+
+
+def _tell(snapshot: Snapshot, on_epoch: Callable[[Row], None] | None) -> None:
+    """Tell the epochs of before: who listens now may have been another then."""
+    if on_epoch:
+        for row in snapshot.facts["history"]:
+            on_epoch(row)
 
 
 def _phases(config: TrainConfig) -> list[tuple[int, int]]:

@@ -1,0 +1,250 @@
+"""Several processes, on one machine or on many, that train one model together.
+
+Each has a device of its own and a part of every batch; what they compute is added up,
+so that after a step all hold the same weights: those that one process would have
+reached, up to the order of additions. They find each other by the variable TF_CONFIG,
+as TensorFlow defines it. The first one alone decides, validates, writes and reports.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import keras
+import numpy as np
+
+from seglib.errors import SegError, UsageError
+
+logger = logging.getLogger(__name__)
+
+CONFIG = "TF_CONFIG"
+_EXPECTED = (
+    '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": 0}}'
+)
+_NUMBERS = 8  # at most, that are added up at once
+_CHUNK = 2**19  # of messages, in int64: 4 MiB
+_REMINDED_S = 30.0
+
+
+class LostProcessError(SegError):
+    """Another of the processes has ended, or cannot be reached."""
+
+
+class Processes:
+    """The processes of a training, seen from one of them.
+
+    `Processes()` is a single one, for which nothing here does anything.
+    """
+
+    def __init__(self, strategy: Any = None, *, index: int = 0, count: int = 1):
+        self.index, self.count = index, count
+        self._strategy = strategy
+        self._add: Any = None
+
+    @classmethod
+    def join(cls) -> Self:
+        """Join those that TF_CONFIG names, and wait until all are there.
+
+        It comes before anything else that uses TensorFlow. Without the variable, or
+        with one worker in it, this is a single process.
+
+        Raises:
+            UsageError: TF_CONFIG is not as it should be, the backend is not
+                TensorFlow, or there are fewer GPUs than processes on this machine.
+        """
+        workers, index = _config()
+        if len(workers) < 2:
+            return cls()
+        if keras.backend.backend() != "tensorflow":
+            raise UsageError(
+                f"{CONFIG} names {len(workers)} processes, which train together on "
+                f"the TensorFlow backend only. Received: {keras.backend.backend()}."
+            )
+        import tensorflow as tf
+
+        _take_device(workers, index)
+        logger.info("process %d of %d, at %s", index + 1, len(workers), workers[index])
+        with _waiting(workers):
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        return cls(strategy, index=index, count=len(workers))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one validates, writes and reports."""
+        return self.index == 0
+
+    def bind(self, network: keras.Model) -> None:
+        """Let a compiled network's `fit` take its steps together with the others."""
+        if self._strategy is None:
+            return
+        import tensorflow as tf
+
+        def step(batch: Any) -> Any:
+            return self._strategy.run(network.train_step, args=(batch,))
+
+        together = tf.function(step, autograph=False, reduce_retracing=True)
+        network.train_function = lambda batches: together(next(batches))
+
+    def sum(self, numbers: Sequence[float]) -> list[float]:
+        """Add up, for each of a few numbers, what all processes give.
+
+        All call it at the same point; it is also where they wait for each other.
+        """
+        if self._strategy is None:
+            return [float(number) for number in numbers]
+        padded = np.zeros(_NUMBERS)
+        padded[: len(numbers)] = numbers
+        return [float(x) for x in self._added(padded)[: len(numbers)]]
+
+    def from_first(self, content: bytes | None) -> bytes:
+        """What the first process gives, in all of them.
+
+        Args:
+            content: of the first process; that of the others is not looked at.
+        """
+        if self._strategy is None:
+            return content or b""
+        content = (content or b"") if self.is_first else b""
+        (size,) = self.sum([len(content)])
+        chunk_bytes = 8 * _CHUNK
+        received = []
+        for start in range(0, int(size), chunk_bytes):
+            part = content[start : start + chunk_bytes].ljust(chunk_bytes, b"\0")
+            # Whole numbers, of which a sum with zeros keeps every bit.
+            received.append(self._added(np.frombuffer(part, np.int64)).tobytes())
+        return b"".join(received)[: int(size)]
+
+    def require_same(self, digest: str) -> None:
+        """Raise a SegError if the processes are about to train different things.
+
+        Args:
+            digest: hexadecimal, of all that decides this one's result.
+        """
+        if self._strategy is None:
+            return
+        first = self.from_first(digest.encode()).decode()
+        differing = [0.0] * self.count
+        differing[self.index] = float(digest != first)
+        for start in range(0, self.count, _NUMBERS):
+            part = self.sum(differing[start : start + _NUMBERS])
+            differing[start : start + _NUMBERS] = part
+        if others := [str(i) for i, differs in enumerate(differing) if differs]:
+            raise SegError(
+                f"Process {', '.join(others)} would train something else than process "
+                "0. Expected the same data, settings, first weights, code and library "
+                "versions everywhere. Start all of them from one image, with the same "
+                "arguments."
+            )
+
+    @contextlib.contextmanager
+    def losing_none(self) -> Iterator[None]:
+        """Within it, the loss of another process is a LostProcessError."""
+        if self._strategy is None:
+            yield
+            return
+        import tensorflow as tf
+
+        gone = (
+            tf.errors.UnavailableError,
+            tf.errors.AbortedError,
+            tf.errors.CancelledError,
+            tf.errors.DeadlineExceededError,
+        )
+        try:
+            yield
+        except gone as error:
+            raise LostProcessError(
+                f"Process {self.index} of {self.count} has lost another one: "
+                f"{_reason(error)} Start all of them again: a training that keeps "
+                "checkpoints goes on from its newest."
+            ) from error
+
+    def _added(self, values: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        if self._add is None:
+
+            def add(part: Any) -> Any:
+                context = tf.distribute.get_replica_context()
+                return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(part))
+
+            self._add = tf.function(
+                lambda part: self._strategy.run(add, args=(part,)), autograph=False
+            )
+        with self.losing_none():
+            return np.asarray(self._add(tf.constant(values)))
+
+
+def _config() -> tuple[list[str], int]:
+    """The addresses of the workers, and which of them this process is."""
+    text = os.environ.get(CONFIG)
+    if not text:
+        return [], 0
+    try:
+        config = json.loads(text)
+        jobs, task = config.get("cluster") or {}, config.get("task") or {}
+        workers = [str(address) for address in jobs.get("worker", [])]
+        index = int(task.get("index", 0))
+        kind = task.get("type", "worker")
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UsageError(f"{CONFIG}: expected {_EXPECTED}. Received: {text}") from error
+    if not jobs:
+        return [], 0
+    if jobs.keys() != {"worker"} or kind != "worker" or not 0 <= index < len(workers):
+        raise UsageError(
+            f"{CONFIG}: expected workers alone, and the index of one of them, as in "
+            f"{_EXPECTED}. Received: {text}"
+        )
+    return workers, index
+
+
+def _take_device(workers: list[str], index: int) -> None:
+    """Of this machine's GPUs, use the one that is this process's."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    host = workers[index].rpartition(":")[0]
+    here = [
+        i for i, address in enumerate(workers) if address.rpartition(":")[0] == host
+    ]
+    if not gpus:
+        return
+    if len(gpus) < len(here):
+        raise UsageError(
+            f"{len(here)} processes on {host} need a GPU each. Received: {len(gpus)} "
+            "GPUs. Start as many processes as there are GPUs."
+        )
+    tf.config.set_visible_devices([gpus[here.index(index)]], "GPU")
+
+
+@contextlib.contextmanager
+def _waiting(workers: list[str]) -> Iterator[None]:
+    """Say now and then what is waited for; let Ctrl-C end it, inside of TensorFlow."""
+    there = threading.Event()
+
+    def remind() -> None:
+        while not there.wait(_REMINDED_S):
+            logger.info("waiting for all of %s", ", ".join(workers))
+
+    in_main = threading.current_thread() is threading.main_thread()
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL) if in_main else None
+    reminder = threading.Thread(target=remind, name="waiting", daemon=True)
+    reminder.start()
+    try:
+        yield
+    finally:
+        there.set()
+        if in_main:
+            signal.signal(signal.SIGINT, previous)
+
+
+def _reason(error: Exception) -> str:
+    """The line of TensorFlow's message that says what happened."""
+    lines = str(getattr(error, "message", error)).splitlines()
+    told = [line for line in lines if "aborted by" in line or "task:" in line]
+    return (told or lines or [""])[0].strip().rstrip(".") + "."

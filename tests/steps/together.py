@@ -1,0 +1,71 @@
+"""One of several processes that train together: what it learns, as JSON.
+
+    python tests/steps/together.py REQUEST.json
+
+The request: `data`, `place` of checkpoints or null, `every_s`, `settings`, `seed` of
+the first weights, and `stop`: after how many steps to pause and print `paused`, or 0.
+TF_CONFIG says which process this is.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
+import tensorflow as tf
+from replicated import build
+
+from seglib.checkpoints import Checkpoints
+from seglib.config import TrainConfig
+from seglib.data.format import load_dataset
+from seglib.errors import SegError
+from seglib.processes import Processes
+from seglib.steps.train import train
+
+
+def main() -> None:
+    request = json.loads(Path(sys.argv[1]).read_text())
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    # Threads add up in an order of their own; with this they do not.
+    tf.config.experimental.enable_op_determinism()
+    processes = Processes.join()
+    place, epochs = request["place"], []
+
+    def on_step(done: int, _total: int) -> None:
+        if done == request["stop"]:
+            sys.stdout.write("paused\n")
+            sys.stdout.flush()
+            time.sleep(3)
+
+    model = build(request["seed"])
+    try:
+        history = train(
+            model,
+            load_dataset(Path(request["data"])),
+            config=TrainConfig(**request["settings"]),
+            checkpoints=place
+            and Checkpoints(place, every_s=request["every_s"], largest_share=1e9),
+            processes=processes,
+            on_epoch=lambda row: epochs.append(row["epoch"]),
+            on_step=on_step,
+        )
+    except SegError as error:
+        sys.stdout.write(f"{error}\n")
+        raise SystemExit(1) from error
+    outcome = {
+        "history": [
+            [row["loss"], row["train_miou"], row["val_miou"]] for row in history
+        ],
+        "weights": [np.ravel(w).tolist() for w in model.network.get_weights()],
+        "epochs": epochs,
+    }
+    sys.stdout.write(json.dumps(outcome) + "\n")
+
+
+if __name__ == "__main__":
+    main()
