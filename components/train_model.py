@@ -64,6 +64,7 @@ def train_model(
     from seglib.checkpoints import Checkpoints, forget
     from seglib.data.manifest import open_dataset, read_manifest
     from seglib.models import build_from_config
+    from seglib.processes import Processes
     from seglib.steps.train import train
     from seglib.store import open_remote
 
@@ -72,6 +73,8 @@ def train_model(
     with tracking.step(
         "train", out=model, inputs=inputs, watched=True, trial=own
     ) as step:
+        # Several pods of a train-job (components/train_together.py), or this one alone.
+        processes = Processes.join()
         # A pod that dies on the way of its model to KFP's store does not train again.
         place = os.environ.get(CHECKPOINTS)
         checkpoints = Checkpoints(place, keep_outcome=True) if place else None
@@ -97,6 +100,7 @@ def train_model(
                 shards=Path(shards.path),
                 out=Path(model.path),
                 checkpoints=checkpoints,
+                processes=processes,
                 on_epoch=step.epoch,
                 on_step=step.progress,
             )

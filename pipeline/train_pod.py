@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from components.step import CHECKPOINTS, IMAGE_NAME
+from components.step import CHECKPOINTS, IMAGE_NAME, RUN_ID
 from pipeline.cluster_config import ClusterConfig, Source, StepResources, Toleration
 
 # What components.train_together goes by, where nobody has set TF_CONFIG.
@@ -65,6 +65,7 @@ def pod_template(
                 "command": ["python", "-m", "components.train_together"],
                 "args": [_literal(json.dumps(dict(parameters)))],
                 "env": [
+                    {"name": RUN_ID, "value": name},  # its row in MLflow
                     *_plain(image, cluster, checkpoints),
                     *environment,
                     *_references(cluster, without=CHECKPOINTS if checkpoints else ""),

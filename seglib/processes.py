@@ -67,6 +67,8 @@ class Processes:
             )
         import tensorflow as tf
 
+        # It tells of every sum that is added to a graph.
+        logging.getLogger("tensorflow").setLevel(logging.WARNING)
         _take_device(workers, index)
         logger.info("process %d of %d, at %s", index + 1, len(workers), workers[index])
         with _waiting(workers):

@@ -50,7 +50,9 @@ class Replicas:
                 f"Received: batch_size={batch_size}"
                 f"{' on ' * bool(found)}{', '.join(found)}. Change it, or use fewer."
             )
-        self.described = f", on {self.count} devices" if self.count > 1 else ""
+        self.described = f", in {several} processes" if several > 1 else ""
+        if len(found) > 1:
+            self.described = f", on {len(found)} devices"
         self._strategy = _mirrored(found) if len(found) > 1 else None
 
     def scope(self) -> AbstractContextManager[Any]:

@@ -146,7 +146,8 @@ def train(
         if replicas.count > 1:
             synchronize(network)
         trainee = Distiller(network, distillation) if distillation else network
-    logger.info(
+    say = logger.info if processes.is_first else logger.debug
+    say(
         "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters%s",
         contract.architecture,
         contract.encoder,
@@ -195,7 +196,7 @@ def train(
                 continue
             if config.freeze_epochs:
                 encoder_of(network).trainable = first >= config.freeze_epochs
-                logger.info(
+                say(
                     "epochs %d-%d: the encoder %s",
                     first + 1,
                     last,

@@ -1,0 +1,248 @@
+"""Train one model in several pods: `python -m components.train_together PARAMETERS`.
+
+Every pod of a train-job runs this, with the parameters of the pipeline as JSON. It
+fetches, verifies and augments the data for itself, by the pipeline's own steps; then
+all train together. The outcome is kept where checkpoints are: the training step of a
+pipeline run of the same image, data and settings finds it there, and takes no step.
+
+The pods find each other by TF_CONFIG, or by SEGLIB_HOSTS (all of them, in the order of
+their index, each `HOST` or `HOST:PORT`), SEGLIB_HOST_INDEX and SEGLIB_PORT (2222). Each
+starts SEGLIB_PROCESSES processes (1), one for each of its GPUs, on ports that follow.
+"""
+
+import inspect
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, SimpleNamespace
+from typing import Any
+
+from components.step import CHECKPOINTS
+from seglib.errors import SegError, UsageError
+from seglib.termination import Terminated
+
+logger = logging.getLogger(__name__)
+
+HOSTS, HOST_INDEX = "SEGLIB_HOSTS", "SEGLIB_HOST_INDEX"
+PORT, PROCESSES = "SEGLIB_PORT", "SEGLIB_PROCESSES"
+_STORE = "MLFLOW_TRACKING_URI"
+_PREPARED = "SEGLIB_PREPARED"  # for the processes of a pod: the folder of their data
+_TICK_S, _GRACE_S = 0.2, 60.0  # the others notice a lost process within seconds
+
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Output:
+    """An artifact of this pod alone."""
+
+    path: str
+
+    @property
+    def uri(self) -> str:
+        return self.path
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare the data, and train; or start the processes that do.
+
+    Returns:
+        The exit status: 0, or that of the first process that failed.
+
+    Raises:
+        SegError: the variables or the arguments are not as they should be.
+        SystemExit: a step failed, and has said why.
+    """
+    parameters = _parameters(arguments)
+    _require_checkpoints()
+    if folder := os.environ.get(_PREPARED):
+        return _train(parameters, Path(folder))
+    configs = tf_configs(os.environ)
+    if _index(configs[0]) != 0:
+        os.environ.pop(_STORE, None)  # the first pod alone tracks
+    with tempfile.TemporaryDirectory(prefix="train-together-") as place:
+        _prepare(parameters, Path(place))
+        if len(configs) > 1:
+            return _train_in_processes(arguments, configs, place)
+        if configs[0]:
+            os.environ["TF_CONFIG"] = configs[0]
+        return _train(parameters, Path(place))
+
+
+def tf_configs(environment: Mapping[str, str]) -> list[str]:
+    """TF_CONFIG for each process of this pod; one that is empty for one pod alone.
+
+    Raises:
+        UsageError: a variable is not as it should be.
+    """
+    if given := environment.get("TF_CONFIG"):
+        if environment.get(PROCESSES, "1") != "1":
+            raise UsageError(
+                f"TF_CONFIG names the processes, so {PROCESSES} must be 1 or unset."
+            )
+        return [given]
+    processes = _whole(environment, PROCESSES, "1", 1)
+    port = _whole(environment, PORT, "2222", 1)
+    hosts = [host for host in environment.get(HOSTS, "").split(",") if host]
+    if not hosts and processes == 1:
+        return [""]
+    hosts = hosts or ["localhost"]
+    index = _whole(environment, HOST_INDEX, "0", 0)
+    if index >= len(hosts):
+        raise UsageError(
+            f"{HOST_INDEX}: expected the place of this pod in {HOSTS}, of 0 to "
+            f"{len(hosts) - 1}. Received: {index}."
+        )
+    workers = [
+        f"{name}:{int(own or port) + process}"
+        for name, _, own in (host.partition(":") for host in hosts)
+        for process in range(processes)
+    ]
+    tasks = range(index * processes, (index + 1) * processes)
+    return [
+        json.dumps(
+            {
+                "cluster": {"worker": workers},
+                "task": {"type": "worker", "index": task},
+            }
+        )
+        for task in tasks
+    ]
+
+
+def _parameters(arguments: list[str]) -> dict[str, Any]:
+    from seglib.config import Config
+
+    try:
+        (text,) = arguments
+        parameters: dict[str, Any] = json.loads(text)
+        given = {key: parameters[key] for key in ("data_md5", "remote", "code_version")}
+        rest = {key: value for key, value in parameters.items() if key not in given}
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UsageError(
+            "Expected one argument: the parameters of the pipeline as JSON, data_md5, "
+            "remote, code_version and the settings. `python -m pipeline train-job` "
+            f"writes it. Received: {arguments}"
+        ) from error
+    return {**given, **Config.from_flat(rest).flat()}
+
+
+def _require_checkpoints() -> None:
+    place = os.environ.get(CHECKPOINTS, "")
+    if not place.startswith("s3://"):
+        raise UsageError(
+            f"{CHECKPOINTS} must be s3://bucket/prefix: the pipeline takes the outcome "
+            f"from there. Received: {place or 'nothing'}. Name it in the cluster's "
+            "ConfigMap, or by --checkpoints of `python -m pipeline train-job`."
+        )
+
+
+def _prepare(parameters: Parameters, folder: Path) -> None:
+    """Verify and augment the data, as the pipeline does."""
+    from components.augment_data import augment_data
+    from components.verify_data import verify_data
+
+    _call(verify_data, parameters, folder)
+    _call(augment_data, parameters, folder)
+
+
+def _train(parameters: Parameters, folder: Path) -> int:
+    """Train in this process; the first one closes the row of what it tracked."""
+    from components.finalize import finalize
+    from components.train_model import train_model
+
+    is_first = _index(os.environ.get("TF_CONFIG", "")) == 0
+    if not is_first:
+        os.environ.pop(_STORE, None)
+    state = "FAILED"
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            _call(train_model, parameters, folder, model=Output(f"{own}/model"))
+        state = "SUCCEEDED"
+    except Terminated:
+        state = ""  # the job goes on in other pods
+        raise
+    finally:
+        if is_first and state:
+            _call(finalize, parameters, folder, status=SimpleNamespace(state=state))
+    return 0
+
+
+def _train_in_processes(arguments: list[str], configs: list[str], place: str) -> int:
+    """Start a process for each GPU, and end with the first that fails."""
+    own = {**os.environ, _PREPARED: place}
+    command = [sys.executable, "-m", "components.train_together", *arguments]
+    running = [
+        subprocess.Popen(command, env={**own, "TF_CONFIG": config})
+        for config in configs
+    ]
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        for process in running:
+            process.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, forward)
+    try:
+        while all(process.poll() is None for process in running):
+            time.sleep(_TICK_S)
+        # One has ended. The others do, too, by themselves, or are lost.
+        deadline = time.monotonic() + _GRACE_S
+        for process in running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    return next((p.returncode for p in running if p.returncode), 0)
+
+
+def _index(config: str) -> int:
+    """Of a process, by its TF_CONFIG."""
+    try:
+        return int(json.loads(config or "{}").get("task", {}).get("index", 0))
+    except (ValueError, AttributeError, TypeError):
+        return 0  # who joins by it will say what is wrong
+
+
+def _whole(environment: Mapping[str, str], name: str, default: str, least: int) -> int:
+    text = environment.get(name) or default
+    if not text.isdecimal() or int(text) < least:
+        raise UsageError(f"{name}: expected a number from {least} on. Received: {text}")
+    return int(text)
+
+
+def _call(component: Any, parameters: Parameters, folder: Path, **others: Any) -> None:
+    """Run the body of a component; its artifacts are folders of their names."""
+    body = component.python_func
+    given = {
+        name: parameters[name] if name in parameters else Output(str(folder / name))
+        for name, parameter in inspect.signature(body).parameters.items()
+        if parameter.default is inspect.Parameter.empty
+    }
+    body(**{**given, **others})
+
+
+def _as_program() -> int:
+    logging.basicConfig(
+        stream=sys.stdout, level=logging.INFO, format="%(message)s", force=True
+    )
+    try:
+        return main(sys.argv[1:])
+    except SegError as error:
+        logger.error("%s", error)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(_as_program())

@@ -1,0 +1,175 @@
+"""A training in several pods, by the variables of its document, and who takes it over.
+
+Here pods are processes of this machine, and an address takes the place of each name.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cluster_config import ClusterConfig
+from pipeline.train_job import documents
+from pipeline.train_plan import Training
+from seglib.config import Config
+from seglib.store import hash_folder
+from tests.e2e.conftest import SETTINGS
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow's own use of SQLAlchemy.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+PLACE = "s3://datasets/checkpoints"
+NAME = "train-0123456-89abcdef"
+LONGEST_S = 300
+
+
+class Pods:
+    """The pods of a job: their own command, their own variables."""
+
+    def __init__(self, data: Path, folder: Path, repository: Path):
+        self._folder, self._repository = folder, repository
+        self._parameters = {
+            **Config.from_flat(SETTINGS).flat(),
+            "data_md5": hash_folder(data),
+            "remote": str(data),
+            "code_version": "1",
+        }
+        self.all: list[subprocess.Popen[str]] = []
+        self.store = f"sqlite:///{folder}/mlflow.db"
+
+    def start(self, pods: int, *, gpus: int = 0) -> list[subprocess.Popen[str]]:
+        training = Training(
+            image="seglib:cpu",
+            parameters=self._parameters,
+            cluster=ClusterConfig().with_step("train", gpus=gpus),
+            nodes=pods,
+            checkpoints=PLACE,
+        )
+        runtime = documents(training, NAME)[1]
+        (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+        (container,) = job["template"]["spec"]["template"]["spec"]["containers"]
+        processes = max(1, gpus)
+        ports = _free_ports(pods * processes)[::processes]
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        started = [self._pod(container, index, hosts) for index in range(pods)]
+        self.all += started
+        return started
+
+    def _pod(
+        self, container: dict[str, Any], index: int, hosts: str
+    ) -> subprocess.Popen[str]:
+        values = {one["name"]: one.get("value") for one in container["env"]}
+        assert values["SEGLIB_HOST_INDEX"] is None, "the field of an annotation"
+        stated = {name: value for name, value in values.items() if value is not None}
+        program, *arguments = [*container["command"], *container["args"]]
+        assert program == "python"
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env={
+                **os.environ,
+                **stated,
+                "SEGLIB_HOSTS": hosts,
+                "SEGLIB_HOST_INDEX": str(index),
+                "SEGLIB_CACHE": str(self._folder / f"cache-{index}"),
+                "MLFLOW_TRACKING_URI": self.store,
+                "PYTHONPATH": str(self._repository),
+            },
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture
+def pods(
+    tiny_root: Path, s3_server: str, tmp_path: Path, repository: Path
+) -> Iterator[Pods]:
+    pods = Pods(tiny_root, tmp_path, repository)
+    yield pods
+    for process in pods.all:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_a_training_of_several_pods_ends_in_the_pipelines_own_run(
+    pods: Pods,
+    runs: Any,
+    rows: Callable[[Any], Any],
+    tiny_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A pod of two GPUs, whose processes are told to end in the middle.
+    (evicted,) = pods.start(1, gpus=2)
+    _wait_for("epoch 2/6", evicted)
+    evicted.send_signal(signal.SIGTERM)
+    told, _ = evicted.communicate(timeout=LONGEST_S)
+    assert evicted.returncode == 143, told
+    assert "whose state is kept" in told
+    # Two pods of one go on.
+    together = pods.start(2)
+    told, other = [pod.communicate(timeout=LONGEST_S)[0] for pod in together]
+    assert [pod.returncode for pod in together] == [0, 0], told + other
+    assert "going on after step" in told
+    assert "epoch 6/6" in told
+    assert "process 2 of 2" in other
+    assert "epoch" not in other
+    # The pipeline takes it over.
+    monkeypatch.setenv("SEGLIB_CHECKPOINTS", PLACE)
+    run = runs.run(tiny_root)
+    assert run.status == 0, run.text
+    log = (run.folder / "pipeline.log").read_text()
+    assert f"trained before; the model is from {PLACE}" in log
+    assert "training unet" not in log
+    assert "verdict" in run.text
+    _require_curves(pods.store, run, rows)
+
+
+def _require_curves(store: str, run: Any, rows: Callable[[Any], Any]) -> None:
+    """The job's row and the run's have the same points of each epoch."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name("segmentation-training")
+    (job,) = client.search_runs(
+        [experiment.experiment_id], f"tags.`kfp.run_id` = '{NAME}'"
+    )
+    assert job.info.status == "FINISHED"
+    points = client.get_metric_history(job.info.run_id, "val_miou")
+    assert [point.step for point in points] == [1, 2, 3, 4, 5, 6]
+    assert rows(run).data.metrics["val_miou"] == points[-1].value
+    client._tracking_client.store._dispose_engine()
+
+
+def _wait_for(words: str, process: subprocess.Popen[str]) -> None:
+    text = ""
+    for line in process.stdout or ():
+        text += line
+        if words in line:
+            return
+    pytest.fail(text)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports in a row, for the processes of a pod have such."""
+    for _ in range(100):
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            port = first.getsockname()[1]
+        with ExitStack() as stack:
+            try:
+                for offset in range(count):
+                    server = socket.create_server(("127.0.0.1", port + offset))
+                    stack.enter_context(server)
+            except OSError:
+                continue
+            return list(range(port, port + count))
+    pytest.fail("no free ports in a row")
