@@ -33,7 +33,8 @@ from seglib.termination import Terminated
 logger = logging.getLogger(__name__)
 
 HOSTS, HOST_INDEX = "SEGLIB_HOSTS", "SEGLIB_HOST_INDEX"
-PORT, PROCESSES = "SEGLIB_PORT", "SEGLIB_PROCESSES"
+PORT_NAME, PROCESSES = "SEGLIB_PORT", "SEGLIB_PROCESSES"
+PORT = 2222  # of a pod's first process; the next has the next
 _STORE = "MLFLOW_TRACKING_URI"
 _PREPARED = "SEGLIB_PREPARED"  # for the processes of a pod: the folder of their data
 _TICK_S, _GRACE_S = 0.2, 60.0  # the others notice a lost process within seconds
@@ -91,7 +92,7 @@ def tf_configs(environment: Mapping[str, str]) -> list[str]:
             )
         return [given]
     processes = _whole(environment, PROCESSES, "1", 1)
-    port = _whole(environment, PORT, "2222", 1)
+    port = _whole(environment, PORT_NAME, str(PORT), 1)
     hosts = [host for host in environment.get(HOSTS, "").split(",") if host]
     if not hosts and processes == 1:
         return [""]

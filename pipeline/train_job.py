@@ -8,17 +8,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from components.train_together import HOST_INDEX, HOSTS, PORT, PORT_NAME, PROCESSES
 from pipeline.cluster.identity import RunName
 from pipeline.quantities import duration_s
 from pipeline.resource_file import resources_text, write_resources
 from pipeline.train_plan import NODE, Kind, Training, host_names, require_job_name
 from pipeline.train_pod import (
-    HOST_INDEX,
-    HOSTS,
     LABEL,
-    PORT,
-    PORT_NAME,
-    PROCESSES,
     STEP,
     Spec,
     labels_of,

@@ -12,12 +12,6 @@ from typing import Any
 from components.step import CHECKPOINTS, IMAGE_NAME, RUN_ID
 from pipeline.cluster_config import ClusterConfig, Source, StepResources, Toleration
 
-# What components.train_together goes by, where nobody has set TF_CONFIG.
-HOSTS = "SEGLIB_HOSTS"  # of all pods, in the order of their index
-HOST_INDEX = "SEGLIB_HOST_INDEX"
-PROCESSES = "SEGLIB_PROCESSES"  # of each pod
-PORT_NAME = "SEGLIB_PORT"
-PORT = 2222  # of a pod's first process; the next has the next
 STEP = "train"
 LABEL = "seglib-train-job"  # of the pods: the job's name
 # The first process takes its step, and its checkpoint goes to S3.
