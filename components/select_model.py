@@ -32,6 +32,7 @@ def select_model(
         TABLE,
         best_of,
         can_be_referred_to,
+        forget_outcomes,
         label,
         read_trials,
         reasons,
@@ -46,6 +47,8 @@ def select_model(
         number = best_of(trials)
         best, chosen = trials[number], models[number]
         step.lineage.update(read_lineage(Path(chosen.path)))
+        # The others have come through, whole: their trainings need not be remembered.
+        forget_outcomes(Path(one.path) for one in models if one is not chosen)
         write_selection(trials, Path(selection.path))
         shutil.copy(Path(selection.path) / TABLE, table.path)
         step.say(f"the best of {len(trials)} trials: {label(best.settings)}")

@@ -12,13 +12,13 @@ SIGTERM, whatever is not known) fails the task as ever, and it is tried again.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.step import FELL_OUT, Step, read_lineage, run_id
+from components.step import FELL_OUT, KEPT, Step, read_lineage, run_id
 from seglib.errors import DivergedError, SegError, UsageError
 
 TABLE = "selection.md"
@@ -127,6 +127,16 @@ def write_selection(trials: Sequence[Trial], folder: Path) -> None:
     if fell_out:
         lines += ["", "Fell out, without a model:", "", *fell_out]
     (folder / TABLE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def forget_outcomes(models: Iterable[Path]) -> None:
+    """Remove what is kept of trainings until their models have come through."""
+    origins = (read_lineage(folder).get("train", {}) for folder in models)
+    if kept := [origin[KEPT] for origin in origins if KEPT in origin]:
+        from seglib.checkpoints import forget  # takes seconds to import, as Keras does
+
+        for folder in kept:
+            forget(folder)
 
 
 def can_be_referred_to(uri: str, run: str) -> bool:

@@ -1,9 +1,11 @@
 """Of several trained models, the best by its score on the val split."""
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,8 +35,10 @@ def models(tmp_path: Path) -> list[Path]:
         folder.mkdir(parents=True)
         history = [{"epoch": i, "val_miou": m} for i, m in enumerate(mious, start=1)]
         (folder / "history.json").write_text(json.dumps(history))
-        origin = {"run_id": "run-1", "folder": str(folder)}
-        origin["trial"] = {"learning_rate": rate}  # type: ignore[assignment]
+        kept = tmp_path / "kept" / hashlib.sha256(str(rate).encode()).hexdigest()
+        kept.mkdir(parents=True)
+        origin: dict[str, Any] = {"run_id": "run-1", "folder": str(folder)}
+        origin |= {"trial": {"learning_rate": rate}, "checkpoints": str(kept)}
         (folder / "provenance.json").write_text(json.dumps({"train": origin}))
         folders.append(folder)
     return folders
@@ -173,6 +177,21 @@ def test_what_is_no_trials_fault_fails_the_task_so_that_it_is_tried_again() -> N
         RuntimeError("Unforeseen."),
     ]
     assert [why_it_fell_out(error) for error in [full, missing, *others]] == [""] * 6
+
+
+def test_outcomes_of_trials_that_were_not_chosen_are_kept_no_longer(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGLIB_MESSAGES", str(tmp_path / "messages.jsonl"))
+    select_model.python_func(
+        models=[Model(uri=str(path)) for path in models],
+        model=Model(uri=str(tmp_path / "select/model")),
+        selection=Artifact(uri=str(tmp_path / "select/selection")),
+        table=Markdown(uri=str(tmp_path / "select/table")),
+    )
+    (left,) = (tmp_path / "kept").iterdir()
+    chosen = json.loads((models[1] / "provenance.json").read_text())["train"]
+    assert str(left) == chosen["checkpoints"], "the evaluation forgets this one"
 
 
 def test_another_runs_artifact_in_a_bucket_is_copied_as_kfp_would_refuse_it() -> None:
