@@ -1,6 +1,7 @@
 """`seglib train`."""
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +77,9 @@ def train(
     Interrupted by Ctrl-C, SIGTERM or the end of its machine, the same command goes on
     where it was, to the same weights. The best epoch so far lies beside OUT, as
     OUT.unfinished.
+
+    Several processes, of one machine or many, train together when each is started with
+    the same arguments and a TF_CONFIG of its own; the first one writes OUT.
     """
     import keras
 
@@ -83,11 +87,14 @@ def train(
     from seglib.checkpoints import Checkpoints
     from seglib.distillation import Distillation
     from seglib.models import build_from_config, transfer_weights
+    from seglib.processes import Processes
     from seglib.steps.train import train as run
     from seglib.termination import Terminated
 
     settings = Config.load(config)
-    check_writable(out)
+    processes = Processes.join()
+    if processes.is_first:
+        check_writable(out)
     distillation = Distillation(teacher=load_model(teacher)) if teacher else None
     dataset = open_dataset(data, config, num_classes, ignore_index)
     beside = out.with_name(f"{out.name}.checkpoints")
@@ -116,7 +123,7 @@ def train(
         learning_rate=learning_rate,
     )
     try:
-        with progress_bar("training") as progress:
+        with progress_bar("training") if processes.is_first else nullcontext() as told:
             history = run(
                 network,
                 dataset,
@@ -125,7 +132,8 @@ def train(
                 distillation=distillation,
                 out=out,
                 checkpoints=kept,
-                on_step=progress,
+                processes=processes,
+                on_step=told,
             )
     except (KeyboardInterrupt, Terminated):
         unfinished = out.with_name(f"{out.name}.unfinished")
@@ -134,6 +142,8 @@ def train(
         if kept.written_step:
             errors.print(f"The same command goes on after step {kept.written_step}.")
         raise
+    if not processes.is_first:
+        return
     measured = [row["val_miou"] for row in history if not math.isnan(row["val_miou"])]
     best = f"   best val mIoU {max(measured):.4f}" if measured else ""
     console.print(f"model: {out}{best}")

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ import keras
 import numpy as np
 
 from seglib.errors import SegError, UsageError
+from seglib.rendezvous import host_and_port, meet
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,6 @@ _EXPECTED = (
 )
 _NUMBERS = 8  # at most, that are added up at once
 _CHUNK = 2**19  # of messages, in int64: 4 MiB
-_REMINDED_S = 30.0
 
 
 class LostProcessError(SegError):
@@ -71,7 +72,8 @@ class Processes:
         logging.getLogger("tensorflow").setLevel(logging.WARNING)
         _take_device(workers, index)
         logger.info("process %d of %d, at %s", index + 1, len(workers), workers[index])
-        with _waiting(workers):
+        meet(workers, index)
+        with _interruptible():
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
         return cls(strategy, index=index, count=len(workers))
 
@@ -79,6 +81,14 @@ class Processes:
     def is_first(self) -> bool:
         """Whether this one validates, writes and reports."""
         return self.index == 0
+
+    def set_apart(self, network: keras.Model) -> None:
+        """Let dropout drop other values here than in the other processes."""
+        for variable in network.variables if self.index else ():
+            if variable.path.endswith("seed_generator_state"):
+                state = keras.ops.convert_to_numpy(variable).copy()
+                state[0] += self.index
+                variable.assign(state)
 
     def bind(self, network: keras.Model) -> None:
         """Let a compiled network's `fit` take its steps together with the others."""
@@ -161,10 +171,17 @@ class Processes:
             yield
         except gone as error:
             raise LostProcessError(
-                f"Process {self.index} of {self.count} has lost another one: "
-                f"{_reason(error)} Start all of them again: a training that keeps "
-                "checkpoints goes on from its newest."
+                f"Process {self.index} of {self.count} has lost "
+                f"{self._named(str(error))}, which has ended or cannot be reached. "
+                "Start all of them again: a training that keeps checkpoints goes on "
+                "from its newest."
             ) from error
+
+    def _named(self, message: str) -> str:
+        """The other process that TensorFlow's message is about."""
+        tasks = {int(task) for task in re.findall(r"/task:(\d+)", message)}
+        others = [str(task) for task in sorted(tasks - {self.index})]
+        return f"process {', '.join(others)}" if others else "another one"
 
     def _added(self, values: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -210,43 +227,31 @@ def _take_device(workers: list[str], index: int) -> None:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    host = workers[index].rpartition(":")[0]
-    here = [
-        i for i, address in enumerate(workers) if address.rpartition(":")[0] == host
-    ]
+    hosts = [host_and_port(address)[0] for address in workers]
+    here = [i for i, host in enumerate(hosts) if host == hosts[index]]
     if not gpus:
         return
     if len(gpus) < len(here):
         raise UsageError(
-            f"{len(here)} processes on {host} need a GPU each. Received: {len(gpus)} "
-            "GPUs. Start as many processes as there are GPUs."
+            f"{len(here)} processes on {hosts[index]} need a GPU each. Received: "
+            f"{len(gpus)} GPUs. Start as many processes as there are GPUs."
         )
     tf.config.set_visible_devices([gpus[here.index(index)]], "GPU")
 
 
 @contextlib.contextmanager
-def _waiting(workers: list[str]) -> Iterator[None]:
-    """Say now and then what is waited for; let Ctrl-C end it, inside of TensorFlow."""
-    there = threading.Event()
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end what TensorFlow does within; and afterwards SIGTERM, as before.
 
-    def remind() -> None:
-        while not there.wait(_REMINDED_S):
-            logger.info("waiting for all of %s", ", ".join(workers))
-
-    in_main = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGINT, signal.SIG_DFL) if in_main else None
-    reminder = threading.Thread(target=remind, name="waiting", daemon=True)
-    reminder.start()
+    TensorFlow leaves a handler for it that does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:
-        there.set()
-        if in_main:
-            signal.signal(signal.SIGINT, previous)
-
-
-def _reason(error: Exception) -> str:
-    """The line of TensorFlow's message that says what happened."""
-    lines = str(getattr(error, "message", error)).splitlines()
-    told = [line for line in lines if "aborted by" in line or "task:" in line]
-    return (told or lines or [""])[0].strip().rstrip(".") + "."
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])

@@ -185,6 +185,7 @@ def train(
                 checkpoints.place,
             )
         _tell(snapshot, on_epoch)
+    processes.set_apart(network)
     ends_softly = checkpoints or processes.count > 1
     with (
         checkpoints or nullcontext(),

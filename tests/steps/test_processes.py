@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -180,7 +181,7 @@ def test_when_one_is_killed_the_others_end_and_one_alone_can_go_on(
     broken.all[victim].kill()
     status, told = broken.endings()[1 - victim]
     assert status == 1
-    assert f"Process {1 - victim} of 2 has lost another one" in told
+    assert f"Process {1 - victim} of 2 has lost process {victim}, which" in told
     assert "Start all of them again" in told
     resumed = start(1, place=place)
     outcome = resumed.outcomes()[0]
@@ -268,6 +269,22 @@ def test_a_single_process_waits_for_no_other(monkeypatch, config):
 def test_a_batch_that_processes_cannot_share_evenly_is_refused():
     with pytest.raises(UsageError, match=r"multiple of the 3 processes.*batch_size=4"):
         Replicas(["CPU:0"], batch_size=4, processes=Processes(count=3))
+
+
+def test_dropout_drops_other_values_in_each_process():
+    image = keras.Input((8, 8, 3))
+
+    def states(index: int) -> list[list[int]]:
+        keras.utils.set_random_seed(5)
+        dropped = keras.layers.Dropout(0.5)(keras.layers.Dropout(0.5)(image))
+        network = keras.Model(image, dropped)
+        Processes(index=index, count=3).set_apart(network)
+        return [np.asarray(variable).tolist() for variable in network.variables]
+
+    first, second, third = map(states, range(3))
+    assert len(first) == 2
+    for one, two, three in zip(first, second, third, strict=True):
+        assert len({tuple(one), tuple(two), tuple(three)}) == 3
 
 
 def _free_ports(count: int) -> list[int]:

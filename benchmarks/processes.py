@@ -1,0 +1,152 @@
+"""What it costs to train in several processes instead of one.
+
+    python -m benchmarks.processes [--architecture compact] [--steps 20] [--processes 2]
+
+One process on as many cores as there are processes, against as many processes on a core
+each; every step is one of the same batch of 8 random images at 192×256. On one machine
+that can only be slower: what is seen is the price of adding up gradients, losses and
+the statistics of batch normalisation, and of deciding together on every step. The row
+`Keras's synchronized` shows those statistics as Keras adds them up.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+BATCH, HEIGHT, WIDTH, CLASSES = 8, 192, 256, 8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--architecture", default="compact")
+    parser.add_argument("--encoder", default="efficientnet_lite0")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keras", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--cores", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.cores:
+        os.sched_setaffinity(0, map(int, options.cores.split(",")))
+        print(json.dumps(measure(options)))
+        return
+    rows = {
+        "one process": (1, []),
+        f"{options.processes} processes": (options.processes, []),
+        "Keras's synchronized": (options.processes, ["--keras"]),
+    }
+    best: dict[str, list[float]] = {}
+    for _ in range(options.rounds):
+        for name, (count, extra) in rows.items():
+            times = _measure_apart(options.processes, count, extra)
+            best[name] = list(map(min, best.get(name, times), times))
+    first = best["one process"][0]
+    print(f"{'':22} {'ms a step':>10} {'ratio':>6} {'ms to agree':>12}")
+    for name, (step, agree) in best.items():
+        print(f"{name:22} {step:10.1f} {step / first:6.2f} {agree:12.2f}")
+
+
+def measure(options: argparse.Namespace) -> tuple[float, float]:
+    """Milliseconds of a step, and of deciding on one: medians."""
+    import keras
+    import numpy as np
+
+    from seglib.config import TrainConfig
+    from seglib.device import keep_freed_memory
+    from seglib.losses import CrossEntropy
+    from seglib.metrics import MeanIoU
+    from seglib.models import build_model, build_network
+    from seglib.optimizer import build_optimizer
+    from seglib.processes import Processes
+    from seglib.reductions import synchronize
+
+    processes = Processes.join()
+    keep_freed_memory()
+    keras.utils.set_random_seed(1)
+    contract = build_model(
+        options.architecture,
+        encoder=options.encoder if options.architecture != "compact" else None,
+        num_classes=CLASSES,
+        image_size=(HEIGHT, WIDTH),
+    ).contract
+    network = build_network(contract)
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = options.keras
+    if processes.count > 1 and not options.keras:
+        synchronize(network)
+    network.compile(
+        build_optimizer(TrainConfig(), network),
+        CrossEntropy(),
+        metrics=[MeanIoU(CLASSES)],
+        jit_compile=False,
+    )
+    processes.bind(network)
+    random = np.random.default_rng(1)
+    own = BATCH // processes.count
+    images = random.integers(0, 255, (own, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    masks = random.integers(0, CLASSES, (own, HEIGHT, WIDTH)).astype(np.int32)
+    steps: list[float] = []
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        while True:
+            steps.append(time.perf_counter())
+            yield images, masks
+
+    count = options.steps + 3  # the first ones compile
+    network.fit(batches(), steps_per_epoch=count, shuffle=False, verbose=0)
+    taken = np.diff(steps)[3:]
+    agreed = []
+    for _ in range(50):
+        started = time.perf_counter()
+        processes.sum([1.0, 2.0, 3.0])
+        agreed.append(time.perf_counter() - started)
+    return 1e3 * float(np.median(taken)), 1e3 * float(np.median(agreed))
+
+
+def _measure_apart(cores: int, count: int, extra: list[str]) -> list[float]:
+    """Start `count` processes on as many cores, and take what the first one says."""
+    available = sorted(os.sched_getaffinity(0))[:cores]
+    with ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            for _ in range(count)
+        ]
+        workers = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    running = []
+    for index in range(count):
+        own = available if count == 1 else [available[index]]
+        task = {"type": "worker", "index": index}
+        config = {"cluster": {"worker": workers}, "task": task}
+        running.append(
+            subprocess.Popen(
+                [
+                    *(sys.executable, *sys.argv, *extra),
+                    *("--cores", ",".join(map(str, own))),
+                ],
+                env={
+                    **os.environ,
+                    "TF_CPP_MIN_LOG_LEVEL": "3",
+                    "TF_CONFIG": json.dumps(config),
+                },
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    told = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        sys.exit("A process failed; its message is above.")
+    step, agree = json.loads(told[0].splitlines()[-1])
+    return [step, agree]
+
+
+if __name__ == "__main__":
+    main()

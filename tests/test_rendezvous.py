@@ -1,0 +1,163 @@
+"""Processes wait for each other; here each is a thread."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import pytest
+
+from seglib.errors import SegError, UsageError
+from seglib.rendezvous import host_and_port, meet
+
+Start = Callable[[list[str], int], "Future[None]"]
+
+
+@pytest.fixture
+def workers() -> list[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return [f"127.0.0.1:{port}", "127.0.0.1:1", "127.0.0.1:2"]
+
+
+@pytest.fixture
+def start():
+    def begin(workers: list[str], index: int) -> Future[None]:
+        future: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(meet(workers, index))
+            except SegError as error:
+                future.set_exception(error)
+
+        # A daemon: one that waits for ever is not waited for.
+        threading.Thread(target=run, daemon=True).start()
+        return future
+
+    return begin
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_all_go_on_once_the_last_has_come(start: Start, workers, order):
+    first_two = [start(workers, index) for index in order[:2]]
+    time.sleep(0.3)
+    assert not any(one.done() for one in first_two)
+    for each in (*first_two, start(workers, order[2])):
+        each.result(timeout=10)
+
+
+def test_one_that_left_and_came_again_is_one(start: Start, workers):
+    first = start(workers, 0)
+    host, port = host_and_port(workers[0])
+    hello = f'{{"index": 1, "workers": {workers}}}'.replace("'", '"')
+    _connect(host, port, hello.encode() + b"\n").close()
+    rest = [start(workers, index) for index in (1, 2)]
+    for each in (first, *rest):
+        each.result(timeout=10)
+
+
+def test_who_is_not_of_them_changes_nothing(start: Start, workers):
+    first = start(workers, 0)
+    strangers = [
+        _connect(*host_and_port(workers[0]), words)
+        for words in (b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b"\xff\n", b"")
+    ]
+    for each in (start(workers, 1), start(workers, 2), first):
+        each.result(timeout=15)
+    for stranger in strangers:
+        stranger.close()
+
+
+def test_the_same_one_twice_is_told_so(start: Start, workers):
+    first = start(workers, 0)
+    both = [start(workers, 1), start(workers, 1)]
+    deadline = time.monotonic() + 10
+    while not any(one.done() for one in both):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    second = start(workers, 2)
+    errors = [one.exception(timeout=10) for one in both]
+    assert sorted(error is None for error in errors) == [False, True]
+    (error,) = filter(None, errors)
+    assert isinstance(error, UsageError)
+    assert "there is a process 1 already" in str(error)
+    for each in (first, second):
+        each.result(timeout=10)
+
+
+def test_one_with_other_addresses_is_told_those_of_the_first(start: Start, workers):
+    first = start(workers, 0)
+    with pytest.raises(UsageError, match="the first one knows the processes .*:2"):
+        start(workers[:2], 1).result(timeout=10)
+    for each in (start(workers, 1), start(workers, 2), first):
+        each.result(timeout=10)
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SegError, match=rf"Port {port}.*Name another port"):
+            meet([f"127.0.0.1:{port}", "127.0.0.1:1"], 0)
+
+
+def test_ports_are_free_again_at_once(start: Start, workers):
+    for each in [start(workers, index) for index in range(3)]:
+        each.result(timeout=10)
+    with socket.create_server(("127.0.0.1", host_and_port(workers[0])[1])):
+        pass
+    assert threading.active_count() < 50
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_who_waits(workers, repository, index, number):
+    call = f"print(flush=True); rendezvous.meet({workers}, {index})"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"from seglib import rendezvous; {call}"],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        process.stdout.readline()
+        time.sleep(0.2)
+        assert process.poll() is None
+        process.send_signal(number)
+        try:
+            assert process.wait(timeout=10) == -number
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("a.b:2222", ("a.b", 2222)),
+        ("[::1]:7", ("::1", 7)),
+        ("10.0.0.1:1", ("10.0.0.1", 1)),
+    ],
+)
+def test_an_address_has_a_host_and_a_port(address, parts):
+    assert host_and_port(address) == parts
+
+
+@pytest.mark.parametrize("address", ["a", "a:", ":1", "a:b"])
+def test_what_is_no_address_is_shown(address):
+    with pytest.raises(UsageError, match="expected HOST:PORT"):
+        host_and_port(address)
+
+
+def _connect(host: str, port: int, words: bytes) -> socket.socket:
+    for _ in range(100):
+        try:
+            stranger = socket.create_connection((host, port), 1)
+        except OSError:
+            time.sleep(0.05)
+            continue
+        stranger.sendall(words)
+        return stranger
+    pytest.fail("the first one does not listen")
