@@ -87,7 +87,10 @@ def pod_template(
         spec["imagePullSecrets"] = [{"name": s} for s in cluster.image_pull_secrets]
     # A mesh's proxy would outlive the training, and its pod never end.
     labels = {**labels_of(name), "sidecar.istio.io/inject": "false"}
-    return {"metadata": {"labels": labels}, "spec": spec}
+    metadata: Spec = {"labels": labels}
+    if needs.annotations:
+        metadata["annotations"] = dict(needs.annotations)
+    return {"metadata": metadata, "spec": spec}
 
 
 def labels_of(name: str) -> dict[str, str]:

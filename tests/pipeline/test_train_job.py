@@ -46,6 +46,7 @@ RICH = ClusterConfig(
     memory_request="1.5Gi",
     gpus=2,
     node_selector={"accelerator": "l4"},
+    annotations={"karpenter.sh/do-not-disrupt": "true"},
     tolerations=(Toleration(key="spot", value="yes", effect="NoExecute"),),
     retries=4,
     timeout="1h30m",
