@@ -13,6 +13,7 @@ from seglib.cli import app as seglib_app
 _BLOCK = re.compile(
     r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
+_BLOCKS = re.MULTILINE | re.DOTALL
 _INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 
@@ -49,6 +50,22 @@ def test_every_make_command_shown_has_its_target_and_options(
         for word in words[1:]
         if re.sub(r"=.*", "=", word) not in known and not word.startswith("-")
     ]
+    assert not wrong
+
+
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(
+    repository: Path,
+) -> None:
+    wrong = []
+    for page in (*repository.glob("*.md"), *repository.glob("docs/**/*.md")):
+        text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=_BLOCKS)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            place, _, heading = link.partition("#")
+            target = page.parent / place if place else page
+            if "://" in place:
+                continue
+            if not target.exists() or (heading and heading not in _headings(target)):
+                wrong.append(f"{page.name}: {link}")
     assert not wrong
 
 
@@ -96,3 +113,10 @@ def _commands(text: str) -> list[list[str]]:
             if words:
                 commands.append(words)
     return commands
+
+
+def _headings(page: Path) -> set[str]:
+    """The headings of a page, as GitHub names them in links."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=_BLOCKS)
+    titles = re.findall(r"^#+ +(.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
