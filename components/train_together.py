@@ -13,14 +13,15 @@ starts SEGLIB_PROCESSES processes (1), one for each of its GPUs, on ports that f
 import inspect
 import json
 import logging
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, SimpleNamespace
@@ -85,7 +86,8 @@ def tf_configs(environment: Mapping[str, str]) -> list[str]:
     Raises:
         UsageError: a variable is not as it should be.
     """
-    if given := environment.get("TF_CONFIG"):
+    given = environment.get("TF_CONFIG", "").strip()
+    if given not in ("", "{}"):  # some operators set it though there is one pod alone
         if environment.get(PROCESSES, "1") != "1":
             raise UsageError(
                 f"TF_CONFIG names the processes, so {PROCESSES} must be 1 or unset."
@@ -93,10 +95,11 @@ def tf_configs(environment: Mapping[str, str]) -> list[str]:
         return [given]
     processes = _whole(environment, PROCESSES, "1", 1)
     port = _whole(environment, PORT_NAME, str(PORT), 1)
-    hosts = [host for host in environment.get(HOSTS, "").split(",") if host]
+    named = (host.strip() for host in environment.get(HOSTS, "").split(","))
+    hosts = [_host_and_port(host, port) for host in named if host]
     if not hosts and processes == 1:
         return [""]
-    hosts = hosts or ["localhost"]
+    hosts = hosts or [("localhost", port)]
     index = _whole(environment, HOST_INDEX, "0", 0)
     if index >= len(hosts):
         raise UsageError(
@@ -104,8 +107,8 @@ def tf_configs(environment: Mapping[str, str]) -> list[str]:
             f"{len(hosts) - 1}. Received: {index}."
         )
     workers = [
-        f"{name}:{int(own or port) + process}"
-        for name, _, own in (host.partition(":") for host in hosts)
+        f"{name}:{first + process}"
+        for name, first in hosts
         for process in range(processes)
     ]
     tasks = range(index * processes, (index + 1) * processes)
@@ -182,30 +185,56 @@ def _train_in_processes(arguments: list[str], configs: list[str], place: str) ->
     """Start a process for each GPU, and end with the first that fails."""
     own = {**os.environ, _PREPARED: place}
     command = [sys.executable, "-m", "components.train_together", *arguments]
-    running = [
-        subprocess.Popen(command, env={**own, "TF_CONFIG": config})
-        for config in configs
-    ]
+    running: list[subprocess.Popen[bytes]] = []
+    told: list[int] = []
 
     def forward(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
         for process in running:
             process.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
     try:
-        while all(process.poll() is None for process in running):
-            time.sleep(_TICK_S)
-        # One has ended. The others do, too, by themselves, or are lost.
-        deadline = time.monotonic() + _GRACE_S
-        for process in running:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
+        for config in configs:
+            if not told:
+                environment = {**own, "TF_CONFIG": config}
+                running.append(subprocess.Popen(command, env=environment))
+        if told:  # while one was being started, perhaps
+            forward(told[0], None)
+        status = _first_failure(running)
     finally:
         for process in running:
             process.kill()
             process.wait()
-    return next((p.returncode for p in running if p.returncode), 0)
+    if not running:
+        raise Terminated
+    return 128 - status if status < 0 else status  # as shells tell of a signal
+
+
+def _first_failure(running: list[subprocess.Popen[bytes]]) -> int:
+    """Wait for all; where one fails, the others end by themselves soon, or are lost."""
+    status, deadline = 0, math.inf
+    while any(process.poll() is None for process in running):
+        status = status or next((p.returncode for p in running if p.returncode), 0)
+        if status:
+            deadline = min(deadline, time.monotonic() + _GRACE_S)
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_TICK_S)
+    return status or next((p.returncode for p in running if p.returncode), 0)
+
+
+def _host_and_port(text: str, port: int) -> tuple[str, int]:
+    """Of `HOST`, `HOST:PORT`, `[IPv6]:PORT` or a bare IPv6 address."""
+    if found := re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]:\s]+)(?::(\d+))?", text):
+        return found[1], int(found[2] or port)
+    if re.fullmatch(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", text):
+        return f"[{text}]", port
+    raise UsageError(
+        f"{HOSTS}: expected names, each `HOST` or `HOST:PORT`, with commas between. "
+        f"Received: {text}"
+    )
 
 
 def _index(config: str) -> int:
@@ -234,10 +263,16 @@ def _call(component: Any, parameters: Parameters, folder: Path, **others: Any) -
     body(**{**given, **others})
 
 
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
 def _as_program() -> int:
     logging.basicConfig(
         stream=sys.stdout, level=logging.INFO, format="%(message)s", force=True
     )
+    # The first process of a container heeds no signal that it has no handler of.
+    signal.signal(signal.SIGTERM, _end)
     try:
         return main(sys.argv[1:])
     except SegError as error:

@@ -30,6 +30,7 @@ _EXPECTED = (
 )
 _NUMBERS = 8  # at most, that are added up at once
 _CHUNK = 2**19  # of messages, in int64: 4 MiB
+_BROKEN_OFF = ("Collective ops is aborted", "NCCL")
 
 
 class LostProcessError(SegError):
@@ -57,6 +58,7 @@ class Processes:
         Raises:
             UsageError: TF_CONFIG is not as it should be, the backend is not
                 TensorFlow, or there are fewer GPUs than processes on this machine.
+            SegError: this process's port is taken, or another one cannot be reached.
         """
         workers, index = _config()
         if len(workers) < 2:
@@ -70,11 +72,18 @@ class Processes:
 
         # It tells of every sum that is added to a graph.
         logging.getLogger("tensorflow").setLevel(logging.WARNING)
-        _take_device(workers, index)
+        has_gpu = _take_device(workers, index)
         logger.info("process %d of %d, at %s", index + 1, len(workers), workers[index])
         meet(workers, index)
-        with _interruptible():
-            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        how = tf.distribute.experimental.CommunicationImplementation
+        # What TensorFlow chooses by itself sends GPUs' sums through the hosts' memory.
+        options = tf.distribute.experimental.CommunicationOptions(
+            implementation=how.NCCL if has_gpu else how.RING
+        )
+        with _interruptible(), _refused(workers, index):
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(
+                communication_options=options
+            )
         return cls(strategy, index=index, count=len(workers))
 
     @property
@@ -169,7 +178,11 @@ class Processes:
         )
         try:
             yield
-        except gone as error:
+        except tf.errors.OpError as error:
+            # One that has been started anew, or broken off by NCCL, is of other kinds.
+            told = any(word in str(error.message) for word in _BROKEN_OFF)
+            if not (told or isinstance(error, gone)):
+                raise
             raise LostProcessError(
                 f"Process {self.index} of {self.count} has lost "
                 f"{self._named(str(error))}, which has ended or cannot be reached. "
@@ -184,6 +197,10 @@ class Processes:
         return f"process {', '.join(others)}" if others else "another one"
 
     def _added(self, values: np.ndarray) -> np.ndarray:
+        with self.losing_none():
+            return self._add_up(values)
+
+    def _add_up(self, values: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
         if self._add is None:
@@ -195,8 +212,7 @@ class Processes:
             self._add = tf.function(
                 lambda part: self._strategy.run(add, args=(part,)), autograph=False
             )
-        with self.losing_none():
-            return np.asarray(self._add(tf.constant(values)))
+        return np.asarray(self._add(tf.constant(values)))
 
 
 def _config() -> tuple[list[str], int]:
@@ -222,21 +238,22 @@ def _config() -> tuple[list[str], int]:
     return workers, index
 
 
-def _take_device(workers: list[str], index: int) -> None:
-    """Of this machine's GPUs, use the one that is this process's."""
+def _take_device(workers: list[str], index: int) -> bool:
+    """Of this machine's GPUs, use the one that is this process's, if there are any."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     hosts = [host_and_port(address)[0] for address in workers]
     here = [i for i, host in enumerate(hosts) if host == hosts[index]]
     if not gpus:
-        return
+        return False
     if len(gpus) < len(here):
         raise UsageError(
             f"{len(here)} processes on {hosts[index]} need a GPU each. Received: "
             f"{len(gpus)} GPUs. Start as many processes as there are GPUs."
         )
     tf.config.set_visible_devices([gpus[here.index(index)]], "GPU")
+    return True
 
 
 @contextlib.contextmanager
@@ -248,10 +265,28 @@ def _interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGTERM, before[1])
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _refused(workers: list[str], index: int) -> Iterator[None]:
+    """Within it, what keeps TensorFlow from joining the others is a SegError."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = str(error.message).partition("\n")[0].rstrip(".")
+        raise SegError(
+            f"Process {index} of {len(workers)} cannot join the others: {reason}. "
+            f"Expected: all of {', '.join(workers)} reach each other at these "
+            f"addresses, and their ports are free. Start all of them again."
+        ) from error

@@ -19,8 +19,17 @@ def sum_of_replicas(value: Any) -> Any:
         return value
     import tensorflow as tf
 
-    value = tf.nest.map_structure(tf.stop_gradient, value)
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+    parts = [tf.stop_gradient(part) for part in tf.nest.flatten(value)]
+    # NCCL knows no bfloat16, and takes it for float32.
+    wide = [tf.cast(p, tf.float32) if p.dtype.size == 2 else p for p in parts]
+    summed: dict[int, Any] = {}
+    for dtype in dict.fromkeys(part.dtype for part in wide):
+        # What is summed at once becomes one tensor.
+        alike = [i for i, part in enumerate(wide) if part.dtype == dtype]
+        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [wide[i] for i in alike])
+        summed.update(zip(alike, sums, strict=True))
+    same = [tf.cast(summed[i], part.dtype) for i, part in enumerate(parts)]
+    return tf.nest.pack_sequence_as(value, same)
 
 
 def sum_of_processes(value: Any) -> Any:

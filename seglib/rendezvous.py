@@ -30,7 +30,7 @@ def meet(workers: Sequence[str], index: int) -> None:
 
     Raises:
         UsageError: another process is the same one, or has other addresses.
-        SegError: the first one's port cannot be taken.
+        SegError: this one's port cannot be taken.
     """
     if index == 0:
         _receive(workers)
@@ -103,6 +103,8 @@ def _drop_who_left(here: dict[int, socket.socket]) -> bool:
 
 def _come(workers: Sequence[str], index: int) -> None:
     """Tell the first one who this is, until it lets all go."""
+    with _server(host_and_port(workers[index])[1]):
+        pass  # TensorFlow will take it, when the others already wait for this one
     reminder = _Reminder()
     hello = json.dumps({"index": index, "workers": list(workers)})
     answer = ""
@@ -144,7 +146,7 @@ def _server(port: int) -> Iterator[socket.socket]:
         server = socket.create_server(("", port), family=family, dualstack_ipv6=dual)
     except OSError as error:
         raise SegError(
-            f"Port {port}, where the other processes look for the first one, cannot be "
+            f"Port {port}, where the other processes look for this one, cannot be "
             f"taken ({error.strerror}). Is another training running? Name another port."
         ) from error
     with server:

@@ -36,8 +36,10 @@ class Replicas:
         batch_size: int,
         processes: Processes | None = None,
     ):
-        found = _gpus() if devices is None else list(devices)
         several = processes.count if processes else 1
+        found = list(devices or ())
+        if devices is None and several == 1:  # TensorFlow lists the others' GPUs, too
+            found = _gpus()
         if several > 1 and len(found) > 1:
             raise UsageError(
                 f"Each of several processes trains on one device. Received: {found}."

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
 
 import pytest
 
@@ -19,9 +20,12 @@ Start = Callable[[list[str], int], "Future[None]"]
 
 @pytest.fixture
 def workers() -> list[str]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    return [f"127.0.0.1:{port}", "127.0.0.1:1", "127.0.0.1:2"]
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            for _ in range(3)
+        ]
+        return [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
 
 
 @pytest.fixture
@@ -75,34 +79,32 @@ def test_who_is_not_of_them_changes_nothing(start: Start, workers):
 
 def test_the_same_one_twice_is_told_so(start: Start, workers):
     first = start(workers, 0)
-    both = [start(workers, 1), start(workers, 1)]
-    deadline = time.monotonic() + 10
-    while not any(one.done() for one in both):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    second = start(workers, 2)
-    errors = [one.exception(timeout=10) for one in both]
-    assert sorted(error is None for error in errors) == [False, True]
-    (error,) = filter(None, errors)
-    assert isinstance(error, UsageError)
-    assert "there is a process 1 already" in str(error)
-    for each in (first, second):
+    hello = f'{{"index": 1, "workers": {workers}}}'.replace("'", '"')
+    host, port = host_and_port(workers[0])
+    one = _connect(host, port, hello.encode() + b"\n")
+    with pytest.raises(UsageError, match="there is a process 1 already"):
+        start(workers, 1).result(timeout=10)
+    one.close()
+    for each in (start(workers, 1), start(workers, 2), first):
         each.result(timeout=10)
 
 
 def test_one_with_other_addresses_is_told_those_of_the_first(start: Start, workers):
     first = start(workers, 0)
-    with pytest.raises(UsageError, match="the first one knows the processes .*:2"):
+    with pytest.raises(UsageError, match="the first one knows the processes"):
         start(workers[:2], 1).result(timeout=10)
     for each in (start(workers, 1), start(workers, 2), first):
         each.result(timeout=10)
 
 
-def test_a_port_that_is_taken_is_named():
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_port_that_is_taken_is_named(index):
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
+        workers = ["127.0.0.1:1", "127.0.0.1:2"]
+        workers[index] = f"127.0.0.1:{port}"
         with pytest.raises(SegError, match=rf"Port {port}.*Name another port"):
-            meet([f"127.0.0.1:{port}", "127.0.0.1:1"], 0)
+            meet(workers, index)
 
 
 def test_ports_are_free_again_at_once(start: Start, workers):

@@ -29,6 +29,14 @@ from seglib.errors import UsageError
         ),
         ({"SEGLIB_PROCESSES": "2"}, ["localhost:2222", "localhost:2223"], [0, 1]),
         ({"SEGLIB_HOSTS": "a:7,a:9"}, ["a:7", "a:9"], [0]),
+        ({"SEGLIB_HOSTS": " a:7, b ,"}, ["a:7", "b:2222"], [0]),
+        (
+            {"SEGLIB_HOSTS": "[::1]:7,::1,[fe80::2]"},
+            ["[::1]:7", "[::1]:2222", "[fe80::2]:2222"],
+            [0],
+        ),
+        # Some operators set it where there is one pod alone.
+        ({"TF_CONFIG": " {} ", "SEGLIB_HOSTS": "a,b"}, ["a:2222", "b:2222"], [0]),
     ],
 )
 def test_every_process_learns_where_all_are(environment, addresses, indices):
@@ -50,7 +58,9 @@ def test_what_an_operator_has_set_is_taken_as_it_is():
             "SEGLIB_HOST_INDEX.*0 to 1",
         ),
         ({"SEGLIB_PROCESSES": "two"}, "SEGLIB_PROCESSES: expected a number.*two"),
-        ({"TF_CONFIG": "{}", "SEGLIB_PROCESSES": "2"}, "SEGLIB_PROCESSES must be 1"),
+        ({"TF_CONFIG": "{…}", "SEGLIB_PROCESSES": "2"}, "SEGLIB_PROCESSES must be 1"),
+        ({"SEGLIB_HOSTS": "a:x,b"}, "SEGLIB_HOSTS: expected names.*a:x"),
+        ({"SEGLIB_HOSTS": "a b"}, "SEGLIB_HOSTS: expected names.*a b"),
     ],
 )
 def test_a_variable_that_cannot_be_is_named(environment, message):

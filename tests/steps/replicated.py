@@ -43,7 +43,8 @@ def build(seed: int) -> SegmentationModel:
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     features = keras.Input((None, None, 3))
-    x = layers.Conv2D(8, 3, strides=2, padding="same")(features)
+    # What learns need not be of one type.
+    x = layers.Conv2D(8, 3, strides=2, padding="same", dtype="float64")(features)
     x = layers.BatchNormalization(momentum=0.9)(x)
     encoder = keras.Model(features, layers.ReLU()(x), name="encoder")
     image = keras.Input((None, None, 3))

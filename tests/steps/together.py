@@ -33,7 +33,6 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     # Threads add up in an order of their own; with this they do not.
     tf.config.experimental.enable_op_determinism()
-    processes = Processes.join()
     place, epochs = request["place"], []
 
     def on_step(done: int, _total: int) -> None:
@@ -42,8 +41,9 @@ def main() -> None:
             sys.stdout.flush()
             time.sleep(3)
 
-    model = build(request["seed"])
     try:
+        processes = Processes.join()
+        model = build(request["seed"])
         history = train(
             model,
             load_dataset(Path(request["data"])),
