@@ -28,6 +28,7 @@ FELL_OUT = "fell_out"  # of a trial's origin: why there is no model
 IMAGE_NAME = "SEGLIB_IMAGE"
 TASK_RUN = "MLFLOW_RUN_ID"  # of the run that KFP's own MLflow plugin makes for a task
 PROVENANCE = "provenance.json"
+_OURS = ("components", "pipeline", "seglib")
 _FOLLOWED_S, _PRINTED_S = 0.2, 10.0  # between two reports of a step's progress
 
 Origin = dict[str, Any]  # of one step's output: run_id, folder, finished, duration_s …
@@ -173,7 +174,9 @@ def send(kind: str, **content: Any) -> None:
     if messages:
         append(Path(messages), message)
         return
-    if kind in ("progress", "epoch", "fell_out", "failed"):
+    if kind == "progress":
+        logger.info("%(step)s: %(done)d of %(total)d", content)
+    elif kind in ("fell_out", "failed"):  # an epoch's line comes from the training
         shown = (f"{k} {v}" for k, v in content.items() if k != "lineage")
         logger.info("%s: %s", kind, ", ".join(shown))
     from components import pod
@@ -287,12 +290,19 @@ def _write_lineage(folder: Path, lineage: Mapping[str, Origin]) -> None:
 
 @contextmanager
 def _plain_log_lines() -> Iterator[None]:
-    """Drop KFP's prefix from what the step logs."""
+    """Drop KFP's prefix from what the step logs, and what libraries say by the way."""
     handlers = [(handler, handler.formatter) for handler in logging.root.handlers]
     for handler, _ in handlers:
         handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.addFilter(_is_worth_a_line)
     try:
         yield
     finally:
         for handler, formatter in handlers:
             handler.setFormatter(formatter)
+            handler.removeFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Such as botocore's on where it found credentials are not."""
+    return record.levelno >= logging.WARNING or record.name.startswith(_OURS)

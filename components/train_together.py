@@ -172,6 +172,8 @@ def _train(parameters: Parameters, folder: Path) -> int:
         with tempfile.TemporaryDirectory(dir=folder) as own:
             _call(train_model, parameters, folder, model=Output(f"{own}/model"))
         state = "SUCCEEDED"
+        kept = f"the outcome is kept in {os.environ[CHECKPOINTS]}"
+        logger.info("trained; %s", kept if is_first else "the first process keeps it")
     except Terminated:
         state = ""  # the job goes on in other pods
         raise

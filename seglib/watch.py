@@ -208,6 +208,8 @@ class Watch(keras.callbacks.Callback):
                 logger.info(
                     "SIGTERM: ended after step %d, whose state is kept", self.steps
                 )
+            if not self._processes.is_first:
+                logger.info("SIGTERM to one of all: ended after step %d", self.steps)
             self._processes.sum([])  # none ends before it is kept
             raise Terminated
         if kept and kept.is_due(epoch_ends=epoch_ends):

@@ -87,10 +87,11 @@ def test_without_a_follower_the_log_says_what_happens(
     caplog.set_level(logging.INFO)
     with step("train", out=artifact(tmp_path)) as current:
         current.progress(1, 2)
-        current.epoch({"epoch": 1, "loss": 0.5})
+        logging.getLogger("botocore.credentials").info("Found credentials in …")
+        logging.getLogger("botocore.credentials").warning("They end soon.")
     assert [record.getMessage() for record in caplog.records] == [
-        "progress: step train, done 1, total 2",
-        "epoch: step train, row {'epoch': 1, 'loss': 0.5}",
+        "train: 1 of 2",
+        "They end soon.",
     ]
 
 

@@ -1,0 +1,231 @@
+"""A training in several pods as containers of the image, and who takes it over."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import boto3
+import docker
+import pytest
+import yaml
+
+from components.base import IMAGE
+from pipeline.cluster_config import ClusterConfig
+from pipeline.compiling import compile_pipeline
+from pipeline.train_plan import Training
+from seglib.config import Config
+from seglib.data.sample_scenes import write_sample_dataset
+from seglib.store import publish
+from tests.docker.pods import Pods
+
+pytestmark = pytest.mark.docker
+
+BUCKET = "s3://datasets"
+PLACE = f"{BUCKET}/checkpoints"
+NAME = "train-0123456-89abcdef"
+SETTINGS = {
+    "image_height": 64,
+    "image_width": 96,
+    "epochs": 12,
+    "batch_size": 2,
+    "learning_rate": 0.003,
+}
+LONGEST_S = 300
+# One step after the other, by the words of the compiled pipeline; each gets its input
+# as a file.
+STEPS = (
+    ("verify-data", {}, "manifest"),
+    ("augment-data", {"manifest": "system.Dataset"}, "shards"),
+    ("train-model", dict.fromkeys(("manifest", "shards"), "system.Dataset"), "model"),
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Any]:
+    try:
+        client = docker.from_env()
+    except docker.errors.DockerException as error:
+        pytest.skip(f"No container engine answers ({error}). Start one, e.g. dockerd.")
+    with closing(client):
+        try:
+            client.images.get(IMAGE)
+        except docker.errors.ImageNotFound:
+            pytest.skip(f"There is no image {IMAGE}. Build it with `make image`.")
+        yield client
+
+
+@pytest.fixture
+def network(engine: Any) -> Iterator[Any]:
+    """One from which nothing but this machine is reached."""
+    network = engine.networks.create("seglib-test-pods", internal=True)
+    network.reload()
+    yield network
+    network.remove()
+
+
+@pytest.fixture
+def s3_for_pods(network: Any, s3_server: str) -> Iterator[str]:
+    """The S3 server of the tests, at the address that this machine has there."""
+    from moto.server import ThreadedMotoServer
+
+    (subnet,) = network.attrs["IPAM"]["Config"]
+    # What is stored is the process's own: both servers have the same.
+    server = ThreadedMotoServer(subnet["Gateway"], port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def training(s3_server: str, tmp_path: Path) -> Training:
+    write_sample_dataset(tmp_path, counts={"train": 6, "val": 2, "test": 2})
+    remote = f"{BUCKET}/dvc"
+    given = {
+        "data_md5": publish(tmp_path, remote).key,
+        "remote": remote,
+        "code_version": "1",
+    }
+    return Training(
+        image=IMAGE,
+        parameters={**Config.from_flat(SETTINGS).flat(), **given},
+        cluster=ClusterConfig(),
+        nodes=2,
+    )
+
+
+@pytest.fixture
+def pods(
+    engine: Any, network: Any, training: Training, s3_for_pods: str
+) -> Iterator[Pods]:
+    given = {
+        "AWS_ENDPOINT_URL": s3_for_pods,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "SEGLIB_CHECKPOINTS": PLACE,
+        "MLFLOW_TRACKING_URI": "",
+    }
+    pods = Pods(engine, network, training, NAME, given)
+    yield pods
+    pods.remove()
+
+
+def test_containers_train_together_and_the_pipelines_step_takes_it_over(
+    pods: Pods, training: Training, tmp_path: Path
+) -> None:
+    # A pod that waits for one that is not there, nor has a name yet, can be stopped.
+    (waiting,) = pods.start([0])
+    _wait_for("waiting for", waiting)
+    pods.stop(waiting)
+    assert _ended(waiting)[0] == 143
+    pods.remove()
+    # The second round's pods: one is stopped in the middle; the first one comes late.
+    (second,) = pods.start([1])
+    _wait_for("waiting for", second)
+    (first,) = pods.start([0])
+    _wait_for("epoch 3/12", first)
+    pods.stop(second)
+    for pod in (first, second):
+        status, log = _ended(pod)
+        assert status == 143, log
+        assert "SIGTERM" in log
+    assert "whose state is kept" in _log(first)
+    pods.remove()
+    # They start again, and go on.
+    (status, told), (other, rest) = map(_ended, pods.start([0, 1]))
+    assert (status, other) == (0, 0), told + rest
+    assert "going on after step" in told
+    assert "epoch 1/12" not in told
+    assert "epoch 12/12" in told
+    assert "process 2 of 2" in rest
+    assert "epoch" not in rest
+    listed = boto3.client("s3").list_objects_v2(Bucket="datasets", Prefix="checkpoints")
+    assert any(one["Key"].endswith(".checkpoint") for one in listed["Contents"])
+    pods.remove()
+    # The pipeline's own steps, as it is compiled.
+    step = pods.run(*_chain(training, tmp_path))
+    status, log = _ended(step)
+    assert status == 0, log
+    assert f"trained before; the model is from {PLACE}" in log
+    assert "training compact" not in log
+    assert "history.json" in log
+
+
+def _chain(training: Training, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """One command that runs three steps, and the variables that hold their inputs."""
+    document = folder / "pipeline.yaml"
+    compile_pipeline(
+        document, image=IMAGE, cluster=ClusterConfig(), checkpoints="", allow_tag=True
+    )
+    spec = next(yaml.safe_load_all(document.read_text()))
+    executors = spec["deploymentSpec"]["executors"]
+    words, variables, script = [], {}, []
+    for name, inputs, output in STEPS:
+        container = executors[f"exec-{name}"]["container"]
+        wanted = spec["components"][f"comp-{name}"]["inputDefinitions"]["parameters"]
+        variables[f"INPUT_{len(script)}"] = json.dumps(
+            {
+                "inputs": {
+                    "parameterValues": {
+                        key: value
+                        for key, value in training.parameters.items()
+                        if key in wanted
+                    },
+                    "artifacts": {
+                        key: {"artifacts": [_artifact(key, kind)]}
+                        for key, kind in inputs.items()
+                    },
+                },
+                "outputs": {
+                    "artifacts": {
+                        output: {"artifacts": [_artifact(output, "system.Dataset")]}
+                    },
+                    "outputFile": f"/tmp/{name}.json",
+                },
+            }
+        )
+        line = [*container["command"], *container["args"]]
+        words += line
+        script.append((len(line), line.index("{{$}}")))
+    return _as_one(words, script), variables
+
+
+def _artifact(name: str, kind: str) -> dict[str, Any]:
+    place = f"/tmp/steps/{name}"
+    schema = {"schemaTitle": kind, "schemaVersion": "0.0.1"}
+    return {"name": name, "type": schema, "uri": place, "metadata": {}}
+
+
+def _as_one(words: list[str], script: list[tuple[int, int]]) -> list[str]:
+    """A shell that runs each line of words, with a variable in place of its input."""
+    lines = ["set -e", "mkdir -p /tmp/steps"]
+    for number, (length, place) in enumerate(script):
+        command = "python3 -c 'import os, sys; a = sys.argv[1:]; "
+        command += f'a[{place}] = os.environ["INPUT_{number}"]; os.execvp(a[0], a)\' '
+        lines.append(command + " ".join(f'"${{{i}}}"' for i in range(1, length + 1)))
+        lines.append(f"shift {length}")
+    lines.append("ls /tmp/steps/model")
+    return ["sh", "-c", "\n".join(lines), "steps", *words]
+
+
+def _wait_for(words: str, pod: Any) -> None:
+    deadline = time.monotonic() + LONGEST_S
+    while words not in _log(pod):
+        pod.reload()
+        if pod.status == "exited" or time.monotonic() > deadline:
+            pytest.fail(_log(pod))
+        time.sleep(0.2)
+
+
+def _ended(pod: Any) -> tuple[int, str]:
+    """Exit status and log."""
+    status = pod.wait(timeout=LONGEST_S)["StatusCode"]
+    return status, _log(pod)
+
+
+def _log(pod: Any) -> str:
+    return str(pod.logs().decode())
