@@ -3,12 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from components.base import IMAGE
@@ -16,20 +13,6 @@ from pipeline.inputs import code_version
 from seglib.data.sample_scenes import write_sample_dataset
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Any]:
-    try:
-        client = docker.from_env()
-    except docker.errors.DockerException as error:
-        pytest.skip(f"No container engine answers ({error}). Start one, e.g. dockerd.")
-    with closing(client):
-        try:
-            client.images.get(IMAGE)
-        except docker.errors.ImageNotFound:
-            pytest.skip(f"There is no image {IMAGE}. Build it with `make image`.")
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,13 @@
 """A training in several pods as containers of the image, and who takes it over."""
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import boto3
-import docker
 import pytest
 import yaml
 
@@ -34,27 +33,7 @@ SETTINGS = {
     "learning_rate": 0.003,
 }
 LONGEST_S = 300
-# One step after the other, by the words of the compiled pipeline; each gets its input
-# as a file.
-STEPS = (
-    ("verify-data", {}, "manifest"),
-    ("augment-data", {"manifest": "system.Dataset"}, "shards"),
-    ("train-model", dict.fromkeys(("manifest", "shards"), "system.Dataset"), "model"),
-)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Any]:
-    try:
-        client = docker.from_env()
-    except docker.errors.DockerException as error:
-        pytest.skip(f"No container engine answers ({error}). Start one, e.g. dockerd.")
-    with closing(client):
-        try:
-            client.images.get(IMAGE)
-        except docker.errors.ImageNotFound:
-            pytest.skip(f"There is no image {IMAGE}. Build it with `make image`.")
-        yield client
+STEPS = ("verify-data", "augment-data", "train-model")
 
 
 @pytest.fixture
@@ -156,60 +135,53 @@ def test_containers_train_together_and_the_pipelines_step_takes_it_over(
 
 
 def _chain(training: Training, folder: Path) -> tuple[list[str], dict[str, str]]:
-    """One command that runs three steps, and the variables that hold their inputs."""
+    """A shell that runs three compiled steps, and variables that hold their inputs."""
     document = folder / "pipeline.yaml"
-    compile_pipeline(
-        document, image=IMAGE, cluster=ClusterConfig(), checkpoints="", allow_tag=True
-    )
+    compile_pipeline(document, image=IMAGE, cluster=ClusterConfig(), allow_tag=True)
     spec = next(yaml.safe_load_all(document.read_text()))
-    executors = spec["deploymentSpec"]["executors"]
-    words, variables, script = [], {}, []
-    for name, inputs, output in STEPS:
-        container = executors[f"exec-{name}"]["container"]
-        wanted = spec["components"][f"comp-{name}"]["inputDefinitions"]["parameters"]
-        variables[f"INPUT_{len(script)}"] = json.dumps(
-            {
-                "inputs": {
-                    "parameterValues": {
-                        key: value
-                        for key, value in training.parameters.items()
-                        if key in wanted
-                    },
-                    "artifacts": {
-                        key: {"artifacts": [_artifact(key, kind)]}
-                        for key, kind in inputs.items()
-                    },
-                },
-                "outputs": {
-                    "artifacts": {
-                        output: {"artifacts": [_artifact(output, "system.Dataset")]}
-                    },
-                    "outputFile": f"/tmp/{name}.json",
-                },
-            }
+    lines, variables = ["set -e", "mkdir /tmp/steps"], {}
+    for number, name in enumerate(STEPS):
+        container = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
+        given = _executor_input(name, spec["components"][f"comp-{name}"], training)
+        variables[f"INPUT_{number}"] = json.dumps(given)
+        words = [*container["command"], *container["args"]]
+        assert "{{$}}" in words
+        line = (
+            f'"$INPUT_{number}"' if word == "{{$}}" else shlex.quote(word)
+            for word in words
         )
-        line = [*container["command"], *container["args"]]
-        words += line
-        script.append((len(line), line.index("{{$}}")))
-    return _as_one(words, script), variables
-
-
-def _artifact(name: str, kind: str) -> dict[str, Any]:
-    place = f"/tmp/steps/{name}"
-    schema = {"schemaTitle": kind, "schemaVersion": "0.0.1"}
-    return {"name": name, "type": schema, "uri": place, "metadata": {}}
-
-
-def _as_one(words: list[str], script: list[tuple[int, int]]) -> list[str]:
-    """A shell that runs each line of words, with a variable in place of its input."""
-    lines = ["set -e", "mkdir -p /tmp/steps"]
-    for number, (length, place) in enumerate(script):
-        command = "python3 -c 'import os, sys; a = sys.argv[1:]; "
-        command += f'a[{place}] = os.environ["INPUT_{number}"]; os.execvp(a[0], a)\' '
-        lines.append(command + " ".join(f'"${{{i}}}"' for i in range(1, length + 1)))
-        lines.append(f"shift {length}")
+        lines.append(" ".join(line))
     lines.append("ls /tmp/steps/model")
-    return ["sh", "-c", "\n".join(lines), "steps", *words]
+    return ["sh", "-c", "\n".join(lines)], variables
+
+
+def _executor_input(name: str, component: Any, training: Training) -> dict[str, Any]:
+    """What KFP's launcher would hand over; an artifact lies in a folder of its name."""
+    inputs, outputs = component["inputDefinitions"], component["outputDefinitions"]
+    wanted = inputs["parameters"]
+    given = {k: v for k, v in training.parameters.items() if k in wanted}
+    taken = _artifacts(inputs.get("artifacts", {}))
+    file = f"/tmp/{name}.json"
+    return {
+        "inputs": {"parameterValues": given, "artifacts": taken},
+        "outputs": {"artifacts": _artifacts(outputs["artifacts"]), "outputFile": file},
+    }
+
+
+def _artifacts(definitions: Any) -> dict[str, Any]:
+    return {
+        name: {
+            "artifacts": [
+                {
+                    "name": name,
+                    "type": definition["artifactType"],
+                    "uri": f"/tmp/steps/{name}",
+                    "metadata": {},
+                }
+            ]
+        }
+        for name, definition in definitions.items()
+    }
 
 
 def _wait_for(words: str, pod: Any) -> None:
