@@ -270,9 +270,9 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 def _as_program() -> int:
-    logging.basicConfig(
-        stream=sys.stdout, level=logging.INFO, format="%(message)s", force=True
-    )
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", force=True)
+    for ours in ("components", "seglib", __name__):
+        logging.getLogger(ours).setLevel(logging.INFO)  # of libraries, warnings only
     # The first process of a container heeds no signal that it has no handler of.
     signal.signal(signal.SIGTERM, _end)
     try:

@@ -120,6 +120,8 @@ def test_containers_train_together_and_the_pipelines_step_takes_it_over(
     assert "going on after step" in told
     assert "epoch 1/12" not in told
     assert "epoch 12/12" in told
+    assert f"trained; the outcome is kept in {PLACE}" in told
+    assert "Found credentials" not in told, "botocore's, of no use to anybody"
     assert "process 2 of 2" in rest
     assert "epoch" not in rest
     listed = boto3.client("s3").list_objects_v2(Bucket="datasets", Prefix="checkpoints")

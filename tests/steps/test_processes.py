@@ -162,6 +162,7 @@ def test_sigterm_to_any_of_them_ends_all_and_loses_no_step(start, pair, tmp_path
     stopped.all[1].send_signal(signal.SIGTERM)
     assert [status for status, _ in stopped.endings()] == [143, 143]
     assert "SIGTERM: ended after step 5, whose state is kept" in stopped.log(0)
+    assert "SIGTERM to one of all: ended after step 5" in stopped.log(1)
     resumed = start(2, {}, {"seed": 8}, place=place)
     outcome = resumed.outcomes()[0]
     assert "going on after step 5 of 6" in resumed.log(0)
