@@ -217,7 +217,7 @@ def _train_in_processes(arguments: list[str], configs: list[str], place: str) ->
 def _first_failure(running: list[subprocess.Popen[bytes]]) -> int:
     """Wait for all; where one fails, the others end by themselves soon, or are lost."""
     status, deadline = 0, math.inf
-    while any(process.poll() is None for process in running):
+    while None in [process.poll() for process in running]:  # all of them, each time
         status = status or next((p.returncode for p in running if p.returncode), 0)
         if status:
             deadline = min(deadline, time.monotonic() + _GRACE_S)

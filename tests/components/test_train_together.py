@@ -1,9 +1,12 @@
 """How the processes of a training in several pods learn of each other."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
+from components import train_together
 from components.train_together import main, tf_configs
 from seglib.errors import UsageError
 
@@ -66,6 +69,21 @@ def test_what_an_operator_has_set_is_taken_as_it_is():
 def test_a_variable_that_cannot_be_is_named(environment, message):
     with pytest.raises(UsageError, match=message):
         tf_configs(environment)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_process_that_fails_is_noticed_while_another_waits(monkeypatch, failing):
+    monkeypatch.setattr(train_together, "_GRACE_S", 0.1)
+    codes = ["import time; time.sleep(60)"] * 2
+    codes[failing] = "raise SystemExit(3)"
+    running = [subprocess.Popen([sys.executable, "-c", code]) for code in codes]
+    try:
+        assert train_together._first_failure(running) == 3
+        assert running[1 - failing].poll() is None  # it has not been waited for
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("arguments", [[], ["no JSON"], ["{}"], ["[1]"]])
