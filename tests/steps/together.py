@@ -18,7 +18,6 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 import tensorflow as tf
-from replicated import build
 
 from seglib.checkpoints import Checkpoints
 from seglib.config import TrainConfig
@@ -26,6 +25,7 @@ from seglib.data.format import load_dataset
 from seglib.errors import SegError
 from seglib.processes import Processes
 from seglib.steps.train import train
+from tests.steps.replicated import build
 
 
 def main() -> None:
