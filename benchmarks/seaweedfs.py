@@ -6,16 +6,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.waiting import wait_for_answer
+
 ACTIONS = {"writer": ["Admin", "Read", "Write", "List"], "reader": ["Read", "List"]}
 _PORTS = range(21000, 31000)  # and each plus 10,000, which SeaweedFS takes as well
-_START_S = 60
 
 
 @contextmanager
@@ -55,7 +53,7 @@ def seaweedfs(folder: Path) -> Iterator[str]:
         )
     try:
         address = f"http://127.0.0.1:{s3}"
-        _wait_for(address, server, folder / "log")
+        wait_for_answer(address, server, log=folder / "log")
         yield address
     finally:
         server.kill()  # its files are of no more use, and its farewell takes 20 s
@@ -95,17 +93,3 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    end = time.monotonic() + _START_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(address).close()
-        except urllib.error.HTTPError:  # it answers, and refuses who has no credentials
-            return
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError(f"SeaweedFS did not start:\n{log.read_text()[-2000:]}")

@@ -1,20 +1,22 @@
 """How long a training has taken, in all its processes, and how many steps are left."""
 
 import time
+from collections.abc import Callable
 
 _S_PER_MINUTE = 60
 
 
 class Clock:
-    """The time of a training.
+    """The time of a training, from now on.
 
     Args:
-        started: `time.monotonic()` at its beginning.
         max_minutes: after which it ends; 0: never.
+        now: gives the time in seconds.
     """
 
-    def __init__(self, started: float, max_minutes: float):
-        self._started = self._epoch_started = self._timed_from = started
+    def __init__(self, max_minutes: float, now: Callable[[], float] = time.monotonic):
+        self._now = now
+        self._started = self._epoch_started = self._timed_from = now()
         self._limit_s = _S_PER_MINUTE * max_minutes or float("inf")
         self._untimed_steps = 0
         self._first_step_is_done = False
@@ -22,11 +24,11 @@ class Clock:
 
     @property
     def elapsed_s(self) -> float:
-        return time.monotonic() - self._started
+        return self._now() - self._started
 
     @property
     def epoch_s(self) -> float:
-        return time.monotonic() - self._epoch_started
+        return self._now() - self._epoch_started
 
     @property
     def left_s(self) -> float:
@@ -34,20 +36,20 @@ class Clock:
         return self._limit_s - self.elapsed_s
 
     def begin_epoch(self) -> None:
-        self._epoch_started = time.monotonic()
+        self._epoch_started = self._now()
 
     def end_step(self) -> None:
         if not self._first_step_is_done:  # it compiles, and says nothing of the pace
             self._first_step_is_done = True
             self._untimed_steps += 1
-            self._timed_from = time.monotonic() - self._timed_s
+            self._timed_from = self._now() - self._timed_s
 
     def total_steps(self, done: int, planned: int) -> int:
         """As planned, or as many as the time still allows at the present pace."""
         timed = done - self._untimed_steps
         if self._limit_s == float("inf") or timed < 1:
             return planned
-        pace = (time.monotonic() - self._timed_from) / timed
+        pace = (self._now() - self._timed_from) / timed
         return min(planned, done + max(1, round(self.left_s / pace)))
 
     def readings(self) -> dict[str, float]:
@@ -55,13 +57,13 @@ class Clock:
         return {
             "elapsed_s": self.elapsed_s,
             "epoch_s": self.epoch_s,
-            "timed_s": time.monotonic() - self._timed_from,
+            "timed_s": self._now() - self._timed_from,
             "untimed_steps": self._untimed_steps,
         }
 
     def go_on(self, readings: dict[str, float]) -> None:
         """Count on from another process' readings; the time between is not counted."""
         self._started -= readings["elapsed_s"]
-        self._epoch_started = time.monotonic() - readings["epoch_s"]
+        self._epoch_started = self._now() - readings["epoch_s"]
         self._timed_s = readings["timed_s"]
         self._untimed_steps = int(readings["untimed_steps"])

@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import numpy as np
 import pytest
+
+from benchmarks.waiting import HANG_S
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -34,6 +37,15 @@ os.environ.update(
 # A script's background job ignores Ctrl-C, and so would the processes of its tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine is slow, and nothing is wrong with that.
+hypothesis.settings.register_profile(
+    "any machine",
+    hypothesis.settings(),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any machine")
 
 
 class Trained(NamedTuple):
@@ -76,7 +88,9 @@ def browser() -> Iterator[Any]:
     with sync_playwright() as playwright:
         # Chromium's own sandbox refuses root, whom CI usually is.
         options = ["--no-sandbox"] if os.getuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=options, timeout=1000 * HANG_S
+        )
         yield browser
         browser.close()
 

@@ -2,15 +2,16 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import wait_until
 from tests.servers import free_port
 
 
@@ -29,21 +30,28 @@ def database() -> Iterator[str]:
         subprocess.run(
             made, check=True, stdout=subprocess.DEVNULL, cwd=folder, **options
         )
-        process = subprocess.Popen(
-            [
-                *(programs / "postgres", "-D", folder / "data", "-k", folder),
-                *("-p", str(port), "-c", "listen_addresses=127.0.0.1"),
-            ],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            **options,
-        )
+        log = folder / "log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [
+                    *(programs / "postgres", "-D", folder / "data", "-k", folder),
+                    *("-p", str(port), "-c", "listen_addresses=127.0.0.1"),
+                ],
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+                **options,
+            )
+        asking = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
         try:
-            _wait(programs, port, process)
+            wait_until(
+                lambda: not subprocess.run(asking, check=False).returncode,
+                process=process,
+                log=log,
+            )
             yield f"postgresql+pg8000://test@127.0.0.1:{port}/postgres"
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # waits for no client
             process.wait()
 
 
@@ -54,12 +62,3 @@ def _programs() -> Path:
     if not found:
         pytest.skip("PostgreSQL is not installed. To run it: apt install postgresql.")
     return found[-1]
-
-
-def _wait(programs: Path, port: int, process: subprocess.Popen[bytes]) -> None:
-    asking = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-    deadline = time.monotonic() + 60
-    while subprocess.run(asking, check=False).returncode:
-        assert process.poll() is None, "the server ended"
-        assert time.monotonic() < deadline, "the server did not answer"
-        time.sleep(0.1)

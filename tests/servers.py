@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,9 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-LONGEST_START_S = 180
+from benchmarks.waiting import HANG_S, wait_for_answer
 
 
 class MlflowServer:
@@ -52,18 +49,9 @@ class MlflowServer:
             )
 
     def wait(self) -> None:
-        process = self._process
-        assert process
-        deadline = time.monotonic() + LONGEST_START_S
-        while time.monotonic() < deadline:
-            assert process.poll() is None, (self.folder / "server.log").read_text()
-            try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=2).close()
-            except OSError:
-                time.sleep(0.1)
-            else:
-                return
-        pytest.fail(f"{self.uri} did not answer")
+        assert self._process
+        log = self.folder / "server.log"
+        wait_for_answer(f"{self.uri}/health", self._process, log=log)
 
     def kill(self) -> None:
         """End it and its workers at once, in the middle of whatever they do."""
@@ -97,7 +85,7 @@ class Proxy:
                     if name in self.headers:
                         request.add_header(name, self.headers[name])
                 try:
-                    with urllib.request.urlopen(request, timeout=60) as answer:
+                    with urllib.request.urlopen(request, timeout=HANG_S) as answer:
                         self._answer(answer.status, answer.read(), answer.headers)
                 except urllib.error.HTTPError as error:
                     with error:

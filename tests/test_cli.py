@@ -6,11 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import HANG_S, wait_until
 from seglib import cli
 from seglib.artifact import load_model
 
@@ -172,18 +172,20 @@ def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
     before = (older / "model.keras").read_bytes()
     command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root)]
     command += ["--out", str(out), "--epochs", "500", "--batch-size", "4"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        deadline = time.monotonic() + 240
+    log = tmp_path / "log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, stdout=output, stderr=output) as process,
+    ):
         # The state of the first epoch is the last thing that its end writes.
-        while not list(tmp_path.glob("model.checkpoints/*/*.checkpoint")):
-            assert time.monotonic() < deadline
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.2)
+        wait_until(
+            lambda: list(tmp_path.glob("model.checkpoints/*/*.checkpoint")),
+            process=process,
+            log=log,
+        )
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+        assert process.wait(HANG_S) == 130
+    printed = log.read_text()
     assert "Traceback" not in printed
     assert "model.unfinished" in "".join(printed.split())
     assert (out / "model.keras").read_bytes() == before
@@ -204,7 +206,7 @@ def test_after_ctrl_c_the_same_command_goes_on_and_leaves_only_the_model(
             if "epoch 2/40" in line:
                 process.send_signal(signal.SIGINT)
                 break
-        printed, _ = process.communicate(timeout=120)
+        printed, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     done = re.search(r"goes on after step (\d+)", " ".join(printed.split()))
     again = subprocess.run(command, capture_output=True, text=True, check=True)

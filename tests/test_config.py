@@ -2,7 +2,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seglib.config import Config, TrainConfig
@@ -45,7 +45,6 @@ def test_flat_and_from_flat_are_inverse():
     assert Config.from_flat({"epochs": 7, "flip": False}) == config
 
 
-@settings(deadline=None)
 @given(st.integers(1, 999), st.floats(1e-6, 1.0), st.booleans())
 def test_any_values_survive_the_way_through_flat(epochs, rate, flip):
     train = TrainConfig(epochs=epochs, learning_rate=rate, flip=flip)

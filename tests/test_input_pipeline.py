@@ -29,7 +29,7 @@ def _take(batches, count):
     st.floats(1.0, 4.0),
     st.integers(0, 2**31),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_view_keeps_image_and_mask_together_at_any_size_and_zoom(
     size, min_scale, max_scale, seed
 ):

@@ -31,7 +31,7 @@ def masks_and_predictions(draw):
 
 
 @given(masks_and_predictions())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_scores_equal_scikit_learn_to_the_last_digit(case):
     num_classes, mask, prediction = case
     counted = mask != VOID

@@ -50,6 +50,7 @@ def train(
     processes: Processes | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    now: Callable[[], float] = time.monotonic,
 ) -> list[Row]:
     """Train a model in place; it ends with the weights of its best epoch.
 
@@ -75,6 +76,7 @@ def train(
         on_epoch: called with each row of the history, those of an interrupted part
             included.
         on_step: called after each step with (steps done, steps in all).
+        now: gives the time in seconds, from which `max_minutes` counts.
 
     Returns:
         One row an epoch: epoch, loss, train_miou (on the random views), val_miou (at
@@ -87,7 +89,7 @@ def train(
             kept or there are several processes.
     """
     config = config or TrainConfig()
-    started = time.monotonic()
+    clock = Clock(config.max_minutes, now)
     processes = processes or Processes()
     if not processes.is_first:
         out = checkpoints = on_epoch = on_step = None
@@ -166,7 +168,7 @@ def train(
             val=data.splits.get("val", ()) if processes.is_first else (),
             config=config,
             steps_per_epoch=steps_per_epoch,
-            clock=Clock(started, config.max_minutes),
+            clock=clock,
             precision=precision,
             out=out,
             checkpoints=checkpoints,

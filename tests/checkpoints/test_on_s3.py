@@ -3,6 +3,7 @@ import threading
 
 import pytest
 
+from benchmarks.waiting import HANG_S
 from seglib.checkpoints import Checkpoints, keeping
 from seglib.errors import SegError
 
@@ -25,7 +26,7 @@ class _Silent(http.server.BaseHTTPRequestHandler):
 
     def do_PUT(self):
         self.asked.set()
-        self.released.wait(60)
+        self.released.wait(HANG_S)
 
     do_DELETE = do_PUT  # noqa: N815 (as http.server wants it)
 
@@ -93,7 +94,7 @@ def test_a_store_that_never_answers_holds_nothing_up(
     assert checkpoints.open(KEY) is None
     with checkpoints:
         checkpoints.write(lambda: snapshot(1))
-        assert silent_server.asked.wait(30)
+        assert silent_server.asked.wait(HANG_S)
         assert not checkpoints.is_due(), "one at a time"
     checkpoints.remove()
     assert "does not answer" in caplog.text

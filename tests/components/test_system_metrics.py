@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import psutil
 import pytest
 
+from benchmarks.waiting import HANG_S
 from components.system_metrics import Sampler, watching
 
 
@@ -29,7 +30,7 @@ def test_samples_are_numbered_and_the_last_comes_with_the_end() -> None:
             third.set()
 
     with watching(sink, pause_s=0.01):
-        assert third.wait(30)
+        assert third.wait(HANG_S)
     assert got == list(range(len(got)))
     assert len(got) >= 4
     with watching(sink, on=False):

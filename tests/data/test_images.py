@@ -40,7 +40,7 @@ def pixels() -> np.ndarray:
     return image
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     arrays.arrays(
         st.sampled_from([np.uint8, np.uint16]),
@@ -53,7 +53,7 @@ def test_any_mask_survives_png(mask):
     np.testing.assert_array_equal(again, mask)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     arrays.arrays(
         np.uint8,

@@ -1,11 +1,7 @@
 """MLflow as the manifests start it: PostgreSQL behind it, artifacts passed on."""
 
 import http.client
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +9,12 @@ import pytest
 
 from benchmarks.seaweedfs import environment as of_store
 from benchmarks.seaweedfs import seaweedfs
+from benchmarks.waiting import HANG_S, wait_for_answer
 from tests.deploy.running import command, start
 from tests.postgres import database
 from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
-_LONGEST_S = 180
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +49,12 @@ def server(built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         }
         for _ in range(2):  # on an empty database, and on one that is up to date
             done = start(command(upgrade, {}, places), variables, folder / "log")
-            assert done.wait(_LONGEST_S) == 0, (folder / "log").read_text()
+            assert done.wait(HANG_S) == 0, (folder / "log").read_text()
         words = command(mlflow, variables, places)
         process = start(words, variables, folder / "log")
         try:
-            _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")
+            address = f"http://127.0.0.1:{port}/health"
+            wait_for_answer(address, process, log=folder / "log")
             yield f"127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -109,22 +106,9 @@ def test_artifacts_need_no_keys_of_s3(
 
 
 def _status(server: str, path: str, host: str) -> int:
-    connection = http.client.HTTPConnection(server, timeout=60)
+    connection = http.client.HTTPConnection(server, timeout=HANG_S)
     try:
         connection.request("GET", path, headers={"Host": host})
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _LONGEST_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(log.read_text()[-2000:])

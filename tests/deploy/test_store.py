@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import HANG_S, wait_for_answer, wait_until
 from seglib.store.following import versions
 from tests.deploy.manifests import Manifests, build
 from tests.deploy.running import command, environment, replace, start
 from tests.servers import free_port
 
-_LONGEST_S = 90
 # Where the store listens in its pod.
 _PORTS = {"=9333": "master", ":9333": "master", "=9340": "volume", "=8888": "filer"}
 
@@ -105,8 +104,9 @@ def store(
     after = container["lifecycle"]["postStart"]["exec"]["command"]
     prepare = [replace(word, replaced) for word in after]
     try:
-        start(prepare, {}, folder / "prepare.log").wait(_LONGEST_S)
-        _wait_for(address + container["readinessProbe"]["httpGet"]["path"])
+        start(prepare, {}, folder / "prepare.log").wait(HANG_S)
+        ready = address + container["readinessProbe"]["httpGet"]["path"]
+        wait_for_answer(ready, process, log=folder / "log")
         yield Store(address, secrets, prepare, folder)
     finally:
         process.kill()
@@ -146,7 +146,7 @@ def test_without_keys_nothing_is_told(store: Store) -> None:
 
 
 def test_buckets_that_are_there_are_no_error(store: Store) -> None:
-    assert start(store.prepare, {}, store.folder / "again.log").wait(_LONGEST_S) == 0
+    assert start(store.prepare, {}, store.folder / "again.log").wait(HANG_S) == 0
 
 
 def test_the_follower_brings_what_a_model_server_loads(
@@ -176,13 +176,13 @@ def test_the_follower_brings_what_a_model_server_loads(
     probe = follower["startupProbe"]["exec"]["command"]
     try:
         asked = [replace(word, places) for word in probe]
-        deadline = time.monotonic() + _LONGEST_S
-        while subprocess.run(asked, capture_output=True, check=False).returncode:
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.2)
+        wait_until(
+            lambda: not subprocess.run(asked, check=False).returncode,
+            process=process,
+            log=tmp_path / "log",
+        )
         process.terminate()
-        assert process.wait(_LONGEST_S) == 0
+        assert process.wait(HANG_S) == 0
     finally:
         process.kill()
         process.wait()
@@ -202,15 +202,3 @@ def _port() -> int:
     while (port := free_port()) > 55_000:
         pass
     return port
-
-
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + _LONGEST_S
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(url).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"{url} did not answer")

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.waiting import HANG_S
+
 SETTINGS = {
     "epochs": 6,
     "batch_size": 4,
@@ -25,7 +27,6 @@ SETTINGS = {
     "num_overlays": 2,
     "min_miou": 0.0,
 }
-LONGEST_S = 600
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Runs:
         )
 
     def finish(self, process: subprocess.Popen[str], text: str = "") -> Run:
-        rest, _ = process.communicate(timeout=LONGEST_S)
+        rest, _ = process.communicate(timeout=HANG_S)
         return Run(process.returncode, text + rest, (self.folder / "latest").resolve())
 
     def run(self, data: Path, **changes: Any) -> Run:
@@ -72,7 +73,7 @@ class Runs:
     def run_until(self, data: Path, words: str, number: int, **changes: Any) -> Run:
         """Send a signal once some words have been printed."""
         process = self.start(data, **changes)
-        guard = threading.Timer(LONGEST_S, process.kill)
+        guard = threading.Timer(HANG_S, process.kill)
         guard.start()
         text = ""
         for line in process.stdout or ():

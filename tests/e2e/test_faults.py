@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.waiting import HANG_S
 from components.tracking import connect
 from tests.e2e.conftest import SETTINGS
 from tests.servers import MlflowServer
@@ -67,7 +68,7 @@ def test_nothing_is_lost_and_the_training_takes_no_longer(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    guard = threading.Timer(900, process.kill)
+    guard = threading.Timer(HANG_S, process.kill)
     guard.start()
     text = ""
     with process:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.waiting import HANG_S
 from pipeline.cluster_config import ClusterConfig
 from pipeline.train_job import documents
 from pipeline.train_plan import Training
@@ -28,7 +29,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 PLACE = "s3://datasets/checkpoints"
 NAME = "train-0123456-89abcdef"
-LONGEST_S = 300
 
 
 class Pods:
@@ -112,12 +112,12 @@ def test_a_training_of_several_pods_ends_in_the_pipelines_own_run(
     (evicted,) = pods.start(1, gpus=2)
     _wait_for("epoch 2/6", evicted)
     evicted.send_signal(signal.SIGTERM)
-    told, _ = evicted.communicate(timeout=LONGEST_S)
+    told, _ = evicted.communicate(timeout=HANG_S)
     assert evicted.returncode == 143, told
     assert "whose state is kept" in told
     # Two pods of one go on.
     together = pods.start(2)
-    told, other = [pod.communicate(timeout=LONGEST_S)[0] for pod in together]
+    told, other = [pod.communicate(timeout=HANG_S)[0] for pod in together]
     assert [pod.returncode for pod in together] == [0, 0], told + other
     assert "going on after step" in told
     assert "epoch 6/6" in told

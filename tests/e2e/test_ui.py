@@ -6,24 +6,25 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.waiting import HANG_S, wait_for_answer
+
 pytestmark = [
     pytest.mark.browser,
     # MLflow's own use of SQLAlchemy.
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
-LONGEST_START_S = 120
 
 
 @pytest.fixture(scope="module")
-def ui(first: Any, browser: Any) -> Iterator[str]:
+def ui(
+    first: Any, browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of the UI, started by the command that the run printed."""
     (line,) = (x for x in first.text.splitlines() if x.startswith("tracking  "))
     command = line.removeprefix("tracking").strip()
@@ -33,19 +34,22 @@ def ui(first: Any, browser: Any) -> Iterator[str]:
     quiet = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
     environment = {k: v for k, v in os.environ.items() if k not in quiet}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    process = subprocess.Popen(
-        ["sh", "-c", f"exec env {command} --port {port} --workers 1"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    log = tmp_path_factory.mktemp("ui") / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec env {command} --port {port} --workers 1"],
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_for(f"{address}/health", process)
+        wait_for_answer(f"{address}/health", process, log=log)
         yield address
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
@@ -57,7 +61,7 @@ def test_a_page_lists_two_runs_and_their_miou_side_by_side(
     rows: Callable[[Any], Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    page = browser.new_page(viewport={"width": 2200, "height": 700})
+    page = _page(browser, width=2200, height=700)
     asked: set[str] = set()
     page.on("request", lambda request: asked.add(request.url))
     experiment = rows(first).info.experiment_id
@@ -86,7 +90,7 @@ def test_the_address_that_a_run_prints_opens_its_page(
     ui: str, browser: Any, second: Any
 ) -> None:
     address = next(x for x in second.text.split() if "/#/experiments/" in x)
-    page = browser.new_page(viewport={"width": 1700, "height": 1000})
+    page = _page(browser, width=1700, height=1000)
     page.goto(ui + "/#/" + address.partition("/#/")[2])
     page.get_by_role("heading", name=second.folder.name).wait_for()
     page.get_by_text("step.train").first.wait_for()
@@ -94,6 +98,12 @@ def test_the_address_that_a_run_prints_opens_its_page(
     page.close()
     assert "cached from run" in text
     assert "Finished" in text
+
+
+def _page(browser: Any, **size: int) -> Any:
+    page = browser.new_page(viewport=size)
+    page.set_default_timeout(1000 * HANG_S)
+    return page
 
 
 def _grid(page: Any) -> list[str]:
@@ -104,16 +114,3 @@ def _grid(page: Any) -> list[str]:
         index = cell.get_attribute("row-index") or ""
         texts[index] = f"{texts.get(index, '')} {cell.inner_text()}"
     return list(texts.values())
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + LONGEST_START_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended"
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"{url} did not answer")

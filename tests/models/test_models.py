@@ -72,7 +72,7 @@ def test_logits_are_float32_and_have_the_size_of_the_input(model):
         input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
     )
 
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(st.integers(1, 2), st.integers(1, 140), st.integers(1, 140))
     @example(1, 64, 64)
     @example(1, 1, 1)

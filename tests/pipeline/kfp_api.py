@@ -31,6 +31,7 @@ from typing import Any, Self
 import kfp_server_api
 import yaml
 
+from benchmarks.waiting import HANG_S
 from tests.pipeline.kfp_contract import (
     Operation,
     check_spec,
@@ -415,7 +416,7 @@ class KfpApi:
             self.sent.append(request.sent())
             fault = self._fault(request.operation.name)
         if fault and fault.meet:
-            fault.meet.wait(timeout=60)
+            fault.meet.wait(timeout=HANG_S)
         if fault and fault.delay_s:
             time.sleep(fault.delay_s)
         failing = fault is not None and fault.status != 200

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from benchmarks.waiting import HANG_S
 from pipeline.retraining.comment import keep_one, set_status
 from pipeline.retraining.forge import ForgeError, PullRequest, State, Status
 from pipeline.retraining.github import GitHub
@@ -59,7 +60,7 @@ def test_eight_at_once_leave_one_comment(
     forge_server: ForgeServer, github: GitHub
 ) -> None:
     # All have looked, and found none, before the first may write.
-    barrier, looked = threading.Barrier(8, timeout=20), threading.local()
+    barrier, looked = threading.Barrier(8, timeout=HANG_S), threading.local()
 
     def meanwhile(method: str, path: str) -> None:
         if method == "POST" and not hasattr(looked, "once"):

@@ -2,13 +2,13 @@
 
     python tests/steps/resumable.py train DATA PLACE [STEP]
     python tests/steps/resumable.py train-until-cut DATA PLACE
-    python tests/steps/resumable.py train-until-told DATA PLACE
+    python tests/steps/resumable.py train-until-told DATA PLACE STEP
     python tests/steps/resumable.py compare DATA PLACE SCENARIO …
 
-`train` prints a line a step, and what came of it as JSON; after STEP it waits to be
-killed. `train-until-cut` dies while it writes a checkpoint; `train-until-told` takes
-its time, and no checkpoint is due. `compare` prints, for each scenario, what came of it
-with and without interruptions, as JSON.
+`train` prints a line a step, and what came of it as JSON; after STEP it waits for the
+end of its input. `train-until-cut` dies while it writes a checkpoint; in
+`train-until-told` no checkpoint is due. `compare` prints, for each scenario, what came
+of it with and without interruptions, as JSON.
 """
 
 import hashlib
@@ -19,7 +19,6 @@ import resource
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 import tensorflow as tf
 
+from benchmarks.waiting import wait_until
 from seglib.artifact import SegmentationModel, load_model
 from seglib.checkpoints import Checkpoints, forget
 from seglib.config import TrainConfig
@@ -82,7 +82,7 @@ def run(
     hold: int = 0,
     cut: int = 0,
     slow: bool = False,
-    patience_s: float = 60,
+    waits: bool = True,
     changes: dict[str, Any] | None = None,
     distillation: Distillation | None = None,
 ) -> dict[str, Any] | None:
@@ -95,20 +95,15 @@ def run(
 
     def on_step(done: int, _total: int) -> None:
         # The checkpoint of the step before lies there: what follows is determined.
-        deadline = time.monotonic() + patience_s
-        while checkpoints and checkpoints.written_step < done - 1:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.002)
+        if checkpoints and waits:
+            wait_until(lambda: checkpoints.written_step >= done - 1)
         if done == cut:
             limit_files(1000)
         if lines:
             sys.stdout.write(f"step {done}\n")
             sys.stdout.flush()
         if done == hold:
-            time.sleep(600)
-        if slow:
-            time.sleep(0.3)
+            sys.stdin.read()  # until it is killed, or told to go on
         if stop and done == stop + 1:
             raise KeyboardInterrupt
 
@@ -170,7 +165,7 @@ def lose_the_model(data: Dataset, place: str, out: Path) -> dict[str, Any]:
     written = []
     for _ in range(2):
         kept = Checkpoints(place, keep_outcome=True)
-        _train_and_save(data, out, kept, steps, max_minutes=0.001)
+        _train_and_save(data, out, kept, steps, max_minutes=4)
         model = load_model(out)
         digest = hashlib.sha256()
         for array in model.network.get_weights():
@@ -194,6 +189,7 @@ def _train_and_save(
         out=out,
         checkpoints=kept,
         on_step=lambda done, _total: steps.append(done),
+        now=lambda: 60.0 * len(steps),  # a step takes a minute
     )
 
 
@@ -206,15 +202,10 @@ def main() -> None:
     if what.startswith("train"):
         cut = 5 if what == "train-until-cut" else 0
         hold = int(*names) if names else 0
-        patience_s = 60 if hold or cut else 0
         slow = what == "train-until-told"
+        waits = bool(hold or cut) and not slow
         outcome = run(
-            *(data, place),
-            lines=True,
-            hold=hold,
-            cut=cut,
-            slow=slow,
-            patience_s=patience_s,
+            *(data, place), lines=True, hold=hold, cut=cut, slow=slow, waits=waits
         )
         sys.stdout.write(json.dumps(outcome) + "\n")
     else:

@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(
 
 @pytest.mark.parametrize("policy", POLICIES)
 @given(seed=st.integers(0, 2**31))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_no_policy_ever_invents_a_class(policy, seed):
     """The image shows each pixel's id: what is revealed must be void or mirrored."""
     mask = np.full((48, 64), 1, np.uint8)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks.waiting import HANG_S
 from seglib.config import TrainConfig
 from seglib.errors import UsageError
 from seglib.input_pipeline import PairSource, training_batches
@@ -29,7 +30,6 @@ SETTINGS = {
     "freeze_epochs": 1,
     "encoder_learning_rate": 0.5,
 }
-GONE_S = 60  # within which the others notice, at the latest
 
 
 class Together:
@@ -55,6 +55,7 @@ class Together:
                 process = subprocess.Popen(
                     [sys.executable, str(SCRIPT), str(file)],
                     env=environment,
+                    stdin=subprocess.PIPE,  # at whose end a paused process goes on
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     text=True,
@@ -72,7 +73,7 @@ class Together:
 
     def endings(self) -> list[tuple[int, str]]:
         """Exit status and output of each."""
-        told = [process.communicate(timeout=GONE_S)[0] for process in self.all]
+        told = [process.communicate(timeout=HANG_S)[0] for process in self.all]
         return [(p.returncode, out) for p, out in zip(self.all, told, strict=True)]
 
     def wait_for(self, word: str, index: int) -> None:

@@ -3,7 +3,8 @@
     python tests/steps/together.py REQUEST.json
 
 The request: `data`, `place` of checkpoints or null, `every_s`, `settings`, `seed` of
-the first weights, and `stop`: after how many steps to pause and print `paused`, or 0.
+the first weights, and `stop`: after how many steps to print `paused` and to wait for
+the end of its input, or 0.
 TF_CONFIG says which process this is.
 """
 
@@ -11,7 +12,6 @@ import json
 import logging
 import os
 import sys
-import time
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -39,7 +39,7 @@ def main() -> None:
         if done == request["stop"]:
             sys.stdout.write("paused\n")
             sys.stdout.flush()
-            time.sleep(3)
+            sys.stdin.read()  # until nobody wants it to pause any longer
 
     try:
         processes = Processes.join()

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from benchmarks.waiting import HANG_S
+
 _ERROR = b"<Error><Code>%s</Code><Message>Try again.</Message></Error>"
 _CODES = {500: b"InternalError", 503: b"ServiceUnavailable"}
 
@@ -52,11 +54,13 @@ def proxy(server: str) -> Iterator[Proxy]:
     Handler.proxy = Proxy(f"http://127.0.0.1:{listener.server_address[1]}")
     thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
     thread.start()
-    yield Handler.proxy
-    Handler.proxy.release.set()
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    try:
+        yield Handler.proxy
+    finally:
+        Handler.proxy.release.set()
+        listener.shutdown()
+        thread.join()
+        listener.server_close()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -93,7 +97,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if not (plain and name.lower() in ("if-match", "if-none-match"))
             and name.lower() not in ("expect", "connection")
         }
-        connection = http.client.HTTPConnection(self.upstream, timeout=60)
+        connection = http.client.HTTPConnection(self.upstream, timeout=HANG_S)
         try:
             connection.request(self.command, self.path, body, headers)
             answer = connection.getresponse()

@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from benchmarks.waiting import HANG_S
 from seglib.errors import SegError
 from seglib.store import (
     ChangedObjectError,
@@ -187,7 +188,7 @@ def test_a_fetch_that_was_killed_is_taken_up_where_it_was(
     )
     command = f"from seglib.store import fetch; fetch({data_md5!r}, {pinned.s3!r})"
     killed = _python(command, tmp_path)
-    assert store.held.wait(60)
+    assert store.held.wait(HANG_S)
     killed.kill()
     killed.wait()
     root = tmp_path / "datasets" / data_md5.removesuffix(".dir")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.waiting import HANG_S, wait_until
 from seglib.cli import app
 from seglib.errors import SegError
 from seglib.store import follow, latest, open_remote, publish, set_latest
@@ -160,12 +161,10 @@ def test_the_command_waits_for_a_publication_and_ends_at_sigterm(
         assert process.stderr
         assert "nothing was published" in process.stderr.readline()
         publish(export, url, name=NAME)
-        deadline = time.monotonic() + 60
-        while not versions(models) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: versions(models), process=process)
         assert _served(models) == [b"first"]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(HANG_S) == 0
     finally:
         process.kill()
         process.communicate()

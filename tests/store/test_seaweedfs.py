@@ -11,6 +11,7 @@ import boto3
 import pytest
 
 from benchmarks.seaweedfs import environment, seaweedfs
+from benchmarks.waiting import HANG_S
 from seglib.errors import SegError
 from seglib.store import (
     ChangedObjectError,
@@ -213,7 +214,7 @@ def test_publishers_at_once_lose_nothing(store, tmp_path):
         )
         for folder in folders
     ]
-    told = [one.communicate(timeout=120)[0].split() for one in both]
+    told = [one.communicate(timeout=HANG_S)[0].split() for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert latest(url, "m").key in (told[0][-1], told[1][-1])
     for key in (*told[0], *told[1]):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import HANG_S
 from seglib.errors import SegError
 from seglib.versions import kept
 from seglib.versions.kept import keep, read_kept
@@ -42,7 +43,7 @@ def test_of_many_who_add_at_once_none_loses_anything(tmp_path):
         )
         for writer in range(3)
     ]
-    assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(timeout=HANG_S) for writer in writers] == [0, 0, 0]
     wanted = [f"ab{writer}{number:029x}" for writer in range(3) for number in range(20)]
     assert read_kept(wanted, tmp_path).keys() == set(wanted)
     left = [path.name for path in (tmp_path / "class-counts" / "1").iterdir()]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.waiting import HANG_S
 from pipeline import __main__ as command_line
 from pipeline.cluster.connection import Cluster
 from pipeline.cluster.document import Document
@@ -165,7 +166,7 @@ def test_ctrl_c_leaves_the_run_running_and_says_how_to_come_back(
         if "train-model" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     run_id = api.run()["run_id"]
     assert f"The run goes on. Back to it: python -m pipeline wait {run_id}" in err

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.waiting import HANG_S
 from pipeline.cluster.document import Document
 from pipeline.cluster.order import Order
 from tests.pipeline.kfp_api import KfpApi
@@ -60,7 +61,7 @@ def test_kfps_own_client_is_served(
         params=order.parameters,
     )
     api.finish(by_version.run_id)
-    done = client.wait_for_run_completion(by_version.run_id, timeout=5)
+    done = client.wait_for_run_completion(by_version.run_id, timeout=int(HANG_S))
     assert done.state == "SUCCEEDED"
     client.terminate_run(by_package.run_id)
     assert client.get_run(by_package.run_id).state == "CANCELED"
@@ -129,7 +130,7 @@ def _post(url: str, body: Any) -> int:
         url, json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=HANG_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -111,15 +111,15 @@ PLACES: dict[str, Place] = {
 }
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(place=st.sampled_from(sorted(PLACES)), value=VALUES)
 @example(place="env HF_TOKEN", value="{{$.inputs.parameters")
 @example(place="an option", value="a=b=c d\te")
 @example(place="a URL", value="with@and:and/")
 def test_whatever_stands_in_the_place_of_a_secret_is_found_and_not_shown(
-    ours: Compiled, place: str, value: str
+    compiled: Compiled, place: str, value: str
 ) -> None:
-    broken = copy.deepcopy(ours)
+    broken = copy.deepcopy(compiled)
     PLACES[place](broken, value)
     credentials = find_credentials((broken.pipeline, broken.platform))
     assert len(credentials.findings) == 1
@@ -150,12 +150,12 @@ def test_neither_form_of_the_output_has_the_value(
     assert "battery-" not in text
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(name=st.sampled_from(SECRET_NAMES), value=LETTERS)
 def test_a_value_in_a_shell_script_is_found(
-    ours: Compiled, name: str, value: str
+    compiled: Compiled, name: str, value: str
 ) -> None:
-    broken = copy.deepcopy(ours)
+    broken = copy.deepcopy(compiled)
     broken.container("train-model")["command"][-1] += f'\n{name}="x{value}x"\n'
     assert [f.code for f in find_credentials((broken.pipeline,)).findings] == ["P110"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.doctor.checkup import examine
@@ -21,26 +21,27 @@ ODD = [
 ]  # fmt: skip
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=40)
 @given(
     steps=st.lists(st.integers(0, 10**6), min_size=1, max_size=12),
     odd=st.sampled_from(ODD),
     removed=st.booleans(),
 )
 def test_whatever_is_replaced_or_missing_is_a_finding_at_most(
-    ours: Compiled, tmp_path: Path, steps: list[int], odd: Any, removed: bool
+    compiled: Compiled,
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[int],
+    odd: Any,
+    removed: bool,
 ) -> None:
-    trees: list[Any] = copy.deepcopy([ours.pipeline, ours.platform])
+    trees: list[Any] = copy.deepcopy([compiled.pipeline, compiled.platform])
     place, key = _walk(trees, steps)
     if removed and place is not trees:
         del place[key]
     else:
         place[key] = odd
-    diagnosis = examine(Compiled(*trees).write(tmp_path / "odd.yaml"))
+    path = tmp_path_factory.getbasetemp() / "odd.yaml"
+    diagnosis = examine(Compiled(*trees).write(path))
     assert all(finding.what for finding in diagnosis.findings)
 
 
