@@ -19,7 +19,6 @@ import json
 import re
 import socket
 import threading
-import time
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -84,10 +83,11 @@ class Fault:
 
     Args:
         status: of the answer; 0: the connection is closed without one; 200: none,
-            which with `delay_s` makes a slow server.
+            which with `held` makes a slow server.
         after: once the work is done, rather than instead of it.
         times: how many calls.
         meet: as many calls as it says wait for each other first.
+        held: they wait for it first.
     """
 
     operation: str
@@ -95,8 +95,8 @@ class Fault:
     message: str = "Internal error: the database is away"
     after: bool = False
     times: int = 1
-    delay_s: float = 0.0
     meet: threading.Barrier | None = None
+    held: threading.Event | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     text: str = ""  # of the answer, instead of the JSON of a message
 
@@ -417,8 +417,8 @@ class KfpApi:
             fault = self._fault(request.operation.name)
         if fault and fault.meet:
             fault.meet.wait(timeout=HANG_S)
-        if fault and fault.delay_s:
-            time.sleep(fault.delay_s)
+        if fault and fault.held:
+            fault.held.wait(HANG_S)
         failing = fault is not None and fault.status != 200
         if fault and failing and not fault.after:
             return fault.answer()

@@ -178,6 +178,8 @@ def test_ctrl_c_leaves_the_run_running_and_says_how_to_come_back(
 def test_a_wait_goes_on_with_the_run_that_the_own_one_gave_way_to(
     run: Run, api: KfpApi, cluster: Cluster, order: Order
 ) -> None:
+    now = datetime.now(UTC)
+    api.clock = lambda: now
     loser = submit(cluster, order).run.run_id
     api.finish(loser, "CANCELED")
     winner = submit(cluster, order).run.run_id
@@ -186,7 +188,7 @@ def test_a_wait_goes_on_with_the_run_that_the_own_one_gave_way_to(
     assert status == 0
     assert "gave way to the same run" in out
     assert "train-model" in out
-    created = datetime.now(UTC) - timedelta(hours=1)  # canceled by hand, long before
+    created = now - timedelta(hours=1)  # canceled by hand, long before
     api.runs[loser]["created_at"] = created.isoformat()
     assert run("wait", loser, "--every", "0.01")[0] == 3
 
@@ -222,6 +224,8 @@ def test_status_lists_runs_and_the_tasks_of_one(
     api.task(made["run_id"], "train-model", "RUNNING")
     for task in made["run_details"]["task_details"]:
         task["start_time"] = (now - timedelta(seconds=90)).isoformat()
+        if task["state"] == "SUCCEEDED":
+            task["end_time"] = now.isoformat()
     content = json.loads(run("status", "latest", "--format", "json")[1])
     assert content["url"].endswith(made["run_id"])
     assert [(t["name"], t["state"]) for t in content["tasks"]] == [
@@ -232,7 +236,7 @@ def test_status_lists_runs_and_the_tasks_of_one(
     assert "verify-data" in out
     assert "CACHED" in out
     assert "driver" not in out
-    assert "0:01:3" in out
+    assert "0:01:30" in out
     (listed,) = json.loads(run("status", "--format", "json")[1])
     assert listed["name"] == made["display_name"]
     assert "PENDING" in run("status")[1]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.waiting import HANG_S, wait_until
 from pipeline.cluster.connection import Cluster, Endpoint, connect
 from pipeline.cluster.document import Document, document_of, read_document
 from pipeline.cluster.failures import ClusterError
@@ -206,12 +207,19 @@ def test_a_creation_without_an_answer_gives_one_run(
 
 
 def test_a_creation_that_takes_longer_than_we_wait_gives_one_run(
-    api: KfpApi, order: Order
+    api: KfpApi, cluster: Cluster, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = connect(Endpoint(host=api.url, timeout_s=0.3, patience=QUICK))
-    api.faults.append(Fault(CREATE, status=200, delay_s=0.6))
+    create, held = cluster.client.runs.run_service_create_run, threading.Event()
+    limits = [{"_request_timeout": (HANG_S, 0.1)}]  # of the first answer alone
+
+    def impatient(**options: Any) -> Any:
+        return create(**options | (limits.pop() if limits else {}))
+
+    monkeypatch.setattr(cluster.client.runs, CREATE, impatient)
+    api.faults.append(Fault(CREATE, status=200, held=held))
     submit(cluster, order)
-    threading.Event().wait(0.5)  # the slow one is done now, too
+    held.set()
+    wait_until(lambda: len(api.runs) == 2)  # the slow one is done now, too
     submit(cluster, order)
     going = [run for run in api.runs.values() if run["state"] == "PENDING"]
     assert len(going) == 1

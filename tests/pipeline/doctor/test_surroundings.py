@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import pytest
 from kubernetes import client
 
 from benchmarks.seaweedfs import environment, seaweedfs
+from benchmarks.waiting import HANG_S
+from pipeline.doctor.around import surroundings
 from pipeline.doctor.around.surroundings import Surroundings
 from pipeline.doctor.checkup import examine
 from pipeline.doctor.codes import CODES
@@ -36,13 +37,20 @@ Seen = Callable[..., Sequence[Finding]]
 
 @pytest.fixture
 def seen(tmp_path: Path, ours: Compiled) -> Seen:
-    """What is found around our own pipeline."""
+    """What is found around our own pipeline, however long a look takes."""
 
-    def look(**asked: Any) -> Sequence[Finding]:
+    def look(*, timeout_s: float = HANG_S, **asked: Any) -> Sequence[Finding]:
         path = ours.write(tmp_path / "pipeline.yaml")
-        return examine(path, around=Surroundings(**asked)).findings
+        around = Surroundings(timeout_s=timeout_s, **asked)
+        return examine(path, around=around).findings
 
     return look
+
+
+@pytest.fixture
+def no_look_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each ends by the limit of its own requests."""
+    monkeypatch.setattr(surroundings, "_GRACE_S", HANG_S)
 
 
 @pytest.fixture
@@ -215,14 +223,12 @@ def test_an_absent_cluster_is_one_finding(
 
 
 def test_a_cluster_that_never_answers_is_one_finding_in_time(
-    referring: Compiled, seen: Seen, kubeconfig: Path
+    referring: Compiled, seen: Seen, kubeconfig: Path, no_look_is_late: None
 ) -> None:
     with silent_server() as address:
         write_kubeconfig(kubeconfig, address)
-        started = time.monotonic()
-        (finding,) = seen(cluster=True, timeout_s=0.5)
+        (finding,) = seen(cluster=True, timeout_s=0.1)
     assert finding.code == "S201"
-    assert time.monotonic() - started < 30  # and not the minutes of a client's default
 
 
 def test_credentials_that_the_cluster_refuses_are_one_finding(
@@ -296,7 +302,7 @@ def test_a_token_of_the_environment_is_shown_to_kfp(
 
 
 def test_servers_that_are_away_or_silent_are_a_finding_each_in_time(
-    seen: Seen, ours: Compiled
+    seen: Seen, ours: Compiled, no_look_is_late: None
 ) -> None:
     away = f"127.0.0.1:{free_port()}"
     for executor in ours.executors.values():
@@ -305,7 +311,7 @@ def test_servers_that_are_away_or_silent_are_a_finding_each_in_time(
     assert [finding.code for finding in findings] == ["S230", "S242", "S250"]
     assert all("Connection refused" in finding.what for finding in findings)
     with silent_server() as address:
-        findings = seen(host=address, mlflow=address, timeout_s=0.5)
+        findings = seen(host=address, mlflow=address, timeout_s=0.1)
     assert [finding.code for finding in findings] == ["S230", "S250"]
     assert all("in time" in finding.what for finding in findings)
 
@@ -465,7 +471,7 @@ def test_a_store_is_read_and_written_with_the_credentials(
 ) -> None:
     for name, value in environment(s3_address, user).items():
         monkeypatch.setenv(name, value)
-    findings = seen(stores=(store,), timeout_s=60)
+    findings = seen(stores=(store,))
     assert [finding.code for finding in findings] == codes
     assert f"{user}-secret" not in repr(findings)
 
@@ -477,7 +483,7 @@ def test_the_probe_of_a_store_is_gone_afterwards(
 
     for name, value in environment(s3_address).items():
         monkeypatch.setenv(name, value)
-    assert seen(stores=("s3://things/probes",), timeout_s=60) == ()
+    assert seen(stores=("s3://things/probes",)) == ()
     listed = boto3.client("s3").list_objects_v2(Bucket="things", Prefix="probes")
     assert listed["KeyCount"] == 0
 
@@ -503,13 +509,14 @@ def test_a_store_that_does_less_than_it_says_is_found(
         for name, value in environment(store.address).items():
             monkeypatch.setenv(name, value)
         store.fault = fault
-        findings = seen(stores=("s3://datasets/faulty",), timeout_s=60)
+        findings = seen(stores=("s3://datasets/faulty",))
     assert [finding.code for finding in findings] == codes
 
 
 def test_a_store_that_never_answers_is_one_finding_in_time(
     seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(surroundings, "_GRACE_S", 0)
     with silent_server() as address:
         for name, value in environment(address).items():
             monkeypatch.setenv(name, value)
