@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seglib.data.images import write_bytes
 from seglib.data.manifest import MANIFEST, read_manifest
 from seglib.digests import file_sha256, model_digest
 from seglib.errors import SegError
+from seglib.replacing import write_bytes
 
 LINEAGE = "lineage.json"
 FORMAT_VERSION = 1

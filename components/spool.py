@@ -5,10 +5,11 @@ that ran in a pod, from where the next step takes them over.
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from seglib.replacing import write_bytes
 
 UNTRACKED = "untracked.jsonl"
 
@@ -35,8 +36,5 @@ def write_messages(path: Path, messages: Iterable[Message]) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file beside its place, then move it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    """Write a file whole, in place of what is there."""
+    write_bytes(path, text.encode())

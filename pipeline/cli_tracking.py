@@ -208,10 +208,7 @@ def _print_table(console: "Console", names: list[str], lines: "list[Line]") -> N
 
 
 def _write(path: Path, text: str) -> None:
-    from components.spool import replace_text
+    from seglib.replacing import write_bytes
 
-    try:
-        replace_text(path, text)
-    except OSError as error:
-        raise SegError(f"{path}: cannot be written ({error.strerror}).") from error
+    write_bytes(path, text.encode())
     typer.echo(f"written: {path}")

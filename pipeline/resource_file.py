@@ -1,7 +1,6 @@
 """Kubernetes' resources as a YAML file that kubectl reads as it was meant."""
 
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,6 +8,7 @@ from typing import Any, ClassVar
 import yaml
 
 from seglib.errors import SegError
+from seglib.replacing import write_bytes
 
 _SUFFIXES = (".yaml", ".yml")
 # PyYAML takes them for texts and writes no quotes; kubectl takes them for numbers.
@@ -28,14 +28,7 @@ def write_resources(resources: Iterable[Mapping[str, Any]], output: Path) -> Non
     """
     if output.suffix not in _SUFFIXES:
         raise SegError(f"{output}: expected a name that ends in .yaml.")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent) as place:
-            beside = Path(place) / output.name
-            beside.write_text(resources_text(resources), encoding="utf-8")
-            beside.replace(output)
-    except OSError as error:
-        raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
+    write_bytes(output, resources_text(resources).encode())
 
 
 class _Plain(yaml.SafeDumper):

@@ -1,6 +1,5 @@
 """`seglib publish`, `fetch` and `follow`: finished folders, to a remote and back."""
 
-import os
 import shutil
 import signal
 import threading
@@ -11,6 +10,7 @@ import typer
 
 from seglib.console import check_writable, console, errors, transfer_bar
 from seglib.errors import SegError, UsageError
+from seglib.replacing import folder_beside
 
 Place = Annotated[str, typer.Argument(help="s3://bucket/prefix or a folder.")]
 
@@ -114,11 +114,9 @@ def follow(
 
 def _copy(root: Path, out: Path) -> None:
     """Copy a folder so that it is there as a whole or not at all."""
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        shutil.copytree(root, beside)
-        beside.rename(out)
+        with folder_beside(out) as beside:
+            shutil.copytree(root, beside, dirs_exist_ok=True)
+            beside.rename(out)
     except (OSError, shutil.Error) as error:
         raise SegError(f"{out}: cannot be written ({error}).") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

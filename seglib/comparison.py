@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from seglib.data.images import write_bytes
 from seglib.errors import SegError, UsageError
+from seglib.replacing import write_bytes
 
 COUNTS = "counts.npz"  # of an evaluation's folder
 _CHUNK = 2**22  # numbers of drawn weights held at a time

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seglib.comparison import Comparison, Interval
-from seglib.data.images import write_bytes
+from seglib.replacing import write_bytes
 
 PROMOTE, HOLD = "promote", "hold"
 

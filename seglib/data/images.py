@@ -1,7 +1,6 @@
 """Images and masks, from and to files: the only place that decodes and encodes."""
 
 import io
-import os
 from pathlib import Path
 
 import cv2
@@ -10,6 +9,7 @@ from PIL import Image
 
 from seglib.data.integrity import grey_bits
 from seglib.errors import SegError
+from seglib.replacing import write_bytes
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # Raise it when `decode_mask` gives other ids for any file: what was counted in masks is
@@ -108,21 +108,6 @@ def write_image(path: Path, image: np.ndarray) -> None:
     """Write a mask or an image as PNG, or as JPEG where the suffix says so."""
     is_jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     write_bytes(path, encode_jpeg(image) if is_jpeg else encode_png(image))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole: beside its place first, then renamed into it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            beside.write_bytes(content)
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SegError(f"{path}: cannot be written ({error.strerror}).") from error
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from seglib.data.format import SPLITS, Dataset
-from seglib.data.images import write_bytes
 from seglib.data.pairs import Inputs, Pair
 from seglib.errors import DatasetError, SegError, UsageError, unknown
+from seglib.replacing import write_bytes
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 2

@@ -14,10 +14,11 @@ import yaml
 
 from seglib.data.description import DESCRIPTION
 from seglib.data.format import SPLITS
-from seglib.data.images import encode_jpeg, encode_png, write_bytes
+from seglib.data.images import encode_jpeg, encode_png
 from seglib.data.scenes.canvas import IGNORED
 from seglib.data.scenes.street import render
 from seglib.errors import UsageError, unknown
+from seglib.replacing import write_bytes
 
 CLASS_NAMES = (
     "sky",

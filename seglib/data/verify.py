@@ -15,7 +15,6 @@ from seglib.config import DataConfig
 from seglib.data.checks import NOTE, PROBLEM, WARNING, Inspection, Problem, inspect_pair
 from seglib.data.format import Dataset
 from seglib.data.id_checks import check_ids
-from seglib.data.images import write_bytes
 from seglib.data.listing import infer_classes, list_dataset
 from seglib.data.manifest import InputFacts, Manifest, PairFacts, write_manifest
 from seglib.data.pairs import Pair
@@ -27,6 +26,7 @@ from seglib.data.split_checks import (
 )
 from seglib.data.verify_report import group, relative_path, verification_page
 from seglib.errors import DatasetError
+from seglib.replacing import write_bytes
 
 REPORT = "report.html"
 _RAISED = 5  # problems of one nature that an error names

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from seglib.data.format import Dataset
-from seglib.data.images import encode_png, read_image, read_mask, write_bytes
+from seglib.data.images import encode_png, read_image, read_mask
 from seglib.data.pairs import Pair
 from seglib.errors import SegError, UsageError
+from seglib.replacing import write_bytes
 from seglib.report import (
     class_legend,
     contact_sheet,

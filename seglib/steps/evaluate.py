@@ -16,10 +16,11 @@ from seglib.comparison import COUNTS, ImageCounts, write_counts
 from seglib.config import EvaluateConfig
 from seglib.contract import Contract
 from seglib.data.format import Dataset
-from seglib.data.images import encode_png, write_bytes
+from seglib.data.images import encode_png
 from seglib.data.pairs import Pair
 from seglib.errors import DatasetError
 from seglib.metrics import Scores
+from seglib.replacing import write_bytes
 from seglib.report import comparison, evaluation_page, overlay
 from seglib.scoring import ScoredImage, score_pairs
 

@@ -4,14 +4,14 @@ import errno
 import fcntl
 import hashlib
 import os
-import uuid
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import BinaryIO, TypeGuard
 
 from seglib.errors import SegError
+from seglib.replacing import open_alone
 from seglib.store.objects import (
     CHUNK,
     OBJECTS,
@@ -65,18 +65,19 @@ class FolderRemote:
         moved: Moved | None = None,
     ) -> str:
         target = self.root / key
-        part = self.root / _BESIDE / uuid.uuid4().hex
+        part = self.root / _BESIDE / key.replace("/", "-")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             part.parent.mkdir(exist_ok=True)
-            etag = _write_durably(part, source, moved)
-            require_same(source, expected=md5, received=etag)
-            if if_absent:
-                os.link(part, target)  # fails where there is one, whoever is faster
-            elif if_match:
-                self._replace_if(target, part, if_match)
-            else:
-                part.replace(target)
+            with open_alone(part) as file:
+                etag = _write_durably(file, source, moved)
+                require_same(source, expected=md5, received=etag)
+                if if_absent:
+                    os.link(file.name, target)  # fails where there is one
+                elif if_match:
+                    self._replace_if(target, Path(file.name), if_match)
+                else:
+                    Path(file.name).replace(target)
         except FileExistsError as error:
             raise ChangedObjectError(f"{target} is there already") from error
         except OSError as error:
@@ -85,9 +86,6 @@ class FolderRemote:
                 f"{error.filename or part}). "
                 f"{_remedy(error)}"
             ) from error
-        finally:
-            with suppress(OSError):
-                part.unlink()
         return etag
 
     def delete(self, key: str) -> None:
@@ -141,22 +139,21 @@ def is_own_folder(remote: object) -> TypeGuard[FolderRemote]:
     return isinstance(remote, FolderRemote) and not remote.holds_objects
 
 
-def _write_durably(part: Path, source: bytes | Path, moved: Moved | None) -> str:
+def _write_durably(file: BinaryIO, source: bytes | Path, moved: Moved | None) -> str:
     """Write and flush to the disk; returns the etag."""
     digest = hashlib.md5(usedforsecurity=False)
-    with part.open("wb") as file:
-        if isinstance(source, bytes):
-            file.write(source)
-            digest.update(source)
-        else:
-            with source.open("rb") as original:
-                while chunk := original.read(CHUNK):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    if moved:
-                        moved(len(chunk))
-        file.flush()
-        os.fsync(file.fileno())
+    if isinstance(source, bytes):
+        file.write(source)
+        digest.update(source)
+    else:
+        with source.open("rb") as original:
+            while chunk := original.read(CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                if moved:
+                    moved(len(chunk))
+    file.flush()
+    os.fsync(file.fileno())
     return digest.hexdigest()
 
 

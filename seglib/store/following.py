@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from seglib.errors import SegError
+from seglib.replacing import folder_beside
 from seglib.store.pointers import Pointer, latest
 from seglib.store.publishing import fetch_published
 
@@ -41,23 +42,20 @@ def follow(
     target = folder / _version(pointer)
     if target.is_dir():
         return None
-    beside = folder.with_name(f".{folder.name}.part")
     try:
-        shutil.rmtree(beside, ignore_errors=True)  # of one that was killed
-        root = fetch_published(url, pointer.key, cache=beside)
-        if not (root / part).is_dir():
-            raise SegError(
-                f"{pointer.key} at {url} has no folder {part}, so it cannot be served. "
-                f"Expected an export. Publish one under the name {name}."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        (root / part).rename(target)
+        with folder_beside(folder) as beside:
+            root = fetch_published(url, pointer.key, cache=beside)
+            if not (root / part).is_dir():
+                raise SegError(
+                    f"{pointer.key} at {url} has no folder {part}, so it cannot be "
+                    f"served. Expected an export. Publish one under the name {name}."
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            (root / part).rename(target)
         for old in versions(folder)[:-keep]:
             shutil.rmtree(old)
     except OSError as error:
         raise SegError(f"{folder}: cannot be written ({error}).") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return target
 
 

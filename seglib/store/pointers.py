@@ -1,11 +1,12 @@
 """Which publication of a name is the one to take: `published/NAME/latest.json`."""
 
 import json
+import logging
 import random
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from seglib.errors import SegError, UsageError
@@ -16,21 +17,37 @@ from seglib.store.remotes import open_remote
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
 _ATTEMPTS = 12  # to move a pointer that others move, too
 _PAUSE_S = 0.05  # before the second attempt; doubles, up to 3 s
+_STEP = timedelta(microseconds=1)  # between two publications of a name, at least
+_SKEW = timedelta(hours=1)  # of two clocks, of which nothing is said
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, order=True)
 class Pointer:
-    """What `latest` says. Of two, the greater one is newer."""
+    """What `latest` says. Of two, the greater one is newer.
 
-    time: str  # when the publication began, UTC, by the publisher's clock
+    Raises:
+        ValueError: a time that is none, or before 1970.
+        OverflowError: a time that is beyond all calendars in UTC.
+    """
+
+    time: str  # UTC: when it began, by its publisher's clock, or right after the last
     key: str  # `<md5>.dir`
     name: str
+
+    def __post_init__(self) -> None:
+        moment = datetime.fromisoformat(self.time)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        text = _text(moment.astimezone(UTC))
+        if text < "1970":
+            raise ValueError(f"the time {self.time} is before 1970")
+        object.__setattr__(self, "time", text)
 
     @property
     def moment(self) -> datetime:
         """Its time. Each of a name is after the one before it."""
-        moment = datetime.fromisoformat(self.time)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return datetime.fromisoformat(self.time)
 
 
 def latest(url: str, name: str) -> Pointer:
@@ -50,8 +67,31 @@ def latest(url: str, name: str) -> Pointer:
     return found[0]
 
 
+def begin(remote: Remote, name: str) -> Pointer:
+    """The pointer of a publication that begins now, after all that have ended.
+
+    Clocks differ, so its time is also after that of `latest`, wherever that is from.
+
+    Raises:
+        SegError: the pointer that is there is damaged or leaves no later time, or the
+            remote cannot be read.
+    """
+    found = _read_pointer(remote, name)
+    pointer = Pointer(_text(datetime.now(UTC)), "", name)
+    if not found:
+        return pointer
+    if found[0].moment > pointer.moment + _SKEW:
+        logger.warning(
+            "%s is dated %s, which the clock here has not reached. What is published "
+            "now is dated right after it.",
+            remote.name(pointer_key(name)),
+            found[0].time,
+        )
+    return _after(found[0], pointer, remote)
+
+
 def move_latest(remote: Remote, pointer: Pointer) -> Pointer:
-    """Let `latest` be this publication, unless it is a later one already.
+    """Let `latest` be this publication, unless a later one is there already.
 
     However many do this at once: every move is from a state that its mover has seen,
     and an older publication never takes the place of a newer one.
@@ -62,7 +102,13 @@ def move_latest(remote: Remote, pointer: Pointer) -> Pointer:
     Raises:
         SegError: the remote cannot be written to, or too many others move it.
     """
-    return _move(remote, pointer, lambda found: max(found, pointer))
+
+    def decide(found: Pointer) -> Pointer:
+        if found.time > pointer.time or found == pointer:
+            return found
+        return _after(found, pointer, remote)
+
+    return _move(remote, pointer, decide)
 
 
 def set_latest(url: str, name: str, key: str) -> Pointer:
@@ -74,21 +120,13 @@ def set_latest(url: str, name: str, key: str) -> Pointer:
     Raises:
         SegError: the remote cannot be written to, or too many others move it.
     """
-    pointer = Pointer(now(), require_hash(key), name)
+    remote = open_remote(url, create=True)
+    pointer = Pointer(_text(datetime.now(UTC)), require_hash(key), name)
 
-    def replace(found: Pointer) -> Pointer:
-        if found.key == key:
-            return found
-        # A clock that is behind must not make it the older one.
-        after = found.moment + timedelta(microseconds=1)
-        return Pointer(_text(max(pointer.moment, after)), key, name)
+    def decide(found: Pointer) -> Pointer:
+        return found if found.key == key else _after(found, pointer, remote)
 
-    return _move(open_remote(url, create=True), pointer, replace)
-
-
-def now() -> str:
-    """The time of a publication that begins."""
-    return _text(datetime.now(UTC))
+    return _move(remote, pointer, decide)
 
 
 def pointer_key(name: str) -> str:
@@ -103,6 +141,19 @@ def pointer_key(name: str) -> str:
             f".dir. Received: name={name!r}."
         )
     return f"published/{name}/latest.json"
+
+
+def _after(found: Pointer, pointer: Pointer, remote: Remote) -> Pointer:
+    """The pointer, with a time after that of the one that is there."""
+    if pointer.time > found.time:
+        return pointer
+    try:
+        return replace(pointer, time=_text(found.moment + _STEP))
+    except OverflowError as error:
+        raise SegError(
+            f"{remote.name(pointer_key(found.name))}: dated {found.time}, after which "
+            "there is no time. Delete this object, and publish again."
+        ) from error
 
 
 def _text(moment: datetime) -> str:
@@ -144,9 +195,8 @@ def _read_pointer(remote: Remote, name: str) -> tuple[Pointer, str] | None:
         return None
     try:
         pointer = Pointer(**json.loads(content))
-        _ = pointer.moment  # which a time that is none does not have
         require_hash(pointer.key)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise SegError(
             f"{remote.name(key)}: not a pointer to a publication: {error}. Expected "
             "JSON with time, key and name. Delete it and publish again."

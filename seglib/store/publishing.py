@@ -7,7 +7,7 @@ again. Of a name's publications, a pointer says which is the newest (store/point
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -16,7 +16,7 @@ from seglib.store.fetching import fetch
 from seglib.store.folders import Entry, hash_entries, list_folder, listing
 from seglib.store.objects import Moved, Remote, object_key
 from seglib.store.parallel import Progress, in_parallel
-from seglib.store.pointers import Pointer, latest, move_latest, now, pointer_key
+from seglib.store.pointers import Pointer, begin, latest, move_latest, pointer_key
 from seglib.store.remotes import open_remote
 
 
@@ -56,17 +56,19 @@ def publish(
     """
     if name:
         pointer_key(name)
-    begun = now()
+    if not Path(folder).is_dir():
+        raise SegError(f"{folder}: no such folder.")
+    remote = open_remote(url, create=True)
+    begun = begin(remote, name) if name else None
     entries = list_folder(folder)
     if not entries:
         raise SegError(f"{folder}: holds no files. There is nothing to publish.")
-    remote = open_remote(url, create=True)
     sent = _send(remote, Path(folder), entries, progress, moved)
     key = hash_entries(entries)
     content = listing(entries)
     if remote.sizes([object_key(key)]).get(object_key(key)) != len(content):
         remote.write(object_key(key), content)
-    pointer = move_latest(remote, Pointer(begun, key, name)) if name else None
+    pointer = move_latest(remote, replace(begun, key=key)) if begun else None
     return Published(
         key=key,
         num_files=len(entries),

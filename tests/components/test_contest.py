@@ -18,8 +18,8 @@ from components.publication import Publication, publish_export
 from components.registry import Registry, Version
 from components.tracking import Tracker
 from seglib.config import Config
-from seglib.data.images import write_bytes
 from seglib.digests import file_sha256, model_digest
+from seglib.replacing import write_bytes
 from seglib.store import latest
 
 pytestmark = pytest.mark.filterwarnings(

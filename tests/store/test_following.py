@@ -126,11 +126,12 @@ def test_a_damaged_publication_is_not_served(export, url, tmp_path):
 
 
 def test_what_a_killed_one_left_is_removed(export, url, tmp_path):
-    left = tmp_path / ".champion.part" / "datasets" / "half"
+    left = tmp_path / ".champion.0.part" / "datasets" / "half"
     left.mkdir(parents=True)
+    (tmp_path / ".champion.0.part.lock").touch()
     publish(export, url, name=NAME)
     follow(url, NAME, tmp_path / "champion")
-    assert not (tmp_path / ".champion.part").exists()
+    assert not list(tmp_path.glob(".champion*"))
 
 
 def test_the_command_looks_once(export, url, tmp_path):

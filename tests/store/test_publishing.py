@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from seglib.cli import app
+from seglib.console import Transfer
 from seglib.errors import SegError, UsageError
 from seglib.store import (
     fetch,
@@ -152,7 +153,16 @@ def test_a_name_that_leads_elsewhere_is_refused(folder, tmp_path, name):
     assert not (tmp_path / "remote").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"key": "x"}', b'{"a": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[]", b'{"key": "x"}', b'{"a": 1}', b"[" * 100_000),
+        *(
+            b'{"time": %s, "key": "%032d.dir", "name": "m"}' % (text, 0)
+            for text in (b"1", b'"now"', b'"0001-01-01"', b'"1969-12-31"', b"null")
+        ),
+    ],
+)
 def test_a_damaged_pointer_is_named(tmp_path, content):
     open_remote(str(tmp_path)).write("published/m/latest.json", content)
     with pytest.raises(SegError, match=r"m/latest.json: not a pointer"):
@@ -191,15 +201,77 @@ def test_the_commands_publish_and_fetch(folder, tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".copy*"))
 
 
+FUTURE = "2999-01-01T00:00:00.000000+00:00"
+
+
+def test_a_latest_of_the_future_blocks_nothing_and_is_told(folder, url, caplog):
+    move_latest(open_remote(url, create=True), Pointer(FUTURE, KEYS[0], "m"))
+    first = publish(folder, url, name="m")
+    assert latest(url, "m") == Pointer(
+        FUTURE.replace("000000", "000001"), first.key, "m"
+    )
+    assert f"latest.json is dated {FUTURE}" in caplog.text
+    (folder / "contract.json").write_bytes(b"changed")
+    second = publish(folder, url, name="m")
+    assert second.latest == latest(url, "m") > first.latest
+
+
+def test_of_two_publications_after_a_latest_of_the_future_none_is_lost(folder, url):
+    move_latest(open_remote(url, create=True), Pointer(FUTURE, KEYS[0], "m"))
+    inner = []
+
+    def publish_another(*_):
+        if not inner:
+            inner.append(None)
+            inner[0] = publish(folder / "saved_model", url, name="m")
+
+    outer = publish(folder, url, name="m", progress=publish_another)
+    assert inner[0].latest.key == inner[0].key
+    assert latest(url, "m") == outer.latest > inner[0].latest
+
+
+def test_a_publication_that_began_later_stays(folder, url):
+    inner = []
+
+    def publish_another(*_):
+        if not inner:
+            inner.append(None)
+            inner[0] = publish(folder / "saved_model", url, name="m")
+
+    outer = publish(folder, url, name="m", progress=publish_another)
+    assert outer.latest == inner[0].latest == latest(url, "m")
+    assert outer.latest.key == inner[0].key != outer.key
+
+
+@pytest.mark.parametrize("zone", ["+00:00", "-12:00", "Z", ""])
+def test_a_latest_after_which_there_is_no_time_is_named(folder, tmp_path, zone):
+    url = str(tmp_path / "remote")
+    last = {"time": "9999-12-31T23:59:59.999999" + zone, "key": KEYS[0], "name": "m"}
+    open_remote(url, create=True).write(
+        "published/m/latest.json", json.dumps(last).encode()
+    )
+    for again in (
+        lambda: publish(folder, url, name="m"),
+        lambda: set_latest(url, "m", KEYS[1]),
+    ):
+        with pytest.raises(SegError, match=r"m/latest\.json: .*Delete .*publish again"):
+            again()
+    assert not (tmp_path / "remote/files").exists(), "it is told before the work"
+
+
 def test_the_command_says_that_a_later_publication_stays(folder, tmp_path):
     url = str(tmp_path / "remote")
     publish(folder, url)
-    later = Pointer("2999-01-01T00:00:00+00:00", KEYS[0], "m")
-    move_latest(open_remote(url), later)
-    done = CliRunner().invoke(app, ["publish", str(folder), url, "--name", "m"])
+    command = ["publish", str(folder), url, "--name", "m"]
+    later = Pointer(FUTURE, KEYS[0], "m")
+
+    def move_meanwhile(*_):
+        move_latest(open_remote(url), later)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transfer, "files", move_meanwhile)
+        done = CliRunner().invoke(app, command)
     assert f"{KEYS[0]}, published later" in done.stdout
-    assert (
-        json.loads((tmp_path / "remote/published/m/latest.json").read_text())["key"]
-        == (KEYS[0])
-    )
+    assert latest(url, "m") == later
+    assert "latest of m: this one" in CliRunner().invoke(app, command).stdout
     shutil.rmtree(url)
