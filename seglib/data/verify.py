@@ -15,7 +15,7 @@ from seglib.config import DataConfig
 from seglib.data.checks import NOTE, PROBLEM, WARNING, Inspection, Problem, inspect_pair
 from seglib.data.format import Dataset
 from seglib.data.id_checks import check_ids
-from seglib.data.images import write_bytes
+from seglib.data.images import write_text
 from seglib.data.listing import infer_classes, list_dataset
 from seglib.data.manifest import InputFacts, Manifest, PairFacts, write_manifest
 from seglib.data.pairs import Pair
@@ -141,7 +141,7 @@ def write_verification(
         "notes": verification.notes,
     }
     page = verification_page(dataset, manifest, findings)
-    write_bytes(out / REPORT, page.encode())
+    write_text(out / REPORT, page)
     # Last: who finds a manifest finds its report, too.
     write_manifest(
         manifest,

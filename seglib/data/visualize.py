@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from seglib.data.format import Dataset
-from seglib.data.images import encode_png, read_image, read_mask, write_bytes
+from seglib.data.images import (
+    encode_png,
+    read_image,
+    read_mask,
+    write_bytes,
+    write_text,
+)
 from seglib.data.pairs import Pair
 from seglib.errors import SegError, UsageError
 from seglib.report import (
@@ -64,7 +70,7 @@ def visualize(
         ),
         subtitle=f"{len(sources)} of {len(dataset.pairs(split)):,} pairs",
     )
-    write_bytes(out / PAGE, html.encode())
+    write_text(out / PAGE, html)
     return out / SHEET
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from seglib.config import AugmentConfig
 from seglib.data.format import Dataset
-from seglib.data.images import encode_png
+from seglib.data.images import encode_png, write_text
 from seglib.data.pairs import IMAGE, Inputs, Pair, join, read_pair, split
 from seglib.errors import unknown
 from seglib.input_pipeline import INDEX_FILE, pack_record
@@ -265,4 +265,4 @@ def _write_preview(
         for i in map(int, chosen)
     ]
     html = preview_page(rows, dataset, title=f"Augmentation policy “{config.policy}”")
-    (folder / "preview.html").write_text(html, encoding="utf-8")
+    write_text(folder / "preview.html", html)

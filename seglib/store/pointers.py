@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
+from seglib.documents import parse_json
 from seglib.errors import SegError, UsageError
 from seglib.store.objects import ChangedObjectError, MissingObjectError, Remote
 from seglib.store.pins import require_hash
@@ -143,7 +144,7 @@ def _read_pointer(remote: Remote, name: str) -> tuple[Pointer, str] | None:
     except MissingObjectError:
         return None
     try:
-        pointer = Pointer(**json.loads(content))
+        pointer = Pointer(**parse_json(content, name=key))
         _ = pointer.moment  # which a time that is none does not have
         require_hash(pointer.key)
     except (ValueError, TypeError) as error:
