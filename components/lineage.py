@@ -7,6 +7,7 @@ from typing import Any
 
 from seglib.data.manifest import MANIFEST, read_manifest
 from seglib.digests import file_sha256, model_digest
+from seglib.documents import read_json
 from seglib.errors import SegError
 from seglib.replacing import write_bytes
 
@@ -110,8 +111,4 @@ def read_checksums(export: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SegError(f"{path}: cannot be read ({error}).") from error
-    return content
+    return dict(read_json(path))

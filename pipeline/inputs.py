@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seglib.config import Config
+from seglib.documents import parse_yaml
 from seglib.errors import SegError, UsageError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -129,6 +128,6 @@ def _parse(text: str, *, like: Any) -> Any:
     if isinstance(like, str):
         return text
     try:
-        return float(text) if isinstance(like, float) else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
+        return float(text) if isinstance(like, float) else parse_yaml(text, name="")
+    except ValueError:
         return text  # the check of its type will say what is wrong

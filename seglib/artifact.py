@@ -8,7 +8,7 @@ evaluation and export need nothing else.
 import dataclasses
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ import numpy as np
 
 from seglib.contract import CONTRACT, NETWORK, Contract, read_contract, require_fit
 from seglib.data.format import Dataset, default_class_names, default_palette
-from seglib.data.pairs import Inputs, describe, join, read_inputs
 from seglib.errors import SegError, UsageError
+from seglib.memory import require_memory
 from seglib.replacing import whole_folder
 from seglib.resize import resize_bilinear
+from seglib.samples import Sample, read_sample
 
 CUSTOM = "custom"  # architecture and encoder of a network of one's own layers
-Sample = np.ndarray | str | Path | Sequence[np.ndarray | str | Path]
 
 
 @keras.saving.register_keras_serializable("seglib")
@@ -92,11 +92,16 @@ class SegmentationModel:
 
         Args:
             image: uint8 array (H, W, channels), or (H, W) if grey, RGB order; or the
-                path of an image file; or, for a model of several inputs, a list of
-                those in the order of `contract.inputs`, or their arrays joined.
+                path of an image file, or a PIL image, which is read as a file of its
+                mode is; or, for a model of several inputs, a list of those in the
+                order of `contract.inputs`, or their arrays joined.
 
         Returns:
             Class ids (H, W), uint8, or uint16 beyond 256 classes.
+
+        Raises:
+            SegError: of another type, shape or dtype; a file that cannot be read; or
+                too large an image for the memory.
         """
         logits = self.predict_logits(image)
         return logits.argmax(-1).astype(self.mask_dtype)
@@ -109,12 +114,11 @@ class SegmentationModel:
 
     def predict_logits(self, image: Sample) -> np.ndarray:
         """Logits float32 (H, W, num_classes) at the image's own size."""
-        return self.served.predict_on_batch(self._read(image)[None])[0]
+        return self._logits(read_sample(image, self.contract.inputs)[None])[0]
 
     def predict_batch(self, images: np.ndarray) -> np.ndarray:
         """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
-        logits = self.served.predict_on_batch(images)
-        return logits.argmax(-1).astype(self.mask_dtype)
+        return self._logits(images).argmax(-1).astype(self.mask_dtype)
 
     @property
     def mask_dtype(self) -> type[np.uint8] | type[np.uint16]:
@@ -140,41 +144,9 @@ class SegmentationModel:
                 (beside / name).write_bytes(content)
         return path
 
-    def _read(self, image: Sample) -> np.ndarray:
-        """The joined inputs, uint8 (H, W, channels)."""
-        inputs = self.contract.inputs
-        if isinstance(image, np.ndarray):
-            return _checked(image, self.contract.channels, "image", inputs)
-        given = [image] if isinstance(image, str | Path) else list(image)
-        if len(given) != len(inputs):
-            raise SegError(
-                f"The model takes {describe(inputs)}: a list of {len(inputs)}. "
-                f"Received: {len(given)}."
-            )
-        images = []
-        for (name, channels), one in zip(inputs.items(), given, strict=True):
-            if isinstance(one, str | Path):
-                images.append(read_inputs([Path(one)], {name: channels}))
-            else:
-                images.append(_checked(one, channels, name, {name: channels}))
-        sizes = [one.shape[:2] for one in images]
-        if len(set(sizes)) > 1:
-            raise SegError(
-                f"The inputs of a sample must be of one size. Received: {sizes}."
-            )
-        return join(images)
-
-
-def _checked(image: np.ndarray, channels: int, name: str, inputs: Inputs) -> np.ndarray:
-    if image.ndim == 2 and channels == 1:
-        image = image[..., None]
-    if image.ndim != 3 or image.shape[2] != channels or image.dtype != np.uint8:
-        raise SegError(
-            f"`{name}` must be uint8 (height, width, {channels}) as the model's "
-            f"contract says: {describe(inputs)}. Received: shape {image.shape}, "
-            f"{image.dtype}."
-        )
-    return image
+    def _logits(self, images: np.ndarray) -> np.ndarray:
+        require_memory(images.shape, self.contract.num_classes)
+        return self.served.predict_on_batch(images)
 
 
 def load_model(path: str | Path) -> SegmentationModel:

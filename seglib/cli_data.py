@@ -54,6 +54,7 @@ def fetch(
 def status(pin: Pin = PIN, remote: Remote = None) -> None:
     """Say whether folder, pin and remote agree. Exits with 1 where they do not."""
     from seglib.store import hash_folder, read_pin
+    from seglib.store.folders import links_left_out
 
     data_md5, folder = read_pin(pin), pin.with_suffix("")
     say = partial(console.print, soft_wrap=True)
@@ -63,6 +64,8 @@ def status(pin: Pin = PIN, remote: Remote = None) -> None:
         received = hash_folder(folder)
         differs = received != data_md5
         verdict = "differs: `dvc add` pins it anew" if differs else "as pinned"
+        if differs and (note := links_left_out(folder)):
+            verdict = f"differs: {note}"
         say(f"folder  {received}  {folder}/  {verdict}")
     else:
         say(f"folder  {folder}/ is not here: `seglib data fetch`")

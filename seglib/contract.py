@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from seglib.data.pairs import IMAGE, Inputs
+from seglib.documents import MAX_BYTES, parse_json
 from seglib.errors import SegError
+from seglib.files import read_file
 from seglib.settings import build, require, typed
 
 FORMAT_VERSION = 3
@@ -93,13 +95,13 @@ class Contract:
         return sum(self.inputs.values())
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str | bytes) -> Self:
         """Read what `to_json` wrote, or an older version.
 
         Raises:
             ValueError: it is something else; names the field.
         """
-        values = json.loads(text)
+        values = parse_json(text, name="the text")
         version = values.pop("format_version", None) if isinstance(values, dict) else 0
         if version not in (1, 2, FORMAT_VERSION):
             raise ValueError(
@@ -132,8 +134,8 @@ def read_contract(path: Path) -> Contract:
             "`seglib train` writes it."
         )
     try:
-        return Contract.from_json((path / CONTRACT).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return Contract.from_json(read_file(path / CONTRACT, max_bytes=MAX_BYTES))
+    except (OSError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise SegError(
             f"{path / CONTRACT}: cannot be understood: {reason}. {_RESTORE}"

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from seglib.errors import SegError
+from seglib.files import open_file
 
 _MODEL = ("model.keras", "contract.json")
 
@@ -15,7 +16,7 @@ def file_sha256(path: Path) -> str:
         SegError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise SegError(f"{path}: cannot be read ({error.strerror}).") from error

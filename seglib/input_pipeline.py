@@ -4,7 +4,6 @@ grain runs the work in threads; the order and every random choice depend on the 
 alone, not on the number of threads.
 """
 
-import json
 import struct
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -18,6 +17,7 @@ import numpy as np
 from seglib.config import TrainConfig
 from seglib.data.images import decode_image, decode_mask
 from seglib.data.pairs import Inputs, Pair, describe, join, read_pair
+from seglib.documents import read_json
 from seglib.errors import SegError
 from seglib.memory import CACHED_BYTES, PREFETCHED_BATCHES
 
@@ -93,10 +93,10 @@ def read_shard_index(folder: Path) -> dict[str, Any]:
         SegError: the folder holds no shards, or a file of them is missing.
     """
     try:
-        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        index = read_json(folder / INDEX_FILE)
         missing = [name for name in index["shards"] if not (folder / name).is_file()]
         index["inputs"]  # which an index of an older format lacks
-    except (OSError, ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise SegError(
             f"{folder}: not a folder of shards ({error}). Run `seglib augment`."
         ) from error

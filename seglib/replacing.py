@@ -37,6 +37,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise SegError(f"{path}: cannot be written ({error.strerror}).") from error
 
 
+def write_text(path: Path, text: str) -> None:
+    """The same of a text; names of files need not be Unicode, and are shown escaped."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
 @contextmanager
 def whole_folder(path: Path, *, what: str, marker: str) -> Iterator[Path]:
     """Write a folder beside its place; when the body has ended, it is put there.

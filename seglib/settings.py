@@ -16,8 +16,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-import yaml
-
+from seglib.documents import read_yaml
 from seglib.errors import UsageError, unknown
 
 _NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)  # YAML reads 1e-3 as text
@@ -30,12 +29,7 @@ def read_tree(path: Path) -> Any:
     Raises:
         UsageError: no such file, or not YAML.
     """
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: not valid YAML. {error}") from error
+    return read_yaml(Path(path), error=UsageError) or {}
 
 
 def build(section_type: Any, section: str, values: Any) -> Any:

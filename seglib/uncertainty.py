@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from seglib.artifact import Sample, SegmentationModel
+from seglib.artifact import SegmentationModel
 from seglib.errors import UsageError
+from seglib.samples import Sample
 
 
 @dataclass(frozen=True)

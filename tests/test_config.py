@@ -119,5 +119,5 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_file_in_another_encoding_is_named(tmp_path):
     (tmp_path / "a.yaml").write_bytes("# größer".encode("latin-1"))
-    with pytest.raises(UsageError, match=r"a.yaml: not valid YAML.*utf-8"):
+    with pytest.raises(UsageError, match=r"a.yaml: not valid YAML.*UTF-8"):
         Config.load(tmp_path / "a.yaml")

@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from seglib.documents import MAX_PROGRAM_BYTES, parse_all_yaml
 from seglib.errors import SegError, UsageError
+from seglib.files import read_file
+
+_REMEDY = "`python -m pipeline compile -o FILE.yaml` writes a compiled pipeline."
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,7 @@ class Document:
     @cached_property
     def spec(self) -> Mapping[str, Any]:
         """The first document: the PipelineSpec."""
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return next(yaml.load_all(self.text, Loader=loader))
+        return parse_all_yaml(self.text, name=str(self.path), remedy=_REMEDY)[0]
 
     @property
     def image(self) -> str:
@@ -149,15 +150,13 @@ def read_document(path: Path) -> Document:
         SegError: it cannot be read, or is no compiled pipeline.
     """
     try:
-        document = Document(path, path.read_text(encoding="utf-8"))
+        content = read_file(path, max_bytes=MAX_PROGRAM_BYTES)
+        document = Document(path, content.decode("utf-8"))
         named = document.name and document.spec["root"]["dag"]
     except (OSError, UnicodeDecodeError) as error:
         raise SegError(f"{path}: cannot be read: {error}") from error
-    except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
-        raise SegError(
-            f"{path}: not a compiled pipeline. `python -m pipeline compile -o {path}` "
-            "writes one."
-        ) from error
+    except (KeyError, TypeError, IndexError) as error:
+        raise SegError(f"{path}: not a compiled pipeline. {_REMEDY}") from error
     if not named:
         raise SegError(f"{path}: a pipeline without steps.")
     return document

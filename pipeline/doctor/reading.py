@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from pipeline.doctor.document import Document
 from pipeline.doctor.findings import Finding
-from seglib.errors import UsageError
+from seglib.documents import MAX_PROGRAM_BYTES, parse_all_yaml
+from seglib.errors import SegError, UsageError
+from seglib.files import read_file
 
 _MANIFESTS = ("Pipeline", "PipelineVersion")  # KFP's own Kubernetes resources
 
@@ -29,7 +29,7 @@ def read(path: Path) -> Reading:
         UsageError: the file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path, max_bytes=MAX_PROGRAM_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(
@@ -37,10 +37,10 @@ def read(path: Path) -> Reading:
             "`python -m pipeline compile -o pipeline.yaml` writes one."
         ) from error
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        trees = tuple(t for t in yaml.load_all(text, Loader=loader) if t is not None)
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
+        found = parse_all_yaml(text, name=str(path))
+        trees = tuple(tree for tree in found if tree is not None)
+    except SegError as error:
+        mark = getattr(error.__cause__, "problem_mark", None)
         line = f"line {mark.line + 1}" if mark else "the file"
         # The message would quote the line, and whatever stands in it.
         return Reading(Document(), (), (_wrong("P101", line, "it is not YAML"),))

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from seglib.data.headers import TooLargeError, check_size, max_file_bytes
 from seglib.data.images import decode_image, decode_mask
 from seglib.data.integrity import (
     exif_orientation,
@@ -18,6 +19,7 @@ from seglib.data.integrity import (
 )
 from seglib.data.pairs import Inputs, Pair
 from seglib.errors import SegError
+from seglib.files import read_file
 
 PROBLEM, WARNING, NOTE = "problem", "warning", "note"  # only the first is fatal
 _MIN_CHANGES = 50  # along a mask's rows; fewer say nothing of its edges
@@ -179,7 +181,7 @@ def _open_other(
 
 def _read(path: Path, problems: list[Problem]) -> bytes | None:
     try:
-        encoded = path.read_bytes()
+        encoded = read_file(path, max_bytes=max_file_bytes())
     except OSError as error:
         reason = f"cannot be read ({error.strerror})"
         problems.append(Problem(path, reason, "Check its rights.", "unreadable-file"))
@@ -187,7 +189,16 @@ def _read(path: Path, problems: list[Problem]) -> bytes | None:
     damage = find_damage(encoded)
     if damage:
         problems.append(_damaged(path, damage))
-    return None if damage else encoded
+        return None
+    try:
+        check_size(encoded, str(path))
+    except TooLargeError as error:
+        problems.append(Problem(path, error.reason, error.remedy, "too-large"))
+        return None
+    except SegError:
+        problems.append(_damaged(path, f"not an image ({len(encoded):,} bytes)"))
+        return None
+    return encoded
 
 
 def _damaged(path: Path, reason: str) -> Problem:

@@ -1,13 +1,14 @@
 """dataset.yaml: what a dataset says of itself."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seglib.data.pairs import IMAGE
+from seglib.documents import parse_yaml, read_yaml
 from seglib.errors import DatasetError, unknown
+from seglib.files import normal
 
 DESCRIPTION = "dataset.yaml"
 _KEYS = ("class_names", "palette", "ignore_index", "num_classes", "inputs")
@@ -18,12 +19,9 @@ _TAKEN = (IMAGE, "images", "mask", "segmentation")
 def read_description(root: Path) -> dict[str, Any]:
     """The checked content of a folder's dataset.yaml; empty where there is none."""
     path = root / DESCRIPTION
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
-    try:
-        return parse_description(path.read_bytes(), name=str(path))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error}") from error
+    return _checked(path, read_yaml(path, error=DatasetError))
 
 
 def parse_description(content: bytes, *, name: str = DESCRIPTION) -> dict[str, Any]:
@@ -32,23 +30,25 @@ def parse_description(content: bytes, *, name: str = DESCRIPTION) -> dict[str, A
     Raises:
         DatasetError: it cannot be understood; the message begins with `name`.
     """
-    path = Path(name)
-    try:
-        description = yaml.safe_load(content.decode("utf-8")) or {}
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DatasetError(f"{path}: cannot be read: {error}") from error
+    return _checked(Path(name), parse_yaml(content, name=name, error=DatasetError))
+
+
+def _checked(path: Path, tree: Any) -> dict[str, Any]:
+    description = {} if tree is None else tree
     if not isinstance(description, dict):
         raise DatasetError(f"{path}: expected keys such as `class_names:`.")
     for key in description:
         if key not in _KEYS:
             raise DatasetError(f"{path}: {unknown('key', str(key), _KEYS)}")
     _check_description(path, description)
+    if names := description.get("class_names"):
+        description["class_names"] = [normal(name) for name in names]
     return description
 
 
 def _check_description(path: Path, description: dict[str, Any]) -> None:
     names = description.get("class_names") or []
-    if not isinstance(names, list) or len(set(map(str, names))) != len(names):
+    if not isinstance(names, list) or len({normal(str(n)) for n in names}) < len(names):
         raise DatasetError(f"{path}: `class_names` must be a list of different names.")
     for name in names:
         if not isinstance(name, str):  # YAML reads a bare `no` or `1` as something else

@@ -7,16 +7,18 @@ The whole format is on one page: docs/data-format.md.
 """
 
 import colorsys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from seglib.config import DataConfig
 from seglib.data.description import DESCRIPTION, read_description
-from seglib.data.images import IMAGE_SUFFIXES, read_mask
+from seglib.data.images import read_mask
+from seglib.data.pairing import Fault, has_split, list_split
 from seglib.data.pairs import IMAGE, Inputs, Pair, describe, missing_input
 from seglib.errors import DatasetError
+from seglib.files import normal
 
 SPLITS = ("train", "val", "test")
 
@@ -73,7 +75,7 @@ class Scan:
     """What a folder holds, and every reason why it is not a dataset."""
 
     dataset: Dataset
-    problems: tuple[str, ...]
+    problems: tuple[Fault, ...]
 
 
 def load_dataset(
@@ -105,7 +107,7 @@ def load_dataset(
         raise DatasetError(
             f"{root}: {len(scan.problems)} problem(s). Nothing was changed; "
             f"`seglib verify {root}` explains them all.",
-            scan.problems,
+            map(str, scan.problems),
         )
     return scan.dataset
 
@@ -117,7 +119,7 @@ def dataset_from_config(root: str | Path, config: DataConfig) -> Dataset:
 
 def config_options(config: DataConfig) -> dict[str, Any]:
     """A config's settings as the options of `load_dataset` and `scan_dataset`."""
-    names = (name.strip() for name in config.class_names.split(","))
+    names = (normal(name.strip()) for name in config.class_names.split(","))
     return {
         "num_classes": config.num_classes or None,
         "ignore_index": None if config.ignore_index < 0 else config.ignore_index,
@@ -147,12 +149,10 @@ def scan_dataset(
     description = read_description(root)
     others = dict(description.get("inputs") or {})
     splits: dict[str, tuple[Pair, ...]] = {}
-    problems: list[str] = []
+    problems: list[Fault] = []
     for split in SPLITS:
-        if (root / f"{split}_images").exists() or (
-            root / f"{split}_segmentation"
-        ).exists():
-            splits[split], found = _list_split(root, split, others)
+        if has_split(root, split):
+            splits[split], found = list_split(root, split, others)
             problems += found
     if not splits:
         raise DatasetError(
@@ -166,14 +166,12 @@ def scan_dataset(
     )
     count = given or _largest_id(splits, ignore) + 1
     if names and len(names) != count:
-        problems.append(
-            f"{root / DESCRIPTION}: {len(names)} class names for {count} classes"
-        )
+        reason = f"{len(names)} class names for {count} classes"
+        problems.append(Fault(root / DESCRIPTION, reason))
     palette = tuple(tuple(c) for c in description.get("palette") or ())
     if palette and len(palette) != count:
-        problems.append(
-            f"{root / DESCRIPTION}: {len(palette)} colours for {count} classes"
-        )
+        reason = f"{len(palette)} colours for {count} classes"
+        problems.append(Fault(root / DESCRIPTION, reason))
     dataset = Dataset(
         root=root,
         splits=splits,
@@ -206,73 +204,6 @@ def _hsv_to_rgb(index: int) -> tuple[int, int, int]:
     saturation, value = 0.42 + 0.16 * (index % 3), 0.88 - 0.2 * (index % 2)
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
     return round(red * 255), round(green * 255), round(blue * 255)
-
-
-def _list_split(
-    root: Path, split: str, others: Inputs
-) -> tuple[tuple[Pair, ...], list[str]]:
-    problems: list[str] = []
-    images = _by_stem(root / f"{split}_images", problems)
-    masks = _by_stem(root / f"{split}_segmentation", problems)
-    for stem in sorted(images.keys() - masks.keys()):
-        problems.append(
-            f"{images[stem]}: image without mask; expected "
-            f"{split}_segmentation/{stem}.png"
-        )
-    for stem in sorted(masks.keys() - images.keys()):
-        problems.append(
-            f"{masks[stem]}: mask without image; expected {split}_images/{stem}.*"
-        )
-    stems = images.keys() & masks.keys()
-    found = {name: _by_stem(root / f"{split}_{name}", problems) for name in others}
-    for name, files in found.items():
-        if not files:
-            continue  # of the folder, not of each image
-        for stem in sorted(stems - files.keys()):
-            problems.append(
-                f"{images[stem]}: image without {name}; expected "
-                f"{split}_{name}/{stem}.*"
-            )
-        for stem in sorted(files.keys() - images.keys()):
-            problems.append(
-                f"{files[stem]}: {name} without image; expected {split}_images/{stem}.*"
-            )
-        stems &= files.keys()
-    if not stems and not problems:
-        problems.append(f"{root / f'{split}_images'}: the split `{split}` is empty")
-    pairs = (
-        Pair(
-            stem,
-            images[stem],
-            masks[stem],
-            {name: files[stem] for name, files in found.items() if files},
-        )
-        for stem in sorted(stems)
-    )
-    return tuple(pairs), problems
-
-
-def _by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
-    if not folder.is_dir():
-        problems.append(f"{folder}: no such folder")
-        return {}
-    files: dict[str, Path] = {}
-    for path in _visible(folder):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            problems.append(f"{path}: not an image file by its suffix")
-        elif path.stem in files:
-            problems.append(f"{path}: same stem as {files[path.stem].name}")
-        else:
-            files[path.stem] = path
-    return files
-
-
-def _visible(folder: Path) -> Iterator[Path]:
-    return (
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".") and path.name != "Thumbs.db"
-    )
 
 
 def _listing(root: Path) -> str:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
+from seglib.data.headers import check_pixels, check_size, max_file_bytes
 from seglib.data.integrity import grey_bits
 from seglib.errors import SegError
+from seglib.files import read_file
 from seglib.replacing import write_bytes
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -16,6 +19,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # kept by their md5 and this number.
 MASK_DECODING = 1
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_AS_RGB = ("CMYK", "YCbCr", "HSV", "LAB", "RGBX")  # modes that PNG does not know
 _READ_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}
 
 
@@ -26,7 +30,7 @@ def read_image(path: Path, *, channels: int = 3) -> np.ndarray:
         uint8 array (H, W, channels): 1 grey, 3 RGB, 4 RGBA.
 
     Raises:
-        SegError: the file is missing, or not an image.
+        SegError: the file is missing, not an image, or too large.
     """
     return decode_image(_read_bytes(path), channels=channels, name=str(path))
 
@@ -35,6 +39,7 @@ def decode_image(
     encoded: bytes, *, channels: int = 3, name: str = "image"
 ) -> np.ndarray:
     """Decode the bytes of an image file; see `read_image`."""
+    check_size(encoded, name)
     buffer = np.frombuffer(encoded, np.uint8)
     if channels == 4:
         image = _decode(buffer, cv2.IMREAD_UNCHANGED, name)
@@ -48,6 +53,29 @@ def decode_image(
     return image[..., None] if channels == 1 else image
 
 
+def decode_picture(
+    picture: Image.Image, *, channels: int = 3, name: str = "image"
+) -> np.ndarray:
+    """A picture of Pillow as a file of its mode would be read; see `read_image`."""
+    check_pixels(picture.height, picture.width, name=name)
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode in _AS_RGB:
+        upright = upright.convert("RGB")
+    elif upright.mode == "I":
+        values = np.asarray(upright)
+        if values.min() >= 0 and values.max() < 1 << 16:
+            upright = Image.fromarray(values.astype(np.uint16))
+    file = io.BytesIO()
+    try:
+        upright.save(file, "PNG", compress_level=1)
+    except OSError as error:
+        raise SegError(
+            f"{name}: expected a picture of a mode such as RGB, L or P. "
+            f"Received: mode={picture.mode}. Convert it first."
+        ) from error
+    return decode_image(file.getvalue(), channels=channels, name=name)
+
+
 def read_mask(path: Path) -> np.ndarray:
     """Read a mask file: the pixel value, or the palette index, is the class id.
 
@@ -55,16 +83,19 @@ def read_mask(path: Path) -> np.ndarray:
         uint8 or uint16 array (H, W) of class ids.
 
     Raises:
-        SegError: the file is missing, not an image, or has colours for ids.
+        SegError: the file is missing, not an image, too large, or has colours for
+            ids.
     """
     return decode_mask(_read_bytes(path), name=str(path))
 
 
 def decode_mask(encoded: bytes, *, name: str = "mask") -> np.ndarray:
     """Decode the bytes of a mask file; see `read_mask`."""
+    check_size(encoded, name)
     if is_palette_png(encoded):
         try:
-            return np.asarray(Image.open(io.BytesIO(encoded)))
+            # Not `Image.open`, which has a limit of its own.
+            return np.asarray(PngImageFile(io.BytesIO(encoded)))
         except (OSError, SyntaxError, ValueError) as error:
             raise SegError(f"{name}: the mask cannot be decoded ({error}).") from error
     mask = _decode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED, name)
@@ -112,7 +143,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_file(Path(path), max_bytes=max_file_bytes())
     except OSError as error:
         raise SegError(f"{path}: cannot be read ({error.strerror}).") from error
 

@@ -15,13 +15,16 @@ from seglib.data.format import (
     scan_dataset,
 )
 from seglib.data.id_checks import guess_num_classes, total_ids
+from seglib.data.pairing import Fault
 
 _REMEDIES = {  # beginning of the listing's reason -> kind, remedy
     "no such folder": ("missing-folder", "Create it, or remove its counterpart."),
     "image without mask": ("image-without-mask", "Add the mask, or remove the image."),
     "mask without image": ("mask-without-image", "Add the image, or remove the mask."),
     "the split": ("empty-split", "Put pairs in, or remove its two folders."),
+    "the folder cannot be listed": ("missing-folder", "Check its rights."),
     "not an image file": ("not-an-image", "Move it out of the folder."),
+    "cannot be read": ("unreadable-file", "Put a file in its place, or remove it."),
     "same stem as": ("same-stem", "Rename it together with its mask, or remove it."),
 }
 _WITHOUT = re.compile(r"(\w+) without (\w+);")
@@ -62,7 +65,7 @@ def list_dataset(root: Path, config: DataConfig) -> Listing:
     scan = scan_dataset(root, **options | {"num_classes": stand_in})
     return Listing(
         dataset=scan.dataset,
-        problems=tuple(_to_problem(text) for text in scan.problems),
+        problems=tuple(map(_to_problem, scan.problems)),
         knows_classes=bool(count),
         has_palette=bool(palette),
     )
@@ -109,13 +112,13 @@ def _inference(root: Path, split: str, *, count: int, seen: int) -> Problem:
     return Problem(root, reason, remedy, "classes-inferred", NOTE)
 
 
-def _to_problem(text: str) -> Problem:
-    path, _, reason = text.partition(": ")
+def _to_problem(fault: Fault) -> Problem:
+    path, reason = fault
     if (without := _WITHOUT.match(reason)) and "mask" not in without.groups():
         remedy = f"Add the {without[2]}, or remove the {without[1]}."
-        return Problem(Path(path), reason, remedy, "incomplete-sample")
+        return Problem(path, reason, remedy, "incomplete-sample")
     for start, (kind, remedy) in _REMEDIES.items():
         if reason.startswith(start):
-            return Problem(Path(path), reason, remedy, kind)
+            return Problem(path, reason, remedy, kind)
     kind, remedy = _DESCRIPTION
-    return Problem(Path(path), reason, remedy, kind)
+    return Problem(path, reason, remedy, kind)

@@ -12,6 +12,7 @@ from typing import Any
 
 from seglib.data.format import SPLITS, Dataset
 from seglib.data.pairs import Inputs, Pair
+from seglib.documents import MAX_LISTING_BYTES, read_json
 from seglib.errors import DatasetError, SegError, UsageError, unknown
 from seglib.replacing import write_bytes
 
@@ -102,17 +103,11 @@ def read_manifest(manifest: Path) -> Manifest:
         SegError: no such file, not a manifest, or of a version from the future.
     """
     path = _manifest_path(Path(manifest))
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SegError(
-            f"{path}: cannot be read ({error.strerror}). Write one with "
-            "`seglib verify DATA --out FOLDER`."
-        ) from error
-    except ValueError as error:
-        raise SegError(
-            f"{path}: not valid JSON ({error}). Verify the data again."
-        ) from error
+    document = read_json(
+        path,
+        remedy="`seglib verify DATA --out FOLDER` writes one.",
+        max_bytes=MAX_LISTING_BYTES,
+    )
     version = document.get("format_version") if isinstance(document, dict) else None
     if version != FORMAT_VERSION:
         raise SegError(
@@ -121,7 +116,7 @@ def read_manifest(manifest: Path) -> Manifest:
         )
     try:
         return _from_document(document)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise SegError(
             f"{path}: not a whole manifest ({error!r}). Verify the data again."
         ) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from seglib.data.checks import NOTE, WARNING, Inspection, Problem
 from seglib.data.format import SPLITS, Dataset
 from seglib.data.manifest import PairFacts
+from seglib.files import is_left_behind
 
 Inspections = Mapping[str, Sequence[Inspection]]
 _SHOWN_NAMES = 8
@@ -92,12 +93,10 @@ def check_layout(dataset: Dataset) -> list[Problem]:
     """Folders that hold images but are not read, and splits that a run will need."""
     parts = ("images", "segmentation", *dataset.others)
     expected = {f"{split}_{part}" for split in SPLITS for part in parts}
-    warnings = []
-    for folder in sorted(path for path in dataset.root.iterdir() if path.is_dir()):
+    warnings: list[Problem] = []
+    for folder in _folders(dataset.root):
         if folder.name in expected:
-            warnings += [
-                _unread(inner) for inner in sorted(folder.iterdir()) if inner.is_dir()
-            ]
+            warnings += map(_unread, _folders(folder))
         elif folder.name.lower().endswith(("_images", "_segmentation", "_masks")):
             warnings.append(_unread(folder))
     for split, use in (("train", "training"), ("val", "choosing the best epoch")):
@@ -126,6 +125,11 @@ def _duplicate(
         )
         kind = "leakage"
     return Problem(other.pair.image, reason, remedy, kind, WARNING)
+
+
+def _folders(folder: Path) -> list[Path]:
+    found = (p for p in folder.iterdir() if p.is_dir() and not is_left_behind(p.name))
+    return sorted(found)
 
 
 def _unread(folder: Path) -> Problem:

@@ -26,7 +26,7 @@ from seglib.data.split_checks import (
 )
 from seglib.data.verify_report import group, relative_path, verification_page
 from seglib.errors import DatasetError
-from seglib.replacing import write_bytes
+from seglib.replacing import write_text
 
 REPORT = "report.html"
 _RAISED = 5  # problems of one nature that an error names
@@ -141,7 +141,7 @@ def write_verification(
         "notes": verification.notes,
     }
     page = verification_page(dataset, manifest, findings)
-    write_bytes(out / REPORT, page.encode())
+    write_text(out / REPORT, page)
     # Last: who finds a manifest finds its report, too.
     write_manifest(
         manifest,

@@ -8,7 +8,7 @@ from seglib.data.format import Dataset
 from seglib.data.images import encode_png, read_image, read_mask
 from seglib.data.pairs import Pair
 from seglib.errors import SegError, UsageError
-from seglib.replacing import write_bytes
+from seglib.replacing import write_bytes, write_text
 from seglib.report import (
     class_legend,
     contact_sheet,
@@ -65,7 +65,7 @@ def visualize(
         ),
         subtitle=f"{len(sources)} of {len(dataset.pairs(split)):,} pairs",
     )
-    write_bytes(out / PAGE, html.encode())
+    write_text(out / PAGE, html)
     return out / SHEET
 
 

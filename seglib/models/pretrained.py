@@ -11,6 +11,7 @@ import numpy as np
 from seglib.artifact import SegmentationModel
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import SegError, UsageError
+from seglib.files import read_file
 from seglib.models.encoders import ENCODERS
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ def _describe(model: SegmentationModel) -> str:
 
 def _check_file(path: Path, encoder: str, sha256: str | None) -> None:
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise UsageError(
             f"Unknown weights: `{path}` ({error.strerror}). Expected: `imagenet`, or "

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from seglib.errors import SegError
+from seglib.files import read_file
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {
@@ -40,7 +41,7 @@ def read_state_dict(path: Path, *, sha256: str) -> dict[str, np.ndarray]:
         SegError: no such file, another digest, or a file that is not a state dict.
     """
     try:
-        content = Path(path).read_bytes()
+        content = read_file(Path(path))
     except OSError as error:
         raise SegError(f"{path}: cannot be read ({error.strerror}).") from error
     received = hashlib.sha256(content).hexdigest()

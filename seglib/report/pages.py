@@ -43,7 +43,7 @@ def render(template: str, **context: Any) -> str:
         SegError: the page would be larger than what viewers show.
     """
     html = _environment().get_template(template).render(context)
-    size_bytes = len(html.encode())
+    size_bytes = len(html.encode(errors="backslashreplace"))
     if size_bytes > MAX_PAGE_BYTES:
         raise SegError(
             f"The page `{context.get('title', template)}` is too large. Expected at "

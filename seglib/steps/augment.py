@@ -24,7 +24,7 @@ from seglib.data.pairs import IMAGE, Inputs, Pair, join, read_pair, split
 from seglib.errors import unknown
 from seglib.input_pipeline import INDEX_FILE, pack_record
 from seglib.memory import PAIRS_AUGMENTED_AT_ONCE
-from seglib.replacing import whole_folder
+from seglib.replacing import whole_folder, write_text
 from seglib.report import preview_page
 
 FORMAT_VERSION = 2
@@ -265,4 +265,4 @@ def _write_preview(
         for i in map(int, chosen)
     ]
     html = preview_page(rows, dataset, title=f"Augmentation policy “{config.policy}”")
-    (folder / "preview.html").write_text(html, encoding="utf-8")
+    write_text(folder / "preview.html", html)

@@ -20,7 +20,7 @@ from seglib.data.images import encode_png
 from seglib.data.pairs import Pair
 from seglib.errors import DatasetError
 from seglib.metrics import Scores
-from seglib.replacing import write_bytes
+from seglib.replacing import write_bytes, write_text
 from seglib.report import comparison, evaluation_page, overlay
 from seglib.scoring import ScoredImage, score_pairs
 
@@ -166,7 +166,7 @@ def _write(evaluation: Evaluation, pictures: _Pictures, out: Path) -> None:
         palette=contract.palette,
         title=f"Evaluation of {contract.architecture} on {contract.encoder}",
     )
-    write_bytes(out / "report.html", report.encode())
+    write_text(out / "report.html", report)
     write_bytes(out / "confusion_matrix.csv", _confusion_csv(evaluation))
     write_bytes(out / "per_image.csv", _per_image_csv(evaluation))
     write_counts(evaluation.counts, out / COUNTS)
@@ -199,7 +199,7 @@ def _per_image_csv(evaluation: Evaluation) -> bytes:
 def _csv(header: list[str], rows: list[list[Any]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue().encode()
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def _miou_or_one(image: ScoredImage) -> float:

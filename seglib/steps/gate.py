@@ -1,6 +1,5 @@
 """The gate: what a model must reach to be exported, and to replace the champion."""
 
-import json
 import math
 import statistics
 import time
@@ -15,7 +14,7 @@ from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
 from seglib.decision import Check, Decision
 from seglib.digests import model_digest
-from seglib.errors import SegError
+from seglib.documents import read_json
 
 _TIMED = 10  # predictions, after two that compile and warm up
 
@@ -111,13 +110,8 @@ def _contest(
 
 
 def _read_metrics(path: Path) -> dict[str, Any]:
-    try:
-        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SegError(
-            f"{path}: not the scores of an evaluation ({error}). Evaluate again."
-        ) from error
-    return metrics
+    remedy = "Expected the scores of an evaluation. Evaluate again."
+    return dict(read_json(path, remedy=remedy))
 
 
 def _miou(metrics: dict[str, Any], config: GateConfig) -> Check:

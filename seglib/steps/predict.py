@@ -1,5 +1,6 @@
 """Prediction of files: class ids, colours, overlays, and a legend."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 from seglib.artifact import SegmentationModel, load_model
 from seglib.contract import Contract
 from seglib.data.images import IMAGE_SUFFIXES, write_image
+from seglib.data.pairing import same_stem
 from seglib.data.pairs import IMAGE, describe, read_inputs, split
 from seglib.errors import SegError, UsageError
+from seglib.files import normal, visible_files
 from seglib.report import colorize, legend, overlay
 
 
@@ -47,12 +50,12 @@ def predict(
     """
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
-    names = _output_names(_images([inputs] if isinstance(inputs, Path) else inputs))
+    paths = _by_stem(_images([inputs] if isinstance(inputs, Path) else inputs)).values()
     contract = model.contract
     beside = _files_beside(contract, others or {})
     write_image(out / "legend.png", legend(contract.class_names, contract.palette))
     written, problems = [], []
-    for done, (name, path) in enumerate(names.items(), start=1):
+    for done, path in enumerate(paths, start=1):
         try:
             files = [path, *(_partner(path, found) for found in beside)]
             image = read_inputs(files, contract.inputs)
@@ -61,10 +64,10 @@ def predict(
             problems.append(str(error))
         else:
             first = split(image, contract.inputs)[0]
-            _write(out, name, first, prediction, contract.palette)
-            written.append(out / "ids" / f"{name}.png")
+            _write(out, path.stem, first, prediction, contract.palette)
+            written.append(out / "ids" / f"{path.stem}.png")
         if progress:
-            progress(done, len(names))
+            progress(done, len(paths))
     return Predictions(tuple(written), tuple(problems))
 
 
@@ -106,26 +109,22 @@ def _files_beside(contract: Contract, others: Mapping[str, Path]) -> list[_Folde
             f"beyond the image, `--input NAME=FOLDER`. Received: "
             f"{', '.join(others) or 'none'}."
         )
-    return [
-        _Folder(others[name], {path.stem: path for path in _images([others[name]])})
-        for name in wanted
-    ]
+    return [_Folder(others[name], _by_stem(_images([others[name]]))) for name in wanted]
 
 
 def _partner(path: Path, folder: _Folder) -> Path:
-    if path.stem not in folder.files:
+    partner = folder.files.get(normal(path.stem))
+    if partner is None:
         raise SegError(f"{path}: no file {path.stem}.* in {folder.path}.")
-    return folder.files[path.stem]
+    return partner
 
 
 def _images(inputs: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found += sorted(
-                p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES
-            )
-        elif path.exists():
+            found += (p for p in _listed(path) if p.suffix.lower() in IMAGE_SUFFIXES)
+        elif os.path.lexists(path):
             found.append(path)
         else:
             raise UsageError(f"{path}: no such file or folder.")
@@ -137,13 +136,23 @@ def _images(inputs: Iterable[Path]) -> list[Path]:
     return found
 
 
-def _output_names(paths: list[Path]) -> dict[str, Path]:
-    names: dict[str, Path] = {}
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return visible_files(folder)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: the folder cannot be listed ({error.strerror})."
+        ) from error
+
+
+def _by_stem(paths: list[Path]) -> dict[str, Path]:
+    """The paths by stem; two of one stem would be written to one place."""
+    files: dict[str, Path] = {}
     for path in paths:
-        if path.stem in names:
+        other = files.setdefault(normal(path.stem), path)
+        if other is not path:
             raise UsageError(
-                f"{path} and {names[path.stem]} would both be written as "
-                f"{path.stem}.png. Predict them into different folders."
+                f"{path} and {other} would both be written as {path.stem}.png: "
+                f"{same_stem(path, other)}. Predict them into different folders."
             )
-        names[path.stem] = path
-    return names
+    return files

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from posixpath import splitext
 from typing import Any
 
+from seglib.files import is_left_behind, normal
 from seglib.store.folders import Entry
 
 _BREAKS_CODE = re.compile(r"[`\s]+")
@@ -194,7 +195,9 @@ def _sample_of(path: str) -> Sample | None:
     split, underscore, _ = folder.partition("_")
     if len(names) != 1 or not underscore or split not in ("train", "val", "test"):
         return None
-    return Sample(split, splitext(names[0])[0])
+    if is_left_behind(names[0]):
+        return None
+    return Sample(split, normal(splitext(names[0])[0]))
 
 
 def _mask(files: _Files) -> list[str]:

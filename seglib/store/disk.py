@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
 from seglib.errors import SegError
+from seglib.files import open_file, read_file
 from seglib.replacing import open_alone
 from seglib.store.objects import (
     CHUNK,
@@ -40,7 +41,7 @@ class FolderRemote:
         return str(self.root / key)
 
     def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
-        with self._reading(key), (self.root / key).open("rb") as file:
+        with self._reading(key), open_file(self.root / key) as file:
             if start:
                 file.seek(start)
             while chunk := file.read(CHUNK):
@@ -51,7 +52,7 @@ class FolderRemote:
 
     def read(self, key: str) -> Stored:
         with self._reading(key):
-            content = (self.root / key).read_bytes()
+            content = read_file(self.root / key)
         return Stored(content, _etag(content))
 
     def write(
@@ -146,7 +147,7 @@ def _write_durably(file: BinaryIO, source: bytes | Path, moved: Moved | None) ->
         file.write(source)
         digest.update(source)
     else:
-        with source.open("rb") as original:
+        with open_file(source) as original:
             while chunk := original.read(CHUNK):
                 file.write(chunk)
                 digest.update(chunk)

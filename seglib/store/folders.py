@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seglib.errors import SegError
+from seglib.files import all_files, open_file
 
-_IGNORED = {".git", ".hg", ".dvc"}  # by DVC, too
+_IGNORED = frozenset({".git", ".hg", ".dvc"})  # by DVC, too
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,8 @@ def list_folder(root: Path) -> tuple[Entry, ...]:
     root = Path(root)
     if not root.is_dir():
         raise SegError(f"{root}: no such folder.")
-    files = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if name not in _IGNORED]
-        files += [Path(folder) / name for name in names if name != ".git"]
     try:
+        files = list(all_files(root, skip=_IGNORED))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             hashes = list(pool.map(hash_file, files))
         sizes = [path.stat().st_size for path in files]
@@ -53,6 +51,22 @@ def list_folder(root: Path) -> tuple[Entry, ...]:
         for path, md5, size in zip(files, hashes, sizes, strict=True)
     ]
     return tuple(sorted(entries, key=lambda entry: entry.path))
+
+
+def links_left_out(root: Path) -> str:
+    """What to say of links to folders, which are followed here, and not by DVC."""
+    found = [
+        (Path(folder) / name).relative_to(root).as_posix()
+        for folder, names, _ in os.walk(root)
+        for name in names
+        if (Path(folder) / name).is_symlink()
+    ]
+    if not found:
+        return ""
+    return (
+        f"DVC leaves out the links to folders: {', '.join(sorted(found))}. Put the "
+        "folders themselves in their place."
+    )
 
 
 def hash_entries(entries: Iterable[Entry]) -> str:
@@ -69,5 +83,5 @@ def listing(entries: Iterable[Entry]) -> bytes:
 def hash_file(path: Path) -> str:
     """The md5 of a file's bytes, in hexadecimal digits."""
     digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, lambda: digest).hexdigest()

@@ -1,15 +1,15 @@
 """What is in a dataset, by its listing alone, and what of it a remote has."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from seglib.documents import parse_json
 from seglib.errors import SegError
 from seglib.store.disk import is_own_folder
-from seglib.store.folders import Entry, hash_entries, list_folder
+from seglib.store.folders import Entry, hash_entries, links_left_out, list_folder
 from seglib.store.objects import OBJECTS, Remote, object_key
 from seglib.store.pins import require_hash
 from seglib.store.reading import copy_checked
@@ -79,8 +79,11 @@ def read_entries(source: Remote, data_md5: str) -> tuple[Entry, ...]:
     )
     if problem:
         raise SegError(f"The manifest of the dataset: {problem}")
+    tree = parse_json(
+        bytes(content), name=source.name(key), remedy="Nothing was fetched."
+    )
     try:
-        return tuple(_parse_entry(item) for item in json.loads(content))
+        return tuple(_parse_entry(item) for item in tree)
     except (ValueError, KeyError, TypeError) as error:
         raise SegError(
             f"{source.name(key)}: not a manifest of a dataset: {error}. Nothing was "
@@ -120,7 +123,8 @@ def _plain_entries(root: Path, data_md5: str) -> tuple[Entry, ...]:
         raise SegError(
             f"{root}: not the pinned dataset. Expected md5: {data_md5}. Received: "
             f"{received} ({len(entries)} files). Restore the files, pin them anew with "
-            f"`dvc add`, or name a DVC remote (a folder that holds {OBJECTS}/)."
+            f"`dvc add`, or name a DVC remote (a folder that holds {OBJECTS}/). "
+            f"{links_left_out(root)}".rstrip()
         )
     return entries
 

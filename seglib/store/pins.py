@@ -5,9 +5,9 @@ import re
 import subprocess
 from pathlib import Path
 
-import yaml
-
+from seglib.documents import MAX_BYTES, parse_yaml
 from seglib.errors import SegError
+from seglib.files import read_file
 
 _FOLDER_HASH = re.compile(r"[0-9a-f]{32}\.dir")
 _CLOUD_VERSIONED = (
@@ -23,13 +23,14 @@ def read_pin(path: Path) -> str:
     Raises:
         SegError: no such file, or not DVC's pin of one folder.
     """
+    path = Path(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = read_file(path, max_bytes=MAX_BYTES)
     except OSError as error:
         raise SegError(
             f"{path}: the pin cannot be read ({error.strerror}). `dvc add` writes it."
         ) from error
-    return _parse_pin(text, str(path))
+    return _parse_pin(content, str(path))
 
 
 def pin_at(revision: str, path: Path) -> str:
@@ -51,7 +52,6 @@ def pin_at(revision: str, path: Path) -> str:
             ["git", "show", "--end-of-options", f"{revision}:./{path.name}"],
             cwd=path.parent,
             capture_output=True,
-            text=True,
             check=False,
         )
     except OSError as error:
@@ -60,22 +60,24 @@ def pin_at(revision: str, path: Path) -> str:
             f"({error.strerror}). Give the dataset's hash, `<md5>.dir`, instead."
         ) from error
     if done.returncode:
+        told = done.stderr.decode(errors="replace").strip()
         raise SegError(
-            f"{name}: git does not know it: {done.stderr.strip()} Expected a revision "
+            f"{name}: git does not know it: {told} Expected a revision "
             f"in which {path.name} is committed, or the dataset's hash, `<md5>.dir`."
         )
     return _parse_pin(done.stdout, name)
 
 
-def _parse_pin(text: str, path: str) -> str:
+def _parse_pin(content: bytes, path: str) -> str:
+    tree = parse_yaml(content, name=path, remedy="`dvc add FOLDER` writes a pin.")
     try:
-        (out,) = yaml.safe_load(text)["outs"]
+        (out,) = tree["outs"]
         if "files" in out or "cloud" in out:
             raise SegError(f"{path}: {_CLOUD_VERSIONED}")
         data_md5 = str(out["md5"])
     except SegError:
         raise
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise SegError(
             f"{path}: not a pin of one folder. Expected DVC's `outs:` with one `md5:`. "
             "`dvc add FOLDER` writes such a file."

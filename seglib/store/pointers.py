@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from seglib.documents import parse_json
 from seglib.errors import SegError, UsageError
 from seglib.store.objects import ChangedObjectError, MissingObjectError, Remote
 from seglib.store.pins import require_hash
@@ -194,9 +195,9 @@ def _read_pointer(remote: Remote, name: str) -> tuple[Pointer, str] | None:
     except MissingObjectError:
         return None
     try:
-        pointer = Pointer(**json.loads(content))
+        pointer = Pointer(**parse_json(content, name=key))
         require_hash(pointer.key)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise SegError(
             f"{remote.name(key)}: not a pointer to a publication: {error}. Expected "
             "JSON with time, key and name. Delete it and publish again."

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from seglib.files import open_file, read_file
 from seglib.store.client import Client
 from seglib.store.objects import THREADS, Moved, require_same
 
@@ -42,7 +43,7 @@ class Uploader:
         if isinstance(source, Path) and source.stat().st_size > _PART:
             return self._put_parts(target, source, condition, md5, moved)
         with self._room:
-            content = source if isinstance(source, bytes) else source.read_bytes()
+            content = source if isinstance(source, bytes) else read_file(source)
             checksum = _md5(content)
             require_same(source, expected=md5, received=checksum.hexdigest())
             answer = self._client.call(
@@ -92,7 +93,7 @@ class Uploader:
         whole = hashlib.md5(usedforsecurity=False)
         part_bytes = max(_PART, -(-source.stat().st_size // _MOST_PARTS))
         sending: list[Future[dict[str, Any]]] = []
-        with source.open("rb") as file, ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+        with open_file(source) as file, ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
             while content := self._read_part(file, part_bytes):
                 whole.update(content)
                 number = len(sending) + 1

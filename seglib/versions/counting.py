@@ -9,9 +9,11 @@ from posixpath import splitext
 
 from seglib.data.checks import count_ids
 from seglib.data.format import SPLITS
+from seglib.data.headers import max_file_bytes
 from seglib.data.images import IMAGE_SUFFIXES, decode_mask
 from seglib.data.manifest import PairFacts
 from seglib.errors import DatasetError, SegError
+from seglib.files import is_left_behind, read_file
 from seglib.store import Entry, fetch
 from seglib.versions.record import Counts
 
@@ -95,13 +97,13 @@ def count_masks(
 
 
 def _is_image(name: str) -> bool:
-    return name[0] != "." and splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return not is_left_behind(name) and splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _count(path: Path, md5: str) -> Counts | str:
     """The pixels of each id of a mask, or why they cannot be counted."""
     try:
-        encoded = path.read_bytes()
+        encoded = read_file(path, max_bytes=max_file_bytes())
         if hashlib.md5(encoded, usedforsecurity=False).hexdigest() != md5:
             return "was changed while it was read"
         return count_ids(decode_mask(encoded, name=path.name))

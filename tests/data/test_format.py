@@ -17,7 +17,7 @@ from seglib.errors import DatasetError
 
 
 def _problems(root: Path) -> list[str]:
-    return [problem.replace(f"{root}/", "") for problem in scan_dataset(root).problems]
+    return [str(p).replace(f"{root}/", "") for p in scan_dataset(root).problems]
 
 
 def test_pairs_are_listed_by_stem_and_split(folder):
@@ -125,7 +125,7 @@ def test_a_split_without_masks_and_an_empty_one_are_problems(folder):
     [
         ("class_name: [a]", r"key: `class_name`. Did you mean `class_names`\?"),
         ("- a", r"expected keys such as `class_names:`"),
-        ("class_names: [", r"cannot be read"),
+        ("class_names: [", r"not valid YAML"),
         ("class_names: road", r"`class_names` must be a list of different names"),
         ("class_names: [a, a]", r"`class_names` must be a list of different names"),
         ("class_names: [yes, no]", r"must be text. Received: True. Put it in quotes"),
@@ -145,7 +145,7 @@ def test_a_mistake_in_the_description_is_explained(folder, description, message)
 
 def test_a_description_in_another_encoding_is_named(folder):
     (folder.root / "dataset.yaml").write_bytes("# größer".encode("latin-1"))
-    with pytest.raises(DatasetError, match=r"dataset.yaml: cannot be read.*utf-8"):
+    with pytest.raises(DatasetError, match=r"dataset.yaml: not valid YAML.*UTF-8"):
         scan_dataset(folder.root)
 
 

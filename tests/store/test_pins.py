@@ -105,7 +105,9 @@ def test_a_damaged_configuration_is_named(tmp_path):
 )
 def test_a_file_that_is_no_pin_is_refused(tmp_path, content):
     (tmp_path / "data.dvc").write_text(content)
-    with pytest.raises(SegError, match=r"data\.dvc: not a pin of one folder"):
+    with pytest.raises(
+        SegError, match=r"data\.dvc: not (a pin of one folder|valid YAML)"
+    ):
         read_pin(tmp_path / "data.dvc")
 
 

@@ -1,0 +1,142 @@
+"""Files that a user names: opened only if they are regular, so that no open waits.
+
+Whatever lies in a folder may also be a FIFO, a device, a link to nothing or a loop of
+links. Each is an `OSError` here whose `strerror` says what it is.
+"""
+
+import errno
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+
+_KINDS = {
+    stat.S_IFDIR: "it is a folder",
+    stat.S_IFIFO: "it is a FIFO, expected a file",
+    stat.S_IFSOCK: "it is a socket, expected a file",
+    stat.S_IFCHR: "it is a device, expected a file",
+    stat.S_IFBLK: "it is a device, expected a file",
+}
+# What operating systems and programs leave in folders; all hidden files, too.
+_LEFT_BEHIND = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a regular file, or what a link to one leads to, for reading.
+
+    Raises:
+        OSError: there is none, or something else, which `strerror` names.
+    """
+    check_file(path)
+    # It may have been replaced since: without O_NONBLOCK, a FIFO would wait here.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _require_regular(path, os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_file(path: Path, *, max_bytes: int | None = None) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+        OSError: as for `open_file`; or it has more than `max_bytes`.
+    """
+    with open_file(path) as file:
+        if max_bytes is None:
+            return file.read()
+        if os.fstat(file.fileno()).st_size <= max_bytes:
+            content = file.read(max_bytes + 1)
+            if len(content) <= max_bytes:
+                return content
+    reason = f"it has more than {max_bytes:,} bytes"
+    raise OSError(errno.EFBIG, reason, os.fspath(path))
+
+
+def check_file(path: Path) -> None:
+    """Raise an OSError unless the path leads to a regular file."""
+    try:
+        _require_regular(path, path.stat().st_mode)
+    except ValueError as error:  # a null character
+        raise OSError(errno.EINVAL, str(error), os.fspath(path)) from error
+    except OSError as error:
+        if not path.is_symlink():
+            raise
+        reason = f"it is a link to {path.readlink()}, which does not exist"
+        if error.errno == errno.ELOOP:
+            reason = "it is a link that leads back to itself"
+        raise OSError(error.errno, reason, os.fspath(path)) from error
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether a file or folder of this name is no part of a dataset.
+
+    Hidden ones such as macOS's `._photo.png`, and what systems leave in folders.
+    """
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """All entries of a folder that are no folders and not left behind, sorted.
+
+    They may be something else than files: opening them says so.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not is_left_behind(path.name) and not path.is_dir()
+    )
+
+
+def all_files(
+    folder: Path,
+    *,
+    skip: frozenset[str],
+    above: frozenset[tuple[int, int]] = frozenset(),
+) -> Iterator[Path]:
+    """Everything under a folder that is no folder; links to folders are followed.
+
+    Args:
+        skip: names that are passed over.
+        above: of the folders on the way here, by which a loop is known.
+
+    Raises:
+        OSError: a folder cannot be listed, or a link leads back to a folder above it.
+    """
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        reason = "it is a link to a folder that holds it"
+        raise OSError(errno.ELOOP, reason, os.fspath(folder))
+    for path in folder.iterdir():
+        if path.name in skip:
+            continue
+        if path.is_dir():
+            yield from all_files(path, skip=skip, above=above | {here})
+        else:
+            yield path
+
+
+def normal(name: str) -> str:
+    r"""The name in Unicode's normal form C, whichever form a file system gave it.
+
+    macOS writes an é as two characters (form D), other systems as one.
+
+    >>> normal("e\u0301") == "é"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        reason = _KINDS.get(stat.S_IFMT(mode), "it is no regular file")
+        raise OSError(code, reason, os.fspath(path))
