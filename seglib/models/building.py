@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from seglib.artifact import CUSTOM, Contract, SegmentationModel
-from seglib.config import ModelConfig
+from seglib.config import MAX_CLASSES, ModelConfig
 from seglib.data.format import Dataset, default_class_names, default_palette
 from seglib.data.images import read_image
 from seglib.data.pairs import IMAGE, Inputs
@@ -258,10 +258,10 @@ def _checked_outputs(outputs: Any) -> int:
 
 
 def _checked_classes(num_classes: int) -> int:
-    if num_classes < 2:
+    if not 2 <= num_classes <= MAX_CLASSES:
         raise UsageError(
-            "`num_classes` must be at least 2: background counts as a class. "
-            f"Received: num_classes={num_classes}."
+            f"`num_classes` must be at least 2, for background counts as a class, and "
+            f"at most {MAX_CLASSES}. Received: num_classes={num_classes}."
         )
     return num_classes
 
