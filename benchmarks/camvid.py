@@ -8,8 +8,9 @@ import numpy as np
 
 from seglib.artifact import SegmentationModel
 from seglib.config import Config, TrainConfig
-from seglib.data.format import Dataset, dataset_from_config
+from seglib.data.format import Dataset
 from seglib.data.images import read_mask
+from seglib.data.loading import dataset_from_config
 from seglib.metrics import Scores, confusion_matrix
 from seglib.scoring import score_pairs
 from seglib.steps.train import train

@@ -68,7 +68,7 @@ def measure(data: Path, epochs: int) -> dict[str, float]:
     from components.spool import UNTRACKED, read_messages
     from components.step import step
     from seglib.config import TrainConfig
-    from seglib.data.format import load_dataset
+    from seglib.data.loading import load_dataset
     from seglib.models import build_model
     from seglib.steps.train import train
 

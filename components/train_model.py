@@ -60,9 +60,10 @@ def train_model(
 
     from components import tracking
     from components.step import CHECKPOINTS, KEPT
-    from components.trials import may_fall_out
+    from components.trials import NO_VAL, may_fall_out
     from seglib.checkpoints import Checkpoints, forget
     from seglib.data.manifest import open_dataset, read_manifest
+    from seglib.errors import DatasetError
     from seglib.models import build_from_config
     from seglib.processes import Processes
     from seglib.steps.train import train
@@ -83,6 +84,8 @@ def train_model(
         with may_fall_out(step):
             config = tracking.config(given)
             facts = read_manifest(Path(manifest.path))
+            if own and "val" not in facts.splits:
+                raise DatasetError(NO_VAL)
             first = facts.pairs("train")[0]
             network = replace(
                 config.model,

@@ -26,6 +26,10 @@ SELECTION = "selection.json"
 # TensorFlow's and JAX's errors; neither is imported for the sake of a name.
 _EXHAUSTED = ("ResourceExhaustedError", "JaxRuntimeError", "XlaRuntimeError")
 _MEMORY = re.compile(r"\bOOM\b|out of memory", re.IGNORECASE)  # and not the disk
+NO_VAL = (
+    "A sweep chooses by the mIoU on the val split, and there is none. Give the dataset "
+    "a val split."
+)
 _LONGEST_LINE = 200  # characters
 
 Settings = Mapping[str, Any]
@@ -159,8 +163,5 @@ def _read_trial(folder: Path) -> Trial:
     scores = [row["val_miou"] for row in history if row.get("val_miou") is not None]
     scores = [score for score in scores if not math.isnan(score)]
     if not scores:
-        raise SegError(
-            "A sweep chooses by the mIoU on the val split, and a trial has none. "
-            "Give the dataset a val split."
-        )
+        raise SegError(NO_VAL)
     return Trial(settings, max(scores), len(history))

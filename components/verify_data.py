@@ -41,8 +41,8 @@ def verify_data(
         out = Path(manifest.path)
         write_verification(verification, out, data_md5=data_md5, remote=remote)
         shutil.copy(out / "report.html", report.path)
+        verification.raise_if_bad()
         if verification.warnings:
             step.say(f"{len(verification.warnings)} warning(s): see the data report")
-        verification.raise_if_bad()
         if told := keep_counts(verification, data_md5=data_md5, remote=remote):
             step.say(told)

@@ -95,16 +95,19 @@ def _entries(
 ) -> Iterator["Wanted"]:
     from pipeline.cluster.order import check_pushed, find_version, make_order
     from pipeline.cluster.schedules import Wanted
-    from pipeline.inputs import find_settings
+    from pipeline.inputs import find_settings, require_splits
 
     checked: set[tuple[str, str]] = set()
     for name, entry in wanted.entries.items():
         data = find_version(entry.rev, data_md5=entry.data_md5, remote=entry.remote)
+        config = wanted.folder / entry.config if entry.config else None
+        settings = find_settings(config, entry.settings)
         if push_check and (data.data_md5, data.remote) not in checked:
             check_pushed(data)
             checked.add((data.data_md5, data.remote))
-        config = wanted.folder / entry.config if entry.config else None
-        order = make_order(document, data, find_settings(config, entry.settings))
+        if push_check:
+            require_splits(data, settings)
+        order = make_order(document, data, settings)
         document.check_parameters(order.parameters)
         yield Wanted(
             group=wanted.name,

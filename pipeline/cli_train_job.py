@@ -90,7 +90,7 @@ def train_job(
     from pipeline.cli_compile import needs
     from pipeline.cluster.document import document_of
     from pipeline.cluster.order import check_pushed, find_version, make_order
-    from pipeline.inputs import find_settings
+    from pipeline.inputs import find_settings, require_splits
     from pipeline.train_job import default_name, write_training
     from pipeline.train_plan import Training
 
@@ -118,6 +118,7 @@ def train_job(
     typer.echo(f"image        {training.image}")
     if push_check:
         check_pushed(data)
+        require_splits(data, wanted)
     name = name or default_name(training, commit=order.commit)
     write_training(training, output, name=name)
     _tell(training, output, name)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pipeline.display import STEPS, SWEEP_STEPS, Display
 from pipeline.folder import create_run_folder
-from pipeline.inputs import Data, code_version, git_commit
+from pipeline.inputs import Data, code_version, git_commit, require_splits
 from pipeline.outcome import Outcome
 from pipeline.run import run_pipeline
 from pipeline.summary import print_summary, shown
@@ -37,7 +37,11 @@ def execute(
         tracking_required: don't start without a store that takes messages.
         tags: of the run's row, besides those of its source.
         sweep: train several times, and go on with the best.
+
+    Raises:
+        DatasetError: the data lack a split that the run comes to need.
     """
+    require_splits(data, config, sweep=sweep is not None)
     folder = create_run_folder(runs, name)
     version, container, tags = code_version(), None, dict(tags or {})
     if docker:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from seglib.config import Config
+from seglib.data.format import SPLITS
 from seglib.documents import parse_yaml
-from seglib.errors import SegError, UsageError
+from seglib.errors import DatasetError, SegError, UsageError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PIN = "data.dvc"
@@ -70,6 +71,38 @@ def find_data(folder: Path | None) -> Data:
     return Data(data_md5=hash_folder(root), remote=str(root), title=str(folder))
 
 
+def require_splits(data: Data, config: Config, *, sweep: bool = False) -> None:
+    """Refuse data without a split that a run comes to need, before it trains.
+
+    Data that cannot be listed from here are left to the step that fetches them.
+
+    Args:
+        sweep: the run chooses among trials.
+
+    Raises:
+        DatasetError: the split, what it is needed for, and those that are there.
+    """
+    try:
+        splits = _splits(data)
+    except SegError:
+        return
+    split = config.evaluate.split
+    needs = {"train": "which models learn from"}
+    if split != "auto":
+        needs[split] = f"which the model is scored on, as `split: {split}` says"
+    elif "test" not in splits:
+        needs["val"] = "which the model is scored on where there is no test split"
+    if sweep:
+        needs["val"] = "by which a sweep chooses among its trials"
+    for split, use in needs.items():
+        if split not in splits:
+            raise DatasetError(
+                f"{data.title}: no {split} split, {use}. Received: "
+                f"{', '.join(splits) or 'no split'}. Add {split}_images/ and "
+                f"{split}_segmentation/."
+            )
+
+
 def find_settings(file: Path | None, changes: Iterable[str] = ()) -> Config:
     """The configuration of a run.
 
@@ -122,6 +155,19 @@ def git_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return baked
     return done.stdout.strip()
+
+
+def _splits(data: Data) -> tuple[str, ...]:
+    """The splits that hold images, by the folder or by the listing of its remote."""
+    from seglib.store import manifest_entries
+
+    root = Path(data.remote)
+    if any((root / f"{split}_images").is_dir() for split in SPLITS):
+        found = {path.parent.name for path in root.glob("*_images/*")}
+    else:
+        entries = manifest_entries(data.data_md5, data.remote)
+        found = {entry.path.partition("/")[0] for entry in entries}
+    return tuple(split for split in SPLITS if f"{split}_images" in found)
 
 
 def _parse(text: str, *, like: Any) -> Any:

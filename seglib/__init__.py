@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seglib.config import EvaluateConfig as EvaluateConfig
     from seglib.config import TrainConfig as TrainConfig
     from seglib.data.format import Dataset as Dataset
-    from seglib.data.format import load_dataset as load_dataset
+    from seglib.data.loading import load_dataset as load_dataset
     from seglib.data.verify import verify as verify
     from seglib.distillation import Distillation as Distillation
     from seglib.models import build_custom as build_custom
@@ -42,7 +42,7 @@ _HOMES = {
     "build_model": "seglib.models",
     "evaluate": "seglib.steps.evaluate",
     "export": "seglib.steps.export",
-    "load_dataset": "seglib.data.format",
+    "load_dataset": "seglib.data.loading",
     "load_model": "seglib.artifact",
     "predict": "seglib.steps.predict",
     "predict_uncertainty": "seglib.uncertainty",

@@ -23,12 +23,12 @@ from seglib.console import (
     check_writable,
     console,
     data_config,
-    errors,
     escape_markup,
     folders_by_name,
     open_dataset,
     override,
     progress_bar,
+    tell,
 )
 from seglib.errors import SegError
 
@@ -61,9 +61,7 @@ def main() -> None:
     try:
         app()
     except SegError as error:
-        errors.print(
-            f"[bold red]error:[/] {escape_markup(str(error))}", highlight=False
-        )
+        tell(error)
         sys.exit(error.exit_code)
     except SystemExit as error:
         # Typer turns Ctrl-C into an Abort, and that into the exit code 1.
@@ -98,11 +96,16 @@ def verify(
     if out:
         write_verification(verification, out)
         console.print(f"report: {out / 'report.html'}")
+    try:
+        verification.raise_if_bad()
+    except SegError as error:
+        tell(error)  # before the warnings
     for warning in verification.warnings:
         console.print(
             f"[yellow]warning:[/] {escape_markup(str(warning))}", highlight=False
         )
-    verification.raise_if_bad()
+    if not verification.ok:
+        raise typer.Exit(1)
     dataset = verification.dataset
     counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())
     console.print(f"[green]clean:[/] {counts} pairs, {dataset.num_classes} classes")
@@ -123,7 +126,7 @@ def visualize(
     """Show images with their masks laid over them, and the legend."""
     from seglib.data.visualize import visualize as run
 
-    dataset = open_dataset(data, config, num_classes, ignore_index)
+    dataset = open_dataset(data, config, num_classes, ignore_index, splits=())
     console.print(f"pictures: {run(dataset, out, split=split, count=count)}")
 
 
@@ -145,7 +148,7 @@ def augment(
     from seglib.steps.augment import augment as run
 
     settings = override(Config.load(config).augment, policy=policy, copies=copies)
-    dataset = open_dataset(data, config, num_classes, ignore_index)
+    dataset = open_dataset(data, config, num_classes, ignore_index, splits=("train",))
     channels = Config.load(config).model.channels
     with progress_bar("augmenting") as progress:
         index = run(dataset, out, config=settings, channels=channels, progress=progress)
@@ -175,7 +178,14 @@ def evaluate(
 
     settings = override(Config.load(config).evaluate, split=split)
     check_writable(out)
-    dataset = open_dataset(data, config, num_classes, ignore_index, model=model)
+    dataset = open_dataset(
+        data,
+        config,
+        num_classes,
+        ignore_index,
+        splits=(settings.split,),
+        model=model,
+    )
     for one in filter(None, (model, against)):
         check_classes(read_contract(one), dataset)
     with progress_bar("evaluating") as progress:

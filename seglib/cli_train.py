@@ -96,7 +96,13 @@ def train(
     if processes.is_first:
         check_writable(out)
     distillation = Distillation(teacher=load_model(teacher)) if teacher else None
-    dataset = open_dataset(data, config, num_classes, ignore_index)
+    dataset = open_dataset(
+        data,
+        config,
+        num_classes,
+        ignore_index,
+        splits=("val",) if shards else ("train", "val"),
+    )
     beside = out.with_name(f"{out.name}.checkpoints")
     kept = Checkpoints(checkpoints or beside, resume=resume)
     # The same first weights whenever the command is given: it may be a second time.

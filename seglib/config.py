@@ -15,6 +15,9 @@ from seglib.settings import at, build, described, read_tree, require
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 SPLIT_CHOICES = ("auto", "train", "val", "test")
+LARGEST_ID = 65535  # that a mask of 16 bits can hold
+# A confusion matrix of as many classes takes 8 MiB, and each scored image has one.
+MAX_CLASSES = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +29,13 @@ class DataConfig:
     class_names: str = ""  # comma-separated, in id order; "": from dataset.yaml
 
     def __post_init__(self) -> None:
-        require(self.num_classes >= 0, "num_classes", "≥ 0", self.num_classes)
-        require(
-            -1 <= self.ignore_index <= 65535,
-            "ignore_index",
-            "-1 … 65535",
-            self.ignore_index,
-        )
+        count = self.num_classes
+        require(0 <= count <= MAX_CLASSES, "num_classes", f"0 … {MAX_CLASSES}", count)
+        ignored, expected = self.ignore_index, f"-1 … {LARGEST_ID}"
+        require(-1 <= ignored <= LARGEST_ID, "ignore_index", expected, ignored)
+        named = self.class_names.count(",") + 1
+        expected = f"at most {MAX_CLASSES} names"
+        require(named <= MAX_CLASSES, "class_names", expected, f"{named} names")
 
 
 @dataclass(frozen=True, kw_only=True)

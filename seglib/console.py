@@ -4,7 +4,7 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,9 +52,11 @@ def open_dataset(
     num_classes: int | None,
     ignore_index: int | None,
     *,
+    splits: Collection[str],
     model: Path | None = None,
 ) -> Any:
-    from seglib.data.format import dataset_from_config, load_dataset
+    """The dataset, of which the files of these splits were opened and judged."""
+    from seglib.data.loading import dataset_from_config, load_dataset
 
     check_folder(data)
     settings = data_config(config, num_classes, ignore_index)
@@ -62,13 +64,17 @@ def open_dataset(
         from seglib.contract import read_contract
 
         contract = read_contract(model)
-        return load_dataset(
-            data,
-            num_classes=contract.num_classes,
-            ignore_index=contract.ignore_index,
-            class_names=contract.class_names,
-        )
-    return dataset_from_config(data, settings)
+        with progress_bar("verifying") as progress:
+            return load_dataset(
+                data,
+                num_classes=contract.num_classes,
+                ignore_index=contract.ignore_index,
+                class_names=contract.class_names,
+                splits=splits,
+                progress=progress,
+            )
+    with progress_bar("verifying") as progress:
+        return dataset_from_config(data, settings, splits=splits, progress=progress)
 
 
 def data_config(
@@ -171,6 +177,11 @@ def _progress(*columns: ProgressColumn) -> Progress:
     """One that leaves nothing behind, in a file or a pipe not even an empty line."""
     silent = not console.is_terminal
     return Progress(*columns, console=console, transient=True, disable=silent)
+
+
+def tell(error: SegError) -> None:
+    """Print what an error says."""
+    errors.print(f"[bold red]error:[/] {escape_markup(str(error))}", highlight=False)
 
 
 def escape_markup(text: str) -> str:

@@ -141,7 +141,7 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tiny_root: Path) -> Any:
-    from seglib.data.format import load_dataset
+    from seglib.data.loading import load_dataset
 
     return load_dataset(tiny_root)
 

@@ -3,16 +3,19 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.waiting import HANG_S, wait_until
 from seglib import cli
 from seglib.artifact import load_model
+from seglib.data.images import read_mask, write_image
 
 
 @pytest.fixture
@@ -55,8 +58,6 @@ def test_a_clean_dataset_exits_with_zero(seglib, tiny_root, tmp_path):
 def test_a_dataset_with_problems_exits_with_one_and_names_the_file(
     seglib, tiny_root, tmp_path
 ):
-    import shutil
-
     root = tmp_path / "broken"
     shutil.copytree(tiny_root, root)
     (root / "train_segmentation" / "train_3.png").unlink()
@@ -65,6 +66,38 @@ def test_a_dataset_with_problems_exits_with_one_and_names_the_file(
     assert "train_3" in printed
     code, printed = seglib("verify", tiny_root, "--num-classes", 3)
     assert code == 1
+
+
+def test_a_failed_verification_tells_its_problems_before_its_warnings(
+    tmp_path, tiny_root
+):
+    root = shutil.copytree(tiny_root, tmp_path / "broken")
+    (root / "val_segmentation" / "val_0.png").write_bytes(b"")
+    (root / "old_masks").mkdir()  # is warned of
+    # One stream, as a person sees the two.
+    command = [sys.executable, "-m", "seglib.cli", "verify", str(root)]
+    started = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    printed, _ = started.communicate()
+    assert started.returncode == 1
+    lines = [line for line in printed.splitlines() if not line.startswith(" ")]
+    assert lines[0].startswith("error:")
+    assert [line.partition(":")[0] for line in lines if ":" in line][-1] == "warning"
+
+
+@pytest.mark.parametrize("command", ["train", "augment"])
+def test_masks_are_judged_before_anything_is_made_of_them(
+    seglib, command, tiny_root, tmp_path
+):
+    root = shutil.copytree(tiny_root, tmp_path / "stretched")
+    (root / "dataset.yaml").unlink()
+    for path in root.glob("*_segmentation/*"):
+        write_image(path, np.uint8(255) * (read_mask(path) == 5))
+    code, printed = seglib(command, root, "--out", tmp_path / "out")
+    assert code == 1
+    assert "divide the ids by 255 (or, if 255 is void, pass --ignore-index" in printed
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_use_exits_with_two(seglib, tiny_root, tmp_path):
@@ -128,8 +161,6 @@ def test_evaluate_takes_the_classes_from_the_model(
     seglib, trained, tiny_root, tmp_path
 ):
     """A folder without dataset.yaml cannot say which id is ignored; the model can."""
-    import shutil
-
     for name in ("val_images", "val_segmentation"):
         shutil.copytree(tiny_root / name, tmp_path / "data" / name)
     code, printed = seglib(

@@ -12,8 +12,8 @@ from seglib.artifact import load_model
 from seglib.cli import app
 from seglib.config import AugmentConfig, TrainConfig
 from seglib.contract import Contract
-from seglib.data.format import load_dataset
 from seglib.data.images import read_image, read_mask, write_image
+from seglib.data.loading import load_dataset
 from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
 from seglib.data.verify import verify, write_verification

@@ -1,22 +1,26 @@
 """What can be wrong with one pair: its two files are opened, once, and looked at."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from seglib.data.headers import TooLargeError, check_size, max_file_bytes
-from seglib.data.images import decode_image, decode_mask
-from seglib.data.integrity import (
-    exif_orientation,
-    find_damage,
-    grey_bits,
-    is_jpeg,
-    png_palette,
+from seglib.data.images import (
+    ColoursError,
+    UnfitError,
+    bits_of_grey,
+    colour_table,
+    decode_image,
+    decode_mask,
+    decode_samples,
+    is_see_through,
 )
+from seglib.data.integrity import exif_orientation, find_damage, lossy_format
 from seglib.data.pairs import Inputs, Pair
 from seglib.errors import SegError
 from seglib.files import read_file
@@ -43,11 +47,12 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """A file as it lies on the disk, and its decoded pixels' digest."""
+    """A file as it lies on the disk, and what its decoded pixels come to."""
 
     size_bytes: int
     md5: str
-    pixels: str  # equal for files that decode to the same array
+    pixels: str  # digest: equal for files that decode to the same array
+    deepest: int = 0  # largest value of an image of 16 bits a sample; else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +65,7 @@ class Inspection:
     size: tuple[int, int] = (0, 0)  # (height, width)
     ids: Mapping[int, int] = field(default_factory=dict)  # of the mask: id -> pixels
     ramps: float = 0.0  # of the mask, see `ramp_share`
-    palette: bytes = b""  # the mask's colour table, where it is a palette PNG
+    palette: bytes = b""  # the mask's colour table, where it has one
     others: Mapping[str, FileFacts] = field(default_factory=dict)  # further inputs
     problems: tuple[Problem, ...] = ()
 
@@ -72,8 +77,8 @@ def inspect_pair(pair: Pair, others: Inputs | None = None) -> Inspection:
         others: name and channels of the inputs beside the image.
     """
     problems: list[Problem] = []
-    image_bytes, image = _open_image(pair.image, problems)
-    mask_bytes, mask = _open_mask(pair.mask, problems)
+    image_bytes, image = _open(pair.image, decode_samples, problems)
+    mask_bytes, mask = _open(pair.mask, decode_mask, problems)
     if image is not None and mask is not None:
         orientation = exif_orientation(image_bytes)
         problems += _check_size(pair, image.shape[:2], mask.shape, orientation)
@@ -93,7 +98,7 @@ def inspect_pair(pair: Pair, others: Inputs | None = None) -> Inspection:
         size=(0, 0) if image is None else image.shape[:2],
         ids={} if mask is None else count_ids(mask),
         ramps=0.0 if mask is None else ramp_share(mask),
-        palette=b"" if mask is None else png_palette(mask_bytes),
+        palette=b"" if mask is None else colour_table(mask_bytes),
         problems=tuple(problems),
         others={name: facts for name, facts in opened.items() if facts},
     )
@@ -124,31 +129,19 @@ def ramp_share(mask: np.ndarray) -> float:
     return int(np.count_nonzero(up | down)) / changes
 
 
-def _open_image(path: Path, problems: list[Problem]) -> tuple[bytes, np.ndarray | None]:
+def _open(
+    path: Path, decode: Callable[..., np.ndarray], problems: list[Problem]
+) -> tuple[bytes, np.ndarray | None]:
     encoded = _read(path, problems)
     if encoded is None:
         return b"", None
     try:
-        return encoded, decode_image(encoded, name=str(path))
-    except SegError:
-        problems.append(_damaged(path, f"not an image ({len(encoded):,} bytes)"))
-        return encoded, None
-
-
-def _open_mask(path: Path, problems: list[Problem]) -> tuple[bytes, np.ndarray | None]:
-    encoded = _read(path, problems)
-    if encoded is None:
-        return b"", None
-    try:
-        return encoded, decode_mask(encoded, name=str(path))
-    except SegError:
-        try:
-            colours = decode_image(encoded, name=str(path))
-        except SegError:
-            problems.append(_damaged(path, f"not an image ({len(encoded):,} bytes)"))
-        else:
-            problems.append(_colours_for_ids(path, colours))
-        return encoded, None
+        return encoded, decode(encoded, name=str(path))
+    except ColoursError:
+        problems.append(_colours_for_ids(path, decode_image(encoded, name=str(path))))
+    except SegError as error:
+        problems.append(_undecodable(path, error))
+    return encoded, None
 
 
 def _open_other(
@@ -157,14 +150,8 @@ def _open_other(
     size: tuple[int, ...] | None,
     problems: list[Problem],
 ) -> FileFacts | None:
-    encoded = _read(path, problems)
-    if encoded is None:
-        return None
-    try:
-        image = decode_image(encoded, channels=channels, name=str(path))
-    except SegError as error:
-        reason = str(error).removeprefix(f"{path}: ").rstrip(".")
-        problems.append(Problem(path, reason, "", "unfit-input"))
+    encoded, image = _open(path, partial(decode_samples, channels=channels), problems)
+    if image is None:
         return None
     if size and image.shape[:2] != size:
         reason = (
@@ -172,10 +159,6 @@ def _open_other(
         )
         remedy = "Bring all inputs of a sample to one size."
         problems.append(Problem(path, reason, remedy, "size-mismatch"))
-    if grey_bits(encoded) == 16:
-        reason = "16 bits a pixel, of which the upper 8 are read"
-        remedy = "Scale what matters, such as the nearest 25 m, to 0 … 255."
-        problems.append(Problem(path, reason, remedy, "sixteen-bits", WARNING))
     return _facts(encoded, image)
 
 
@@ -195,10 +178,16 @@ def _read(path: Path, problems: list[Problem]) -> bytes | None:
     except TooLargeError as error:
         problems.append(Problem(path, error.reason, error.remedy, "too-large"))
         return None
-    except SegError:
-        problems.append(_damaged(path, f"not an image ({len(encoded):,} bytes)"))
+    except SegError as error:
+        problems.append(_undecodable(path, error))
         return None
     return encoded
+
+
+def _undecodable(path: Path, error: SegError) -> Problem:
+    reason, _, remedy = str(error).removeprefix(f"{path}: ").partition(". ")
+    kind = "unfit-file" if isinstance(error, UnfitError) else "damaged-file"
+    return Problem(path, reason.rstrip("."), remedy, kind)
 
 
 def _damaged(path: Path, reason: str) -> Problem:
@@ -272,19 +261,24 @@ def _check_rotation(
 
 
 def _check_encoding(path: Path, encoded: bytes) -> list[Problem]:
-    if is_jpeg(encoded):
-        reason = "a JPEG mask: lossy compression changes the ids near edges"
+    problems = []
+    if lossy := lossy_format(encoded):
+        reason = f"a {lossy} mask: lossy compression changes the ids near edges"
         remedy = "Export it again from its source as PNG."
-        return [Problem(path, reason, remedy, "lossy-mask", WARNING)]
-    bits = grey_bits(encoded)
+        problems.append(Problem(path, reason, remedy, "lossy-mask", WARNING))
+    bits = bits_of_grey(encoded)
     if bits in (1, 2, 4):
         reason = (
-            f"a grey PNG of {bits} bit(s) a pixel: most readers, if not this one, "
+            f"a grey mask of {bits} bit(s) a pixel: most readers, if not this one, "
             f"stretch its ids to 0 … 255 (id 1 becomes {255 // (2**bits - 1)})"
         )
         remedy = "Save it with 8 bits a pixel."
-        return [Problem(path, reason, remedy, "stretched-ids", WARNING)]
-    return []
+        problems.append(Problem(path, reason, remedy, "stretched-ids", WARNING))
+    if is_see_through(encoded):
+        reason = "some pixels are transparent: they are of the class that lies beneath"
+        remedy = "Where they are to be ignored, write the ignored id; save one channel."
+        problems.append(Problem(path, reason, remedy, "alpha-mask", WARNING))
+    return problems
 
 
 def _facts(encoded: bytes, array: np.ndarray) -> FileFacts:
@@ -294,6 +288,7 @@ def _facts(encoded: bytes, array: np.ndarray) -> FileFacts:
         size_bytes=len(encoded),
         md5=hashlib.md5(encoded, usedforsecurity=False).hexdigest(),
         pixels=digest.hexdigest(),
+        deepest=int(array.max()) if array.dtype == np.uint16 else 0,
     )
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from seglib.config import LARGEST_ID, MAX_CLASSES
 from seglib.data.pairs import IMAGE
 from seglib.documents import parse_yaml, read_yaml
 from seglib.errors import DatasetError, unknown
@@ -56,18 +57,26 @@ def _check_description(path: Path, description: dict[str, Any]) -> None:
                 f"{path}: a name of `class_names` must be text. Received: {name!r}. "
                 "Put it in quotes."
             )
-    for key in ("ignore_index", "num_classes"):
+    for key, most in {"ignore_index": LARGEST_ID, "num_classes": MAX_CLASSES}.items():
         value = description.get(key)
         if value is None:
             continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not 0 <= value <= most:
             raise DatasetError(
-                f"{path}: `{key}` must be an integer ≥ 0. Received: {value}."
+                f"{path}: `{key}` must be an integer from 0 to {most}. "
+                f"Received: {value}."
             )
     _check_inputs(path, description.get("inputs") or {})
     palette = description.get("palette") or []
     if not isinstance(palette, list):
         raise DatasetError(f"{path}: `palette` must be a list. Received: {palette!r}.")
+    for key, listed in {"class_names": names, "palette": palette}.items():
+        if len(listed) > MAX_CLASSES:
+            raise DatasetError(
+                f"{path}: `{key}` has {len(listed):,} entries. Expected: one a class, "
+                f"at most {MAX_CLASSES}."
+            )
     for colour in palette:
         if not _is_colour(colour):
             raise DatasetError(

@@ -14,7 +14,6 @@ from typing import Any
 
 from seglib.config import DataConfig
 from seglib.data.description import DESCRIPTION, read_description
-from seglib.data.images import read_mask
 from seglib.data.pairing import Fault, has_split, list_split
 from seglib.data.pairs import IMAGE, Inputs, Pair, describe, missing_input
 from seglib.errors import DatasetError
@@ -76,49 +75,11 @@ class Scan:
 
     dataset: Dataset
     problems: tuple[Fault, ...]
-
-
-def load_dataset(
-    root: str | Path,
-    *,
-    num_classes: int | None = None,
-    ignore_index: int | None = None,
-    class_names: tuple[str, ...] = (),
-) -> Dataset:
-    """List a dataset folder.
-
-    Args:
-        root: folder in the format above.
-        num_classes: classes, background counted, the ignored id not. Default:
-            dataset.yaml, else the largest id in the training masks + 1.
-        ignore_index: id of the pixels that are not counted. Default: dataset.yaml.
-        class_names: in id order. Default: dataset.yaml, else `class_0`, ….
-
-    Raises:
-        DatasetError: all problems of the listing at once, one `path: reason` a line.
-    """
-    scan = scan_dataset(
-        root,
-        num_classes=num_classes,
-        ignore_index=ignore_index,
-        class_names=class_names,
-    )
-    if scan.problems:
-        raise DatasetError(
-            f"{root}: {len(scan.problems)} problem(s). Nothing was changed; "
-            f"`seglib verify {root}` explains them all.",
-            map(str, scan.problems),
-        )
-    return scan.dataset
-
-
-def dataset_from_config(root: str | Path, config: DataConfig) -> Dataset:
-    """List a dataset folder with the settings of a config; see `load_dataset`."""
-    return load_dataset(root, **config_options(config))
+    knows_classes: bool  # else they are as many as colours, or one, until masks tell
 
 
 def config_options(config: DataConfig) -> dict[str, Any]:
-    """A config's settings as the options of `load_dataset` and `scan_dataset`."""
+    """A config's settings as the options of `scan_dataset`."""
     names = (normal(name.strip()) for name in config.class_names.split(","))
     return {
         "num_classes": config.num_classes or None,
@@ -134,7 +95,14 @@ def scan_dataset(
     ignore_index: int | None = None,
     class_names: tuple[str, ...] = (),
 ) -> Scan:
-    """List a dataset folder and gather its problems instead of raising them.
+    """List a dataset folder, open no image, and gather the problems of the listing.
+
+    Args:
+        root: folder in the format above.
+        num_classes: classes, background counted, the ignored id not. Default:
+            dataset.yaml.
+        ignore_index: id of the pixels that are not counted. Default: dataset.yaml.
+        class_names: in id order. Default: dataset.yaml, else `class_0`, ….
 
     Raises:
         DatasetError: there is nothing to list (no folder, no split), or the
@@ -164,11 +132,11 @@ def scan_dataset(
     ignore = (
         ignore_index if ignore_index is not None else description.get("ignore_index")
     )
-    count = given or _largest_id(splits, ignore) + 1
+    palette = tuple(tuple(c) for c in description.get("palette") or ())
+    count = given or len(palette) or 1
     if names and len(names) != count:
         reason = f"{len(names)} class names for {count} classes"
         problems.append(Fault(root / DESCRIPTION, reason))
-    palette = tuple(tuple(c) for c in description.get("palette") or ())
     if palette and len(palette) != count:
         reason = f"{len(palette)} colours for {count} classes"
         problems.append(Fault(root / DESCRIPTION, reason))
@@ -181,7 +149,7 @@ def scan_dataset(
         ignore_index=ignore,
         others=others,
     )
-    return Scan(dataset, tuple(problems))
+    return Scan(dataset, tuple(problems), knows_classes=bool(given))
 
 
 def with_splits(dataset: Dataset, splits: Mapping[str, tuple[Pair, ...]]) -> Dataset:
@@ -211,14 +179,3 @@ def _listing(root: Path) -> str:
     return (
         ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "nothing"
     )
-
-
-def _largest_id(
-    splits: Mapping[str, tuple[Pair, ...]], ignore_index: int | None
-) -> int:
-    largest = 0
-    for pair in splits.get("train") or next(iter(splits.values())):
-        mask = read_mask(pair.mask)
-        ids = mask if ignore_index is None else mask[mask != ignore_index]
-        largest = max(largest, int(ids.max(initial=0)))
-    return largest

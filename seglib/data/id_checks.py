@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from seglib.data.checks import WARNING, Inspection, Problem
+from seglib.data.checks import PROBLEM, WARNING, Inspection, Problem
 
 VOID_IDS = (255, 65535)
 _RAMP_SHARE = 0.12  # between drawn (≤ 0.03) and interpolated (≥ 0.18); see ramp_share
@@ -57,6 +57,23 @@ def guess_num_classes(ids: Mapping[int, int], ignore_index: int | None) -> int:
     classes = {i for i in ids if i != ignore_index}
     classes -= {i for i in VOID_IDS if i - 1 not in classes}
     return max(classes, default=0) + 1
+
+
+def check_count(
+    root: Path, num_classes: int, problems: Iterable[Problem]
+) -> list[Problem]:
+    """A problem of a dataset of a single class, unless `problems` say why it is one."""
+    explained = {"classes-inferred", "colours-for-ids", "damaged-file", "unfit-file"}
+    explained |= {"ids-out-of-range", "unreadable-file"}
+    found = {problem.kind for problem in problems if problem.severity == PROBLEM}
+    if num_classes > 1 or found & explained:
+        return []
+    reason = "the dataset has a single class; a model needs two, background counted"
+    remedy = (
+        "Check that the masks were drawn, and that the ignored id is no class. If they "
+        "are right, pass --num-classes 2."
+    )
+    return [Problem(root, reason, remedy, "too-few-classes")]
 
 
 def _check_strokes(path: Path, ramps: float) -> list[Problem]:

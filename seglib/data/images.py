@@ -1,36 +1,68 @@
 """Images and masks, from and to files: the only place that decodes and encodes."""
 
+import functools
 import io
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from seglib.data.headers import check_pixels, check_size, max_file_bytes
-from seglib.data.integrity import grey_bits
+from seglib.data.integrity import grey_bits, png_palette
 from seglib.errors import SegError
 from seglib.files import read_file
 from seglib.replacing import write_bytes
 
+logger = logging.getLogger(__name__)
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # Raise it when `decode_mask` gives other ids for any file: what was counted in masks is
 # kept by their md5 and this number.
-MASK_DECODING = 1
+MASK_DECODING = 2
+MIN_LEVELS = 32  # of 256, that the upper 8 bits of a 16-bit image must keep
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_TIFF_MAGIC = (b"II*\0", b"MM\0*")
+_READERS: dict[bytes, type[ImageFile]] = {  # not `Image.open`: it has its own limit
+    _PNG_MAGIC: PngImageFile,
+    b"BM": BmpImageFile,
+    b"GIF8": GifImageFile,
+    **dict.fromkeys(_TIFF_MAGIC, TiffImageFile),
+}
+_BITS_PER_SAMPLE = 258  # a tag of TIFF
 _AS_RGB = ("CMYK", "YCbCr", "HSV", "LAB", "RGBX")  # modes that PNG does not know
-_READ_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}
+_READ_FLAGS = {
+    1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH,
+    3: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH,
+}
+
+
+class UnfitError(SegError):
+    """A file that can be decoded, but not to what it is taken for."""
+
+
+class ColoursError(UnfitError):
+    """A mask with colours for class ids."""
 
 
 def read_image(path: Path, *, channels: int = 3) -> np.ndarray:
     """Read an image file, turned upright by its EXIF orientation.
 
+    Of 16 bits a sample the upper 8 are taken, whatever range the file uses: one file's
+    brightness then means the same in training, evaluation and prediction.
+
     Returns:
         uint8 array (H, W, channels): 1 grey, 3 RGB, 4 RGBA.
 
     Raises:
-        SegError: the file is missing, not an image, or too large.
+        SegError: the file is missing, too large, or not an image of 8 or 16 bits a
+            sample.
     """
     return decode_image(_read_bytes(path), channels=channels, name=str(path))
 
@@ -39,17 +71,34 @@ def decode_image(
     encoded: bytes, *, channels: int = 3, name: str = "image"
 ) -> np.ndarray:
     """Decode the bytes of an image file; see `read_image`."""
+    samples = decode_samples(encoded, channels=channels, name=name)
+    if samples.dtype == np.uint8:
+        return samples
+    _tell_loss(name, int(samples.max()))
+    return (samples >> 8).astype(np.uint8)
+
+
+def decode_samples(
+    encoded: bytes, *, channels: int = 3, name: str = "image"
+) -> np.ndarray:
+    """The same before its reduction to 8 bits: uint8 or uint16 (H, W, channels)."""
     check_size(encoded, name)
     buffer = np.frombuffer(encoded, np.uint8)
     if channels == 4:
         image = _decode(buffer, cv2.IMREAD_UNCHANGED, name)
-        if image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
-            raise SegError(
-                f"{name}: expected 4 channels of 8 bits (RGBA). Received: shape "
-                f"{image.shape}, {image.dtype}. Build the model with its channels."
+        if image.ndim != 3 or image.shape[2] != 4:
+            raise UnfitError(
+                f"{name}: expected 4 channels (RGBA). Received: shape {image.shape}. "
+                "Build the model with its channels."
             )
+    else:
+        if encoded.startswith(_TIFF_MAGIC):  # OpenCV turns floats to no colours
+            unchanged = _decode(buffer, cv2.IMREAD_UNCHANGED, name)
+            _check_samples(unchanged, name, "the pixels")
+        image = _decode(buffer, _READ_FLAGS[channels], name)
+    _check_samples(image, name, "the pixels")
+    if channels == 4:
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
-    image = _decode(buffer, _READ_FLAGS[channels], name)
     return image[..., None] if channels == 1 else image
 
 
@@ -76,6 +125,11 @@ def decode_picture(
     return decode_image(file.getvalue(), channels=channels, name=name)
 
 
+def levels_left(largest: int) -> int:
+    """Of 256 levels, those that the upper 8 bits can tell up to a 16-bit value."""
+    return (largest >> 8) + 1
+
+
 def read_mask(path: Path) -> np.ndarray:
     """Read a mask file: the pixel value, or the palette index, is the class id.
 
@@ -92,30 +146,54 @@ def read_mask(path: Path) -> np.ndarray:
 def decode_mask(encoded: bytes, *, name: str = "mask") -> np.ndarray:
     """Decode the bytes of a mask file; see `read_mask`."""
     check_size(encoded, name)
-    if is_palette_png(encoded):
+    if is_palette(encoded) or _is_small_tiff(encoded):
         try:
-            # Not `Image.open`, which has a limit of its own.
-            return np.asarray(PngImageFile(io.BytesIO(encoded)))
+            mask = np.asarray(_opened(encoded))
         except (OSError, SyntaxError, ValueError) as error:
             raise SegError(f"{name}: the mask cannot be decoded ({error}).") from error
-    mask = _decode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED, name)
-    bits = grey_bits(encoded)
+    else:
+        mask = _decode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED, name)
+    _check_samples(mask, name, "the class ids")
+    bits = bits_of_grey(encoded)
     if bits in (1, 2, 4):
         mask = mask // np.uint8(255 // (2**bits - 1))  # decoders stretch to 0 … 255
-    if mask.ndim == 3 and (mask[..., :1] == mask[..., 1:3]).all():
-        mask = mask[..., 0]  # grey, saved as RGB
-    if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
-        raise SegError(
-            f"{name}: expected one channel of 8 or 16 bits, a class id a pixel. "
-            f"Received: shape {mask.shape}, {mask.dtype}: colours, it seems. "
-            "Convert the colours to class ids first."
-        )
+    if mask.ndim == 3:
+        mask = _only_channel(mask, name)
     return np.ascontiguousarray(mask)
 
 
-def is_palette_png(encoded: bytes) -> bool:
-    """Whether the PNG stores indices into a colour table (colour type 3)."""
-    return encoded[:8] == _PNG_MAGIC and len(encoded) > 25 and encoded[25] == 3
+def is_palette(encoded: bytes) -> bool:
+    """Whether the file stores indices into a colour table."""
+    if encoded.startswith(_PNG_MAGIC):
+        return len(encoded) > 25 and encoded[25] == 3
+    header = _header(encoded)
+    return header is not None and header.mode == "P"
+
+
+def colour_table(encoded: bytes) -> bytes:
+    """The colours of a palette, three bytes each; empty where there is none."""
+    if encoded.startswith(_PNG_MAGIC):
+        return png_palette(encoded)
+    header = _header(encoded)
+    return bytes((header and header.getpalette()) or ())
+
+
+def bits_of_grey(encoded: bytes) -> int:
+    """Bits a pixel of a grey PNG, and of another format below 8; else 0."""
+    header = _header(encoded)
+    if header is None:
+        return grey_bits(encoded)
+    if header.mode == "L" and (bits := _tiff_bits(header)) < 8:
+        return bits
+    return 1 if header.mode == "1" else 0
+
+
+def is_see_through(encoded: bytes) -> bool:
+    """Whether any pixel of a PNG is transparent by its alpha channel."""
+    if not encoded.startswith(_PNG_MAGIC) or encoded[25] not in (4, 6):
+        return False
+    alpha = _decode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED, "")[..., 3]
+    return bool((alpha < np.iinfo(alpha.dtype).max).any())
 
 
 def encode_png(image: np.ndarray, *, compression: int = 3) -> bytes:
@@ -148,6 +226,75 @@ def _read_bytes(path: Path) -> bytes:
         raise SegError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
+def _header(encoded: bytes) -> Image.Image | None:
+    """What a BMP, GIF or TIFF says of itself; no pixel is decoded."""
+    if encoded.startswith(_PNG_MAGIC):
+        return None
+    try:
+        return _opened(encoded)
+    except (OSError, SyntaxError, ValueError):
+        return None  # their other decoder takes more, or says what is wrong
+
+
+def _opened(encoded: bytes) -> Image.Image | None:
+    for magic, reader in _READERS.items():
+        if encoded.startswith(magic):
+            return reader(io.BytesIO(encoded))
+    return None
+
+
+def _tiff_bits(header: Image.Image) -> int:
+    """Bits a sample of a TIFF; of another format 8."""
+    tags = getattr(header, "tag_v2", {_BITS_PER_SAMPLE: (8,)})
+    return int(tags.get(_BITS_PER_SAMPLE, (1,))[0])
+
+
+def _is_small_tiff(encoded: bytes) -> bool:
+    """Whether OpenCV would scale a TIFF by its alpha, or refuse its few bits."""
+    header = _header(encoded)
+    if header is None or header.mode not in ("L", "RGBA"):
+        return False
+    return _tiff_bits(header) < (8 if header.mode == "L" else 9)
+
+
+def _check_samples(image: np.ndarray, name: str, what: str) -> None:
+    if image.dtype not in (np.uint8, np.uint16):
+        raise UnfitError(
+            f"{name}: samples of {image.dtype}. Expected {what} as integers of 8 or 16 "
+            "bits. Scale or convert them, and save a PNG."
+        )
+
+
+def _only_channel(mask: np.ndarray, name: str) -> np.ndarray:
+    """The ids of a mask (H, W, C) that is grey, saved as RGB or with alpha."""
+    ids = mask[..., 0]
+    if (mask[..., :1] != mask[..., 1:3]).any():
+        raise ColoursError(
+            f"{name}: expected one channel of 8 or 16 bits, a class id a pixel. "
+            f"Received: shape {mask.shape}, {mask.dtype}: colours, it seems. "
+            "Convert the colours to class ids first."
+        )
+    if mask.shape[2] == 4 and np.ptp(mask[..., 3]) and not np.ptp(ids):
+        raise UnfitError(
+            f"{name}: every pixel is {ids.flat[0]}, and only the alpha channel varies. "
+            "Expected the class ids as grey values. Save one channel as PNG."
+        )
+    return ids
+
+
+@functools.cache  # once a file
+def _tell_loss(name: str, largest: int) -> None:
+    if (levels := levels_left(largest)) < MIN_LEVELS:
+        logger.warning(
+            "%s: 16 bits a sample with values up to %s: the upper 8 bits, which are "
+            "read, keep %d of 256 levels. Scale the values to 0 … 65535, by one factor "
+            "for all files.",
+            name,
+            f"{largest:,}",
+            levels,
+        )
+
+
 def _decode(buffer: np.ndarray, flags: int, name: str) -> np.ndarray:
     try:
         image = cv2.imdecode(buffer, flags) if buffer.size else None
@@ -155,7 +302,7 @@ def _decode(buffer: np.ndarray, flags: int, name: str) -> np.ndarray:
         raise SegError(f"{name}: cannot be decoded ({error.err}).") from error
     if image is None:
         raise SegError(
-            f"{name}: not an image, or a damaged one ({buffer.size} bytes). "
+            f"{name}: not an image, or a damaged one ({buffer.size:,} bytes). "
             "Restore the file, or remove it together with its partner."
         )
     return image

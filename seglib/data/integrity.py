@@ -37,9 +37,15 @@ def find_damage(encoded: bytes) -> str | None:
     return None
 
 
-def is_jpeg(encoded: bytes) -> bool:
-    """Whether the content is a JPEG, whatever the file's name says."""
-    return encoded.startswith(_JPEG)
+def lossy_format(encoded: bytes) -> str:
+    """JPEG or WebP where the content is compressed with loss, else nothing.
+
+    The file's name doesn't matter.
+    """
+    if encoded.startswith(_JPEG):
+        return "JPEG"
+    is_webp = encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP"
+    return "WebP" if is_webp and b"VP8 " in _webp_chunks(encoded) else ""
 
 
 def grey_bits(encoded: bytes) -> int:
@@ -103,6 +109,15 @@ def _png_chunks(encoded: bytes) -> Iterator[tuple[bytes, bytes, int | None]]:
         if kind == b"IEND":
             return
         position = stop + 4
+
+
+def _webp_chunks(encoded: bytes) -> Iterator[bytes]:
+    """The kinds of a WebP's chunks."""
+    position = 12
+    while position + 8 <= len(encoded):
+        yield encoded[position : position + 4]
+        length = int.from_bytes(encoded[position + 4 : position + 8], "little")
+        position += 8 + length + length % 2
 
 
 def _jpeg_is_closed(encoded: bytes) -> bool:

@@ -4,16 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from seglib.config import DataConfig
+from seglib.config import MAX_CLASSES
 from seglib.data.checks import NOTE, PROBLEM, Inspection, Problem
 from seglib.data.description import DESCRIPTION, read_description
-from seglib.data.format import (
-    Dataset,
-    config_options,
-    default_palette,
-    scan_dataset,
-)
+from seglib.data.format import Dataset, default_palette, scan_dataset
 from seglib.data.id_checks import guess_num_classes, total_ids
 from seglib.data.pairing import Fault
 
@@ -44,41 +40,32 @@ class Listing:
     has_palette: bool
 
 
-def list_dataset(root: Path, config: DataConfig) -> Listing:
+def list_dataset(root: Path, options: Mapping[str, Any]) -> Listing:
     """List a dataset folder without opening its files.
+
+    Args:
+        options: of `scan_dataset`.
 
     Raises:
         DatasetError: no folder, no split, or a dataset.yaml that cannot be understood.
     """
-    options = config_options(config)
-    names = options["class_names"]
-    description = read_description(root)
-    palette = description.get("palette") or ()
-    count = (
-        config.num_classes
-        or description.get("num_classes")
-        or len(names or description.get("class_names") or ())
-    )
-    # A count is always given: the listing would look for it in the masks, and stop at
-    # the first damaged one.
-    stand_in = count or len(palette) or 1
-    scan = scan_dataset(root, **options | {"num_classes": stand_in})
+    scan = scan_dataset(root, **options)
     return Listing(
         dataset=scan.dataset,
         problems=tuple(map(_to_problem, scan.problems)),
-        knows_classes=bool(count),
-        has_palette=bool(palette),
+        knows_classes=scan.knows_classes,
+        has_palette=bool(read_description(root).get("palette")),
     )
 
 
 def infer_classes(
     listing: Listing, inspections: Mapping[str, Sequence[Inspection]]
 ) -> tuple[Dataset, list[Problem]]:
-    """The dataset with the classes that its masks show; see `load_dataset`."""
+    """The dataset with the classes that its masks show: the largest id + 1."""
     dataset = listing.dataset
     split = "train" if inspections.get("train") else next(iter(inspections))
     ids = total_ids(inspections[split])
-    count = guess_num_classes(ids, dataset.ignore_index)
+    count = min(guess_num_classes(ids, dataset.ignore_index), MAX_CLASSES)
     fits = listing.has_palette and len(dataset.palette) == count
     inferred = replace(
         dataset,

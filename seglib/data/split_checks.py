@@ -1,12 +1,12 @@
 """What can be wrong between pairs: duplicates, leakage, classes that a split lacks."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from seglib.data.checks import NOTE, WARNING, Inspection, Problem
+from seglib.data.checks import NOTE, PROBLEM, WARNING, FileFacts, Inspection, Problem
 from seglib.data.format import SPLITS, Dataset
-from seglib.data.manifest import PairFacts
+from seglib.data.images import MIN_LEVELS, levels_left
 from seglib.files import is_left_behind
 
 Inspections = Mapping[str, Sequence[Inspection]]
@@ -27,26 +27,24 @@ def check_duplicates(inspections: Inspections) -> list[Problem]:
     return warnings
 
 
-def check_classes(
-    dataset: Dataset, pairs: Mapping[str, Sequence[PairFacts]]
-) -> list[Problem]:
-    """Warnings for classes that cannot be learnt, notes for those without a score."""
+def check_classes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
+    """Warnings for classes that cannot be learnt, notes for those without a score.
+
+    Args:
+        inspections: of masks that are all in order; others would have these counts
+            tell of classes that are there.
+    """
+    every = set(range(dataset.num_classes)) - {dataset.ignore_index}
     seen = {
-        split: {i for pair in found for i, n in enumerate(pair.class_pixels) if n}
-        for split, found in pairs.items()
+        split: every & {i for each in found for i in each.ids}
+        for split, found in inspections.items()
     }
     anywhere = set().union(*seen.values())
     problems = []
-    every = set(range(dataset.num_classes))
-    if dataset.ignore_index in every:
-        reason = (
-            f"{_names(dataset, {dataset.ignore_index})} is ignored, and a class, too"
-        )
-        remedy = "Its pixels are not counted. Pass an --ignore-index that is no class."
-        problems.append(Problem(dataset.root, reason, remedy, "class-ignored", WARNING))
-        every.discard(dataset.ignore_index)
-    if missing := every - anywhere:
-        reason = f"no pixel in any split of {_names(dataset, missing)}"
+    if "train" in seen and (missing := every - anywhere):
+        opened_all = seen.keys() == dataset.splits.keys()
+        where = "any split" if opened_all else " or ".join(seen)
+        reason = f"no pixel in {where} of {_names(dataset, missing)}"
         remedy = "Check --num-classes and the class names against the masks."
         problems.append(Problem(dataset.root, reason, remedy, "class-absent", WARNING))
     if unseen := anywhere - seen.get("train", anywhere):
@@ -64,13 +62,34 @@ def check_classes(
     return problems
 
 
+def check_ignored(dataset: Dataset) -> list[Problem]:
+    """A warning where the ignored id is that of a class."""
+    index = dataset.ignore_index
+    if index is None or index >= dataset.num_classes:
+        return []
+    reason = f"{_names(dataset, {index})} is ignored, and a class, too"
+    remedy = "Its pixels are not counted. Pass an --ignore-index that is no class."
+    return [Problem(dataset.root, reason, remedy, "class-ignored", WARNING)]
+
+
+def check_depths(dataset: Dataset, inspections: Inspections) -> list[Problem]:
+    """What is lost of images of 16 bits a sample, of which the upper 8 are read."""
+    every = [i for found in inspections.values() for i in found]
+    images = [each.image for each in every if each.image]
+    problems = _depth(dataset.root, "images", images)
+    for name in dataset.others:
+        others = [each.others[name] for each in every if name in each.others]
+        problems += _depth(dataset.root, f"files of `{name}`", others)
+    return problems
+
+
 def check_palettes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
-    """A note on palette PNGs, and a warning where their colour tables disagree."""
+    """A note on masks with a palette, and a warning where the colour tables differ."""
     masks = [i for found in inspections.values() for i in found if i.palette]
     if not masks:
         return []
     count = sum(map(len, inspections.values()))
-    reason = f"{len(masks):,} of {count:,} masks are palette PNGs"
+    reason = f"{len(masks):,} of {count:,} masks have a palette"
     remedy = "Their indices are read as class ids; their colours are not looked at."
     problems = [Problem(dataset.root, reason, remedy, "palette-masks", NOTE)]
     # Writers cut the table after the last colour used: one table may begin another.
@@ -89,8 +108,8 @@ def check_palettes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
     return problems
 
 
-def check_layout(dataset: Dataset) -> list[Problem]:
-    """Folders that hold images but are not read, and splits that a run will need."""
+def check_layout(dataset: Dataset, wanted: Iterable[str]) -> list[Problem]:
+    """Folders that hold images but are not read, and wanted splits that a run needs."""
     parts = ("images", "segmentation", *dataset.others)
     expected = {f"{split}_{part}" for split in SPLITS for part in parts}
     warnings: list[Problem] = []
@@ -99,14 +118,36 @@ def check_layout(dataset: Dataset) -> list[Problem]:
             warnings += map(_unread, _folders(folder))
         elif folder.name.lower().endswith(("_images", "_segmentation", "_masks")):
             warnings.append(_unread(folder))
-    for split, use in (("train", "training"), ("val", "choosing the best epoch")):
-        if split not in dataset.splits:
+    uses = {"train": "training", "val": "choosing the best epoch"}
+    for split, use in uses.items():
+        if split in wanted and split not in dataset.splits:
             reason = f"no {split} split"
             remedy = f"Add {split}_images/ and {split}_segmentation/: {use} needs them."
             warnings.append(
                 Problem(dataset.root, reason, remedy, "split-missing", WARNING)
             )
     return warnings
+
+
+def _depth(root: Path, what: str, files: Sequence[FileFacts]) -> list[Problem]:
+    deep = [facts.deepest for facts in files if facts.deepest]
+    if not deep:
+        return []
+    largest = max(deep)
+    levels = levels_left(largest)
+    reason = (
+        f"{len(deep):,} of {len(files):,} {what} have 16 bits a sample, of which the "
+        f"upper 8 are read: with values up to {largest:,} they keep {levels} of 256 "
+        "levels"
+    )
+    factor = 65535 // largest
+    remedy = (
+        f"Multiply all values by {factor}, here and wherever the model is used."
+        if factor > 1
+        else "Where the lower bits matter, scale what matters to 0 … 65535."
+    )
+    severity = PROBLEM if levels < MIN_LEVELS else WARNING
+    return [Problem(root, reason, remedy, "sixteen-bits", severity)]
 
 
 def _duplicate(

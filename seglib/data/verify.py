@@ -5,22 +5,25 @@ worth knowing. Nothing of the dataset is changed.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from seglib.config import DataConfig
 from seglib.data.checks import NOTE, PROBLEM, WARNING, Inspection, Problem, inspect_pair
-from seglib.data.format import Dataset
-from seglib.data.id_checks import check_ids
+from seglib.data.format import SPLITS, Dataset, config_options
+from seglib.data.id_checks import check_count, check_ids
 from seglib.data.listing import infer_classes, list_dataset
 from seglib.data.manifest import InputFacts, Manifest, PairFacts, write_manifest
-from seglib.data.pairs import Pair
+from seglib.data.pairs import Inputs, Pair
 from seglib.data.split_checks import (
     check_classes,
+    check_depths,
     check_duplicates,
+    check_ignored,
     check_layout,
     check_palettes,
 )
@@ -29,7 +32,7 @@ from seglib.errors import DatasetError
 from seglib.replacing import write_text
 
 REPORT = "report.html"
-_RAISED = 5  # problems of one nature that an error names
+_TOLD = 5  # problems of one nature
 _MAX_THREADS = 16  # each holds a decoded image
 
 
@@ -51,11 +54,7 @@ class Verification:
     def raise_if_bad(self) -> None:
         """Raise a DatasetError, if there are problems: some of each nature."""
         if self.problems:
-            lines: list[str] = []
-            for found in group(self.problems):
-                lines += map(str, found[:_RAISED])
-                if len(found) > _RAISED:
-                    lines.append(f"… and {len(found) - _RAISED} more with this remedy.")
+            lines = some_of_each(self.problems)
             raise DatasetError(
                 f"{self.dataset.root}: {len(self.problems)} problem(s). "
                 "Nothing was changed.",
@@ -81,22 +80,48 @@ def verify(
         DatasetError: there is nothing to verify (no folder, no split), or the
             dataset.yaml cannot be understood.
     """
-    listing = list_dataset(Path(root), config or DataConfig())
-    inspections = _inspect(listing.dataset, progress)
+    return examine(root, config_options(config or DataConfig()), progress=progress)
+
+
+def examine(
+    root: str | Path,
+    options: Mapping[str, Any],
+    *,
+    splits: Collection[str] = SPLITS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Verify a dataset, or some splits of it; see `verify`.
+
+    Args:
+        options: of `scan_dataset`.
+        splits: those to open: "auto" is test where there is one, else val. Where nobody
+            says how many classes there are, train tells it, and is opened, too.
+    """
+    listing = list_dataset(Path(root), options)
     dataset, problems = listing.dataset, [*listing.problems]
+    wanted = {dataset.evaluation_split if s == "auto" else s for s in splits}
+    wanted |= set() if listing.knows_classes else {"train"}
+    chosen = {s: pairs for s, pairs in dataset.splits.items() if s in wanted}
+    if not (chosen or listing.knows_classes):
+        chosen = dict(dataset.splits)
+    inspections = _inspect(chosen, dataset.others, progress)
     if not listing.knows_classes:
         dataset, found = infer_classes(listing, inspections)
         problems += found
-    problems += check_layout(dataset)
+    problems += check_layout(dataset, wanted)
+    problems += check_ignored(dataset)
     every = [inspection for found in inspections.values() for inspection in found]
     problems += (problem for inspection in every for problem in inspection.problems)
     problems += check_ids(
         every, num_classes=dataset.num_classes, ignore_index=dataset.ignore_index
     )
+    problems += check_count(dataset.root, dataset.num_classes, problems)
+    problems += check_depths(dataset, inspections)
     pairs = _usable_pairs(dataset, inspections, problems)
     problems += check_palettes(dataset, inspections)
     problems += check_duplicates(inspections)
-    problems += check_classes(dataset, pairs)
+    if not _of(problems, PROBLEM):  # which the counts would be wrong of
+        problems += check_classes(dataset, inspections)
     problems.sort()
     return Verification(
         dataset=dataset,
@@ -105,6 +130,16 @@ def verify(
         warnings=_of(problems, WARNING),
         notes=_of(problems, NOTE),
     )
+
+
+def some_of_each(problems: Iterable[Problem]) -> list[str]:
+    """Lines of a few problems of each nature, and how many more there are."""
+    lines: list[str] = []
+    for found in group(problems):
+        lines += map(str, found[:_TOLD])
+        if len(found) > _TOLD:
+            lines.append(f"… and {len(found) - _TOLD} more with this remedy.")
+    return lines
 
 
 def write_verification(
@@ -153,16 +188,15 @@ def write_verification(
 
 
 def _inspect(
-    dataset: Dataset, progress: Callable[[int, int], None] | None
+    splits: Mapping[str, tuple[Pair, ...]],
+    others: Inputs,
+    progress: Callable[[int, int], None] | None,
 ) -> dict[str, list[Inspection]]:
-    splits = dataset.splits
     pairs = [(split, pair) for split in splits for pair in splits[split]]
     inspections: dict[str, list[Inspection]] = {split: [] for split in splits}
     pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1))
     try:
-        found = pool.map(
-            inspect_pair, (pair for _, pair in pairs), repeat(dataset.others)
-        )
+        found = pool.map(inspect_pair, (pair for _, pair in pairs), repeat(others))
         for done, ((split, _), inspection) in enumerate(
             zip(pairs, found, strict=True), start=1
         ):

@@ -20,6 +20,7 @@ _SHOWN = 5  # findings of one kind before the fold
 _FOLDED = 100  # behind the fold; all of them are in the manifest
 _HEADINGS = {
     "all-ignored": "Masks that are ignored as a whole",
+    "alpha-mask": "Masks with transparent pixels",
     "anti-aliased-mask": "Masks that look anti-aliased",
     "class-absent": "Classes that no mask shows",
     "class-ignored": "A class that is ignored",
@@ -37,19 +38,20 @@ _HEADINGS = {
     "image-without-mask": "Images without mask",
     "incomplete-sample": "Samples that lack one of their inputs",
     "leakage": "Leakage: one image in two splits",
-    "lossy-mask": "Masks as JPEG",
+    "lossy-mask": "Masks compressed with loss",
     "mask-without-image": "Masks without image",
     "missing-folder": "Missing folders",
     "not-an-image": "Files that are no images",
     "one-class": "Masks of a single class",
-    "palette-masks": "Palette PNGs",
-    "palettes-differ": "Palette PNGs with different colour tables",
+    "palette-masks": "Masks with a palette",
+    "palettes-differ": "Palettes that differ",
     "same-stem": "Files that share a stem",
-    "sixteen-bits": "Inputs with more bits than are read",
+    "sixteen-bits": "Images with more bits than are read",
     "size-mismatch": "Files of one sample with different sizes",
     "split-missing": "Splits that are not there",
     "stretched-ids": "Masks with fewer than 8 bits a pixel",
-    "unfit-input": "Inputs that are not as they were declared",
+    "too-few-classes": "A single class",
+    "unfit-file": "Files that are not as they are to be",
     "unreadable-file": "Files that cannot be read",
 }
 

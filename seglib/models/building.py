@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from seglib.artifact import CUSTOM, SegmentationModel
-from seglib.config import ModelConfig
+from seglib.config import MAX_CLASSES, ModelConfig
 from seglib.contract import Contract
 from seglib.data.format import Dataset, default_class_names, default_palette
 from seglib.data.images import read_image
@@ -62,7 +62,7 @@ def build_model(
     contract = Contract(
         architecture=architecture,
         encoder=encoder,
-        num_classes=num_classes,
+        num_classes=_checked_classes(num_classes),
         image_size=_size(image_size),
         inputs=inputs,
         mean=normalization.mean,
@@ -156,7 +156,7 @@ def build_custom(
     contract = Contract(
         architecture=CUSTOM,
         encoder=CUSTOM,
-        num_classes=num_classes,
+        num_classes=_checked_classes(num_classes),
         image_size=_size(image_size),
         inputs=names,
         mean=(0.0,) * channels,
@@ -254,6 +254,16 @@ def _checked_outputs(outputs: Any) -> int:
             f"{activation.__name__!r}. Leave it out."
         )
     return outputs.shape[3]
+
+
+def _checked_classes(num_classes: int) -> int:
+    """Refuse a number for which names and colours would already be too many."""
+    if not 2 <= num_classes <= MAX_CLASSES:
+        raise UsageError(
+            f"`num_classes` must be at least 2 (background counts as a class), and at "
+            f"most {MAX_CLASSES}. Received: num_classes={num_classes}."
+        )
+    return num_classes
 
 
 def _size(image_size: tuple[int, int]) -> tuple[int, int]:

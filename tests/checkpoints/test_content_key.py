@@ -5,7 +5,8 @@ import pytest
 
 from seglib.checkpoints import content_key
 from seglib.config import AugmentConfig, TrainConfig
-from seglib.data.format import load_dataset, with_splits
+from seglib.data.format import with_splits
+from seglib.data.loading import load_dataset
 from seglib.distillation import Distillation
 from seglib.errors import SegError
 from seglib.models import build_custom, build_model

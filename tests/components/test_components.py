@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from components.gate_model import gate_model
 from components.step import CHECKPOINTS, KEPT, read_lineage
 from components.train_model import train_model
 from components.verify_data import verify_data
+from seglib.data.manifest import read_manifest, write_manifest
 from seglib.store import hash_folder
 
 
@@ -159,6 +161,23 @@ def test_a_trial_whose_settings_do_not_go_together_may_be_tried_again(
     told = {message["kind"]: message for message in other.messages()}
     assert "Use one of" in told["fell_out"]["reason"]
     assert told["fell_out"]["for_good"] is False
+
+
+def test_a_trial_without_a_val_split_ends_before_it_trains(
+    chain: Any, telling: Callable[..., Any], tmp_path: Path
+) -> None:
+    facts = read_manifest(Path(chain.artifacts["manifest"].path))
+    splits = {"train": facts.pairs("train")}
+    write_manifest(replace(facts, splits=splits), tmp_path / "manifest")
+    other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
+    other.artifacts["manifest"] = type(chain.artifacts["manifest"])(
+        uri=str(tmp_path / "manifest")
+    )
+    with telling("no-val", tmp_path / "messages.jsonl"), pytest.raises(SystemExit):
+        other.call(train_model, ("manifest", "shards"), trial='{"epochs": 1}')
+    failed = other.messages()[-1]
+    assert failed["kind"] == "failed"
+    assert "Give the dataset a val split" in failed["message"]
 
 
 @pytest.mark.parametrize("place", ["gs://bucket/kept", "{tmp_path}/file"])

@@ -15,7 +15,7 @@ from seglib.data.images import (
     decode_mask,
     encode_jpeg,
     encode_png,
-    is_palette_png,
+    is_palette,
     read_image,
     read_mask,
     write_bytes,
@@ -105,7 +105,7 @@ def test_the_index_of_a_palette_mask_is_the_class():
     image = Image.frombytes("P", (2, 2), mask)
     image.putpalette([9, 9, 9] * 256)  # every index looks the same
     encoded = _saved(image, "PNG")
-    assert is_palette_png(encoded)
+    assert is_palette(encoded)
     np.testing.assert_array_equal(decode_mask(encoded), mask)
 
 

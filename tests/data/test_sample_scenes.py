@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglib.data.format import load_dataset
 from seglib.data.images import read_image, read_mask
+from seglib.data.loading import load_dataset
 from seglib.data.sample_scenes import (
     CLASS_NAMES,
     IGNORE_INDEX,

@@ -81,7 +81,7 @@ class TestCleanDataset:
         found = verify(folder.root)
         assert found.ok
         assert found.pairs["train"][0].class_pixels == (256, 388, 60)
-        assert "1 of 5 masks are palette PNGs" in str(only(found.notes))
+        assert "1 of 5 masks have a palette" in str(only(found.notes))
 
     def test_palette_masks_with_different_tables_are_warned_of(self, folder):
         save_palette(folder.mask("train", "a"), folder.ids(), [200, 0, 0, 0, 90, 0])
@@ -350,7 +350,7 @@ class TestDamage:
 
     def test_a_text_file_in_disguise_is_a_problem(self, folder):
         folder.image("train", "a").write_text("not a picture")
-        assert problem(folder).reason == "not an image (13 bytes)"
+        assert problem(folder).reason.endswith("a damaged one (13 bytes)")
 
     @pytest.mark.parametrize("kept", [0.3, 0.6, 0.97])
     def test_a_truncated_png_is_a_problem(self, folder, kept):
@@ -490,6 +490,79 @@ class TestBetweenPairs:
         found = verify(folder.root, config=DataConfig(num_classes=0))
         warnings = [w for w in found.warnings if w.kind == "class-ignored"]
         assert "0 (sky) is ignored, and a class, too" in only(tuple(warnings)).reason
+
+    def test_classes_are_not_missed_because_their_masks_have_problems(self, folder):
+        """`class_names` names too few: every mask has an id that is out of range."""
+        folder.describe("class_names: [sky, road]\nignore_index: 255\n")
+        found = verify(folder.root)
+        assert kinds(found.problems) == ["ids-out-of-range"] * 5
+        assert not found.warnings
+        assert not found.notes
+
+    @pytest.mark.parametrize("split", ["train", "val"])
+    def test_a_damaged_mask_may_show_the_class_that_the_others_lack(
+        self, folder, split
+    ):
+        folder.describe("class_names: [sky, road, car, boat]\nignore_index: 255\n")
+        stem = {"train": "a", "val": "d"}[split]
+        truncate(folder.mask(split, stem), 0.5)
+        found = verify(folder.root)
+        assert kinds(found.problems) == ["damaged-file"]
+        assert not found.warnings
+
+    @pytest.mark.parametrize("options", [{}, {"num_classes": 1}])
+    def test_a_single_class_is_a_problem(self, folder, options):
+        folder.describe("ignore_index: 255\n")
+        for split, stem in [*(("train", s) for s in "abc"), ("val", "d"), ("val", "e")]:
+            write_image(folder.mask(split, stem), folder.ids() // 255 * 255)
+        found = problem(folder, **options)
+        assert found.kind == "too-few-classes"
+        assert "pass --num-classes 2" in found.remedy
+        assert verify(folder.root, config=DataConfig(num_classes=2)).ok
+
+    def test_a_single_class_is_not_told_where_it_is_another_problems_doing(
+        self, folder
+    ):
+        (folder.root / "dataset.yaml").unlink()
+        for split, stem in [*(("train", s) for s in "abc"), ("val", "d"), ("val", "e")]:
+            truncate(folder.mask(split, stem), 0.5)
+        assert kinds(verify(folder.root).problems) == ["damaged-file"] * 5
+
+
+class TestSixteenBits:
+    """Of images, whose values are scaled by `factor` from 8 bits."""
+
+    @pytest.fixture
+    def deep(self, folder):
+        def write(factor: int) -> Verification:
+            for split, stem in [("train", "a"), ("train", "b"), ("val", "d")]:
+                values = folder.pixels(stem).astype(np.uint16) * factor
+                write_image(folder.image(split, stem), values)
+            return verify(folder.root)
+
+        return write
+
+    def test_what_is_lost_of_a_full_range_is_warned_of(self, deep):
+        found = deep(257)
+        assert found.ok
+        warning = only(found.warnings)
+        assert warning.reason.startswith(
+            "3 of 5 images have 16 bits a sample, of which"
+        )
+        assert "levels" in warning.reason
+
+    def test_values_of_twelve_bits_are_a_problem_with_its_factor(self, deep):
+        found = only(deep(16).problems)
+        assert found.kind == "sixteen-bits"
+        # At most 255·16 = 4,080, whose upper 8 bits are 15.
+        assert "they keep 16 of 256 levels" in found.reason
+        assert "Multiply all values by 16" in found.remedy
+
+    def test_dim_images_that_are_read_as_black_are_not_the_same_image(self, deep):
+        found = deep(1)
+        assert kinds(found.problems) == ["sixteen-bits"]
+        assert "they keep 1 of 256 levels" in found.problems[0].reason
+        assert not found.warnings
 
 
 class TestCounting:

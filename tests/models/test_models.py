@@ -200,9 +200,10 @@ def test_weights_that_do_not_fit_are_refused():
         build_model("fpn", weights="cityscapes", **fits)
 
 
-def test_one_class_or_a_tiny_image_is_refused():
-    with pytest.raises(UsageError, match="num_classes=1"):
-        _build("unet", None, num_classes=1)
+def test_one_class_too_many_classes_and_a_tiny_image_are_refused():
+    for count in (1, 100_000_000):
+        with pytest.raises(UsageError, match=f"num_classes={count}"):
+            _build("unet", None, num_classes=count)
     with pytest.raises(UsageError, match=r"image_size=\(8, 96\)"):
         _build("unet", None, image_size=(8, 96))
 

@@ -1,15 +1,24 @@
 """What a run computes on: data, settings and code."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline import inputs
-from pipeline.inputs import code_version, find_data, find_settings
-from seglib.config import Config
-from seglib.errors import SegError, UsageError
+from pipeline.inputs import (
+    Data,
+    code_version,
+    find_data,
+    find_settings,
+    require_splits,
+)
+from seglib.config import Config, EvaluateConfig
+from seglib.errors import DatasetError, SegError, UsageError
 from seglib.store import hash_folder
+from tests.pushing import push
 
 
 def test_the_default_data_are_what_the_repository_pins(
@@ -37,6 +46,70 @@ def test_a_folder_is_its_own_remote_under_the_hash_that_dvc_gives_it(
 def test_a_missing_folder_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(SegError, match="no such folder. Expected one that holds train"):
         find_data(tmp_path / "none")
+
+
+@pytest.fixture(params=["folder", "remote"])
+def data(request: Any, tmp_path: Path) -> Callable[..., Data]:
+    """A dataset with these splits, as a folder or as what a remote holds."""
+
+    def make(*splits: str) -> Data:
+        for split in splits:
+            (tmp_path / "data" / f"{split}_images").mkdir(parents=True)
+            (tmp_path / "data" / f"{split}_images" / "a.png").write_bytes(b"a")
+        (tmp_path / "data" / "test_images").mkdir(exist_ok=True)  # and nothing in it
+        if request.param == "folder":
+            return find_data(tmp_path / "data")
+        remote = tmp_path / "remote"
+        data_md5 = push(tmp_path / "data", remote)
+        return Data(data_md5=data_md5, remote=str(remote), title="as pinned")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("splits", "split", "sweep"),
+    [
+        (("train", "val"), "auto", False),
+        (("train", "test"), "auto", False),
+        (("train",), "train", False),
+        (("train", "val", "test"), "val", True),
+    ],
+)
+def test_data_with_the_splits_of_a_run_are_taken(
+    data: Callable[..., Data], splits: tuple[str, ...], split: str, sweep: bool
+) -> None:
+    config = Config(evaluate=EvaluateConfig(split=split))
+    require_splits(data(*splits), config, sweep=sweep)
+
+
+@pytest.mark.parametrize(
+    ("splits", "split", "sweep", "message"),
+    [
+        (("train",), "auto", False, "no val split.*scored on.*Received: train. Add"),
+        (("train", "val"), "test", False, "no test split.*`split: test`.*train, val"),
+        (("val",), "auto", False, "no train split, which models learn from"),
+        (("train", "test"), "auto", True, "no val split, by which a sweep"),
+        (("train",), "train", True, "no val split, by which a sweep"),
+    ],
+)
+def test_a_split_that_a_run_will_need_is_missed_before_it_starts(
+    data: Callable[..., Data],
+    splits: tuple[str, ...],
+    split: str,
+    sweep: bool,
+    message: str,
+) -> None:
+    config = Config(evaluate=EvaluateConfig(split=split))
+    with pytest.raises(DatasetError, match=message):
+        require_splits(data(*splits), config, sweep=sweep)
+
+
+def test_data_that_cannot_be_listed_from_here_are_left_to_the_run(
+    tmp_path: Path,
+) -> None:
+    remote = str(tmp_path / "away")
+    data = Data(data_md5="0" * 32 + ".dir", remote=remote, title="away")
+    require_splits(data, Config())
 
 
 def test_settings_are_the_file_and_then_the_changes(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ import tensorflow as tf
 from seglib.artifact import SegmentationModel
 from seglib.checkpoints import Checkpoints
 from seglib.config import TrainConfig
-from seglib.data.format import Dataset, load_dataset
+from seglib.data.format import Dataset
+from seglib.data.loading import load_dataset
 from seglib.distillation import Distillation
 from seglib.errors import UsageError
 from seglib.models import build_custom

@@ -31,7 +31,8 @@ from benchmarks.waiting import wait_until
 from seglib.artifact import SegmentationModel, load_model
 from seglib.checkpoints import Checkpoints, forget
 from seglib.config import TrainConfig
-from seglib.data.format import Dataset, load_dataset, with_splits
+from seglib.data.format import Dataset, with_splits
+from seglib.data.loading import load_dataset
 from seglib.distillation import Distillation
 from seglib.errors import SegError
 from seglib.models import build_custom

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from seglib.config import EvaluateConfig
-from seglib.data.format import load_dataset
 from seglib.data.images import read_image, read_mask
+from seglib.data.loading import load_dataset
 from seglib.errors import DatasetError
 from seglib.metrics import Scores, confusion_matrix
 from seglib.models import build_model

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from seglib.checkpoints import Checkpoints
 from seglib.config import TrainConfig
-from seglib.data.format import load_dataset
+from seglib.data.loading import load_dataset
 from seglib.errors import SegError
 from seglib.processes import Processes
 from seglib.steps.train import train
