@@ -39,7 +39,7 @@ Message = Mapping[str, Any]
 
 _Found = tuple[Registry, Version | None, list[Version]]
 _ATTEMPTS = 3  # to ask the registry, after 0, 1 and 2 s
-_LONGEST_WAIT_S = 30  # for its answer; MLflow's import is a part of it
+_LONGEST_WAIT_S = 120  # for its answer; on a busy machine MLflow's import takes half
 
 
 @dataclass(frozen=True)

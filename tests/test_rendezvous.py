@@ -5,13 +5,14 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import ExitStack
+from concurrent.futures import Future, wait
+from contextlib import ExitStack, nullcontext, suppress
 
 import pytest
 
+from benchmarks.waiting import HANG_S, wait_until
+from seglib import rendezvous
 from seglib.errors import SegError, UsageError
 from seglib.rendezvous import host_and_port, meet
 
@@ -49,10 +50,9 @@ def start():
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_all_go_on_once_the_last_has_come(start: Start, workers, order):
     first_two = [start(workers, index) for index in order[:2]]
-    time.sleep(0.3)
-    assert not any(one.done() for one in first_two)
+    assert not wait(first_two, timeout=0.3).done
     for each in (*first_two, start(workers, order[2])):
-        each.result(timeout=10)
+        each.result(timeout=HANG_S)
 
 
 def test_one_that_left_and_came_again_is_one(start: Start, workers):
@@ -62,7 +62,7 @@ def test_one_that_left_and_came_again_is_one(start: Start, workers):
     _connect(host, port, hello.encode() + b"\n").close()
     rest = [start(workers, index) for index in (1, 2)]
     for each in (first, *rest):
-        each.result(timeout=10)
+        each.result(timeout=HANG_S)
 
 
 def test_who_is_not_of_them_changes_nothing(start: Start, workers):
@@ -72,29 +72,30 @@ def test_who_is_not_of_them_changes_nothing(start: Start, workers):
         for words in (b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b"\xff\n", b"")
     ]
     for each in (start(workers, 1), start(workers, 2), first):
-        each.result(timeout=15)
+        each.result(timeout=HANG_S)
     for stranger in strangers:
         stranger.close()
 
 
-def test_the_same_one_twice_is_told_so(start: Start, workers):
+def test_the_same_one_twice_is_told_so(start: Start, workers, monkeypatch):
+    monkeypatch.setattr(rendezvous, "_TICK_S", 60.0)  # within which it says who it is
     first = start(workers, 0)
     hello = f'{{"index": 1, "workers": {workers}}}'.replace("'", '"')
     host, port = host_and_port(workers[0])
     one = _connect(host, port, hello.encode() + b"\n")
     with pytest.raises(UsageError, match="there is a process 1 already"):
-        start(workers, 1).result(timeout=10)
+        start(workers, 1).result(timeout=HANG_S)
     one.close()
     for each in (start(workers, 1), start(workers, 2), first):
-        each.result(timeout=10)
+        each.result(timeout=HANG_S)
 
 
 def test_one_with_other_addresses_is_told_those_of_the_first(start: Start, workers):
     first = start(workers, 0)
     with pytest.raises(UsageError, match="the first one knows the processes"):
-        start(workers[:2], 1).result(timeout=10)
+        start(workers[:2], 1).result(timeout=HANG_S)
     for each in (start(workers, 1), start(workers, 2), first):
-        each.result(timeout=10)
+        each.result(timeout=HANG_S)
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -109,7 +110,7 @@ def test_a_port_that_is_taken_is_named(index):
 
 def test_ports_are_free_again_at_once(start: Start, workers):
     for each in [start(workers, index) for index in range(3)]:
-        each.result(timeout=10)
+        each.result(timeout=HANG_S)
     with socket.create_server(("127.0.0.1", host_and_port(workers[0])[1])):
         pass
     assert threading.active_count() < 50
@@ -118,21 +119,17 @@ def test_ports_are_free_again_at_once(start: Start, workers):
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_who_waits(workers, repository, index, number):
-    call = f"print(flush=True); rendezvous.meet({workers}, {index})"
-    with subprocess.Popen(
-        [sys.executable, "-c", f"from seglib import rendezvous; {call}"],
-        cwd=repository,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        process.stdout.readline()
-        time.sleep(0.2)
-        assert process.poll() is None
-        process.send_signal(number)
-        try:
-            assert process.wait(timeout=10) == -number
-        finally:
-            process.kill()
+    call = f"from seglib import rendezvous; rendezvous.meet({workers}, {index})"
+    first = host_and_port(workers[0])
+    with (
+        socket.create_server(first) if index else nullcontext() as server,
+        subprocess.Popen(
+            [sys.executable, "-c", call], cwd=repository, stderr=subprocess.DEVNULL
+        ) as process,
+    ):
+        with server.accept()[0] if server else _connect(*first, b""):
+            process.send_signal(number)
+        assert process.wait(timeout=HANG_S) == -number
 
 
 @pytest.mark.parametrize(
@@ -154,12 +151,14 @@ def test_what_is_no_address_is_shown(address):
 
 
 def _connect(host: str, port: int, words: bytes) -> socket.socket:
-    for _ in range(100):
-        try:
-            stranger = socket.create_connection((host, port), 1)
-        except OSError:
-            time.sleep(0.05)
-            continue
-        stranger.sendall(words)
-        return stranger
-    pytest.fail("the first one does not listen")
+    """As soon as the first one listens."""
+    strangers: list[socket.socket] = []
+
+    def connected() -> bool:
+        with suppress(OSError):
+            strangers.append(socket.create_connection((host, port), HANG_S))
+        return bool(strangers)
+
+    wait_until(connected)
+    strangers[0].sendall(words)
+    return strangers[0]

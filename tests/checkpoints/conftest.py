@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglib.checkpoints import Checkpoints, Snapshot
+from benchmarks.waiting import HANG_S
+from seglib.checkpoints import Checkpoints, Snapshot, keeping
 
 KEY = "f" * 64
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is being written is finished, however busy the machine is."""
+    monkeypatch.setattr(keeping, "_PATIENCE_S", HANG_S)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from kfp import dsl
 
+from benchmarks.waiting import HANG_S
 from components.augment_data import augment_data
 from components.evaluate_model import evaluate_model
 from components.gate_model import gate_model
@@ -81,6 +82,30 @@ class Chain:
     def messages(self) -> list[dict[str, Any]]:
         text = (self.folder / "messages.jsonl").read_text()
         return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that answer are waited for, however busy the machine is."""
+    for limit in (
+        "components.contest._LONGEST_WAIT_S",
+        "components.delivery._FIRST_ANSWER_S",
+        "components.mlflow_client._KNOCK_S",
+        "components.pod._FAILING_S",
+        "components.pod._LONGEST_S",
+        "pipeline.tracker._FAILING_WAIT_S",
+        "pipeline.tracker._LONGEST_WAIT_S",
+    ):
+        monkeypatch.setattr(limit, HANG_S)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(HANG_S)))
+
+
+@pytest.fixture
+def impatient(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that does not answer is given up soon."""
+    monkeypatch.setattr("components.mlflow_client._KNOCK_S", 0.2)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 @pytest.fixture(scope="session")

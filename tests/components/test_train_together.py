@@ -74,16 +74,19 @@ def test_a_variable_that_cannot_be_is_named(environment, message):
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_process_that_fails_is_noticed_while_another_waits(monkeypatch, failing):
     monkeypatch.setattr(train_together, "_GRACE_S", 0.1)
-    codes = ["import time; time.sleep(60)"] * 2
+    codes = ["import sys; sys.stdin.read()"] * 2
     codes[failing] = "raise SystemExit(3)"
-    running = [subprocess.Popen([sys.executable, "-c", code]) for code in codes]
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+        for code in codes
+    ]
     try:
         assert train_together._first_failure(running) == 3
         assert running[1 - failing].poll() is None  # it has not been waited for
     finally:
         for process in running:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 @pytest.mark.parametrize("arguments", [[], ["no JSON"], ["{}"], ["[1]"]])

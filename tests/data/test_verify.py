@@ -1,7 +1,6 @@
 """Every fault is made on disk, and its message matched."""
 
 import io
-import time
 from pathlib import Path
 
 import cv2
@@ -580,13 +579,11 @@ class TestCounting:
         assert ramp_share(np.array([row] * 60, np.uint8)) == 0.5
 
 
-def test_camvid_is_clean_and_verified_in_seconds(camvid: Path):
+def test_camvid_is_clean(camvid: Path):
     names = "sky,building,pole,road,pavement,tree,sign,fence,car,pedestrian,bicyclist"
-    started = time.process_time()
     found = verify(
         camvid, config=DataConfig(num_classes=11, ignore_index=11, class_names=names)
     )
-    assert time.process_time() - started < 20  # 3 s where nothing else runs
     assert nothing_to_say(found)
     assert {split: len(pairs) for split, pairs in found.pairs.items()} == {
         "train": 367,

@@ -12,6 +12,8 @@ from seglib.artifact import load_model
 from seglib.errors import SegError, UsageError
 from seglib.losses import CrossEntropy
 from seglib.models import ARCHITECTURES, NAMES, build_model, build_network
+from seglib.models.features import Features
+from seglib.models.segnet import build_segnet
 from seglib.models.zoo import fitting_encoders
 
 PARAMETERS = {  # of 11 classes and RGB
@@ -257,11 +259,24 @@ def test_an_encoder_without_the_strides_is_refused():
         _build("segnet", "resnet50")
 
 
-def test_segnets_answer_depends_on_where_the_maxima_were():
-    """Two encoders' maps with equal maxima at other places: unpooled elsewhere."""
-    keras.utils.set_random_seed(1)
-    model = _build("segnet", None, num_classes=3)
-    names = {layer.name for layer in model.network.layers}
-    assert {f"decoder{level}_unpool" for level in range(5)} <= names
-    plain = _build("segnet_plain", None, num_classes=3)
-    assert plain.network.count_params() == model.network.count_params()
+@pytest.mark.parametrize("indices", [True, False])
+def test_segnets_answer_depends_on_the_places_of_the_maxima(indices):
+    """A finer map is mirrored in each 2×2 cell: its maxima stay, in other places."""
+    finer, coarser = keras.Input((8, 8, 4)), keras.Input((4, 4, 4))
+    features = Features({"P0": finer, "P1": coarser}, {"P0": 0.0, "P1": 0.5})
+    logits = build_segnet(features, 3, indices=indices)
+    network = keras.Model([finer, coarser], logits)
+    rng = np.random.default_rng(0)
+    before, deep = (rng.random((1, n, n, 4), "float32") for n in (8, 4))
+    cells = before.reshape(1, 4, 2, 4, 2, 4)
+    mirrored = cells[:, :, ::-1, :, ::-1].reshape(before.shape)
+    answers = [network([one, deep]) for one in (before, mirrored)]
+    assert np.allclose(*answers) is not indices
+
+
+def test_segnet_has_no_more_parameters_than_without_the_places_of_maxima():
+    counts = {
+        _build(name, None, num_classes=3).network.count_params()
+        for name in ("segnet", "segnet_plain")
+    }
+    assert len(counts) == 1

@@ -1,10 +1,9 @@
-"""The compiled pipeline: valid, the same every time, and quick to make."""
+"""The compiled pipeline: valid, and the same every time."""
 
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,9 +41,7 @@ def spec(document: Path) -> dict[str, Any]:
     return next(yaml.safe_load_all(document.read_text()))
 
 
-def test_compiling_takes_under_three_seconds_and_loads_no_framework(
-    tmp_path: Path, repository: Path
-) -> None:
+def test_compiling_loads_no_framework(tmp_path: Path, repository: Path) -> None:
     script = (
         "import sys; from pipeline.__main__ import main\n"
         f"sys.argv = ['pipeline', 'compile', '-o', {str(tmp_path / 'p.yaml')!r},\n"
@@ -54,7 +51,6 @@ def test_compiling_takes_under_three_seconds_and_loads_no_framework(
         "heavy = {'tensorflow', 'keras', 'mlflow', 'kubernetes', 'cv2'}\n"
         "print('loaded:', *sorted(heavy & set(sys.modules)))"
     )
-    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=repository,
@@ -63,9 +59,6 @@ def test_compiling_takes_under_three_seconds_and_loads_no_framework(
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "loaded:"
-    # Its own time, not that of a busy machine's queue: processor seconds would do,
-    # were it not for the disk.
-    assert time.monotonic() - started < 3 or _cpu_seconds(repository, tmp_path) < 3
 
 
 @pytest.mark.parametrize("form", [[], ["--manifest"]])
@@ -356,16 +349,6 @@ def test_an_output_that_cannot_be_is_one_line_and_a_status(
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
-
-
-def _cpu_seconds(repository: Path, folder: Path) -> float:
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [*COMPILE, "-o", str(folder / "q.yaml"), "--image", IMAGE]
-    subprocess.run(command, cwd=repository, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _environment(seed: str) -> dict[str, str]:

@@ -20,6 +20,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.waiting import HANG_S
+from seglib.store import direct
 from seglib.store.direct import LARGEST, read_small
 from seglib.store.signing import Signer
 
@@ -88,6 +90,13 @@ def serving(
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A server that is slow, because the machine is busy, is no silent one."""
+    monkeypatch.setattr(direct, "_CONNECT_S", HANG_S)
+    monkeypatch.setattr(direct, "_SILENT_S", HANG_S)
 
 
 def read(host: str, paths=tuple(OBJECTS), scheme: str = "http") -> dict[str, bytes]:
