@@ -7,7 +7,7 @@ from typing import Any
 
 from seglib.data.manifest import MANIFEST, read_manifest
 from seglib.digests import file_sha256, model_digest
-from seglib.documents import read_json
+from seglib.documents import read_json_object
 from seglib.errors import SegError
 from seglib.replacing import write_bytes
 
@@ -111,4 +111,4 @@ def read_checksums(export: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return dict(read_json(path))
+    return read_json_object(path)

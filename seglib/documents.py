@@ -54,6 +54,15 @@ def read_json(
     return parse_json(content, name=str(path), error=error, remedy=remedy)
 
 
+def read_json_object(path: Path, *, remedy: str = "") -> dict[str, Any]:
+    """The JSON object that a file holds."""
+    tree = read_json(path, remedy=remedy)
+    if not isinstance(tree, dict):
+        message = f"{path}: expected a JSON object. Received: {type(tree).__name__}."
+        raise SegError(_sentence(message, remedy))
+    return tree
+
+
 def parse_yaml(
     content: bytes | str,
     *,

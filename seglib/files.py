@@ -60,7 +60,7 @@ def read_file(path: Path, *, max_bytes: int | None = None) -> bytes:
 def check_file(path: Path) -> None:
     """Raise an OSError unless the path leads to a regular file."""
     try:
-        _require_regular(path, path.stat().st_mode)
+        mode = path.stat().st_mode
     except ValueError as error:  # a null character
         raise OSError(errno.EINVAL, str(error), os.fspath(path)) from error
     except OSError as error:
@@ -70,6 +70,7 @@ def check_file(path: Path) -> None:
         if error.errno == errno.ELOOP:
             reason = "it is a link that leads back to itself"
         raise OSError(error.errno, reason, os.fspath(path)) from error
+    _require_regular(path, mode)
 
 
 def is_left_behind(name: str) -> bool:

@@ -68,7 +68,7 @@ def check_size(encoded: bytes, name: str) -> None:
     """
     try:
         header = _read(encoded)
-    except (struct.error, IndexError, KeyError, ValueError) as error:
+    except (struct.error, IndexError, KeyError, ValueError, OverflowError) as error:
         raise SegError(
             f"{name}: not an image, or a damaged one ({len(encoded):,} bytes). "
             "Restore the file, or remove it together with its partner."

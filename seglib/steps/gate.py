@@ -14,7 +14,7 @@ from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
 from seglib.decision import Check, Decision
 from seglib.digests import model_digest
-from seglib.documents import read_json
+from seglib.documents import read_json_object
 
 _TIMED = 10  # predictions, after two that compile and warm up
 
@@ -111,7 +111,7 @@ def _contest(
 
 def _read_metrics(path: Path) -> dict[str, Any]:
     remedy = "Expected the scores of an evaluation. Evaluate again."
-    return dict(read_json(path, remedy=remedy))
+    return read_json_object(path, remedy=remedy)
 
 
 def _miou(metrics: dict[str, Any], config: GateConfig) -> Check:

@@ -1,8 +1,17 @@
+import os
+import shutil
+import struct
+import unicodedata
+from pathlib import Path
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from seglib import memory
+from seglib.cli import app
 from seglib.data.images import read_image, read_mask, write_image
-from seglib.errors import UsageError
+from seglib.errors import SegError, UsageError
 from seglib.models import build_model
 from seglib.steps.predict import predict
 
@@ -66,3 +75,63 @@ def test_grey_images_are_predicted_by_a_grey_model(tmp_path):
     model = build_model("compact", num_classes=2, image_size=(32, 32), channels=1)
     predictions = predict(model, tmp_path / "a.png", tmp_path / "out")
     assert read_mask(predictions.written[0]).shape == (40, 50)
+
+
+def test_what_cannot_be_read_does_not_stop_the_others(trained, tiny_root, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    os.mkfifo(folder / "a.png")
+    (folder / "b.png").symlink_to("nowhere")
+    (folder / "c.png").symlink_to("/dev/zero")
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">IIBB", 20000, 20000, 8, 2)
+    (folder / "d.png").write_bytes(header)
+    (folder / "e.tif").write_bytes(b"II*\0")
+    shutil.copy(tiny_root / "val_images" / "val_0.png", folder / "f.png")
+    options = [
+        "predict",
+        str(trained.folder),
+        str(folder),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    result = CliRunner().invoke(app, options)
+    assert "1 images" in result.output
+    problems = str(result.exception).splitlines()
+    for problem, name, reason in zip(
+        problems,
+        "abcde",
+        ["it is a FIFO", "a link to nowhere", "a device", "too large", "not an image"],
+        strict=True,
+    ):
+        assert f"/{name}." in problem
+        assert reason in problem
+    assert [path.name for path in (tmp_path / "o" / "ids").iterdir()] == ["f.png"]
+
+
+def test_files_that_systems_leave_behind_are_not_predicted(
+    trained, tiny_root, tmp_path
+):
+    folder = tmp_path / "images"
+    shutil.copytree(tiny_root / "val_images", folder)
+    (folder / "._val_0.png").write_bytes(b"\0\5\26\7")
+    predictions = predict(trained.model, folder, tmp_path / "out")
+    assert not predictions.problems
+    assert len(predictions.written) == len(list(folder.iterdir())) - 1
+
+
+def test_names_in_two_normal_forms_are_a_clash(trained, tmp_path):
+    for form in ("NFC", "NFD"):
+        name = unicodedata.normalize(form, "café.png")
+        write_image(tmp_path / name, np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(UsageError, match=r"only Unicode normalization \(NFC, NFD\)"):
+        predict(trained.model, tmp_path, tmp_path / "out")
+
+
+def test_an_image_that_memory_cannot_hold_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "_MEMORY", Path("/nowhere"))
+    assert memory.free_bytes() is None
+    memory.require_memory((1, 10**6, 10**6, 3), 100)  # nothing is known of the machine
+    monkeypatch.undo()
+    with pytest.raises(SegError, match=r"1,000,000×1,000,000 pixels and 100 classes"):
+        memory.require_memory((1, 10**6, 10**6, 3), 100)
+    memory.require_memory((1, 100, 100, 3), 100)
