@@ -8,6 +8,7 @@ import yaml
 
 from seglib.data.pairs import IMAGE
 from seglib.errors import DatasetError, unknown
+from seglib.plain import visible_line
 
 DESCRIPTION = "dataset.yaml"
 _KEYS = ("class_names", "palette", "ignore_index", "num_classes", "inputs")
@@ -46,6 +47,15 @@ def parse_description(content: bytes, *, name: str = DESCRIPTION) -> dict[str, A
     return description
 
 
+def require_name(name: str, *, where: str = "") -> None:
+    """Raise a DatasetError for a name of a class that cannot be shown on one line."""
+    if name != visible_line(name):
+        raise DatasetError(
+            f"{where}a name of `class_names` must be text on one line, without control "
+            f"characters. Received: {name!r}. Give the class another name."
+        )
+
+
 def _check_description(path: Path, description: dict[str, Any]) -> None:
     names = description.get("class_names") or []
     if not isinstance(names, list) or len(set(map(str, names))) != len(names):
@@ -56,6 +66,7 @@ def _check_description(path: Path, description: dict[str, Any]) -> None:
                 f"{path}: a name of `class_names` must be text. Received: {name!r}. "
                 "Put it in quotes."
             )
+        require_name(name, where=f"{path}: ")
     for key in ("ignore_index", "num_classes"):
         value = description.get(key)
         if value is None:
