@@ -3,7 +3,8 @@
 #   docker build -t seglib:gpu --build-arg VARIANT=gpu .
 # `make image` does the same and adds commit and version. Runs as user 1000, with a
 # read-only root file system too, if /tmp can be written.
-# A base pinned by digest builds the same image again: --build-arg BASE=python@sha256:…
+# A base pinned by digest builds the same image again: `make base-digest`, or
+# --build-arg BASE=python:3.11-slim@sha256:…
 ARG VARIANT=cpu
 ARG BASE=python:3.11-slim
 
@@ -22,13 +23,14 @@ COPY requirements-gpu.lock /lock/requirements.lock
 # Everything but the project itself: changes with the lock file only.
 # hadolint ignore=DL3006
 FROM lock-${VARIANT} AS environment
-ARG UV_VERSION=0.13.9
 # Any version of strip will do, and Debian keeps only the newest.
 # hadolint ignore=DL3008
 RUN apt-get update -q \
     && apt-get install -y -q --no-install-recommends binutils \
     && rm -rf /var/lib/apt/lists/*
-RUN python3 -m pip install --no-cache-dir "uv==${UV_VERSION}" \
+COPY requirements-uv.lock /lock/
+RUN python3 -m pip install --no-cache-dir --require-hashes \
+      -r /lock/requirements-uv.lock \
     && python3 -m venv --without-pip /opt/venv
 # Compiled ahead, because user 1000 may not write beside the sources and every step
 # would compile TensorFlow anew.

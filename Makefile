@@ -13,8 +13,11 @@ VARIANT = cpu
 IMAGE = seglib
 PORT = 5000
 DOCKER = docker
+# The base image; empty: as `make base-digest` found it, else the Dockerfile's tag.
+BASE = $(shell cat $(BASE_FILE) 2>/dev/null)
 
-UV_VERSION := 0.13.9
+BASE_FILE := build/base-image
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.lock)
 VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
@@ -77,11 +80,41 @@ compile: $(RUN_READY) ## Compile the pipeline to build/pipeline.yaml (IMAGE=name
 
 .PHONY: image
 image: ## Build the container image (VARIANT=cpu or gpu, IMAGE=name)
+	@$(REQUIRE_BUILDKIT)
+	@echo "Building $(IMAGE):$(VARIANT): it downloads about $(DOWNLOAD.$(VARIANT)), and" \
+	  "then takes about 2 minutes on 2 cores."
 	DOCKER_BUILDKIT=1 $(DOCKER) build --build-arg VARIANT=$(VARIANT) \
+	  $(if $(BASE),--build-arg BASE="$(BASE)") \
 	  --build-arg COMMIT="$$(git rev-parse HEAD)" \
 	  --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
 	  -t "$(IMAGE):$(VARIANT)" .
 	@$(DOCKER) image inspect -f '{{.RepoTags}} {{.Size}} bytes' "$(IMAGE):$(VARIANT)"
+
+.PHONY: base-digest
+base-digest: ## Pin the base of `make image` by the digest that its registry has
+	@$(REQUIRE_ENGINE)
+	@tag="$$(sed -n 's/^ARG BASE=//p' Dockerfile)"; \
+	  $(DOCKER) pull -q "$$tag" >/dev/null && \
+	  digest="$$($(DOCKER) image inspect -f '{{index .RepoDigests 0}}' "$$tag")" || { \
+	    echo "$$tag: no registry gives it, so it has no digest here. Run this where" \
+	      "the registry is reached; until then the tag is taken." >&2; exit 1; }; \
+	  mkdir -p $(dir $(BASE_FILE)) && echo "$$tag@$${digest##*@}" > $(BASE_FILE) && \
+	  echo "make image takes now: --build-arg BASE=$$tag@$${digest##*@}"
+
+# A build of nothing shows whether BuildKit works, however the engine comes by it.
+REQUIRE_ENGINE = \
+  if ! command -v $(DOCKER) >/dev/null; then \
+    echo "$(DOCKER) is not installed. An image needs a container engine with" \
+      "BuildKit: Docker 23 or newer with its buildx plugin." >&2; exit 1; \
+  elif ! $(DOCKER) info >/dev/null 2>&1; then \
+    echo "The container engine does not answer: is it started, and may you use it?" \
+      "\`$(DOCKER) info\` says more." >&2; exit 1; fi
+REQUIRE_BUILDKIT = $(REQUIRE_ENGINE); \
+  if ! printf 'FROM scratch\nLABEL probe=1\n' | \
+    DOCKER_BUILDKIT=1 $(DOCKER) build -q - >/dev/null 2>&1; then \
+    echo "The container engine has no BuildKit, which the Dockerfile needs: install" \
+      "its buildx plugin (docker-buildx-plugin, on Debian docker-buildx)." >&2; \
+    exit 1; fi
 
 ##@ Develop
 
@@ -144,6 +177,8 @@ lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newes
 	  --constraints requirements-dev.lock -o requirements.lock
 	$(COMPILE) --extra pretrained --extra pipeline --extra gpu \
 	  --constraints requirements-dev.lock -o requirements-gpu.lock
+	echo "uv$(if $(UPGRADE),,==$(UV_VERSION))" | \
+	  $(subst pyproject.toml,-,$(COMPILE)) -o requirements-uv.lock
 
 # One version for every Python and platform; neither addresses nor paths in the file.
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
@@ -193,7 +228,7 @@ $(VENV)/.uv-$(UV_VERSION):
 	fi; \
 	echo "Building the environment in $(VENV) with $$($$found --version) …"; \
 	$$found -m venv --clear $(VENV)
-	@$(PY) -m pip install --quiet uv==$(UV_VERSION)
+	@$(PY) -m pip install --quiet --require-hashes -r requirements-uv.lock
 	@touch $@
 
 $(RUN_READY): $(LOCK.$(VARIANT)) pyproject.toml $(VENV)/.uv-$(UV_VERSION)

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from seglib.plain import VisibleFormatter
+
 logger = logging.getLogger(__name__)
 
 MESSAGES = "SEGLIB_MESSAGES"
@@ -293,7 +295,7 @@ def _plain_log_lines() -> Iterator[None]:
     """Drop KFP's prefix from what the step logs, and what libraries say by the way."""
     handlers = [(handler, handler.formatter) for handler in logging.root.handlers]
     for handler, _ in handlers:
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(VisibleFormatter("%(message)s"))
         handler.addFilter(_is_worth_a_line)
     try:
         yield

@@ -20,6 +20,7 @@ from typing import Any
 
 from components.step import FELL_OUT, KEPT, Step, read_lineage, run_id
 from seglib.errors import DivergedError, SegError, UsageError
+from seglib.plain import table_cell
 
 TABLE = "selection.md"
 SELECTION = "selection.json"
@@ -122,12 +123,15 @@ def write_selection(trials: Sequence[Trial], folder: Path) -> None:
     (folder / SELECTION).write_text(json.dumps(rows, indent=1) + "\n")
     lines = ["| trial | val mIoU | epochs |", "|---|---|---|"]
     for trial in ranked:
-        name = label(trial.settings) or "as configured"
+        name = table_cell(label(trial.settings)) or "as configured"
         if trial.val_miou is None:
             lines.append(f"| {name} | fell out | – |")
         else:
             lines.append(f"| {name} | {trial.val_miou:.4f} | {trial.epochs} |")
-    fell_out = [f"- {name}: {reason}" for name, reason in reasons(trials).items()]
+    fell_out = [
+        f"- {table_cell(name)}: {table_cell(reason)}"
+        for name, reason in reasons(trials).items()
+    ]
     if fell_out:
         lines += ["", "Fell out, without a model:", "", *fell_out]
     (folder / TABLE).write_text("\n".join(lines) + "\n", encoding="utf-8")

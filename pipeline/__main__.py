@@ -20,6 +20,7 @@ from pipeline import (
 )
 from pipeline.cli_options import ConfigFile, Settings
 from seglib.errors import SegError
+from seglib.terminal import Terminal, tell_error
 
 
 def _new_app() -> typer.Typer:
@@ -122,8 +123,6 @@ def run(
 
     python -m pipeline run --set epochs=5 --set min_miou=0.6 --name quick
     """
-    from rich.console import Console
-
     from pipeline.execution import execute
     from pipeline.inputs import find_data, find_settings
 
@@ -135,7 +134,7 @@ def run(
         cache=cache,
         docker=runner is Runner.docker,
         tracking_required=tracking is Tracking.required,
-        console=Console(),
+        console=Terminal(),
     )
     raise typer.Exit(outcome.exit_status)
 
@@ -145,7 +144,7 @@ def main() -> None:
     try:
         app()
     except SegError as error:
-        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
+        tell_error(error)
         sys.exit(error.exit_code)
     except SystemExit as error:
         # Typer turns Ctrl-C into an Abort, and that into the exit status 1.

@@ -22,6 +22,7 @@ from pipeline.cli_options import (
     Settings,
 )
 from seglib.errors import UsageError
+from seglib.terminal import Terminal, echo, write_log
 
 if TYPE_CHECKING:
     from pipeline.cluster.connection import Cluster
@@ -120,7 +121,7 @@ def submit(
     from pipeline.inputs import find_settings, require_splits
 
     _check_form(form)
-    say: Say = typer.echo if form == "text" else lambda text: typer.echo(text, err=True)
+    say: Say = echo if form == "text" else lambda text: echo(text, err=True)
     data = find_version(rev, data_md5=data_md5, remote=remote)
     wanted = find_settings(config, settings or ())
     with document_of(
@@ -169,23 +170,21 @@ def status(
     """
     from itertools import islice
 
-    from rich.console import Console
-
     from pipeline.cluster.runs import find_run, list_runs
     from pipeline.cluster.showing import ending, runs_table, tasks_table
 
     _check_form(form)
     reached = connect()
-    console = Console()
+    console = Terminal()
     if name:
         run = find_run(reached, name)
         if form == "json":
             page = reached.url("runs", "details", run.run_id)
             typer.echo(json.dumps({**run.to_json(), "url": page}, indent=2))
             return
-        typer.echo(ending(run) if run.finished else f"{run.name}: {run.state.lower()}")
+        echo(ending(run) if run.finished else f"{run.name}: {run.state.lower()}")
         console.print(tasks_table(run))
-        typer.echo(reached.url("runs", "details", run.run_id))
+        echo(reached.url("runs", "details", run.run_id))
         return
     runs = list(islice(list_runs(reached, experiment=experiment), number))
     if form == "json":
@@ -209,7 +208,7 @@ def wait(
     from pipeline.cluster.runs import find_run
 
     reached = connect()
-    _follow(reached, find_run(reached, name).run_id, every, longest, typer.echo)
+    _follow(reached, find_run(reached, name).run_id, every, longest, echo)
 
 
 @app.command()
@@ -225,10 +224,10 @@ def cancel(connect: Connect, name: RunName) -> None:
     reached = connect()
     run = find_run(reached, name)
     if run.finished:
-        typer.echo(f"{ending(run)}; there is nothing to stop")
+        echo(f"{ending(run)}; there is nothing to stop")
         return
     terminate(reached, run.run_id)
-    typer.echo(f"{run.name}: is being stopped; its exit task still reports")
+    echo(f"{run.name}: is being stopped; its exit task still reports")
 
 
 @app.command()
@@ -259,16 +258,16 @@ def logs(
     reached = connect()
     run = find_run(reached, name)
     found = find_task(run, task)
-    typer.echo(f"{run.name}: {found.name}, {found.state.lower()}", err=True)
+    echo(f"{run.name}: {found.name}, {found.state.lower()}", err=True)
     text = read_log(reached, run, found)
     lines = text.splitlines(keepends=True)
-    typer.echo("".join(lines[-tail:]), nl=False)
+    write_log("".join(lines[-tail:]))
     while follow and found.state in ("RUNNING", "PENDING"):
         time.sleep(every)
         run = get_run(reached, run.run_id)
         found = find_task(run, found.name)
         longer = read_log(reached, run, found)
-        typer.echo(longer[len(text) :], nl=False)
+        write_log(longer[len(text) :])
         text = longer
 
 
@@ -292,16 +291,14 @@ def _tell(done: "Submitted", reached: "Cluster", form: str) -> None:
         typer.echo(json.dumps(content, indent=2))
         return
     if done.new:
-        typer.echo(f"run          {run.name} is started")
+        echo(f"run          {run.name} is started")
     elif run.finished:
-        typer.echo(
-            f"run          the same run is there: {ending(run)}. --force repeats it"
-        )
+        echo(f"run          the same run is there: {ending(run)}. --force repeats it")
     else:
-        typer.echo(f"run          the same run is under way: {run.name}")
-    typer.echo(f"page         {done.url}")
+        echo(f"run          the same run is under way: {run.name}")
+    echo(f"page         {done.url}")
     if reached.hint:
-        typer.echo(f"             reached by: {reached.hint}")
+        echo(f"             reached by: {reached.hint}")
 
 
 def _follow(
@@ -332,12 +329,12 @@ def _follow(
         _follow(reached, other.run_id, every, longest, say)
     say(ending(run))
     if run.state == FAILED:
-        typer.echo(f"its log: python -m pipeline logs {run_id}", err=True)
+        echo(f"its log: python -m pipeline logs {run_id}", err=True)
     raise typer.Exit(EXIT_STATUSES[run.state])
 
 
 def _tell_way_back(run_id: str) -> None:
-    typer.echo(
+    echo(
         f"The run goes on. Back to it: python -m pipeline wait {run_id}\n"
         f"To stop it: python -m pipeline cancel {run_id}",
         err=True,

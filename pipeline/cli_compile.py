@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seglib.terminal import echo
+
 if TYPE_CHECKING:
     from pipeline.cluster_config import ClusterConfig
 
@@ -89,7 +91,7 @@ def compile_document(
         manifest=manifest,
         allow_tag=allow_tag,
     )
-    typer.echo(f"{done.path}: {done.version}, image {done.image}")
+    echo(f"{done.path}: {done.version}, image {done.image}")
 
 
 def needs(cluster: Path | None, gpus: int | None) -> "ClusterConfig":

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seglib.terminal import echo
+
 if TYPE_CHECKING:
     from pipeline.cluster.connection import Cluster
 
@@ -142,5 +144,5 @@ def _connect(
     )
     cluster = connect(endpoint)
     for text in cluster.warnings:
-        typer.secho(f"note: {text}", err=True, fg=typer.colors.YELLOW)
+        echo(f"note: {text}", err=True)
     return cluster

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seglib.errors import UsageError, unknown
+from seglib.terminal import Terminal
 
 if TYPE_CHECKING:
     from pipeline.doctor.checkup import Data
@@ -195,13 +196,11 @@ def doctor(
         ignored=ignored,
     )
     if as_json:
-        typer.echo(json.dumps(diagnosis.to_json(), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(diagnosis.to_json(), indent=1))
     else:
-        from rich.console import Console
-
         from pipeline.doctor.report import show
 
-        show(diagnosis, Console())
+        show(diagnosis, Terminal())
     raise typer.Exit(1 if diagnosis.fails(strict=strict) else 0)
 
 

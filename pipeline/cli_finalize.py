@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seglib.errors import SegError, UsageError
+from seglib.terminal import echo
 
 if TYPE_CHECKING:
     from pipeline.cluster.connection import Cluster
@@ -87,4 +88,4 @@ def _connect() -> "Cluster":
 
 
 def _say(text: str) -> None:
-    typer.echo(text)
+    echo(text)

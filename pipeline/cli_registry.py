@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from seglib.errors import SegError, UsageError
+from seglib.plain import visible
+from seglib.terminal import Terminal, echo
 
 app = typer.Typer()
 
@@ -39,7 +41,7 @@ def rollback(
         with _one_line():
             gone, back = registry.rollback(name)
         said = f"{name}: {back.title} is the champion again, in place of {gone.title}"
-        typer.echo(said)
+        echo(said)
         if there := Publication.of(gone):
             _follow(registry, name, there.url, there.name)
 
@@ -109,15 +111,15 @@ def verify_lineage(
 
     For example: python -m pipeline verify-lineage runs/latest/export
     """
-    from rich.console import Console
+    from rich.text import Text
 
     findings = []
-    console = Console()
+    console = Terminal()
     for finding in _findings(what, runs, masks=masks):
         findings.append(finding)
-        mark = "[green]✓[/]" if finding.holds else "[bold red]✗[/]"
-        console.print(f"{mark} {finding.claim:<22} ", end="")
-        console.print(finding.detail, highlight=False, markup=False, soft_wrap=True)
+        mark = ("✓", "green") if finding.holds else ("✗", "bold red")
+        told = f" {finding.claim:<22} {visible(finding.detail)}"
+        console.print(Text.assemble(mark, told), soft_wrap=True)
     wrong = [finding.claim for finding in findings if not finding.holds]
     if wrong:
         raise SegError(f"The lineage does not hold: {', '.join(wrong)}.")
@@ -133,7 +135,7 @@ def _follow(registry: Any, model: str, url: str, name: str) -> None:
         f"solved: python -m pipeline publish {model}"
     ):
         published = follow_champion(registry, model, url, name)
-    typer.echo(f"latest of {name} at {url}: {published.key}")
+    echo(f"latest of {name} at {url}: {published.key}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seglib.errors import SegError, UsageError
+from seglib.terminal import echo
 
 if TYPE_CHECKING:
     from pipeline.cluster.connection import Cluster
@@ -164,6 +165,7 @@ def retrain(
 
     python -m pipeline retrain --force --set epochs=40
     """
+    from pipeline.inputs import find_settings
     from pipeline.retraining.connection import find_forge, forget_empty
     from pipeline.retraining.git import Git
     from pipeline.retraining.plan import Wish
@@ -190,6 +192,7 @@ def retrain(
     plan = plan_for(git, forge, wish)
     _show(plan)
     if dry_run:
+        find_settings(config and git.root / config, wish.settings)
         return
     means = Means(
         image=image,
@@ -225,7 +228,7 @@ def _show(plan: "Plan") -> None:
 
 
 def _say(text: str) -> None:
-    typer.echo(text)
+    echo(text)
 
 
 def _tell_pull_request(
@@ -242,14 +245,14 @@ def _tell_pull_request(
         )
     start, changes = changes_of_branch(git, wish)
     for reason in changes.reasons or ("nothing that a training depends on",):
-        typer.echo(f"changed since {start[:12]}  {reason}")
+        echo(f"changed since {start[:12]}  {reason}")
     found = describe(changes, find_remote(git.root, remote) if changes.data else "")
     told, what = tell(forge, number, found.text, may_create=changes.data)
     if told:
-        typer.echo(what)
+        echo(what)
     elif changes.data:
         why = what if forge else f"no {missing(os.environ)} in the environment"
-        typer.echo(f"The comment is printed here instead: {why}\n\n{found.text}")
+        echo(f"The comment is printed here instead: {why}\n\n{found.text}")
     if found.missing:
         raise SegError(
             f"{found.missing:,} objects of {changes.new_md5} are not on the remote. "

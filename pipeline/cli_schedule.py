@@ -14,6 +14,7 @@ from pipeline.cli_options import (
     PushCheck,
     ServiceAccount,
 )
+from seglib.terminal import echo
 
 if TYPE_CHECKING:
     from pipeline.cluster.document import Document
@@ -78,11 +79,11 @@ def schedule(
         reached = connect()
         changes = plan(entries, existing_schedules(reached, wanted.name))
         for change in changes:
-            typer.echo(_line(change))
+            echo(_line(change))
         if not dry_run:
             apply(reached, changes)
     done = sum(change.act is not Act.keep for change in changes)
-    typer.echo(f"{done} change(s){', not made: --dry-run' if dry_run and done else ''}")
+    echo(f"{done} change(s){', not made: --dry-run' if dry_run and done else ''}")
 
 
 def _entries(

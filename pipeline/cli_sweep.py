@@ -15,6 +15,7 @@ from pipeline.cli_compile import (
     needs,
 )
 from pipeline.cli_options import ConfigFile
+from seglib.terminal import Terminal, echo
 
 app = typer.Typer()
 
@@ -91,10 +92,8 @@ def sweep(
             allow_tag=allow_tag,
             plan=(shared, plan),
         )
-        typer.echo(f"{done.path}: {done.version}, {len(plan.trials)} trials")
+        echo(f"{done.path}: {done.version}, {len(plan.trials)} trials")
         return
-    from rich.console import Console
-
     from pipeline.execution import execute
     from pipeline.inputs import find_data
 
@@ -104,6 +103,6 @@ def sweep(
         runs=runs,
         name=name,
         sweep=plan,
-        console=Console(),
+        console=Terminal(),
     )
     raise typer.Exit(outcome.exit_status)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seglib.errors import SegError, UsageError
+from seglib.terminal import Terminal, echo
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pipeline.comparison import Line
 
 app = typer.Typer()
@@ -45,7 +44,7 @@ def track(
     from pipeline.tracker import send_left_behind, send_waiting, tracking_uri
 
     def warn(text: str) -> None:
-        typer.echo(text, err=True)
+        echo(text, err=True)
 
     whole = True
     for folder in folders:
@@ -54,9 +53,9 @@ def track(
         else:
             done = send_waiting(Path(folder), _store_of(Path(folder)), warn=warn)
         whole = whole and not done.left and not done.refused
-        typer.echo(f"{folder}: {done.sent} message(s) sent, {done.left} left")
+        echo(f"{folder}: {done.sent} message(s) sent, {done.left} left")
         for reason in done.refused:
-            typer.echo(f"  refused: {reason}")
+            echo(f"  refused: {reason}")
     raise typer.Exit(0 if whole else 1)
 
 
@@ -86,8 +85,6 @@ def compare(
 
     For example: python -m pipeline compare 20261122-140501 latest -o comparison.md
     """
-    from rich.console import Console
-
     from components.rows import Rows
     from pipeline.comparison import compare as lines_of
     from pipeline.comparison import to_csv, to_json, to_markdown
@@ -100,7 +97,7 @@ def compare(
     if not rows:
         raise SegError(f"No runs in {store.uri} yet: python -m pipeline run")
     lines = lines_of(rows)
-    _print_table(Console(), [row.name for row in rows], lines)
+    _print_table(Terminal(), [row.name for row in rows], lines)
     if output:
         write = {".md": to_markdown, ".csv": to_csv, ".json": to_json}[output.suffix]
         _write(output, write(rows, lines))
@@ -136,8 +133,6 @@ def reproduce(
 
     For example: python -m pipeline reproduce latest
     """
-    from rich.console import Console
-
     from components.rows import Rows
     from pipeline.execution import execute
     from pipeline.reproduction import difference, recipe
@@ -154,7 +149,7 @@ def reproduce(
         cache=False,
         docker="image" in row.tags,
         tags={"reproduces": row.id},
-        console=Console(),
+        console=Terminal(),
     )
     if outcome.state != "SUCCEEDED":
         raise typer.Exit(outcome.exit_status)
@@ -162,7 +157,7 @@ def reproduce(
     then, more = difference(row, scores)
     same = abs(more) <= tolerance
     verdict = "reproduced" if same else "not reproduced"
-    typer.echo(
+    echo(
         f"{verdict}: mIoU {then:.6f} in {row.name}, {then + more:.6f} now, "
         f"difference {more:+.6f} (accepted: {tolerance})"
     )
@@ -191,19 +186,18 @@ def _existing(uri: str, runs: Path) -> str:
     return uri
 
 
-def _print_table(console: "Console", names: list[str], lines: "list[Line]") -> None:
-    from rich.markup import escape
+def _print_table(console: Terminal, names: list[str], lines: "list[Line]") -> None:
     from rich.table import Table
 
     from pipeline.comparison import to_cells, to_title
 
-    table = Table("", *(escape(name) for name in names))
+    table = Table("", *names)
     section = lines[0].section if lines else ""
     for line in lines:
         if line.section != section:
             table.add_section()
         section = line.section
-        table.add_row(*(escape(text) for text in (to_title(line), *to_cells(line))))
+        table.add_row(to_title(line), *to_cells(line))
     console.print(table)
 
 
@@ -211,4 +205,4 @@ def _write(path: Path, text: str) -> None:
     from seglib.replacing import write_bytes
 
     write_bytes(path, text.encode())
-    typer.echo(f"written: {path}")
+    echo(f"written: {path}")

@@ -18,6 +18,7 @@ from pipeline.cli_options import (
     Settings,
 )
 from pipeline.train_plan import Kind
+from seglib.terminal import echo
 
 if TYPE_CHECKING:
     from pipeline.train_plan import Training
@@ -114,8 +115,8 @@ def train_job(
         checkpoints=checkpoints,
         cache=cache,
     )
-    typer.echo(f"data         {data.data_md5} on {data.remote}")
-    typer.echo(f"image        {training.image}")
+    echo(f"data         {data.data_md5} on {data.remote}")
+    echo(f"image        {training.image}")
     if push_check:
         check_pushed(data)
         require_splits(data, wanted)
@@ -123,10 +124,8 @@ def train_job(
     write_training(training, output, name=name)
     _tell(training, output, name)
     words = _submission(config, settings or [], training, cluster, allow_tag=allow_tag)
-    typer.echo(f"  {shlex.join(words)}")
-    typer.echo(
-        f"And the job is taken away:\n  kubectl delete -f {shlex.quote(str(output))}"
-    )
+    echo(f"  {shlex.join(words)}")
+    echo(f"And the job is taken away:\n  kubectl delete -f {shlex.quote(str(output))}")
 
 
 def _tell(training: "Training", output: Path, name: str) -> None:
@@ -136,14 +135,14 @@ def _tell(training: "Training", output: Path, name: str) -> None:
     each = f"{parts} processes each" if parts > 1 else "a process each"
     kubectl = f"kubectl -n {training.cluster.namespace}"
     done = "Complete" if training.kind is Kind.trainjob else "Succeeded"
-    typer.echo(f"written      {output}: {name}, {training.nodes} pods with {each}")
-    typer.echo(
+    echo(f"written      {output}: {name}, {training.nodes} pods with {each}")
+    echo(
         f"checkpoints  {training.place}"
         if training.place
         else f"checkpoints  where {training.place_key} says, which only the cluster "
         "knows: an address on S3, without which no pod starts"
     )
-    typer.echo(
+    echo(
         f"It starts:\n  kubectl apply -f {file}\n"
         f"It is watched:\n  {kubectl} get pods -l {LABEL}={name}\n"
         f"  {kubectl} logs -l {LABEL}={name} --prefix --tail=-1 -f"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.rows import RowFacts
+from seglib.plain import table_cell
 
 _CURVES = ("loss", "learning_rate", "epoch_duration_s", "train_", "val_")
 _CODE = ("git_commit", "image", "code_version")
@@ -87,11 +88,10 @@ def to_cells(line: Line) -> list[str]:
 
 def to_markdown(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
     """A table for a pull request."""
-    head = ["", *(row.name for row in rows)]
+    head = ["", *(table_cell(row.name) for row in rows)]
     body = [head, ["---"] * len(head)]
-    body += [[to_title(line), *to_cells(line)] for line in lines]
-    escaped = (" | ".join(re.sub(r"\s*[|\n]\s*", " / ", c) for c in r) for r in body)
-    return "".join(f"| {row} |\n" for row in escaped)
+    body += [[*map(table_cell, (to_title(line), *to_cells(line)))] for line in lines]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in body)
 
 
 def to_csv(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster_config import ClusterConfig
+from pipeline.inputs import refuse_placeholders
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
@@ -53,12 +54,13 @@ def compile_pipeline(
         plan: compile a sweep: the shared settings, and what is tried.
 
     Raises:
-        UsageError: an image without a digest.
+        UsageError: an image without a digest, or a placeholder.
         SegError: the file cannot be written.
     """
     if output.suffix not in _SUFFIXES:
         raise SegError(f"{output}: expected a name that ends in .yaml.")
     require_digest(image, allow_tag=allow_tag)
+    refuse_placeholders(image=image, checkpoints=checkpoints)
     from pipeline.local import import_kfp
 
     import_kfp()

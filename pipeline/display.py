@@ -8,20 +8,21 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from seglib.plain import visible
+
 STEPS = ("verify", "augment", "train", "evaluate", "gate", "export", "track")
 SWEEP_STEPS = (*STEPS[:3], "select", *STEPS[3:])
 _MARKS = {
-    "waiting": "[dim]·[/]",
-    "started": "[cyan]▸[/]",
-    "succeeded": "[green]✓[/]",
-    "cached": "[green]↺[/]",
-    "failed": "[red]✗[/]",
-    "stopped": "[yellow]■[/]",
+    "waiting": ("·", "dim"),
+    "started": ("▸", "cyan"),
+    "succeeded": ("✓", "green"),
+    "cached": ("↺", "green"),
+    "failed": ("✗", "red"),
+    "stopped": ("■", "yellow"),
 }
 _PLAIN_PAUSE_S = 15.0  # between two lines of progress where there is no terminal
 
@@ -114,17 +115,18 @@ class Display:
 
     def line(self, text: str) -> None:
         """A line that a step printed."""
-        self.console.print(f"  [dim]{escape(text)}[/]", highlight=False, soft_wrap=True)
+        self._print("  ", (visible(text), "dim"))
 
     def warn(self, text: str) -> None:
-        self.console.print(
-            f"[yellow]![/] {escape(text)}", highlight=False, soft_wrap=True
-        )
+        self._print(("!", "yellow"), f" {visible(text)}")
 
     def _tell(self, step: str, text: str) -> None:
         if not self.console.is_terminal:
             mark = _MARKS[self._lines[step].state]
-            self.console.print(f"{mark} {step:<9} {escape(text)}", highlight=False)
+            self._print(mark, f" {step:<9} {visible(text)}")
+
+    def _print(self, *parts: str | tuple[str, str]) -> None:
+        self.console.print(Text.assemble(*parts), soft_wrap=True)
 
     def _render(self) -> Group:
         table = Table.grid(padding=(0, 1))
@@ -132,7 +134,7 @@ class Display:
             bar = line.state == "started" and line.share is not None
             dim = "dim" if line.state in ("waiting", "cached") else ""
             table.add_row(
-                Text.from_markup(_MARKS[line.state]),
+                Text(*_MARKS[line.state]),
                 Text(step, style=dim),
                 ProgressBar(100, 100 * (line.share or 0), width=20) if bar else "",
                 Text(line.note or line.counts, style=dim),

@@ -47,8 +47,8 @@ def execute(
     if docker:
         container, version, source = _containers(folder.name, runs, data, console)
         tags |= source
-    console.print(f"data         {data.title} ({data.data_md5})", highlight=False)
-    console.print(f"run          {shown(folder)}", highlight=False)
+    console.print(f"data         {data.title} ({data.data_md5})")
+    console.print(f"run          {shown(folder)}")
     with Display(console, SWEEP_STEPS if sweep else STEPS) as display:
         outcome = run_pipeline(
             folder,

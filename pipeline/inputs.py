@@ -36,6 +36,9 @@ class Data:
     remote: str
     title: str  # as a person calls it
 
+    def __post_init__(self) -> None:
+        refuse_placeholders(data_md5=self.data_md5, remote=self.remote)
+
 
 def find_data(folder: Path | None) -> Data:
     """The dataset of a run.
@@ -111,7 +114,8 @@ def find_settings(file: Path | None, changes: Iterable[str] = ()) -> Config:
         changes: "name=value" each, on top of the file.
 
     Raises:
-        UsageError: an unknown name (the nearest is named) or an unfit value.
+        UsageError: an unknown name (the nearest is named), an unfit value, or a
+            placeholder.
     """
     flat: dict[str, Any] = Config.load(file).flat()
     for change in changes:
@@ -121,7 +125,23 @@ def find_settings(file: Path | None, changes: Iterable[str] = ()) -> Config:
                 f"Expected name=value. Received: {change!r}. Try --set epochs=5."
             )
         flat[name.strip()] = _parse(text.strip(), like=flat.get(name.strip()))
-    return Config.from_flat(flat)
+    config = Config.from_flat(flat)
+    refuse_placeholders(**config.flat())
+    return config
+
+
+def refuse_placeholders(**values: Any) -> None:
+    """Raise a UsageError for a text that Kubeflow Pipelines or Argo would fill in.
+
+    They replace `{{$…}}` and `{{workflow.…}}` in whatever a step is given.
+    """
+    for name, value in values.items():
+        if isinstance(value, str) and "{{" in value:
+            raise UsageError(
+                f"`{name}` must be a text without {{{{, which Kubeflow Pipelines "
+                f"fills in when the step runs. Received: {name}={value!r}. Write the "
+                "value itself."
+            )
 
 
 def code_version() -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from components.spool import UNTRACKED
 from pipeline.outcome import Outcome
 from pipeline.spooling import without_password
+from seglib.plain import visible
 
 _PLACES = {
     "selection.md": "trials",
@@ -33,7 +34,7 @@ def print_summary(outcome: Outcome, console: Console) -> None:
         _print_scores(outcome, console)
     elif outcome.state == "FAILED":
         text = f"{outcome.failed_step}: {outcome.failure}"
-        _print_line(console, "failed", f"[bold red]{escape(text)}[/]")
+        _print_line(console, "failed", (text, "bold red"))
     else:
         _print_line(console, "stopped", f"by {outcome.stopped_by}")
     _print_reuse(outcome, console)
@@ -81,25 +82,22 @@ def _print_scores(outcome: Outcome, console: Console) -> None:
     table = Table("class", title=f"{scores['split']} split", title_justify="left")
     table.add_column("IoU", justify="right")
     for name, iou in scores["class_iou"].items():
-        table.add_row(escape(name), "absent" if iou is None else f"{iou:.3f}")
+        table.add_row(Text(visible(name)), "absent" if iou is None else f"{iou:.3f}")
     table.add_section()
-    table.add_row("[bold]mIoU[/]", f"[bold]{scores['miou']:.3f}[/]")
+    table.add_row("mIoU", f"{scores['miou']:.3f}", style="bold")
     table.add_row("majority class", f"{scores['baseline_miou']:.3f}", style="dim")
     console.print(table)
     if outcome.chosen:
-        _print_line(console, "chosen", escape(outcome.chosen))
+        _print_line(console, "chosen", outcome.chosen)
     for trial, reason in outcome.fell_out.items():
-        text = f"[yellow]{escape(trial)}[/]: {escape(reason)}"
-        _print_line(console, "fell out", text)
+        _print_line(console, "fell out", (trial, "yellow"), f": {reason}")
     colour = "green" if outcome.verdict == "promote" else "yellow"
     reasons = f" ({outcome.reasons})" if outcome.verdict == "hold" else ""
-    _print_line(
-        console, "verdict", f"[bold {colour}]{outcome.verdict}[/]{escape(reasons)}"
-    )
+    _print_line(console, "verdict", (outcome.verdict, f"bold {colour}"), reasons)
     if outcome.promotion:
-        _print_line(console, "registry", escape(outcome.promotion))
+        _print_line(console, "registry", outcome.promotion)
     if outcome.publication:
-        _print_line(console, "published", escape(outcome.publication))
+        _print_line(console, "published", outcome.publication)
 
 
 def _print_reuse(outcome: Outcome, console: Console) -> None:
@@ -117,13 +115,16 @@ def _print_untracked(outcome: Outcome, console: Console) -> None:
         uri = without_password(outcome.tracking_uri)
         text = f"{outcome.untracked} message(s) wait for {uri}; the next run sends them"
         command = f"python -m pipeline track {shlex.quote(shown(outcome.folder))}"
-        _print_line(console, "untracked", f"[yellow]{escape(text)}[/], and so does")
-        _print_line(console, "", escape(command))
+        _print_line(console, "untracked", (text, "yellow"), ", and so does")
+        _print_line(console, "", command)
     if outcome.refused:
         text = f"{outcome.refused} message(s), kept in "
         place = shown(outcome.folder / UNTRACKED)
-        _print_line(console, "refused", f"[yellow]{text}{escape(place)}[/]")
+        _print_line(console, "refused", (f"{text}{place}", "yellow"))
 
 
-def _print_line(console: Console, title: str, text: str) -> None:
-    console.print(f"{title:<12} {text}", highlight=False, soft_wrap=True)
+def _print_line(console: Console, title: str, *parts: str | tuple[str, str]) -> None:
+    """Parts may have a style each."""
+    styled = [(part, "") if isinstance(part, str) else part for part in parts]
+    shown_parts = ((visible(text), style) for text, style in styled)
+    console.print(Text.assemble(f"{title:<12} ", *shown_parts), soft_wrap=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.logging import RichHandler
 from rich.table import Table
+from rich.text import Text
 
 from seglib import cli_data, cli_published, cli_train
 from seglib.config import Config
@@ -23,14 +23,14 @@ from seglib.console import (
     check_writable,
     console,
     data_config,
-    escape_markup,
     folders_by_name,
     open_dataset,
     override,
     progress_bar,
-    tell,
 )
 from seglib.errors import SegError
+from seglib.plain import visible
+from seglib.terminal import TerminalHandler, tell_error
 
 
 def _new_app() -> typer.Typer:
@@ -55,13 +55,12 @@ app = _new_app()
 def main() -> None:
     """Run the command line; a problem is one message and a non-zero exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    handler = RichHandler(console=console, show_path=False, show_level=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
     logging.getLogger("seglib").setLevel(logging.INFO)
     try:
         app()
     except SegError as error:
-        tell(error)
+        tell_error(error)
         sys.exit(error.exit_code)
     except SystemExit as error:
         # Typer turns Ctrl-C into an Abort, and that into the exit code 1.
@@ -99,16 +98,15 @@ def verify(
     try:
         verification.raise_if_bad()
     except SegError as error:
-        tell(error)  # before the warnings
+        tell_error(error)  # before the warnings
     for warning in verification.warnings:
-        console.print(
-            f"[yellow]warning:[/] {escape_markup(str(warning))}", highlight=False
-        )
+        console.print(Text.assemble(("warning:", "yellow"), f" {visible(warning)}"))
     if not verification.ok:
         raise typer.Exit(1)
     dataset = verification.dataset
     counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())
-    console.print(f"[green]clean:[/] {counts} pairs, {dataset.num_classes} classes")
+    told = f" {counts} pairs, {dataset.num_classes} classes"
+    console.print(Text.assemble(("clean:", "green"), told))
 
 
 @app.command()

@@ -9,6 +9,7 @@ import typer
 
 from seglib.console import ConfigFile, console, transfer_bar
 from seglib.errors import DatasetError, SegError, UsageError
+from seglib.terminal import echo
 
 app = typer.Typer(
     help="The dataset that data.dvc pins: fetch, compare versions, check the remote.",
@@ -117,7 +118,7 @@ def diff(
     elif form == "json":  # plain, as Markdown is: for files and other programs
         typer.echo(json.dumps(found.to_json(), indent=2))
     else:
-        typer.echo(to_markdown(found).rstrip())
+        echo(to_markdown(found).rstrip())
 
 
 @app.command()
@@ -171,12 +172,11 @@ def push_check(
 
 def _print(found: Any) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     from seglib.store.diffing import to_text
     from seglib.versions.telling import HEAD, summary, tables
 
-    say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
+    say = partial(console.print, soft_wrap=True)
     say(to_text(found.samples))
     if not found.classes:
         return
@@ -189,7 +189,7 @@ def _print(found: Any) -> None:
         for name in HEAD[1:]:
             table.add_column(name, justify="right")
         for cells in told.rows:
-            table.add_row(*map(Text, cells))
+            table.add_row(*cells)
         say("")
         console.print(table)
         if told.rest:

@@ -103,7 +103,7 @@ def follow(
         except SegError as error:
             if not every:
                 raise
-            errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            errors.print(str(error), soft_wrap=True)
         else:
             if version or not every:
                 console.print(str(version or "nothing new"), soft_wrap=True)

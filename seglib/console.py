@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
@@ -24,9 +23,11 @@ from rich.progress import (
 
 from seglib.config import Config
 from seglib.errors import SegError, UsageError
+from seglib.plain import visible
+from seglib.terminal import Terminal
 
-console = Console()
-errors = Console(stderr=True)
+console = Terminal()
+errors = Terminal(stderr=True)
 
 Data = Annotated[
     Path, typer.Argument(help="Folder in the format of docs/data-format.md.")
@@ -126,13 +127,13 @@ def folders_by_name(given: list[str]) -> dict[str, Path]:
 @contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
     columns = (
-        TextColumn(text),
+        _title(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
     with _progress(*columns) as progress:
-        task = progress.add_task(text, total=None)
+        task = progress.add_task(visible(text), total=None)
 
         def update(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
@@ -163,14 +164,14 @@ class Transfer:
 @contextmanager
 def transfer_bar(text: str) -> Iterator[Transfer]:
     columns = (
-        TextColumn(text),
+        _title(),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[moved]}"),
         TimeRemainingColumn(),
     )
     with _progress(*columns) as progress:
-        yield Transfer(progress, progress.add_task(text, total=None, moved=""))
+        yield Transfer(progress, progress.add_task(visible(text), total=None, moved=""))
 
 
 def _progress(*columns: ProgressColumn) -> Progress:
@@ -179,12 +180,6 @@ def _progress(*columns: ProgressColumn) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=silent)
 
 
-def tell(error: SegError) -> None:
-    """Print what an error says."""
-    errors.print(f"[bold red]error:[/] {escape_markup(str(error))}", highlight=False)
-
-
-def escape_markup(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _title() -> ProgressColumn:
+    """The task's text; in a format of its own, braces of a path would be fields."""
+    return TextColumn("{task.description}", markup=False)

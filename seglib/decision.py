@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seglib.comparison import Comparison, Interval
+from seglib.plain import table_cell
 from seglib.replacing import write_bytes
 
 PROMOTE, HOLD = "promote", "hold"
@@ -79,7 +80,7 @@ class Decision:
         lines += ["| check | result | figures |", "|---|---|---|"]
         for check in self.checks:
             result = "passed" if check.passed else "failed"
-            lines.append(f"| {check.name} | {result} | {check.reason} |")
+            lines.append(f"| {check.name} | {result} | {table_cell(check.reason)} |")
         return "\n".join(lines + self._class_lines()) + "\n"
 
     def _class_lines(self) -> list[str]:
@@ -90,7 +91,8 @@ class Decision:
             f"{self.comparison.confidence:.0%} intervals of the paired bootstrap:"
         )
         rows = [("**mIoU**", self.comparison.miou)]
-        rows += zip(self.class_names, self.comparison.class_iou, strict=False)
+        names = map(table_cell, self.class_names)
+        rows += zip(names, self.comparison.class_iou, strict=False)
         return [
             "",
             title,

@@ -16,6 +16,7 @@ from benchmarks.waiting import HANG_S, wait_until
 from seglib import cli
 from seglib.artifact import load_model
 from seglib.data.images import read_mask, write_image
+from seglib.models import build_model
 
 
 @pytest.fixture
@@ -249,3 +250,38 @@ def test_after_ctrl_c_the_same_command_goes_on_and_leaves_only_the_model(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     fresh = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "going on" not in fresh.stdout
+
+
+def test_names_of_classes_are_neither_markup_nor_lost(
+    seglib, trained, tiny_root, tmp_path
+):
+    names = ["[/k]", "[red]", "$x_{", "a|b", "<b>", "*c*", ":car:", "{d}"]
+    shutil.copytree(tiny_root, tmp_path / "data")
+    described = json.dumps({"class_names": names, "ignore_index": 255})
+    (tmp_path / "data" / "dataset.yaml").write_text(described)
+    out = ["--out", tmp_path / "out"]
+    code, printed = seglib("evaluate", trained, tmp_path / "data", *out)
+    assert code == 0
+    assert all(f" {name} " in printed for name in names)
+
+
+def test_a_file_name_steers_no_terminal(seglib, trained, tmp_path):
+    bad = tmp_path / "a\x1b[2J[red].png"
+    bad.write_bytes(b"x")
+    code, printed = seglib("predict", trained, bad, "--out", tmp_path / "out")
+    assert code == 1
+    assert r"a\x1b[2J[red].png" in printed
+    assert "\x1b" not in printed
+
+
+def test_a_model_of_other_classes_is_told_before_anything_is_scored(
+    seglib, trained, tiny_root, tmp_path
+):
+    other = build_model("compact", num_classes=3, image_size=(64, 64))
+    other.save(tmp_path / "other")
+    out = ["--out", tmp_path / "out"]
+    for words in ([tmp_path / "other"], [trained, "--against", tmp_path / "other"]):
+        code, printed = seglib("evaluate", words[0], tiny_root, *words[1:], *out)
+        assert code == 1
+        assert "the dataset has 8 classes, the model 3" in printed
+        assert not (tmp_path / "out").exists()

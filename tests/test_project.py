@@ -50,6 +50,18 @@ def test_every_line_of_a_lock_file_is_a_pin_or_a_hash(
     assert all(hashes), "a package without a hash"
 
 
+def test_uv_itself_is_pinned_by_its_hashes(repository: Path) -> None:
+    first, *hashes = _text(repository / "requirements-uv.lock").splitlines()
+    assert re.fullmatch(r"uv==[\d.]+ \\", first)
+    assert len(hashes) > 10, "of the wheels for all platforms"
+    pattern = r"    --hash=sha256:[0-9a-f]{64}( \\)?"
+    assert all(re.fullmatch(pattern, line) for line in hashes)
+    for name in ("Makefile", "Dockerfile"):
+        words = " ".join(_text(repository / name).replace("\\\n", " ").split())
+        assert re.search(r"--require-hashes -r \S*requirements-uv\.lock", words), name
+        assert not re.search(r"pip install [^&]*uv==", words), name
+
+
 def test_the_lock_files_agree_in_every_version(
     locks: dict[str, dict[str, str]],
 ) -> None:

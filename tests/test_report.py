@@ -195,6 +195,11 @@ class TestPlots:
         names = [f"class {index}" for index in range(count)]
         assert min(decode_image(confusion_png(confusion, names)).shape[:2]) > 200
 
+    def test_any_name_of_a_class_can_be_plotted(self):
+        names = ["$x_{", "a\nb", "[/k]\x1b[2J", r"\frac"]
+        picture = decode_image(confusion_png(np.eye(4, dtype=int), names))
+        assert min(picture.shape[:2]) > 200
+
     def test_plotting_leaves_no_global_state(self):
         import matplotlib as mpl
 

@@ -9,6 +9,7 @@ from pipeline.cluster.watching import News
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 STYLES = {
     SUCCEEDED: "green",
@@ -77,9 +78,10 @@ def _took(task: Task) -> str:
     return "" if task.state in ("PENDING", "SKIPPED") else duration(task.duration_s())
 
 
-def _styled(state: str) -> str:
-    style = STYLES.get(state, "")
-    return f"[{style}]{state}[/]" if style else state
+def _styled(state: str) -> "Text":
+    from rich.text import Text
+
+    return Text(state, STYLES.get(state, ""))
 
 
 def _first_line(text: str) -> str:

@@ -20,6 +20,7 @@ from pipeline.cluster.runs import (
 )
 from pipeline.cluster.uploads import ensure_experiment, ensure_version
 from pipeline.compiling import require_digest
+from pipeline.inputs import refuse_placeholders
 
 _TRIES = 3  # of a creation whose outcome is not known
 
@@ -59,11 +60,12 @@ def submit(
         say: is told what happens, a line at a time.
 
     Raises:
-        UsageError: the image is not pinned.
+        UsageError: the image is not pinned, or a placeholder.
         SegError: the document takes other parameters.
         ClusterError: the cluster says no.
     """
     require_digest(order.document.image, allow_tag=allow_tag)
+    refuse_placeholders(pipeline_root=pipeline_root)
     order.document.check_parameters(order.parameters)
     if not force and (known := run_of(cluster, order.triple)):
         if known.finished:

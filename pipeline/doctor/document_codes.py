@@ -37,7 +37,9 @@ DOCUMENT_CODES = {
         "Whoever can read the file, the run's page or the pod's specification has it, "
         "and KFP keeps every version for ever.",
         "Put it into a Secret and refer to that by name (use_secret_as_env); then "
-        "change the credential: this one has been written down.",
+        "change the credential: this one has been written down. Where the parameter "
+        "holds the name of a Secret, call it NAME_secret_name, or say so in its "
+        "description.",
     ),
     "P111": Code(
         ERROR,

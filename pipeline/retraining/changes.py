@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.retraining.git import Git
+from pipeline.retraining.git import PIN, Git
 from seglib.errors import SegError
 from seglib.store import pin_at
 
-PIN = "data.dvc"
 CODE = ("seglib/", "components/", "pipeline/training.py")  # what computes results
-IMAGE = ("Dockerfile", ".dockerignore")
+IMAGE = ("Dockerfile", ".dockerignore", "requirements-uv.lock")
 LOCKS = {"cpu": "requirements.lock", "gpu": "requirements-gpu.lock"}
 _NAMED = 3  # paths that a reason names
 
@@ -57,12 +56,12 @@ def find_changes(
         variant: of the image: cpu or gpu.
     """
     paths = git.changed_paths(old, new)
-    kept = git.root / (config or "")
+    kept = (git.root / config).resolve() if config else None
     return Changes(
         old_md5=dataset_at(git, old),
         new_md5=dataset_at(git, new),
         code=_among(paths, CODE),
-        config=tuple(p for p in paths if config and git.root / p == kept.resolve()),
+        config=tuple(p for p in paths if (git.root / p).resolve() == kept),
         image=_among(paths, (*IMAGE, LOCKS[variant])),
     )
 
@@ -87,8 +86,9 @@ def require_pin(git: Git, commit: str) -> str:
     found = dataset_at(git, commit)
     if not found:
         raise SegError(
-            f"{commit[:12]} has no {PIN}, so there is nothing to train on. `dvc add "
-            "FOLDER` writes it; or name a version with --data-rev."
+            f"{commit[:12]} has no {PIN} in {git.root}, so there is nothing to train "
+            "on. `dvc add FOLDER` writes it; or name a version with --data-rev. Where "
+            "the project is a subfolder of its repository, start in that."
         )
     return found
 

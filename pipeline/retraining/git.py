@@ -1,18 +1,33 @@
 """What retraining asks git: revisions, paths that differ, hashes of files."""
 
+import difflib
+import os
+import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from seglib.errors import SegError
 
+PIN = "data.dvc"
+_BEFORE = re.compile(r"(?P<start>.+?)(~\d*|\^1?)+")  # such as HEAD~2, main^
+
 
 class Git:
-    """One repository, read only."""
+    """One project in its repository, read only. Paths are relative to the project.
+
+    `root` is the project's folder: the nearest one with a data.dvc, from a folder up
+    to the top of its repository; without one, the folder itself.
+    """
 
     def __init__(self, folder: Path):
         self.root = folder
-        self.root = Path(self._ask("rev-parse", "--show-toplevel").strip())
+        self._top = Path(self._ask("rev-parse", "--show-toplevel").strip())
+        here = folder.resolve()
+        above = [here, *here.parents]
+        inside = above[: above.index(self._top) + 1] if self._top in above else []
+        places = (place for place in inside if (place / PIN).is_file())
+        self.root = next(places, here)
 
     def commit(self, revision: str) -> str:
         """The full hash of a revision's commit.
@@ -22,9 +37,11 @@ class Git:
         """
         found = self.find_commit(revision)
         if not found:
+            near = difflib.get_close_matches(revision, self._names(), n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
             raise SegError(
-                f"{revision}: git does not know this revision. Expected a branch, tag "
-                "or commit of this clone; `git fetch --unshallow` brings older ones."
+                f"{revision}: git does not know this revision.{hint} Expected a "
+                f"branch, tag or commit of this clone.{self.advice}"
             )
         return found
 
@@ -33,6 +50,21 @@ class Git:
         name = f"{revision}^{{commit}}"
         done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", name)
         return done.stdout.strip() if done.returncode == 0 else ""
+
+    @property
+    def advice(self) -> str:
+        """What to do in a clone without its older commits; empty in a whole one."""
+        if self._ask("rev-parse", "--is-shallow-repository").strip() != "true":
+            return ""
+        return (
+            " The clone is shallow: older commits are not in it. `fetch-depth: 0` of "
+            "actions/checkout, or `git fetch --unshallow`, brings them."
+        )
+
+    def is_before_the_first(self, revision: str) -> bool:
+        """Whether a revision such as HEAD~1 lies before the first commit of all."""
+        found = _BEFORE.fullmatch(revision)
+        return bool(found and self.find_commit(found["start"]) and not self.advice)
 
     def common_ancestor(self, one: str, other: str) -> str:
         """The newest commit that both stand on; empty if this clone has none."""
@@ -56,18 +88,30 @@ class Git:
         ).split()
 
     def changed_paths(self, old: str, new: str) -> list[str]:
-        """Paths whose files were added, removed or changed."""
+        """Paths whose files were added, removed or changed, in all of the repository.
+
+        Those outside of the project begin with `../`.
+        """
         listing = self._ask("diff", "--name-only", "--no-renames", "-z", old, new, "--")
-        return [path for path in listing.split("\0") if path]
+        paths = [path for path in listing.split("\0") if path]
+        return [os.path.relpath(self._top / path, self.root) for path in paths]
 
     def hashes(self, commit: str, paths: Iterable[str]) -> str:
         """Path, mode and hash of every file below the paths, one a line."""
-        return self._ask("ls-tree", "-r", "--full-tree", commit, "--", *paths)
+        return self._ask("ls-tree", "-r", commit, "--", *paths)
 
     def uncommitted(self) -> list[str]:
-        """Tracked files that differ from the commit that is checked out."""
-        listing = self._ask("diff", "--name-only", "-z", "HEAD", "--")
+        """The project's tracked files that differ from the commit checked out."""
+        listing = self._ask("diff", "--name-only", "--relative", "-z", "HEAD", "--")
         return [path for path in listing.split("\0") if path]
+
+    def tracked(self, *patterns: str) -> list[str]:
+        """The project's files, as they are checked out."""
+        listing = self._ask("ls-files", "-z", "--", *patterns)
+        return [path for path in listing.split("\0") if path]
+
+    def _names(self) -> list[str]:
+        return self._ask("for-each-ref", "--format=%(refname:short)").split()
 
     def _ask(self, *words: str) -> str:
         done = self._run(*words)

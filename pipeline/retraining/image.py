@@ -11,7 +11,7 @@ from pipeline.retraining.git import Git
 from seglib.errors import SegError, UsageError
 
 # What the Dockerfile copies, and what it is built by.
-_INPUTS = ("Dockerfile", ".dockerignore", "pyproject.toml")
+_INPUTS = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements-uv.lock")
 _PACKAGES = ("seglib", "components", "pipeline")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REPOSITORY = re.compile(

@@ -1,21 +1,22 @@
 """Whether there is anything to train, and why: decided by two commits."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.retraining.changes import (
-    PIN,
     Changes,
     find_changes,
     require_pin,
 )
-from pipeline.retraining.git import Git
-from seglib.errors import SegError
+from pipeline.retraining.git import PIN, Git
+from seglib.errors import SegError, UsageError, unknown
 from seglib.store import pin_at
 
 _LOOKED_BACK = 30  # commits of a branch
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")  # as a forge names one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Wish:
     Attributes:
         commit: the revision that is trained.
         since: the one before, as the forge tells it; empty: not told.
-        config: the configuration file, relative to the repository.
+        config: the configuration file, relative to the project.
         settings: NAME=VALUE each, on top of it.
         data_revision: a revision of data.dvc, or `<md5>.dir`; empty: the commit's own.
         variant: of the image: cpu or gpu.
@@ -94,20 +95,35 @@ def make_plan(
             nobody can say; then `since` is what it is compared with.
 
     Raises:
-        SegError: an unknown revision, or one without data.dvc.
+        SegError: an unknown revision, one without data.dvc, a configuration file that
+            is not there, or a clone without the commits that are compared.
     """
+    require_config(git, wish.config)
     commit = git.commit(wish.commit)
     if wish.data_revision:
         data_md5 = pin_at(wish.data_revision, git.root / PIN)
     else:
         data_md5 = require_pin(git, commit)
     before = _before(git, commit, wish.since, was_handled)
-    return Plan(
-        commit=commit,
-        before=before,
-        data_md5=data_md5,
-        reasons=wish.by_hand or _reasons(git, before, commit, wish),
-    )
+    reasons = wish.by_hand
+    if not reasons and before:
+        changes = find_changes(
+            git, before, commit, config=wish.config, variant=wish.variant
+        )
+        reasons = changes.reasons
+    elif not reasons:
+        reasons = (_first(git, wish.since),)
+    return Plan(commit=commit, before=before, data_md5=data_md5, reasons=reasons)
+
+
+def require_config(git: Git, config: Path | None) -> None:
+    """Raise a UsageError, with the nearest name, if there is no such file."""
+    if config is None or (git.root / config).is_file():
+        return
+    known = git.tracked("*.yaml", "*.yml")
+    problem = unknown("configuration file", str(config), known or ["none"])
+    hint = str(problem).partition(" Expected one of:")[0]
+    raise UsageError(f"{hint} Expected a YAML file, by its path from {git.root}.")
 
 
 def changes_of_branch(git: Git, wish: Wish) -> tuple[str, Changes]:
@@ -119,12 +135,13 @@ def changes_of_branch(git: Git, wish: Wish) -> tuple[str, Changes]:
     Raises:
         SegError: this clone does not have it.
     """
+    require_config(git, wish.config)
     commit = git.commit(wish.commit)
     start = git.common_ancestor(git.commit(wish.since), commit)
     if not start:
         raise SegError(
             f"{wish.since} and {wish.commit} have no common commit in this clone. "
-            "Expected the whole history: `git fetch --unshallow` brings it."
+            f"Expected a branch and the one that it left.{git.advice}"
         )
     changes = find_changes(git, start, commit, config=wish.config, variant=wish.variant)
     return start, changes
@@ -133,17 +150,40 @@ def changes_of_branch(git: Git, wish: Wish) -> tuple[str, Changes]:
 def _before(
     git: Git, commit: str, since: str, was_handled: Callable[[str], bool] | None
 ) -> str:
-    known = git.find_commit(since) if since else ""
+    """The commit to compare with; empty if there is none.
+
+    Raises:
+        SegError: a revision that is unknown, and no commit that a forge named.
+    """
+    known = ""
+    if _COMMIT.fullmatch(since) or git.is_before_the_first(since):
+        known = git.find_commit(since)
+    elif since:
+        known = git.commit(since)
     if was_handled is None:
         return git.common_ancestor(known, commit) if known else ""
     candidates = [*git.ancestors(commit, _LOOKED_BACK), known]
     return next((one for one in candidates if one and was_handled(one)), "")
 
 
-def _reasons(git: Git, before: str, commit: str, wish: Wish) -> tuple[str, ...]:
-    if not before:
-        return ("first: no earlier commit is known to compare with",)
-    changes = find_changes(
-        git, before, commit, config=wish.config, variant=wish.variant
-    )
-    return changes.reasons
+def _first(git: Git, since: str) -> str:
+    """Why there is no commit to compare with.
+
+    Raises:
+        SegError: the clone is shallow, so nobody can know.
+    """
+    if git.advice:
+        raise SegError(
+            f"{since or 'An earlier commit'}: not in this clone, so what changed "
+            f"cannot be told.{git.advice} To train in any case: --force."
+        )
+    if not since or not since.strip("0"):
+        return "first: no earlier commit is known to compare with"
+    if _COMMIT.fullmatch(since) and not git.find_commit(since):
+        return (
+            f"first: no earlier commit is known to compare with; {since[:12]} is not "
+            "in this clone, as after a forced push"
+        )
+    if git.is_before_the_first(since):
+        return f"first: no earlier commit; {since} is before the first one"
+    return f"first: no earlier commit that was handled, or is common with {since}"

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.retraining.changes import PIN
-from pipeline.retraining.git import Git
+from pipeline.retraining.git import PIN, Git
 from pipeline.retraining.plan import Plan, Wish
 from pipeline.retraining.runs import runs_like
 from seglib.config import Config

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.retraining.forge import State
+from seglib.plain import table_cell
 
 _SCORES = ("miou", "pixel_accuracy", "miou_frequency_weighted", "baseline_miou")
 _NAMES = {
@@ -75,14 +76,14 @@ class Outcome:
         state, sentence = self.status
         mark = {State.success: "✓", State.failure: "✗", State.error: "✗"}[state]
         title = sentence if self.verdict != "hold" else f"held{self._score}"
-        lines = [f"### {mark} Training: {_plain(title)}", ""]
+        lines = [f"### {mark} Training: {table_cell(title)}", ""]
         if self.verdict == "hold":
-            lines += [*(f"- {_plain(r)}" for r in self.reasons.split("; ")), ""]
+            lines += [*(f"- {table_cell(r)}" for r in self.reasons.split("; ")), ""]
         if self.promotion:
-            lines += [_plain(self.promotion), ""]
+            lines += [table_cell(self.promotion), ""]
         lines += _scores_table(self.metrics, self.decision)
         lines += _checks_table(self.decision.get("checks") or ())
-        lines += [f"Run [{_plain(self.run)}]({self.url})", ""]
+        lines += [f"Run [{table_cell(self.run)}]({self.url})", ""]
         lines += _facts(self.facts)
         return "\n".join(lines)
 
@@ -110,17 +111,17 @@ def _scores_table(
     if compared:
         interval = f"{compared['confidence']:.0%} interval"
         head = [
-            f"| | this model | {_plain(against)} | {interval} |",
+            f"| | this model | {table_cell(against)} | {interval} |",
             "|---|---:|---:|---:|",
         ]
     rows = [_score_row(n, metrics[n], changes.get(n), bool(compared)) for n in names]
     images = compared.get("num_images")
     note = f"Differences on the same {images:,} images." if images else f"{against}."
-    return [*head, *rows, "", _plain(note), ""]
+    return [*head, *rows, "", table_cell(note), ""]
 
 
 def _score_row(name: str, value: float, change: Any, compared: bool) -> str:
-    label = _NAMES.get(name) or f"IoU {_plain(name.removeprefix(_CLASS))}"
+    label = _NAMES.get(name) or f"IoU {table_cell(name.removeprefix(_CLASS))}"
     label = f"**{label}**" if name == "miou" else label
     cells = [label, f"{value:.4f}"]
     if compared:
@@ -133,8 +134,8 @@ def _score_row(name: str, value: float, change: Any, compared: bool) -> str:
 
 def _checks_table(checks: Iterable[Mapping[str, Any]]) -> list[str]:
     rows = [
-        f"| {_plain(one['name'])} | {'passed' if one['passed'] else '**failed**'} "
-        f"| {_plain(one['reason'])} |"
+        f"| {table_cell(one['name'])} | {'passed' if one['passed'] else '**failed**'} "
+        f"| {table_cell(one['reason'])} |"
         for one in checks
     ]
     return ["| check | result | figures |", "|---|---|---|", *rows, ""] if rows else []
@@ -143,7 +144,7 @@ def _checks_table(checks: Iterable[Mapping[str, Any]]) -> list[str]:
 def _facts(facts: Mapping[str, str]) -> list[str]:
     if not facts:
         return []
-    rows = [f"| {_plain(name)} | {_code(value)} |" for name, value in facts.items()]
+    rows = [f"| {table_cell(name)} | {_code(value)} |" for name, value in facts.items()]
     summary = "<details><summary>What it was made of</summary>"
     return [summary, "", "| | |", "|---|---|", *rows, "", "</details>", ""]
 
@@ -151,12 +152,6 @@ def _facts(facts: Mapping[str, str]) -> list[str]:
 def _signed(change: Mapping[str, float | None] | None, name: str) -> str:
     value = (change or {}).get(name)
     return "–" if value is None else f"{value:+.4f}"
-
-
-def _plain(text: str) -> str:
-    """Text of others in a line of a table: no markup, no mention, no link of theirs."""
-    line = " ".join(str(text).split())
-    return re.sub(r"([\\`*_{}\[\]<>|#@])", r"\\\1", line).replace("\\@", "@\u200b")
 
 
 def _code(text: str) -> str:

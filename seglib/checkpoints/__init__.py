@@ -5,7 +5,16 @@ its training, so that a training never goes on from the checkpoint of another.
 """
 
 from seglib.checkpoints.content_key import content_key
+from seglib.checkpoints.fitting import require_state
 from seglib.checkpoints.keeping import Checkpoints, forget
 from seglib.checkpoints.snapshot import Snapshot, restore, values
 
-__all__ = ["Checkpoints", "Snapshot", "content_key", "forget", "restore", "values"]
+__all__ = [
+    "Checkpoints",
+    "Snapshot",
+    "content_key",
+    "forget",
+    "require_state",
+    "restore",
+    "values",
+]

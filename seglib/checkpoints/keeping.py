@@ -20,6 +20,8 @@ from seglib.store.remotes import open_remote
 
 logger = logging.getLogger(__name__)
 
+Check = Callable[[Snapshot], None]
+
 # Written in turns: while one is being replaced, the other is whole.
 _SLOTS = ("0.checkpoint", "1.checkpoint")
 _PATIENCE_S = 20.0  # for what is being written when training ends
@@ -68,8 +70,13 @@ class Checkpoints:
         """Where those of the opened training lie."""
         return f"{self.place}/{self._key}"
 
-    def open(self, key: str) -> Snapshot | None:
+    def open(self, key: str, *, check: Check | None = None) -> Snapshot | None:
         """Begin with the training of this content key.
+
+        Args:
+            key: of the training.
+            check: raises a ValueError for a snapshot that it cannot go on from; that
+                is passed over as a broken one is.
 
         Returns:
             The newest whole checkpoint, if there is one to go on from.
@@ -82,7 +89,8 @@ class Checkpoints:
         self._remote = open_remote(self.folder, create=True)
         if not self._resume:
             _remove_all(self._remote)
-        found = [(s, slot) for slot in range(len(_SLOTS)) if (s := self._read(slot))]
+        slots = range(len(_SLOTS))
+        found = [(s, slot) for slot in slots if (s := self._read(slot, check))]
         if not found:
             return None
         snapshot, self._newest = max(found, key=lambda pair: pair[0].rank)
@@ -147,12 +155,16 @@ class Checkpoints:
         """However training ends, the checkpoint that is being written is finished."""
         self._wait()
 
-    def _read(self, slot: int) -> Snapshot | None:
+    def _read(self, slot: int, check: Check | None) -> Snapshot | None:
         name = self._remote.name(_SLOTS[slot])
         try:
             snapshot = Snapshot.from_bytes(self._remote.read(_SLOTS[slot]).content)
-            if snapshot.facts["key"] != self._key:
+            if snapshot.facts.get("key") != self._key:
                 raise ValueError("of another training")
+            if not isinstance(snapshot.facts.get("step"), int):
+                raise ValueError("malformed: no `step`")
+            if check:
+                check(snapshot)
         except MissingObjectError:
             return None
         except ValueError as error:

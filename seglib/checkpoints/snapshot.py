@@ -65,15 +65,19 @@ class Snapshot:
         received = hashlib.sha256(body).digest()
         if received != content[len(body) :]:
             raise ValueError(f"broken: its checksum differs, {len(content):,} bytes")
-        start = len(_MAGIC) + 8
-        (length,) = struct.unpack_from("<Q", content, len(_MAGIC))
-        head = json.loads(bytes(body[start : start + length]))
-        reader = _Reader(body, start + length)
-        arrays = {
-            name: [reader.array(*described) for described in layout]
-            for name, layout in head["layout"].items()
-        }
-        return cls(facts=head["facts"], arrays=arrays)
+        try:
+            start = len(_MAGIC) + 8
+            (length,) = struct.unpack_from("<Q", content, len(_MAGIC))
+            head = json.loads(bytes(body[start : start + length]))
+            reader = _Reader(body, start + length)
+            arrays = {
+                name: [reader.array(*described) for described in layout]
+                for name, layout in head["layout"].items()
+            }
+            return cls(facts=dict(head["facts"]), arrays=arrays)
+        except Exception as error:  # a checksum says nothing of what it is the sum of
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"malformed: {reason[:200]}") from error
 
     def _buffers(self) -> Iterator[memoryview]:
         for arrays in self.arrays.values():
@@ -104,6 +108,8 @@ class _Reader:
 
     def array(self, dtype: str, shape: Sequence[int]) -> np.ndarray:
         kind = np.dtype(dtype)
+        if kind.kind in "OSUmM":
+            raise TypeError(f"an array of {kind}")
         count = int(np.prod(shape, dtype=np.int64))
         array = np.frombuffer(self._buffer, kind, count, self._position)
         self._position += array.nbytes

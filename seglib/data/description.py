@@ -10,6 +10,7 @@ from seglib.data.pairs import IMAGE
 from seglib.documents import parse_yaml, read_yaml
 from seglib.errors import DatasetError, unknown
 from seglib.files import normal
+from seglib.plain import visible_line
 
 DESCRIPTION = "dataset.yaml"
 _KEYS = ("class_names", "palette", "ignore_index", "num_classes", "inputs")
@@ -47,6 +48,15 @@ def _checked(path: Path, tree: Any) -> dict[str, Any]:
     return description
 
 
+def require_name(name: str, *, where: str = "") -> None:
+    """Raise a DatasetError for a name of a class that cannot be shown on one line."""
+    if name != visible_line(name):
+        raise DatasetError(
+            f"{where}a name of `class_names` must be text on one line, without control "
+            f"characters. Received: {name!r}. Give the class another name."
+        )
+
+
 def _check_description(path: Path, description: dict[str, Any]) -> None:
     names = description.get("class_names") or []
     if not isinstance(names, list) or len({normal(str(n)) for n in names}) < len(names):
@@ -57,6 +67,7 @@ def _check_description(path: Path, description: dict[str, Any]) -> None:
                 f"{path}: a name of `class_names` must be text. Received: {name!r}. "
                 "Put it in quotes."
             )
+        require_name(name, where=f"{path}: ")
     for key, most in {"ignore_index": LARGEST_ID, "num_classes": MAX_CLASSES}.items():
         value = description.get(key)
         if value is None:

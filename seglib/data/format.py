@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seglib.config import DataConfig
-from seglib.data.description import DESCRIPTION, read_description
+from seglib.data.description import DESCRIPTION, read_description, require_name
 from seglib.data.pairing import Fault, has_split, list_split
 from seglib.data.pairs import IMAGE, Inputs, Pair, describe, missing_input
 from seglib.errors import DatasetError
@@ -127,6 +127,8 @@ def scan_dataset(
             f"{root}: no split found. Expected train_images/ and train_segmentation/, "
             f"and the same for val and test. Received: {_listing(root)}."
         )
+    for name in class_names:
+        require_name(name)
     names = class_names or tuple(description.get("class_names") or ())
     given = num_classes or description.get("num_classes") or len(names)
     ignore = (

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seglib.plain import visible_line
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -60,8 +62,10 @@ def confusion_png(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
     axes = figure.subplots()
     shown = axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
     font_size = 9 if count <= _MANY_CLASSES else 5
-    axes.set_xticks(range(count), class_names, rotation=90, fontsize=font_size)
-    axes.set_yticks(range(count), class_names, fontsize=font_size)
+    names = [visible_line(name) for name in class_names]
+    plain = {"fontsize": font_size, "parse_math": False}
+    axes.set_xticks(range(count), names, rotation=90, **plain)
+    axes.set_yticks(range(count), names, **plain)
     axes.set_xlabel("prediction")
     axes.set_ylabel("truth")
     axes.spines[:].set_visible(False)

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from seglib.plain import visible_line
+
 _COLOUR = (222, 224, 228)
 
 
 def text_width(text: str, size: int) -> int:
     """Width in pixels of a text at a font size in pixels."""
-    return int(np.ceil(_font(size).getlength(text)))
+    return int(np.ceil(_font(size).getlength(visible_line(text))))
 
 
 def draw_text(
@@ -25,7 +27,8 @@ def draw_text(
     """
     drawn = Image.fromarray(picture)
     # DejaVu has no colours: one line, cut at the picture's edge.
-    ImageDraw.Draw(drawn).text(place, text, fill=_COLOUR, font=_font(size), anchor="lm")
+    line = visible_line(text)
+    ImageDraw.Draw(drawn).text(place, line, fill=_COLOUR, font=_font(size), anchor="lm")
     picture[:] = np.asarray(drawn)
 
 

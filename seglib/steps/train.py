@@ -4,13 +4,20 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from seglib.artifact import SegmentationModel
-from seglib.checkpoints import Checkpoints, Snapshot, content_key, restore
+from seglib.checkpoints import (
+    Checkpoints,
+    Snapshot,
+    content_key,
+    require_state,
+    restore,
+)
 from seglib.clock import Clock
 from seglib.config import TrainConfig
 from seglib.data.format import Dataset
@@ -117,7 +124,8 @@ def train(
             model, data, config=config, shards=shards, distillation=distillation
         )
         processes.require_same(key)
-        snapshot = checkpoints.open(key) if checkpoints else None
+        fits = partial(require_state, network=model.network)
+        snapshot = checkpoints.open(key, check=fits) if checkpoints else None
         snapshot = share(snapshot, processes)
     if snapshot and snapshot.is_outcome:
         if checkpoints:

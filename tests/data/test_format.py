@@ -1,9 +1,12 @@
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seglib.config import DataConfig
+from seglib.data.description import parse_description
 from seglib.data.format import default_palette, scan_dataset, with_splits
 from seglib.data.images import write_image
 from seglib.data.loading import dataset_from_config, load_dataset
@@ -193,3 +196,13 @@ def test_the_example_of_the_documentation_is_a_clean_dataset(
     assert verification.ok
     assert verification.warnings == ()
     assert verification.dataset.class_names == ("background", "box")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x1b[2J", "a\u202eb", "\x9b"])
+def test_a_class_name_that_is_no_line_of_text_is_refused(tiny_root, tmp_path, name):
+    message = f"`class_names` must be text on one line.*{re.escape(repr(name))}"
+    described = json.dumps({"class_names": ["sky", name]})
+    with pytest.raises(DatasetError, match=message):
+        parse_description(described.encode())
+    with pytest.raises(DatasetError, match=message):
+        load_dataset(tiny_root, class_names=("sky", name))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,10 @@ def test_a_mask_that_does_not_fit_is_named(folder, dataset, tmp_path):
     write_image(folder.mask("train", "a"), folder.ids()[:10])
     with pytest.raises(SegError, match=r"a.png: the image is 24×32, the mask 10×32"):
         visualize(dataset, tmp_path)
+
+
+def test_any_name_of_a_class_can_be_shown(dataset, tmp_path):
+    names = ("a\nb\x1b[2J", "$x_{", "[/k] <b>")[: dataset.num_classes]
+    shown = (*names, *dataset.class_names[len(names) :])
+    visualize(replace(dataset, class_names=shown), tmp_path)
+    assert "$x_{" in (tmp_path / "index.html").read_text()

@@ -1,5 +1,6 @@
 """What a run computes on: data, settings and code."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,25 @@ def test_settings_are_the_file_and_then_the_changes(tmp_path: Path) -> None:
 def test_a_change_that_cannot_be_is_wrong_use(change: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         find_settings(None, [change])
+
+
+@pytest.mark.parametrize(
+    "value", ["{{$}}", "{{$.inputs.parameters['remote']}}", "a {{workflow.name}} b"]
+)
+@pytest.mark.parametrize("name", ["publish_name", "publish_to", "class_names"])
+def test_a_placeholder_in_a_setting_is_refused_by_its_name(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    section = "data" if name == "class_names" else "export"
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps({section: {name: value}}))
+    message = f"`{name}` must be a text without {{{{"
+    with pytest.raises(UsageError, match=message):
+        find_settings(file)
+    with pytest.raises(UsageError, match=message):
+        find_settings(None, [f"{name}={value}"])
+    with pytest.raises(UsageError, match="`remote` must be a text without"):
+        Data(data_md5="", remote=value, title="")
 
 
 def test_the_code_version_changes_with_any_source_of_a_step(

@@ -74,7 +74,7 @@ def test_a_model_that_is_held(world: World, finalize: Run, tracking: Tracking) -
     assert description.startswith("held, mIoU 0.7912 (+0.0120 to the champion): mIoU")
     (comment,) = world.comments
     assert "- mIoU +0.0120 wanted" in comment
-    assert "| min\\_delta | **failed** |" in comment
+    assert "| min_delta | **failed** |" in comment
 
 
 def test_a_first_model_has_no_champion_to_be_compared_with(

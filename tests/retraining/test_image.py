@@ -50,7 +50,14 @@ def test_what_does_not_go_into_the_image_makes_no_other_one(git: Git) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["Dockerfile", "requirements.lock", "seglib/losses.py", "pipeline/new.py"]
+    "path",
+    [
+        "Dockerfile",
+        "requirements.lock",
+        "requirements-uv.lock",
+        "seglib/losses.py",
+        "pipeline/new.py",
+    ],
 )
 def test_what_goes_into_the_image_makes_another_one(git: Git, path: str) -> None:
     before = git.commit("HEAD")
@@ -67,7 +74,8 @@ def test_the_inputs_are_what_the_dockerfile_copies(repository: Path) -> None:
         for word in line.split()[1:-1]
     }
     known = {"pyproject.toml", "seglib", "components", "pipeline"}
-    assert copied == known | {"requirements.lock", "requirements-gpu.lock"}
+    locks = {"requirements.lock", "requirements-gpu.lock", "requirements-uv.lock"}
+    assert copied == known | locks
 
 
 def test_a_build_that_fails_is_named(git: Git, docker: Path) -> None:

@@ -4,7 +4,13 @@ import shutil
 import numpy as np
 import pytest
 
-from seglib.comparison import ImageCounts, read_counts, write_counts
+from seglib.comparison import (
+    Comparison,
+    ImageCounts,
+    Interval,
+    read_counts,
+    write_counts,
+)
 from seglib.config import EvaluateConfig, GateConfig
 from seglib.data.verify import verify, write_verification
 from seglib.decision import Check, Decision, write_decision
@@ -208,6 +214,17 @@ def test_a_decision_without_a_champion_says_so(tmp_path):
     assert "There is no champion yet" in card
     assert "| min_miou | failed | too low |" in card
     assert json.loads((tmp_path / "decision.json").read_text())["champion"] is None
+
+
+def test_names_of_classes_end_no_cell_of_the_card():
+    change = Interval(0.1, 0.0, 0.2)
+    compared = Comparison(0.5, 0.4, change, (change, change), 3, 0.95)
+    decided = Decision((), "version 3", compared, ("a|b", "`c`\n<b>"))
+    rows = decided.to_markdown().splitlines()[-2:]
+    assert rows == [
+        r"| a\|b | +0.1000 | +0.0000 | +0.2000 |",
+        r"| \`c\` \<b\> | +0.1000 | +0.0000 | +0.2000 |",
+    ]
 
 
 def test_scores_that_are_not_there_are_named(folders, tmp_path):

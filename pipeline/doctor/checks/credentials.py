@@ -1,5 +1,6 @@
 """Credentials that stand in a document: P110 … P113. No value is ever told."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from pipeline.doctor.findings import Finding
 
 _HIDDEN = "•••"
 _SHORTEST_HIDDEN = 6  # characters: what is shorter is part of many a word
+_RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # as Kubernetes names
+_SECRETS_NAME = re.compile(r"\bname of (a|an|the)\b[\w' ]*\bsecret\b", re.IGNORECASE)
 _NAMED = ("labels", "annotations")  # whose keys are names of values
 _CODE = {"command", "args"}
 _NOISE = {
@@ -44,7 +47,10 @@ def find_credentials(trees: tuple[Any, ...]) -> Credentials:
     """Look at every text of a file's documents, in whatever shape they are."""
     references = {name for tree in trees for name in _names_of_secrets(tree)}
     found = [
-        one for tree in trees for one in _walk(tree, ()) if one.name not in references
+        one
+        for tree in trees
+        for one in _walk(tree, ())
+        if not (one.name in references and _RESOURCE.fullmatch(one.value))
     ]
     kept: list[_Found] = []
     for one in found:
@@ -124,6 +130,10 @@ def _names_of_secrets(tree: Any) -> Iterator[str]:
             channel = value.get("componentInputParameter") if is_name else None
             if channel:
                 yield str(channel).removeprefix("pipelinechannel--")
+            if isinstance(value, Mapping) and _SECRETS_NAME.search(
+                str(value.get("description", ""))
+            ):
+                yield str(key)
             yield from _names_of_secrets(value)
     elif isinstance(tree, list):
         for value in tree:

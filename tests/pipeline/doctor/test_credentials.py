@@ -190,6 +190,32 @@ def test_a_reference_is_no_secret(ours: Compiled, value: str) -> None:
     assert find_credentials((ours.pipeline,)).findings == ()
 
 
+_SAYS = "The name of the Kubernetes Secret with the server's login."
+
+
+@pytest.mark.parametrize(
+    ("value", "description", "found"),
+    [
+        ("server-login", _SAYS, False),
+        ("login.s3", "Name of a Secret in the namespace", False),
+        ("server-login", "The secret of the server", True),
+        ("server-login", "", True),
+        ("Hunter2!hunter2", _SAYS, True),
+        ("hf_" + "a1B2" * 9, _SAYS, True),
+    ],
+)
+def test_the_name_of_a_kubernetes_secret_is_no_credential(
+    ours: Compiled, value: str, description: str, found: bool
+) -> None:
+    declared = ours.pipeline["root"]["inputDefinitions"]["parameters"]
+    declared["server_secret"] = {
+        "parameterType": "STRING",
+        "defaultValue": value,
+        "description": description,
+    }
+    assert bool(find_credentials((ours.pipeline,)).findings) == found
+
+
 @pytest.mark.parametrize(
     "name",
     [
