@@ -16,6 +16,8 @@ from seglib import rendezvous
 from seglib.errors import SegError, UsageError
 from seglib.rendezvous import host_and_port, meet
 
+A_MOMENT_S = 0.3  # in which nothing happens
+
 Start = Callable[[list[str], int], "Future[None]"]
 
 
@@ -50,7 +52,7 @@ def start():
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_all_go_on_once_the_last_has_come(start: Start, workers, order):
     first_two = [start(workers, index) for index in order[:2]]
-    assert not wait(first_two, timeout=0.3).done
+    assert not wait(first_two, timeout=A_MOMENT_S).done
     for each in (*first_two, start(workers, order[2])):
         each.result(timeout=HANG_S)
 
