@@ -269,11 +269,13 @@ def _tls_server(place: Path) -> Iterator[tuple[str, Path]]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate
-    stopped.set()
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate
+    finally:
+        stopped.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 def _self_signed(certificate: Path, key: Path) -> None:
