@@ -6,74 +6,24 @@ evaluation and export need nothing else.
 """
 
 import dataclasses
-import json
+import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
 
+from seglib.contract import CONTRACT, NETWORK, Contract, read_contract, require_fit
 from seglib.data.format import Dataset, default_class_names, default_palette
-from seglib.data.pairs import IMAGE, Inputs, describe, join, read_inputs
+from seglib.data.pairs import Inputs, describe, join, read_inputs
 from seglib.errors import SegError, UsageError
 from seglib.replacing import whole_folder
 from seglib.resize import resize_bilinear
 
-FORMAT_VERSION = 3
 CUSTOM = "custom"  # architecture and encoder of a network of one's own layers
 Sample = np.ndarray | str | Path | Sequence[np.ndarray | str | Path]
-_NETWORK, _CONTRACT = "model.keras", "contract.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contract:
-    """What the model takes and what its answer means.
-
-    An image uint8 (H, W, channels), its inputs joined, is stretched to `image_size`,
-    normalised by `(image - mean) / scale`, channel by channel in `channel_order`, and
-    answered with logits that are stretched back; the class is their argmax. All of
-    that happens inside the served graph.
-    """
-
-    architecture: str
-    encoder: str
-    num_classes: int
-    image_size: tuple[int, int]  # (height, width) in pixels
-    inputs: Inputs  # name -> channels, in the order in which they are joined
-    mean: tuple[float, ...]  # of each channel, in 0 … 255
-    scale: tuple[float, ...]
-    channel_order: str  # "rgb" or "bgr"; images come as RGB in any case
-    class_names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    ignore_index: int | None
-
-    @property
-    def channels(self) -> int:
-        """Of all inputs together."""
-        return sum(self.inputs.values())
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        values = json.loads(text)
-        version = values.pop("format_version")
-        if version == 1:  # one number for all channels
-            for name in ("mean", "scale"):
-                values[name] = [values[name]] * values["channels"]
-            values["channel_order"] = "rgb"
-        elif version not in (2, FORMAT_VERSION):
-            raise ValueError(f"format_version {version}, expected {FORMAT_VERSION}")
-        if version < FORMAT_VERSION:  # one input
-            values["inputs"] = {IMAGE: values.pop("channels")}
-        for name in ("image_size", "class_names", "mean", "scale"):
-            values[name] = tuple(values[name])
-        values["palette"] = tuple(tuple(colour) for colour in values["palette"])
-        return cls(**values)
-
-    def to_json(self) -> str:
-        values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
-        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 @keras.saving.register_keras_serializable("seglib")
@@ -183,9 +133,9 @@ class SegmentationModel:
             SegError: the place cannot be written, or holds something else.
         """
         path = Path(path)
-        with whole_folder(path, what="model", marker=_CONTRACT) as beside:
-            self.network.save(beside / _NETWORK)
-            (beside / _CONTRACT).write_text(self.contract.to_json(), encoding="utf-8")
+        with whole_folder(path, what="model", marker=CONTRACT) as beside:
+            self.network.save(beside / NETWORK)
+            (beside / CONTRACT).write_text(self.contract.to_json(), encoding="utf-8")
             for name, content in (extra_files or {}).items():
                 (beside / name).write_bytes(content)
         return path
@@ -241,27 +191,26 @@ def load_model(path: str | Path) -> SegmentationModel:
 
     path = Path(path)
     contract = read_contract(path)
-    try:
-        network = keras.saving.load_model(path / _NETWORK, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SegError(
-            f"{path / _NETWORK}: cannot be loaded: {error}. Restore it, or train again."
-        ) from error
+    network = _load_network(path / NETWORK)
+    require_fit(contract, network, path)
     return SegmentationModel(network, contract)
 
 
-def read_contract(path: Path) -> Contract:
-    """The contract of a model artifact, without loading its network.
-
-    Raises:
-        SegError: no such folder, or one that does not hold a model of ours.
-    """
-    if not (path / _CONTRACT).is_file() or not (path / _NETWORK).is_file():
+def _load_network(path: Path) -> Any:
+    if not zipfile.is_zipfile(path):
         raise SegError(
-            f"{path}: not a model. Expected a folder with {_NETWORK}, {_CONTRACT}, as "
-            "`seglib train` writes it."
+            f"{path}: damaged, or not whole: expected a network as Keras saves it, a "
+            f"zip archive. Received: {path.stat().st_size:,} bytes of something else. "
+            "Restore the file, or train again."
         )
     try:
-        return Contract.from_json((path / _CONTRACT).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SegError(f"{path / _CONTRACT}: cannot be understood: {error}.") from error
+        with warnings.catch_warnings():
+            # Where a group of weights is missing, Keras only warns.
+            warnings.filterwarnings("error", "(?s).*freshly-initialized weights")
+            return keras.saving.load_model(path, compile=False)
+    except Exception as error:  # whatever Keras and HDF5 make of damaged bytes
+        reason = " ".join(str(error).split())[:300].rstrip(".")
+        raise SegError(
+            f"{path}: cannot be loaded: {reason or type(error).__name__}. Restore the "
+            "file, or train again."
+        ) from error

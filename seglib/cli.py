@@ -169,11 +169,15 @@ def evaluate(
     config: ConfigFile = None,
 ) -> None:
     """Score a model at the images' original size and write a report."""
+    from seglib.contract import read_contract
+    from seglib.steps.evaluate import check_classes
     from seglib.steps.evaluate import evaluate as run
 
     settings = override(Config.load(config).evaluate, split=split)
     check_writable(out)
     dataset = open_dataset(data, config, num_classes, ignore_index, model=model)
+    for one in filter(None, (model, against)):
+        check_classes(read_contract(one), dataset)
     with progress_bar("evaluating") as progress:
         evaluation = run(model, dataset, config=settings, out=out, progress=progress)
     table = Table("class", "IoU")

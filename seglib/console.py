@@ -59,7 +59,7 @@ def open_dataset(
     check_folder(data)
     settings = data_config(config, num_classes, ignore_index)
     if model and not (data / "dataset.yaml").exists() and not settings.num_classes:
-        from seglib.artifact import read_contract
+        from seglib.contract import read_contract
 
         contract = read_contract(model)
         return load_dataset(

@@ -5,7 +5,8 @@ import time
 
 import numpy as np
 
-from seglib.artifact import CUSTOM, Contract
+from seglib.artifact import CUSTOM
+from seglib.contract import Contract
 from seglib.device import has_native_bfloat16, prefers_xla
 from seglib.losses import CrossEntropy
 from seglib.models import build_network

@@ -10,8 +10,10 @@ import re
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import partial
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import yaml
@@ -53,7 +55,8 @@ def checked(section_type: Any, section: str, values: Any) -> dict[str, Any]:
     """The values of a section, each of its field's type.
 
     Raises:
-        UsageError: not a section, an unknown key, or a value of the wrong type.
+        UsageError: not a section, an unknown or missing key, or a value of the wrong
+            type.
     """
     if not isinstance(values, dict):
         raise UsageError(f"`{section}` must be a section. Received: {values!r}.")
@@ -61,6 +64,9 @@ def checked(section_type: Any, section: str, values: Any) -> dict[str, Any]:
     for key in values:
         if key not in types:
             raise unknown(f"key in `{section}`", str(key), types)
+    needed = [f.name for f in fields(section_type) if _has_no_default(f)]
+    if missing := [name for name in needed if name not in values]:
+        raise UsageError(f"`{section}` lacks {', '.join(missing)}.")
     return {k: typed(v, types[k], f"{section}.{k}") for k, v in values.items()}
 
 
@@ -84,8 +90,14 @@ def typed(value: Any, expected: Any, name: str) -> Any:
         items = enumerate(_of_type(value, list, name))
         return tuple(typed(item, inner, f"{name}[{i}]") for i, item in items)
     if container is Mapping:
-        pairs = _of_type(value, dict, name).items()
-        return {_of_type(k, str, name): _text(v, f"{name}.{k}") for k, v in pairs}
+        inner, pairs = typing.get_args(expected)[1], _of_type(value, dict, name).items()
+        convert = _text if inner is str else partial(typed, expected=inner)
+        return {
+            _of_type(k, str, name): convert(v, name=f"{name}.{k}") for k, v in pairs
+        }
+    if container is UnionType:  # `X | None`
+        inner = typing.get_args(expected)[0]
+        return None if value is None else typed(value, inner, name)
     if expected is str and isinstance(value, list):
         return ",".join(str(item) for item in value)
     if expected is float and isinstance(value, str) and _NUMBER.fullmatch(value):
@@ -127,6 +139,10 @@ def _of_type(value: Any, expected: type, name: str) -> Any:
         kind = "mapping" if expected is dict else expected.__name__
         raise UsageError(f"`{name}` must be of type {kind}. Received: {value!r}.")
     return value
+
+
+def _has_no_default(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _text(value: Any, name: str) -> str:

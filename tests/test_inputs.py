@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from seglib.artifact import Contract, load_model
+from seglib.artifact import load_model
 from seglib.cli import app
 from seglib.config import AugmentConfig, TrainConfig
+from seglib.contract import Contract
 from seglib.data.format import load_dataset
 from seglib.data.images import read_image, read_mask, write_image
 from seglib.data.manifest import open_dataset

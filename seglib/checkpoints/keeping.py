@@ -15,7 +15,7 @@ from typing import Self
 from seglib.checkpoints.snapshot import Snapshot
 from seglib.errors import SegError
 from seglib.store.disk import FolderRemote
-from seglib.store.objects import BrokenOffError, MissingObjectError, Remote
+from seglib.store.objects import MissingObjectError, Remote
 from seglib.store.remotes import open_remote
 
 logger = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class Checkpoints:
     def _read(self, slot: int) -> Snapshot | None:
         name = self._remote.name(_SLOTS[slot])
         try:
-            snapshot = Snapshot.from_bytes(b"".join(self._remote.chunks(_SLOTS[slot])))
+            snapshot = Snapshot.from_bytes(self._remote.read(_SLOTS[slot]).content)
             if snapshot.facts["key"] != self._key:
                 raise ValueError("of another training")
         except MissingObjectError:
@@ -160,11 +160,6 @@ class Checkpoints:
                 raise
             logger.warning("%s: %s; it is not used.", name, error)
             return None
-        except BrokenOffError as error:
-            raise SegError(
-                f"{name}: the connection broke off ({error}). Try again, or start anew "
-                "with another place for checkpoints."
-            ) from error
         return snapshot
 
     def _write(self, snapshot: Snapshot) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 
-from seglib.artifact import CUSTOM, Contract, SegmentationModel
+from seglib.artifact import CUSTOM, SegmentationModel
 from seglib.config import ModelConfig
+from seglib.contract import Contract
 from seglib.data.format import Dataset, default_class_names, default_palette
 from seglib.data.images import read_image
 from seglib.data.pairs import IMAGE, Inputs
@@ -16,8 +17,6 @@ from seglib.models.layers import Channels, Normalize
 from seglib.models.pretrained import load_weights
 from seglib.models.resampling import CropLike, PadToMultiple, ResizeLike
 from seglib.models.zoo import ARCHITECTURES, resolve
-
-_SMALLEST = 16  # pixels
 
 
 def build_model(
@@ -63,8 +62,8 @@ def build_model(
     contract = Contract(
         architecture=architecture,
         encoder=encoder,
-        num_classes=_checked_classes(num_classes),
-        image_size=_checked_size(image_size),
+        num_classes=num_classes,
+        image_size=_size(image_size),
         inputs=inputs,
         mean=normalization.mean,
         scale=normalization.scale,
@@ -157,8 +156,8 @@ def build_custom(
     contract = Contract(
         architecture=CUSTOM,
         encoder=CUSTOM,
-        num_classes=_checked_classes(num_classes),
-        image_size=_checked_size(image_size),
+        num_classes=num_classes,
+        image_size=_size(image_size),
         inputs=names,
         mean=(0.0,) * channels,
         scale=(1.0,) * channels,
@@ -257,20 +256,6 @@ def _checked_outputs(outputs: Any) -> int:
     return outputs.shape[3]
 
 
-def _checked_classes(num_classes: int) -> int:
-    if num_classes < 2:
-        raise UsageError(
-            "`num_classes` must be at least 2: background counts as a class. "
-            f"Received: num_classes={num_classes}."
-        )
-    return num_classes
-
-
-def _checked_size(image_size: tuple[int, int]) -> tuple[int, int]:
+def _size(image_size: tuple[int, int]) -> tuple[int, int]:
     height, width = image_size
-    if height < _SMALLEST or width < _SMALLEST:
-        raise UsageError(
-            f"`image_size` must be (height, width), each at least {_SMALLEST} pixels. "
-            f"Received: image_size={image_size}."
-        )
     return int(height), int(width)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from seglib.artifact import Contract, SegmentationModel, load_model
+from seglib.artifact import SegmentationModel, load_model
 from seglib.comparison import COUNTS, ImageCounts, write_counts
 from seglib.config import EvaluateConfig
+from seglib.contract import Contract
 from seglib.data.format import Dataset
 from seglib.data.images import encode_png, write_bytes
 from seglib.data.pairs import Pair
@@ -88,7 +89,7 @@ def evaluate(
     config = config or EvaluateConfig()
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
-    _check_classes(model.contract, data)
+    check_classes(model.contract, data)
     data.check_inputs(model.contract.inputs)
     split = data.evaluation_split if config.split == "auto" else config.split
     pairs = data.pairs(split)
@@ -105,6 +106,17 @@ def evaluate(
     if out:
         _write(evaluation, pictures, out)
     return evaluation
+
+
+def check_classes(contract: Contract, data: Dataset) -> None:
+    """Raise a DatasetError unless the model and the dataset have as many classes."""
+    if data.num_classes != contract.num_classes:
+        raise DatasetError(
+            f"{data.root}: the dataset has {data.num_classes} classes, the model "
+            f"{contract.num_classes} ({', '.join(contract.class_names)}). Evaluate on "
+            "a dataset with the model's classes; where a folder has no dataset.yaml, "
+            f"give num_classes={contract.num_classes}."
+        )
 
 
 class _Pictures:
@@ -159,15 +171,6 @@ def _write(evaluation: Evaluation, pictures: _Pictures, out: Path) -> None:
     write_counts(evaluation.counts, out / COUNTS)
     content = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     write_bytes(out / "metrics.json", content.encode())
-
-
-def _check_classes(contract: Contract, data: Dataset) -> None:
-    if data.num_classes > contract.num_classes:
-        raise DatasetError(
-            f"{data.root}: the dataset has {data.num_classes} classes, the model "
-            f"{contract.num_classes} ({', '.join(contract.class_names)}). Evaluate on "
-            "a dataset with the model's classes."
-        )
 
 
 def _spread(pairs: tuple[Pair, ...], count: int) -> set[str]:

@@ -161,7 +161,7 @@ def _latency(model: Path, manifest: Path, split: str, config: GateConfig) -> Che
 
 def _unlike(model: Path, champion: Path) -> str:
     """Why two models cannot be compared; empty if they can."""
-    from seglib.artifact import read_contract
+    from seglib.contract import read_contract
 
     mine, its = read_contract(model), read_contract(champion)
     for what in ("class_names", "ignore_index", "inputs"):

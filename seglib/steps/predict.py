@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from seglib.artifact import Contract, SegmentationModel, load_model
+from seglib.artifact import SegmentationModel, load_model
+from seglib.contract import Contract
 from seglib.data.images import IMAGE_SUFFIXES, write_image
 from seglib.data.pairs import IMAGE, describe, read_inputs, split
 from seglib.errors import SegError, UsageError

@@ -1,15 +1,15 @@
-"""Objects in a bucket of S3, or of a store that speaks it. The only boto3 importer."""
+"""Objects in a bucket of S3, or of a store that speaks it."""
 
-import os
 import threading
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from seglib.errors import SegError
+from seglib.store.client import Client, FailedCallError, told
 from seglib.store.direct import read_small
 from seglib.store.objects import (
     CHUNK,
@@ -32,31 +32,15 @@ _OF_NO_OBJECT = {"IfNoneMatch": "*", "IfMatch": f'"{"0" * 32}"'}
 
 
 class S3Remote:
-    """A bucket. boto3 finds credentials, region and endpoint in its usual places."""
+    """A bucket. boto3 finds what `settings` leave open in its usual places."""
 
-    def __init__(self, bucket: str, prefix: str):
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
+    def __init__(
+        self, bucket: str, prefix: str, settings: Mapping[str, str] | None = None
+    ):
         self.bucket, self.prefix = bucket, prefix
         try:
-            config = Config(
-                retries={
-                    "mode": "adaptive",
-                    "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS") or 6),
-                },
-                max_pool_connections=THREADS,
-                connect_timeout=10,
-                # Some S3-compatible stores refuse the newer checksums; md5s are ours.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            )
-            self._session = boto3.session.Session()
-            self._client = self._session.client("s3", config=config)
-            config = config.merge(Config(signature_version="s3v4"))  # else v2, at times
-            self._signing_client = self._session.client("s3", config=config)
-        except (BotoCoreError, ValueError) as error:
+            self._client = Client(settings or {})
+        except FailedCallError as error:
             raise self._problem("read", "", error) from error
         self._uploader = Uploader(self._client, bucket)
         self._signer = Signer(self._presign, self._secret)
@@ -67,23 +51,20 @@ class S3Remote:
         return "s3://" + "/".join(filter(None, (self.bucket, self.prefix, key)))
 
     def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         place = {"Bucket": self.bucket, "Key": self._path(key)}
         if start:
             place["Range"] = f"bytes={start}-"
-        try:
-            answer = self._client.get_object(**place)
-        except (BotoCoreError, ClientError) as error:
-            if _code(error) in _NOT_FOUND:
-                raise MissingObjectError from error
-            raise self._problem("read", key, error) from error
+        with self._reading(key):
+            answer = self._client.call("get_object", **place)
         partial = answer["ResponseMetadata"]["HTTPStatusCode"] == 206
+        pieces = answer["Body"].iter_chunks(CHUNK)
         try:
-            if start and not partial:  # a store that does not know ranges
-                answer["Body"].read(start)
-            yield from answer["Body"].iter_chunks(CHUNK)
-        except BotoCoreError as error:
+            with told():
+                if start and not partial:  # a store that does not know ranges
+                    answer["Body"].read(start)
+                while chunk := next(pieces, b""):
+                    yield chunk
+        except FailedCallError as error:
             raise BrokenOffError(str(error)) from error
 
     def small(self, keys: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
@@ -92,15 +73,12 @@ class S3Remote:
             yield paths[path], content
 
     def read(self, key: str) -> Stored:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            answer = self._client.get_object(Bucket=self.bucket, Key=self._path(key))
+        def whole(client: Any) -> Stored:
+            answer = client.get_object(Bucket=self.bucket, Key=self._path(key))
             return Stored(answer["Body"].read(), str(answer["ETag"]))
-        except (BotoCoreError, ClientError) as error:
-            if _code(error) in _NOT_FOUND:
-                raise MissingObjectError from error
-            raise self._problem("read", key, error) from error
+
+        with self._reading(key):
+            return self._client.patiently(whole)
 
     def write(
         self,
@@ -112,16 +90,14 @@ class S3Remote:
         md5: str | None = None,
         moved: Moved | None = None,
     ) -> str:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         condition = {"IfNoneMatch": "*"} if if_absent else {}
         condition |= {"IfMatch": if_match} if if_match else {}
         try:
             for name in condition:
                 self._require_condition(name, key)
             return self._uploader.put(self._path(key), source, condition, md5, moved)
-        except (BotoCoreError, ClientError) as error:
-            code = _code(error)
+        except FailedCallError as error:
+            code = error.code
             if condition and (code in _CHANGED or (if_match and code in _NOT_FOUND)):
                 raise ChangedObjectError(f"{self.name(key)}: {error}") from error
             raise self._problem("written", key, error) from error
@@ -129,11 +105,10 @@ class S3Remote:
             raise SegError(f"{source!s}: cannot be read ({error.strerror}).") from error
 
     def delete(self, key: str) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
+        place = {"Bucket": self.bucket, "Key": self._path(key)}
         try:
-            self._client.delete_object(Bucket=self.bucket, Key=self._path(key))
-        except (BotoCoreError, ClientError) as error:
+            self._client.call("delete_object", **place)
+        except FailedCallError as error:
             raise self._problem("deleted", key, error) from error
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
@@ -153,53 +128,59 @@ class S3Remote:
             wanted = set(keys)
             return {k: size for k, size in pairs if size is not None and k in wanted}
 
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FailedCallError as error:
+            if error.code in _NOT_FOUND:
+                raise MissingObjectError from error
+            raise self._problem("read", key, error) from error
+
     def _presign(self, path: str) -> str:
         """An address at which the object can be read for some minutes.
 
         Raises:
             ValueError: it cannot be signed; boto3's request will tell why.
         """
-        from botocore.exceptions import BotoCoreError
-
         place = {"Bucket": self.bucket, "Key": path}
         try:
-            return self._signing_client.generate_presigned_url(
-                "get_object", Params=place, ExpiresIn=_SIGNED_FOR_S
-            )
-        except BotoCoreError as error:
+            return self._client.presign("get_object", place, _SIGNED_FOR_S)
+        except FailedCallError as error:
             raise ValueError(str(error)) from error
 
     def _secret(self) -> str:
-        found = self._session.get_credentials()
-        if found is None:
+        try:
+            secret = self._client.secret()
+        except FailedCallError as error:
+            raise ValueError(str(error)) from error
+        if not secret:
             raise ValueError("no credentials")
-        return str(found.get_frozen_credentials().secret_key)
+        return secret
 
     def _require_condition(self, name: str, key: str) -> None:
         """Make sure that a condition which does not hold stops a write.
 
         A store that does not know conditions may take the write without a word.
         """
-        from botocore.exceptions import ClientError
-
         with self._probing:
             if name in self._conditions:
                 return
             probe = {"Bucket": self.bucket, "Key": self._path(f"{key}.{uuid.uuid4()}")}
-            self._client.put_object(**probe, Body=b"")
+            self._client.call("put_object", **probe, Body=b"")
             try:
-                self._client.put_object(
-                    **probe, Body=b"", **{name: _OF_NO_OBJECT[name]}
+                self._client.call(
+                    "put_object", **probe, Body=b"", **{name: _OF_NO_OBJECT[name]}
                 )
-            except ClientError as error:
-                if _code(error) in _CHANGED:
+            except FailedCallError as error:
+                if error.code in _CHANGED:
                     self._conditions.add(name)
                     return
-                if _status(error) != 501:
+                if error.status != 501:
                     raise
             finally:
                 with suppress(Exception):
-                    self._client.delete_object(**probe)
+                    self._client.call("delete_object", **probe)
         raise SegError(
             f"{self.name(key)}: cannot be written safely: the store does not know "
             "conditional writes (If-Match, If-None-Match), so of two writers at once "
@@ -209,51 +190,40 @@ class S3Remote:
 
     def _list(self, place: str) -> dict[str, int]:
         """Sizes of all objects whose key begins so."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        start = self._path("")
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self._path(place)
-        )
-        try:
-            return {
-                found["Key"].removeprefix(start): int(found["Size"])
-                for page in pages
-                for found in page.get("Contents", ())
-            }
-        except (BotoCoreError, ClientError) as error:
-            raise self._problem("read", place, error) from error
+        start, sizes = self._path(""), dict[str, int]()
+        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self._path(place)}
+        with self._reading(place):
+            while True:
+                page = self._client.call("list_objects_v2", **asked)
+                for found in page.get("Contents", ()):
+                    sizes[found["Key"].removeprefix(start)] = int(found["Size"])
+                if not page.get("IsTruncated"):
+                    return sizes
+                asked["ContinuationToken"] = page["NextContinuationToken"]
 
     def _size(self, key: str) -> int | None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
+        place = {"Bucket": self.bucket, "Key": self._path(key)}
         try:
-            head = self._client.head_object(Bucket=self.bucket, Key=self._path(key))
-        except (BotoCoreError, ClientError) as error:
-            if _code(error) in _NOT_FOUND:
-                return None
-            raise self._problem("read", key, error) from error
-        return int(head["ContentLength"])
+            with self._reading(key):
+                return int(self._client.call("head_object", **place)["ContentLength"])
+        except MissingObjectError:
+            return None
 
     def _path(self, key: str) -> str:
         return f"{self.prefix}/{key}".lstrip("/")
 
-    def _problem(self, done: str, key: str, error: Exception) -> SegError:
+    def _problem(self, done: str, key: str, error: FailedCallError) -> SegError:
         return SegError(
-            f"{self.name(key)}: cannot be {done}. {str(error).rstrip('.')}. "
-            f"{_remedy(error, done)}"
+            f"{self.name(key)}: cannot be {done}. {error}. {_remedy(error, done)}"
         )
 
 
-def _remedy(error: Exception, done: str) -> str:
-    from botocore import exceptions
-
-    code = _code(error)
-    if code == "NoSuchBucket":
+def _remedy(error: FailedCallError, done: str) -> str:
+    if error.code == "NoSuchBucket" or error.is_of_bucket:
         return "Check the remote's bucket, and the endpoint (AWS_ENDPOINT_URL)."
-    if _status(error) >= 500:
+    if error.status >= 500:
         return "The store fails or is overloaded. Try again; what is done is kept."
-    if code:
+    if error.code:
         rights = {
             "read": "s3:GetObject and s3:ListBucket",
             "written": "s3:PutObject",
@@ -263,26 +233,6 @@ def _remedy(error: Exception, done: str) -> str:
             f"The store refused: the credentials in use need {rights[done]} on this "
             "bucket."
         )
-    credentials = (
-        exceptions.NoCredentialsError,
-        exceptions.PartialCredentialsError,
-        exceptions.ProfileNotFound,
-    )
-    if isinstance(error, credentials):
+    if error.lacks_credentials:
         return "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
     return "Is the store up? Check AWS_ENDPOINT_URL and the network."
-
-
-def _code(error: Exception) -> str:
-    """The store's own name for what went wrong; "" if it did not answer."""
-    return str(_answer(error).get("Error", {}).get("Code", ""))
-
-
-def _status(error: Exception) -> int:
-    """The HTTP status of the answer; 0 if there was none."""
-    return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _answer(error: Exception) -> dict[str, Any]:
-    """What the store answered; where a connection was closed, this is None."""
-    return getattr(error, "response", None) or {}

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from seglib.store.client import Client
 from seglib.store.objects import THREADS, Moved, require_same
 
 _PART = 8 << 20  # bytes; what is larger goes in parts
@@ -17,9 +18,9 @@ _PARTS_AT_ONCE = 4  # of one file
 
 
 class Uploader:
-    """Puts objects through a boto3 client; holds `THREADS` parts in memory at most."""
+    """Puts objects through a client; holds `THREADS` parts in memory at most."""
 
-    def __init__(self, client: Any, bucket: str):
+    def __init__(self, client: Client, bucket: str):
         self._client, self._bucket = client, bucket
         self._room = threading.BoundedSemaphore(THREADS)
 
@@ -44,8 +45,12 @@ class Uploader:
             content = source if isinstance(source, bytes) else source.read_bytes()
             checksum = _md5(content)
             require_same(source, expected=md5, received=checksum.hexdigest())
-            answer = self._client.put_object(
-                **target, Body=content, ContentMD5=_base64(checksum), **condition
+            answer = self._client.call(
+                "put_object",
+                **target,
+                Body=content,
+                ContentMD5=_base64(checksum),
+                **condition,
             )
         if moved:
             moved(len(content))
@@ -59,17 +64,20 @@ class Uploader:
         md5: str | None,
         moved: Moved | None,
     ) -> str:
-        upload = self._client.create_multipart_upload(**target)["UploadId"]
+        upload = self._client.call("create_multipart_upload", **target)["UploadId"]
         target_part = {**target, "UploadId": upload}
         try:
             parts = self._send_parts(target_part, source, md5, moved)
-            answer = self._client.complete_multipart_upload(
-                **target_part, MultipartUpload={"Parts": parts}, **condition
+            answer = self._client.call(
+                "complete_multipart_upload",
+                **target_part,
+                MultipartUpload={"Parts": parts},
+                **condition,
             )
         except BaseException:
             # Parts that nobody completes are kept, and charged for.
             with suppress(Exception):
-                self._client.abort_multipart_upload(**target_part)
+                self._client.call("abort_multipart_upload", **target_part)
             raise
         return str(answer["ETag"])
 
@@ -117,7 +125,8 @@ class Uploader:
         moved: Moved | None,
     ) -> dict[str, Any]:
         try:
-            answer = self._client.upload_part(
+            answer = self._client.call(
+                "upload_part",
                 **target,
                 PartNumber=number,
                 Body=content,

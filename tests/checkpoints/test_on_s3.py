@@ -6,6 +6,7 @@ import pytest
 from benchmarks.waiting import HANG_S
 from seglib.checkpoints import Checkpoints, keeping
 from seglib.errors import SegError
+from tests.store.proxy import proxy
 
 KEY = "f" * 64
 PLACE = "s3://datasets/of/checkpoints"
@@ -79,6 +80,18 @@ def test_a_broken_object_is_named_and_the_one_before_is_taken(
     found = Checkpoints(PLACE).open("a" * 64)
     assert found.facts["step"] == 1
     assert f"s3://datasets/{key}: " in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["short", "torn"])
+def test_a_checkpoint_whose_bytes_break_off_is_asked_for_again(
+    s3_server, opened, snapshot, keep, monkeypatch, fault
+):
+    key = "c" * 64
+    keep(opened(PLACE, key), snapshot(1))
+    with proxy(s3_server) as front:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", front.address)
+        front.fault = lambda _, __, number: fault if number == 1 else ""
+        assert Checkpoints(PLACE).open(key).facts["step"] == 1
 
 
 def test_a_bucket_that_is_not_there_is_told_before_the_training(s3_server):

@@ -31,7 +31,7 @@ _IMPORTED = (
     "pipeline.retraining.connection",
     "pipeline.retraining.retrain",
     "pipeline.training",
-    "seglib.store.s3",
+    "seglib.store.client",
 )
 
 

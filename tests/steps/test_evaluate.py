@@ -75,9 +75,12 @@ def test_images_of_different_sizes_are_scored_at_their_own(
     assert evaluation.scores.confusion.sum() == counted
 
 
-def test_a_dataset_with_more_classes_than_the_model_is_refused(tiny_dataset):
-    model = build_model("compact", num_classes=3, image_size=(64, 64))
-    with pytest.raises(DatasetError, match="has 8 classes, the model 3"):
+@pytest.mark.parametrize("num_classes", [3, 11])
+def test_a_dataset_of_more_or_fewer_classes_than_the_model_is_refused(
+    tiny_dataset, num_classes
+):
+    model = build_model("compact", num_classes=num_classes, image_size=(64, 64))
+    with pytest.raises(DatasetError, match=f"has 8 classes, the model {num_classes}"):
         evaluate(model, tiny_dataset)
 
 

@@ -3,8 +3,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from seglib.artifact import Contract, load_model
+from seglib.artifact import load_model
 from seglib.config import ExportConfig
+from seglib.contract import Contract
 from seglib.data.images import read_image
 from seglib.errors import SegError
 from seglib.steps.export import export

@@ -2,6 +2,8 @@
 
 import http.client
 import http.server
+import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -19,7 +21,8 @@ _CODES = {500: b"InternalError", 503: b"ServiceUnavailable"}
 class Proxy:
     """Requests go through, save those for which `fault` names what befalls them.
 
-    A number: this status, and the server never hears of it. "short": half of the body.
+    A number: this status, and the server never hears of it. "short": half of the body,
+    "torn": half of it, in chunks, and then a reset of the connection.
     "lost": the server does what it was asked, and its answer gets lost. "slow": in
     small pieces. "plain": without the conditions of the request. "hold": nothing, until
     `release` is set.
@@ -113,9 +116,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if name.lower() not in ("content-length", "transfer-encoding", "date"):
                 self.send_header(name, value)
         length = headers.get("Content-Length") if self.command == "HEAD" else None
-        self.send_header("Content-Length", length or str(len(content)))
+        if fault == "torn":
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", length or str(len(content)))
         self.end_headers()
         if self.command == "HEAD":
+            return
+        if fault == "torn":
+            half = content[: len(content) // 2]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(half) + 9, half))
+            self.close_connection = True
+            # No wait for what was sent: the peer gets a reset.
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             return
         if fault == "short" and content:
             content, self.close_connection = content[: len(content) // 2], True

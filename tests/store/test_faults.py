@@ -60,7 +60,7 @@ def _keys(prefix: str) -> list[str]:
     return [item["Key"] for item in found.get("Contents", ())]
 
 
-@pytest.mark.parametrize("fault", [500, 503, "lost", "short", "slow"])
+@pytest.mark.parametrize("fault", [500, 503, "lost", "short", "torn", "slow"])
 def test_a_fetch_survives_what_passes(store, pinned, data_md5, tmp_path, fault):
     store.fault = lambda _, __, number: fault if number == 1 else ""
     root = fetch(data_md5, pinned.s3, cache=tmp_path)
@@ -96,7 +96,7 @@ def test_bodies_that_are_always_short_are_named_and_nothing_is_kept_of_them(
         assert content == pinned.files[path]
 
 
-@pytest.mark.parametrize("fault", [503, "lost"])
+@pytest.mark.parametrize("fault", [503, "lost", "short", "torn"])
 def test_a_publication_survives_what_passes_and_doubles_nothing(
     store, folder, tmp_path, fault
 ):
@@ -107,6 +107,22 @@ def test_a_publication_survives_what_passes_and_doubles_nothing(
     assert len(_keys(tmp_path.name)) == 3 + 2  # files, listing, pointer
     root = fetch_published(url, "m", cache=tmp_path / "cache")
     assert _contents(root) == _contents(folder)
+
+
+def test_answers_that_are_always_torn_are_one_sentence(store, folder, tmp_path):
+    url = f"s3://{BUCKET}/{tmp_path.name}"
+    store.fault = lambda _, path, __: "torn" if "latest.json" in path else ""
+    with pytest.raises(SegError, match=r"latest\.json: cannot be (read|written)\."):
+        publish(folder, url, name="m")
+    store.fault = lambda *_: ""
+    publish(folder, url, name="m")
+    store.fault = lambda *_: "torn"
+    with pytest.raises(SegError, match=r"latest\.json: cannot be read\."):
+        latest(url, "m")
+    remote = open_remote(url)
+    for ask in (lambda: remote.sizes(["a"]), lambda: remote.write("a", b"one")):
+        with pytest.raises(SegError, match=r"cannot be (read|written)\."):
+            ask()
 
 
 def test_a_store_that_never_answers_a_write_is_told(store, tmp_path):
