@@ -122,6 +122,11 @@ REQUIRE_BUILDKIT = $(REQUIRE_ENGINE); \
 test: lint kubectl ## All checks: format, lint, import contracts, types, tests
 	$(PY) -m pytest --numprocesses 2 --dist loadfile
 
+.PHONY: test-busy
+test-busy: $(DEV_READY) ## The tests beside two busy loops, as on a slow machine
+	yes >/dev/null & one=$$!; yes >/dev/null & trap "kill $$one $$!" EXIT; \
+	  $(PY) -m pytest --numprocesses 2 --dist loadfile
+
 .PHONY: test-slow
 test-slow: $(DEV_READY) ## The tests that take minutes
 	$(PY) -m pytest -m slow

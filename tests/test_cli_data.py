@@ -83,7 +83,7 @@ def test_a_diff_names_what_became_of_the_samples(repository):
     assert not (repository / "cache").exists()  # nothing was downloaded
 
 
-def test_a_diff_reads_well(repository):
+def test_a_diff_is_a_text_or_markdown(repository):
     text = _run("diff", "v1").stdout  # against the pin as it is
     assert "1 samples added" in text
     assert "1 masks changed" in text

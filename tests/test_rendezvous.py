@@ -16,6 +16,8 @@ from seglib import rendezvous
 from seglib.errors import SegError, UsageError
 from seglib.rendezvous import host_and_port, meet
 
+A_MOMENT_S = 0.3  # in which nothing happens
+
 Start = Callable[[list[str], int], "Future[None]"]
 
 
@@ -50,12 +52,12 @@ def start():
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_all_go_on_once_the_last_has_come(start: Start, workers, order):
     first_two = [start(workers, index) for index in order[:2]]
-    assert not wait(first_two, timeout=0.3).done
+    assert not wait(first_two, timeout=A_MOMENT_S).done
     for each in (*first_two, start(workers, order[2])):
         each.result(timeout=HANG_S)
 
 
-def test_one_that_left_and_came_again_is_one(start: Start, workers):
+def test_a_process_that_left_and_came_again_counts_once(start: Start, workers):
     first = start(workers, 0)
     host, port = host_and_port(workers[0])
     hello = f'{{"index": 1, "workers": {workers}}}'.replace("'", '"')
@@ -65,7 +67,7 @@ def test_one_that_left_and_came_again_is_one(start: Start, workers):
         each.result(timeout=HANG_S)
 
 
-def test_who_is_not_of_them_changes_nothing(start: Start, workers):
+def test_connections_of_strangers_change_nothing(start: Start, workers):
     first = start(workers, 0)
     strangers = [
         _connect(*host_and_port(workers[0]), words)
@@ -77,7 +79,9 @@ def test_who_is_not_of_them_changes_nothing(start: Start, workers):
         stranger.close()
 
 
-def test_the_same_one_twice_is_told_so(start: Start, workers, monkeypatch):
+def test_a_second_process_of_the_same_index_is_refused(
+    start: Start, workers, monkeypatch
+):
     monkeypatch.setattr(rendezvous, "_TICK_S", 60.0)  # within which it says who it is
     first = start(workers, 0)
     hello = f'{{"index": 1, "workers": {workers}}}'.replace("'", '"')
@@ -90,7 +94,7 @@ def test_the_same_one_twice_is_told_so(start: Start, workers, monkeypatch):
         each.result(timeout=HANG_S)
 
 
-def test_one_with_other_addresses_is_told_those_of_the_first(start: Start, workers):
+def test_a_process_with_other_addresses_is_refused(start: Start, workers):
     first = start(workers, 0)
     with pytest.raises(UsageError, match="the first one knows the processes"):
         start(workers[:2], 1).result(timeout=HANG_S)
@@ -118,7 +122,7 @@ def test_ports_are_free_again_at_once(start: Start, workers):
 
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_who_waits(workers, repository, index, number):
+def test_a_signal_ends_a_process_that_waits(workers, repository, index, number):
     call = f"from seglib import rendezvous; rendezvous.meet({workers}, {index})"
     first = host_and_port(workers[0])
     with (
@@ -145,7 +149,7 @@ def test_an_address_has_a_host_and_a_port(address, parts):
 
 
 @pytest.mark.parametrize("address", ["a", "a:", ":1", "a:b"])
-def test_what_is_no_address_is_shown(address):
+def test_an_address_without_host_or_port_is_refused(address):
     with pytest.raises(UsageError, match="expected HOST:PORT"):
         host_and_port(address)
 

@@ -16,7 +16,7 @@ def _steps(place, key=KEY):
     return found and found.facts["step"]
 
 
-def test_the_newest_is_gone_on_from_and_older_ones_are_removed(
+def test_training_goes_on_from_the_newest_checkpoint_and_older_ones_are_removed(
     opened, snapshot, keep, tmp_path
 ):
     checkpoints = opened()
@@ -30,7 +30,7 @@ def test_the_newest_is_gone_on_from_and_older_ones_are_removed(
 
 
 @pytest.mark.parametrize("damage", ["a flipped bit", "half of it", "nothing of it"])
-def test_a_broken_one_is_named_and_the_one_before_is_taken(
+def test_a_broken_checkpoint_is_named_and_the_one_before_is_taken(
     opened, snapshot, keep, tmp_path, caplog, damage
 ):
     keep(opened(), snapshot(3), snapshot(4))
@@ -48,7 +48,7 @@ def test_a_broken_one_is_named_and_the_one_before_is_taken(
     assert _steps(tmp_path / "place") == 9
 
 
-def test_where_all_are_broken_training_starts_anew_with_a_warning(
+def test_training_starts_anew_with_a_warning_where_all_checkpoints_are_broken(
     opened, snapshot, keep, tmp_path, caplog
 ):
     keep(opened(), snapshot(3), snapshot(4))
@@ -58,7 +58,7 @@ def test_where_all_are_broken_training_starts_anew_with_a_warning(
     assert caplog.text.count("not a checkpoint") == 2
 
 
-def test_one_of_another_training_is_never_loaded(
+def test_a_checkpoint_of_another_training_is_never_loaded(
     opened, snapshot, keep, tmp_path, caplog
 ):
     keep(opened(), snapshot(3))
@@ -79,7 +79,7 @@ def test_a_training_that_is_to_start_anew_removes_what_was_there(
     assert _steps(tmp_path / "place") is None
 
 
-def test_in_the_end_nothing_is_left_but_other_trainings(
+def test_removing_a_training_leaves_only_those_of_other_trainings(
     opened, snapshot, keep, tmp_path
 ):
     first, second = opened(), opened(key="a" * 64)
@@ -93,7 +93,9 @@ def test_in_the_end_nothing_is_left_but_other_trainings(
     assert not (tmp_path / "place").exists()
 
 
-def test_one_is_due_when_its_time_has_come_or_an_epoch_ends(tmp_path, snapshot, keep):
+def test_a_checkpoint_is_due_after_its_time_or_at_an_epochs_end(
+    tmp_path, snapshot, keep
+):
     rarely = Checkpoints(tmp_path, every_s=3600, largest_share=1e9)
     rarely.open(KEY)
     assert not rarely.is_due()
@@ -104,7 +106,7 @@ def test_one_is_due_when_its_time_has_come_or_an_epoch_ends(tmp_path, snapshot, 
     assert often.is_due()
 
 
-def test_what_costs_more_is_written_less_often(tmp_path, snapshot):
+def test_a_checkpoint_that_costs_more_is_due_less_often(tmp_path, snapshot):
     checkpoints = Checkpoints(tmp_path, every_s=0, largest_share=1e-15)
     checkpoints.open(KEY)
     with checkpoints:

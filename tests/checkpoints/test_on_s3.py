@@ -54,7 +54,7 @@ def silent_server(monkeypatch):
     server.server_close()
 
 
-def test_a_bucket_keeps_them_and_in_the_end_is_as_before(
+def test_a_bucket_keeps_checkpoints_until_they_are_removed(
     s3_server, opened, snapshot, keep
 ):
     checkpoints = opened(PLACE)

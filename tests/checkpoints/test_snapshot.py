@@ -47,7 +47,7 @@ def test_numbers_of_16_bits_come_back():
 
 
 @given(st.data())
-def test_a_part_of_a_checkpoint_is_none(data):
+def test_a_part_of_a_checkpoint_is_refused(data):
     content = _snapshot().to_bytes()
     length = data.draw(st.integers(0, len(content) - 1))
     with pytest.raises(ValueError, match=f"{length:,} bytes"):

@@ -141,7 +141,7 @@ def require_whole(uri: str, run: str) -> None:
     assert len(found.row.inputs.dataset_inputs) == 1
 
 
-def test_a_server_killed_in_the_middle_of_training_and_back_before_its_end(
+def test_a_server_that_is_killed_and_back_before_the_end_of_training_loses_nothing(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
     messages, run = recorded("back"), folder("back")
@@ -179,7 +179,7 @@ def test_a_server_killed_for_good_gets_the_rest_later(
     assert not waiting_folders(run.parent, server.uri)
 
 
-def test_what_is_sent_twice_is_there_once(
+def test_messages_that_are_sent_twice_are_recorded_once(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
     messages, run = recorded("twice"), folder("twice")
@@ -230,7 +230,7 @@ def test_the_next_run_sends_what_an_earlier_one_could_not(
     assert not waiting_folders(early.parent, server.uri)
 
 
-def test_a_silent_server_slows_no_step_and_gets_its_messages_from_the_next(
+def test_messages_for_a_silent_server_are_sent_by_the_next_step(
     server: MlflowServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

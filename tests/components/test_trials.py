@@ -149,7 +149,7 @@ def _error_of(work: Callable[[], object]) -> Exception:
     return caught.value
 
 
-def test_what_settings_bring_about_makes_a_trial_fall_out() -> None:
+def test_an_error_that_settings_cause_makes_a_trial_fall_out() -> None:
     import tensorflow as tf
 
     misfit = _error_of(lambda: resolve("segnet", "mobilenet"))

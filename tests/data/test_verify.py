@@ -308,7 +308,7 @@ class TestIds:
 
 
 class TestClassesThatNobodyNamed:
-    def test_they_are_counted_and_noted(self, folder):
+    def test_classes_are_counted_by_the_largest_id_and_noted(self, folder):
         folder.describe("ignore_index: 255\n")
         found = verify(folder.root)
         assert found.ok

@@ -140,12 +140,12 @@ def test_each_client_reaches_its_own_bucket_only(store: Store) -> None:
             refused()
 
 
-def test_without_keys_nothing_is_told(store: Store) -> None:
+def test_a_request_without_keys_is_refused(store: Store) -> None:
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(f"{store.address}/seglib/of/pipeline")
 
 
-def test_buckets_that_are_there_are_no_error(store: Store) -> None:
+def test_preparing_buckets_that_exist_succeeds(store: Store) -> None:
     assert start(store.prepare, {}, store.folder / "again.log").wait(HANG_S) == 0
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import boto3
 import pytest
 import yaml
 
+from benchmarks.waiting import HANG_S, wait_until
 from components.base import IMAGE
 from pipeline.cluster_config import ClusterConfig
 from pipeline.compiling import compile_pipeline
@@ -32,7 +32,6 @@ SETTINGS = {
     "batch_size": 2,
     "learning_rate": 0.003,
 }
-LONGEST_S = 300
 STEPS = ("verify-data", "augment-data", "train-model")
 
 
@@ -187,17 +186,17 @@ def _artifacts(definitions: Any) -> dict[str, Any]:
 
 
 def _wait_for(words: str, pod: Any) -> None:
-    deadline = time.monotonic() + LONGEST_S
-    while words not in _log(pod):
+    def told_or_ended() -> bool:
         pod.reload()
-        if pod.status == "exited" or time.monotonic() > deadline:
-            pytest.fail(_log(pod))
-        time.sleep(0.2)
+        return pod.status == "exited" or words in _log(pod)
+
+    wait_until(told_or_ended)
+    assert words in _log(pod), _log(pod)
 
 
 def _ended(pod: Any) -> tuple[int, str]:
     """Exit status and log."""
-    status = pod.wait(timeout=LONGEST_S)["StatusCode"]
+    status = pod.wait(timeout=HANG_S)["StatusCode"]
     return status, _log(pod)
 
 

@@ -49,7 +49,7 @@ def postgresql() -> Iterator[str]:
     indirect=["server"],
     ids=["back", "later", "back on PostgreSQL"],
 )
-def test_nothing_is_lost_and_the_training_takes_no_longer(
+def test_a_run_whose_server_is_killed_loses_no_metric(
     server: MlflowServer, tiny_root: Path, tmp_path: Path, repository: Path, back: bool
 ) -> None:
     runs = tmp_path / "runs"

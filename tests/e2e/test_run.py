@@ -309,7 +309,7 @@ def test_wrong_use_is_told_before_anything_starts(
     assert not (tmp_path / "r").exists()
 
 
-def test_help_teaches(repository: Path) -> None:
+def test_the_help_names_the_steps_settings_and_variables(repository: Path) -> None:
     texts = [
         subprocess.run(
             [sys.executable, "-m", "pipeline", *arguments, "--help"],

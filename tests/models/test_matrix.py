@@ -47,15 +47,15 @@ def _answers(name, encoder=None):
         if encoder in fitting_encoders(name)
     ],
 )
-def test_it_answers_at_the_size_of_the_image(name, encoder):
+def test_every_pair_of_network_and_encoder_answers_at_the_images_size(name, encoder):
     _answers(name, encoder)
 
 
 @pytest.mark.parametrize("encoder", sorted(set(ENCODERS) - set(FAMILIES)))
-def test_every_encoder_of_a_family_does(encoder):
+def test_every_encoder_of_a_family_answers_at_the_images_size(encoder):
     _answers("unet", encoder)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_of_keras_segmentation_does(name):
+def test_every_name_of_keras_segmentation_answers_at_the_images_size(name):
     _answers(name)

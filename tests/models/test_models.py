@@ -144,7 +144,9 @@ def test_shifting_the_image_shifts_the_answer(model):
         if encoder in fitting_encoders(name) and not ARCHITECTURES[name].needs_pools
     ],
 )
-def test_no_answer_lies_beside_what_it_saw(name, encoder, linear, centres_of_sight):
+def test_the_receptive_field_of_a_pixel_is_centred_on_it(
+    name, encoder, linear, centres_of_sight
+):
     """Down to fractions of a pixel, at every phase of the coarsest grid's cells."""
     network = linear(_build(name, encoder).network)
     # DeepLab's rates reach far: the border must lie beyond them.

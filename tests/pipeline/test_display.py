@@ -2,12 +2,17 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
+from benchmarks.waiting import HANG_S
 from pipeline.display import Display
 
 
-def test_without_a_terminal_each_event_is_a_line() -> None:
+def test_without_a_terminal_each_event_is_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.display._PLAIN_PAUSE_S", HANG_S)
     console = Console(file=io.StringIO(), width=100)
     with Display(console) as display:
         display.reuse("verify")
@@ -24,7 +29,7 @@ def test_without_a_terminal_each_event_is_a_line() -> None:
         "▸ train     …",
         "  epoch 1/2  loss [0.5]",
     ]
-    assert lines[3].startswith("✗ train     failed after 0.")
+    assert lines[3].startswith("✗ train     failed after ")
     assert len(lines) == 4, "the exit task is no step"
 
 

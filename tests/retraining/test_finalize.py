@@ -27,7 +27,7 @@ def finalize(run: Run, tracking: Tracking) -> Run:
     return finalize
 
 
-def test_a_model_that_is_promoted(
+def test_a_promoted_model_is_a_success_with_its_scores_in_a_comment(
     world: World, finalize: Run, tracking: Tracking
 ) -> None:
     run_id = world.submitted("SUCCEEDED")
@@ -66,7 +66,9 @@ def test_names_of_classes_cannot_become_markup(
     assert "-0.0042" in comment  # the class is found for all that
 
 
-def test_a_model_that_is_held(world: World, finalize: Run, tracking: Tracking) -> None:
+def test_a_held_model_is_a_success_with_the_reason_in_a_comment(
+    world: World, finalize: Run, tracking: Tracking
+) -> None:
     tracking.add_row(world.submitted("SUCCEEDED"), "hold")
     finalize()
     state, description = world.statuses[-1]
@@ -107,13 +109,13 @@ def test_a_run_that_failed_before_its_row_says_where_too(
     assert world.statuses[-1] == ("failure", "failed: verify-data: pod was evicted")
 
 
-def test_a_run_that_was_stopped(world: World, finalize: Run) -> None:
+def test_a_stopped_run_is_an_error(world: World, finalize: Run) -> None:
     world.submitted("CANCELED")
     finalize()
     assert world.statuses[-1] == ("error", "the run was canceled")
 
 
-def test_a_run_that_was_deleted(world: World, finalize: Run) -> None:
+def test_a_deleted_run_is_an_error(world: World, finalize: Run) -> None:
     run_id = world.submitted("SUCCEEDED")
     del world.kfp.runs[run_id]
     finalize()
@@ -197,7 +199,7 @@ def test_a_run_that_was_stopped_as_one_too_many_gives_way_to_the_other(
     assert other in world.comments[0]
 
 
-def test_another_branch_is_looked_at_too(
+def test_a_commit_of_another_branch_gets_its_status(
     world: World, finalize: Run, tracking: Tracking
 ) -> None:
     tracking.add_row(world.submitted("SUCCEEDED"), "promote")

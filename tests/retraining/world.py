@@ -257,5 +257,7 @@ class Tracking:
 @contextmanager
 def new_tracking(folder: Path) -> Iterator[Tracking]:
     tracking = Tracking(folder)
-    yield tracking
-    tracking.close()
+    try:
+        yield tracking
+    finally:
+        tracking.close()

@@ -210,7 +210,7 @@ def test_a_loss_that_is_not_finite_ends_all_of_them_alike(start):
 
 
 @pytest.mark.slow
-def test_what_is_over_after_some_time_is_over_for_all(start):
+def test_a_time_limit_ends_all_processes_after_the_same_epoch(start):
     ends = {**SETTINGS, "epochs": 100_000, "max_minutes": 0.05}
     first, second = start(2, settings=ends).outcomes()
     assert first["history"] == second["history"]

@@ -93,7 +93,7 @@ def test_an_interrupted_training_ends_as_if_it_had_never_been(outcomes, scenario
     assert repr(outcome["resumed"]) == repr(outcome["whole"])
 
 
-def test_it_says_where_it_goes_on(outcomes, killed_after):
+def test_a_resumed_training_says_where_it_goes_on(outcomes, killed_after):
     # It was killed before it could write the state of that very step.
     place = "s3://datasets/checkpoints"
     assert (

@@ -154,7 +154,7 @@ def test_an_epoch_takes_the_steps_that_were_asked_for(tiny_dataset):
     assert steps == [(done, 6) for done in range(1, 7)]
 
 
-def test_training_ends_in_time_with_its_rate_fallen(tiny_dataset):
+def test_training_ends_when_its_time_is_over_with_its_rate_fallen(tiny_dataset):
     config = TrainConfig(
         epochs=100_000,
         steps_per_epoch=8,

@@ -121,7 +121,7 @@ def in_pieces(handler, content):
         time.sleep(0.001)
 
 
-def test_all_of_them_come():
+def test_every_object_is_read():
     with serving() as host:
         assert read(host) == OBJECTS
 
@@ -201,7 +201,7 @@ def more_than_said(handler, content):
     "manners",
     [no_length, overloaded, one_each, short, larger, nonsense, more_than_said],
 )
-def test_bad_manners_end_it_soon_and_nothing_wrong_is_handed_on(manners):
+def test_nothing_wrong_is_handed_on_from_a_server_that_misbehaves(manners):
     with serving(manners) as host:
         found = read(host)
     assert len(found) <= 32  # at most one of each connection
@@ -218,7 +218,7 @@ def test_a_server_that_is_overloaded_for_a_while_loses_some_connections():
     assert set(OBJECTS) - set(found) == {"small/100"}
 
 
-def test_no_server_gives_nothing():
+def test_an_absent_server_gives_nothing():
     assert read("localhost:9") == {}
 
 

@@ -246,7 +246,7 @@ def test_no_difference_has_no_classes(versions):
     assert markdown == f"**Dataset:** no difference (`{versions.v1}`)\n"
 
 
-def test_the_table_for_people(versions):
+def test_a_table_shows_the_share_of_each_class(versions):
     text = _run("data", "diff", "v1", "v2", "--count", "all")
     lines = [[c.strip() for c in line.split("│")[1:-1]] for line in text.splitlines()]
     assert ["pole", "0.71 %", "0.00 %", "vanishes", "-2", "1 → 0"] in lines
@@ -256,7 +256,7 @@ def test_the_table_for_people(versions):
     assert "val: 2 masks: as before" in text
 
 
-def test_the_markdown_for_a_pull_request(versions):
+def test_the_markdown_shows_the_share_of_each_class(versions):
     markdown = _run(
         *("data", "diff", "v1", "v2", "--count", "all", "--format", "markdown")
     )

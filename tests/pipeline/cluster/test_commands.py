@@ -109,6 +109,8 @@ def test_submit_as_json_is_only_json(
 def test_wait_shows_each_task_and_exits_as_the_run_ended(
     run: Run, api: KfpApi, submission: list[str], state: str, expected: int
 ) -> None:
+    now = datetime.now(UTC)
+    api.clock = lambda: now
     api.play("*", *STEPS, ("train-model", state), ("", state))
     status, out, err = run(*submission, "--wait", "--every", "0.01")
     assert status == expected
@@ -118,7 +120,7 @@ def test_wait_shows_each_task_and_exits_as_the_run_ended(
         *STEPS,
         ("train-model", state),
     ]
-    assert f"{state.lower()} after 0:00:" in out.splitlines()[-1]
+    assert f"{state.lower()} after 0:00:00" in out.splitlines()[-1]
     assert ("python -m pipeline logs" in err) == (state == "FAILED")
 
 

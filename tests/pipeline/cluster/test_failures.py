@@ -33,32 +33,32 @@ def _fails(kind: str, message: str, **endpoint: object) -> ClusterError:
     return caught.value
 
 
-def test_nothing_listens() -> None:
+def test_a_refused_connection_names_the_port_forward() -> None:
     host = f"http://127.0.0.1:{free_port()}"
     _fails("refused", "nothing listens there.*port-forward", host=host)
 
 
-def test_a_name_that_does_not_exist() -> None:
+def test_an_unknown_host_is_told_as_a_name_inside_of_the_cluster() -> None:
     host = "http://ml-pipeline.kubeflow.svc.invalid:8888"
     _fails("dns", "no such host.*inside of the cluster only", host=host)
 
 
-def test_a_server_that_never_answers() -> None:
+def test_a_server_that_never_answers_is_a_timeout() -> None:
     with silent_server() as host:
         _fails("timeout", "did not answer in time.*--timeout", host=host, timeout_s=0.2)
 
 
-def test_a_server_that_closes_the_connection(api: KfpApi) -> None:
+def test_a_closed_connection_is_told(api: KfpApi) -> None:
     api.faults.append(Fault(HEALTH, status=0, times=99))
     _fails("dropped", "closed the connection without an answer", host=api.url)
 
 
-def test_https_where_plain_http_is_spoken(api: KfpApi) -> None:
+def test_https_to_a_server_of_plain_http_says_to_use_http(api: KfpApi) -> None:
     host = api.url.replace("http://", "https://")
     _fails("tls", "no secure connection.*begin the address with http://", host=host)
 
 
-def test_a_certificate_of_an_unknown_authority(tmp_path: Path) -> None:
+def test_a_certificate_of_an_unknown_authority_names_ca_cert(tmp_path: Path) -> None:
     with _tls_server(tmp_path) as (host, certificate):
         _fails("tls", "no secure connection.*--ca-cert FILE", host=host)
         other = tmp_path / "other"
@@ -69,7 +69,7 @@ def test_a_certificate_of_an_unknown_authority(tmp_path: Path) -> None:
         _fails("not-kfp", "no KFP API", host=host, ca_cert=str(certificate))
 
 
-def test_who_asks_is_not_known() -> None:
+def test_missing_and_wrong_credentials_name_the_settings() -> None:
     with KfpApi(token="right") as api:
         _fails("unauthenticated", "401.*KFP_TOKEN, --token-file", host=api.url)
         _fails("unauthenticated", "has expired", host=api.url, token="wrong")
@@ -120,20 +120,20 @@ def test_not_allowed_names_the_role(api: KfpApi, order: Order) -> None:
     assert e.value.kind == "forbidden"
 
 
-def test_an_address_without_its_path() -> None:
+def test_an_address_without_its_path_names_the_path() -> None:
     with KfpApi(prefix="/pipeline") as api:
         bare = api.url.removesuffix("/pipeline")
         _fails("not-kfp", "no KFP API at this address.*HOST/pipeline", host=bare)
         assert connect(Endpoint(host=api.url)).url("runs") == f"{api.url}/#/runs"
 
 
-def test_a_page_instead_of_an_api(api: KfpApi) -> None:
+def test_a_page_is_not_taken_for_an_api(api: KfpApi) -> None:
     page = "<html><title>Sign in</title></html>"
     api.extra["GET", "/apis/v2beta1/healthz"] = (200, page)
     _fails("not-kfp", "answers, but not as KFP's API does", host=api.url)
 
 
-def test_another_api(api: KfpApi) -> None:
+def test_another_api_is_not_taken_for_kfps(api: KfpApi) -> None:
     api.extra["GET", "/apis/v2beta1/healthz"] = (200, json.dumps({"multi_user": "x"}))
     _fails("not-kfp", "answers, but not as KFP's", host=api.url)
 
@@ -189,12 +189,12 @@ def test_a_server_of_another_major_version_is_refused() -> None:
         _fails("version", "is KFP 1.8.5.*servers of 2.x", host=api.url)
 
 
-def test_no_address_and_no_kubeconfig() -> None:
+def test_a_missing_address_names_its_settings() -> None:
     message = "No cluster is named.*--host or KFP_ENDPOINT.*No configuration found"
     _fails("no-kubeconfig", message)
 
 
-def test_a_context_that_kubeconfig_does_not_have(
+def test_an_unknown_context_of_kubeconfig_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _kubeconfig(tmp_path, monkeypatch, "http://127.0.0.1:1")
@@ -269,11 +269,13 @@ def _tls_server(place: Path) -> Iterator[tuple[str, Path]]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate
-    stopped.set()
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate
+    finally:
+        stopped.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 def _self_signed(certificate: Path, key: Path) -> None:

@@ -331,7 +331,7 @@ def test_nothing_is_found_in_our_own_pipeline(compiled_file: Path) -> None:
     )
 
 
-def test_nor_in_its_manifest_with_another_place_for_checkpoints(
+def test_nothing_is_found_in_a_manifest_with_another_place_for_checkpoints(
     tmp_path: Path, repository: Path
 ) -> None:
     path = tmp_path / "manifest.yaml"

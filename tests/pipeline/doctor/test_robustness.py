@@ -57,7 +57,9 @@ def _walk(tree: Any, steps: list[int]) -> tuple[Any, Any]:
     return place, key
 
 
-def test_dags_within_themselves_end(ours: Compiled, tmp_path: Path) -> None:
+def test_a_dag_that_contains_itself_is_examined_to_an_end(
+    ours: Compiled, tmp_path: Path
+) -> None:
     tasks = ours.pipeline["components"]["comp-condition-2"]["dag"]["tasks"]
     tasks["again"] = copy.deepcopy(
         ours.pipeline["components"]["comp-exit-handler-1"]["dag"]["tasks"][

@@ -422,7 +422,7 @@ def test_mlflow_that_does_not_know_its_name_is_found_with_the_remedy(
         (Reply(500), "3.17.0", ["S250"]),
     ],
 )
-def test_other_answers_of_mlflow(
+def test_other_answers_of_mlflow_give_their_findings_without_the_password(
     seen: Seen, reply: Reply, version: str, codes: list[str]
 ) -> None:
     def answer(request: Request) -> Reply:
