@@ -68,6 +68,11 @@ def find_data(folder: Path | None) -> Data:
             "train_segmentation/ (see docs/data-format.md)."
         )
     root = folder.resolve()
+    if not any(root.iterdir()):
+        raise SegError(
+            f"{folder}: the folder is empty. Expected train_images/ and "
+            "train_segmentation/ (see docs/data-format.md)."
+        )
     return Data(data_md5=hash_folder(root), remote=str(root), title=str(folder))
 
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from seglib.store.objects import (
     require_same,
 )
 
+_LEGACY_FOLDER = re.compile(r"[0-9a-f]{2}")  # of objects of DVC 2
 _BESIDE = ".partial"  # what is being written, on the same file system
 
 
@@ -33,8 +35,11 @@ class FolderRemote:
 
     @property
     def holds_objects(self) -> bool:
-        """Whether it is a DVC remote, and not the dataset itself."""
-        return (self.root / OBJECTS).is_dir()
+        """Whether it is a DVC remote, if an empty one, and not the dataset itself."""
+        if (self.root / OBJECTS).is_dir():
+            return True
+        names = [path.name for path in self.root.iterdir() if path.name[0] != "."]
+        return not names or any(_LEGACY_FOLDER.fullmatch(name) for name in names)
 
     def name(self, key: str) -> str:
         return str(self.root / key)

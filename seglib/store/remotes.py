@@ -1,15 +1,23 @@
 """Where objects come from and go to: a folder, or a bucket on S3."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
 
-from seglib.errors import SegError, UsageError
+from seglib.errors import SegError, UsageError, unknown
+from seglib.store.client import SETTINGS
 from seglib.store.disk import FolderRemote
 from seglib.store.objects import OBJECTS
 from seglib.store.s3 import S3Remote
 
+_OF_MACHINE = ("configpath", "credentialpath", "profile")
+
 
 def open_remote(url: str, *, create: bool = False) -> FolderRemote | S3Remote:
-    """The remote behind s3://bucket/prefix or a path.
+    """The remote behind s3://bucket/prefix?SETTINGS or a path.
+
+    The settings are those of DVC's remotes, such as `endpointurl=https://host`; what
+    they leave open, boto3 finds in its usual places.
 
     Args:
         url: where it is.
@@ -24,15 +32,34 @@ def open_remote(url: str, *, create: bool = False) -> FolderRemote | S3Remote:
         return _open_folder(Path(url).expanduser(), create=create)
     if scheme != "s3":
         raise UsageError(
-            f"Unknown scheme `{scheme}://` of the remote {url}. Expected "
-            "s3://bucket/prefix or a folder."
+            f"Unknown scheme `{scheme}://` of a remote. Expected s3://bucket/prefix "
+            "or a folder."
         )
+    rest, _, query = rest.partition("?")
+    settings = _settings(query)
     bucket, _, prefix = rest.partition("/")
     if not bucket:
         raise UsageError(
             f"The remote {url} names no bucket. Expected s3://bucket/prefix."
         )
-    return S3Remote(bucket, prefix.strip("/"))
+    return S3Remote(bucket, prefix.strip("/"), settings)
+
+
+def portable(url: str) -> str:
+    """The address without the settings that only this machine knows, for a pod."""
+    place, _, query = url.partition("?")
+    if not place.startswith("s3://") or not query:
+        return url
+    settings = {k: v for k, v in _settings(query).items() if k not in _OF_MACHINE}
+    return f"{place}?{urlencode(settings, safe=':/')}" if settings else place
+
+
+def _settings(query: str) -> Mapping[str, str]:
+    settings = dict(parse_qsl(query, keep_blank_values=True))
+    for name in settings:
+        if name not in SETTINGS:
+            raise unknown("setting of a remote", name, SETTINGS)
+    return settings
 
 
 def _open_folder(root: Path, *, create: bool) -> FolderRemote:
@@ -43,7 +70,7 @@ def _open_folder(root: Path, *, create: bool) -> FolderRemote:
             raise SegError(f"{root}: cannot be created ({error.strerror}).") from error
     if not root.is_dir():
         raise SegError(
-            f"{root}: no such folder. Expected a DVC remote ({OBJECTS}/…), the "
-            "dataset's own folder, or s3://bucket/prefix."
+            f"{root}: no such folder. Expected a DVC remote ({OBJECTS}/…), which `dvc "
+            "push` makes, the dataset's own folder, or s3://bucket/prefix."
         )
     return FolderRemote(root)
