@@ -117,7 +117,7 @@ def submit(
     from pipeline.cluster.document import document_of, service_account_of
     from pipeline.cluster.order import check_pushed, find_version, make_order
     from pipeline.cluster.submission import submit as start
-    from pipeline.inputs import find_settings
+    from pipeline.inputs import check_publication, find_settings
 
     _check_form(form)
     say: Say = typer.echo if form == "text" else lambda text: typer.echo(text, err=True)
@@ -135,6 +135,7 @@ def submit(
         say(f"image        {document.image}")
         if push_check:
             check_pushed(data)
+            check_publication(wanted, elsewhere=True)
         reached = connect()
         done = start(
             reached,

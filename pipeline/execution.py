@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pipeline.display import STEPS, SWEEP_STEPS, Display
 from pipeline.folder import create_run_folder
-from pipeline.inputs import Data, code_version, git_commit
+from pipeline.inputs import Data, check_publication, code_version, git_commit
 from pipeline.outcome import Outcome
 from pipeline.run import run_pipeline
 from pipeline.summary import print_summary, shown
@@ -38,6 +38,7 @@ def execute(
         tags: of the run's row, besides those of its source.
         sweep: train several times, and go on with the best.
     """
+    check_publication(config, docker=docker)
     folder = create_run_folder(runs, name)
     version, container, tags = code_version(), None, dict(tags or {})
     if docker:

@@ -97,6 +97,31 @@ def find_settings(file: Path | None, changes: Iterable[str] = ()) -> Config:
     return Config.from_flat(flat)
 
 
+def check_publication(
+    config: Config, *, docker: bool = False, elsewhere: bool = False
+) -> None:
+    """See that the export of a run can be published, before anything is trained.
+
+    Args:
+        docker: the steps run in containers.
+        elsewhere: they run on a cluster, whose folders are not looked for here.
+
+    Raises:
+        SegError: there is no such place, or it cannot be written to.
+    """
+    from components.publication import absolute
+    from seglib.store import check_place
+
+    place = config.export.publish_to
+    if docker and place and "://" not in place:
+        raise SegError(
+            f"`publish_to` is a folder of this machine, which a container does not "
+            f"see. Expected s3://bucket/prefix. Received: publish_to={place!r}."
+        )
+    if place and not (elsewhere and "://" not in place):
+        check_place(absolute(place), config.export.publish_name)
+
+
 def code_version() -> str:
     """A hash of what computes: the sources of seglib and components, and libraries.
 

@@ -20,8 +20,13 @@ from seglib.store.objects import (
 )
 from seglib.store.pins import Pin, default_remote, load_pin, pin_at, read_pin
 from seglib.store.pointers import Pointer, latest, pointer_key, set_latest
-from seglib.store.publishing import Published, fetch_published, publish
-from seglib.store.remotes import open_remote, portable
+from seglib.store.publishing import (
+    Published,
+    check_place,
+    fetch_published,
+    publish,
+)
+from seglib.store.remotes import check_url, open_remote, portable
 
 __all__ = [
     "ChangedObjectError",
@@ -34,6 +39,8 @@ __all__ = [
     "Remote",
     "Stored",
     "cache_folder",
+    "check_place",
+    "check_url",
     "default_remote",
     "diff",
     "fetch",

@@ -93,6 +93,22 @@ class FolderRemote:
             ) from error
         return etag
 
+    def require_writable(self) -> None:
+        """Fail where nothing can be written; leaves nothing there.
+
+        Raises:
+            SegError: it cannot be written to.
+        """
+        try:
+            (self.root / _BESIDE).mkdir(parents=True, exist_ok=True)
+            with open_alone(self.root / _BESIDE / "writable"):
+                pass
+        except OSError as error:
+            raise SegError(
+                f"{self.root}: cannot be written to ({error.strerror}). "
+                f"{_remedy(error)}"
+            ) from error
+
     def delete(self, key: str) -> None:
         try:
             (self.root / key).unlink(missing_ok=True)

@@ -27,22 +27,19 @@ def open_remote(url: str, *, create: bool = False) -> FolderRemote | S3Remote:
         UsageError: another scheme, or no bucket.
         SegError: no such folder.
     """
-    scheme, separator, rest = str(url).partition("://")
-    if not separator:
-        return _open_folder(Path(url).expanduser(), create=create)
-    if scheme != "s3":
-        raise UsageError(
-            f"Unknown scheme `{scheme}://` of a remote. Expected s3://bucket/prefix "
-            "or a folder."
-        )
-    rest, _, query = rest.partition("?")
-    settings = _settings(query)
-    bucket, _, prefix = rest.partition("/")
-    if not bucket:
-        raise UsageError(
-            f"The remote {url} names no bucket. Expected s3://bucket/prefix."
-        )
-    return S3Remote(bucket, prefix.strip("/"), settings)
+    place = _taken_apart(url)
+    if isinstance(place, Path):
+        return _open_folder(place, create=create)
+    return S3Remote(*place)
+
+
+def check_url(url: str) -> None:
+    """Check what can be checked without a look at the place.
+
+    Raises:
+        UsageError: as `open_remote`.
+    """
+    _taken_apart(url)
 
 
 def portable(url: str) -> str:
@@ -52,6 +49,25 @@ def portable(url: str) -> str:
         return url
     settings = {k: v for k, v in _settings(query).items() if k not in _OF_MACHINE}
     return f"{place}?{urlencode(settings, safe=':/')}" if settings else place
+
+
+def _taken_apart(url: str) -> Path | tuple[str, str, Mapping[str, str]]:
+    """A path; or a bucket, a prefix and settings."""
+    scheme, separator, rest = str(url).partition("://")
+    if not separator:
+        return Path(url).expanduser()
+    if scheme != "s3":
+        raise UsageError(
+            f"Unknown scheme `{scheme}://` of a remote. Expected s3://bucket/prefix "
+            "or a folder."
+        )
+    rest, _, query = rest.partition("?")
+    bucket, _, prefix = rest.partition("/")
+    if not bucket:
+        raise UsageError(
+            f"The remote {url} names no bucket. Expected s3://bucket/prefix."
+        )
+    return bucket, prefix.strip("/"), _settings(query)
 
 
 def _settings(query: str) -> Mapping[str, str]:
