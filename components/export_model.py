@@ -31,13 +31,15 @@ def export_model(
 
     from components import tracking
     from components.lineage import write_lineage
-    from components.publication import check_place, publish_export
+    from components.publication import absolute, publish_export
     from seglib.steps.export import export as export_files
+    from seglib.store import check_place
 
     inputs = [manifest, model, evaluation, decision]
     with tracking.step("export", out=export, inputs=inputs) as step:
         config = tracking.config(locals())
-        check_place(publish_name)
+        if publish_to:
+            check_place(absolute(publish_to), publish_name)
         out = Path(export.path)
         export_files(Path(model.path), out, config=config.export)
         write_lineage(

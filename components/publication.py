@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from components.contest import registered
 from components.registry import PUBLISHED, Registry, Version, registry_uri
 from seglib.errors import SegError
-from seglib.store import pointer_key, publish, set_latest
+from seglib.store import publish, set_latest
 
 if TYPE_CHECKING:
     from components.tracking import Row
@@ -40,15 +40,6 @@ class Publication:
 
     def to_tags(self) -> dict[str, str]:
         return {PUBLISHED: json.dumps(asdict(self))}
-
-
-def check_place(name: str) -> None:
-    """Fail before the work rather than after it.
-
-    Raises:
-        UsageError: exports cannot be published under this name.
-    """
-    pointer_key(name)
 
 
 def publish_export(export: Path, url: str, name: str) -> Publication:

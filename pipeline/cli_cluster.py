@@ -118,7 +118,7 @@ def submit(
     from pipeline.cluster.document import document_of, service_account_of
     from pipeline.cluster.order import check_pushed, find_version, make_order
     from pipeline.cluster.submission import submit as start
-    from pipeline.inputs import find_settings, require_splits
+    from pipeline.inputs import check_publication, find_settings, require_splits
 
     _check_form(form)
     say: Say = echo if form == "text" else lambda text: echo(text, err=True)
@@ -137,6 +137,7 @@ def submit(
         if push_check:
             check_pushed(data)
             require_splits(data, wanted)
+            check_publication(wanted, elsewhere=True)
         reached = connect()
         done = start(
             reached,

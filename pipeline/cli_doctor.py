@@ -218,5 +218,5 @@ def _data(given: str, remote: str) -> "Data":
     pin = Path(given)
     return Data(
         data_md5=read_pin(pin),
-        remote=remote or default_remote(pin.resolve().parent),
+        remote=remote or default_remote(pin),
     )

@@ -7,7 +7,13 @@ from rich.console import Console
 
 from pipeline.display import STEPS, SWEEP_STEPS, Display
 from pipeline.folder import create_run_folder
-from pipeline.inputs import Data, code_version, git_commit, require_splits
+from pipeline.inputs import (
+    Data,
+    check_publication,
+    code_version,
+    git_commit,
+    require_splits,
+)
 from pipeline.outcome import Outcome
 from pipeline.run import run_pipeline
 from pipeline.summary import print_summary, shown
@@ -42,6 +48,7 @@ def execute(
         DatasetError: the data lack a split that the run comes to need.
     """
     require_splits(data, config, sweep=sweep is not None)
+    check_publication(config, docker=docker)
     folder = create_run_folder(runs, name)
     version, container, tags = code_version(), None, dict(tags or {})
     if docker:

@@ -71,6 +71,11 @@ def find_data(folder: Path | None) -> Data:
             "train_segmentation/ (see docs/data-format.md)."
         )
     root = folder.resolve()
+    if not any(root.iterdir()):
+        raise SegError(
+            f"{folder}: the folder is empty. Expected train_images/ and "
+            "train_segmentation/ (see docs/data-format.md)."
+        )
     return Data(data_md5=hash_folder(root), remote=str(root), title=str(folder))
 
 
@@ -142,6 +147,31 @@ def refuse_placeholders(**values: Any) -> None:
                 f"fills in when the step runs. Received: {name}={value!r}. Write the "
                 "value itself."
             )
+
+
+def check_publication(
+    config: Config, *, docker: bool = False, elsewhere: bool = False
+) -> None:
+    """See that the export of a run can be published, before anything is trained.
+
+    Args:
+        docker: the steps run in containers.
+        elsewhere: they run on a cluster, whose folders are not looked for here.
+
+    Raises:
+        SegError: there is no such place, or it cannot be written to.
+    """
+    from components.publication import absolute
+    from seglib.store import check_place
+
+    place = config.export.publish_to
+    if docker and place and "://" not in place:
+        raise SegError(
+            f"`publish_to` is a folder of this machine, which a container does not "
+            f"see. Expected s3://bucket/prefix. Received: publish_to={place!r}."
+        )
+    if place and not (elsewhere and "://" not in place):
+        check_place(absolute(place), config.export.publish_name)
 
 
 def code_version() -> str:

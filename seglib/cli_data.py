@@ -54,15 +54,16 @@ def fetch(
 @app.command()
 def status(pin: Pin = PIN, remote: Remote = None) -> None:
     """Say whether folder, pin and remote agree. Exits with 1 where they do not."""
-    from seglib.store import hash_folder, read_pin
+    from seglib.store import hash_folder, load_pin
     from seglib.store.folders import links_left_out
 
-    data_md5, folder = read_pin(pin), pin.with_suffix("")
+    pinned = load_pin(pin)
+    data_md5, folder = pinned.md5, pinned.folder
     say = partial(console.print, soft_wrap=True)
     say(f"pin     {data_md5}  {pin}")
     differs = False
     if folder.is_dir():
-        received = hash_folder(folder)
+        received = hash_folder(folder, dvcignore=True, is_legacy=pinned.is_legacy)
         differs = received != data_md5
         verdict = "differs: `dvc add` pins it anew" if differs else "as pinned"
         if differs and (note := links_left_out(folder)):
@@ -216,4 +217,4 @@ def _version(revision: str | None, pin: Path) -> str:
 def _remote(remote: str | None, pin: Path) -> str:
     from seglib.store import default_remote
 
-    return remote or default_remote(pin.resolve().parent)
+    return remote or default_remote(pin)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from seglib.errors import UsageError, unknown
 from seglib.settings import at, build, described, read_tree, require
+from seglib.store import check_url, pointer_key
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 SPLIT_CHOICES = ("auto", "train", "val", "test")
@@ -201,7 +202,11 @@ class ExportConfig:
             "0 … 1",
             self.min_equal_pixels,
         )
-        require(bool(self.publish_name), "publish_name", "a name", self.publish_name)
+        for name, check in (("publish_to", check_url), ("publish_name", pointer_key)):
+            try:
+                check(getattr(self, name))
+            except UsageError as error:
+                raise UsageError(f"`{name}`: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ def find_version(
     Raises:
         SegError: there is no such version, or its remote is a folder of this machine.
     """
-    from seglib.store import default_remote, pin_at, read_pin
+    from seglib.store import default_remote, pin_at, portable, read_pin
 
     if not pin:
         pin = next(
@@ -94,7 +94,7 @@ def find_version(
     if not remote:
         if not pin:
             raise SegError("--data-md5 without a DVC repository needs --remote, too.")
-        remote = default_remote(pin.resolve().parent)
+        remote = portable(default_remote(pin))
         if "://" not in remote:
             raise SegError(
                 f"{remote}: a folder of this machine, which pods cannot read. Expected "

@@ -58,7 +58,7 @@ def start_run(
     """
     from pipeline.cluster.identity import config_hash
     from pipeline.cluster.order import check_pushed, find_version
-    from pipeline.inputs import find_settings, require_splits
+    from pipeline.inputs import check_publication, find_settings, require_splits
 
     _require_checkout(git, plan.commit)
     config = find_settings(wish.config and git.root / wish.config, wish.settings)
@@ -76,6 +76,7 @@ def start_run(
     data = find_version(data_md5=plan.data_md5, pin=git.root / PIN, remote=means.remote)
     check_pushed(data)
     require_splits(data, config)
+    check_publication(config, elsewhere=True)
     say(f"data         all objects of {plan.data_md5} are on {data.remote}")
     image = _find_image(git, plan, wish, means, say)
     run = _submit(cluster, plan, wish, means, image, data, config, say)

@@ -18,21 +18,29 @@ from seglib.store.objects import (
     Remote,
     Stored,
 )
-from seglib.store.pins import default_remote, pin_at, read_pin
+from seglib.store.pins import Pin, default_remote, load_pin, pin_at, read_pin
 from seglib.store.pointers import Pointer, latest, pointer_key, set_latest
-from seglib.store.publishing import Published, fetch_published, publish
-from seglib.store.remotes import open_remote
+from seglib.store.publishing import (
+    Published,
+    check_place,
+    fetch_published,
+    publish,
+)
+from seglib.store.remotes import check_url, open_remote, portable
 
 __all__ = [
     "ChangedObjectError",
     "DatasetDiff",
     "Entry",
     "MissingObjectError",
+    "Pin",
     "Pointer",
     "Published",
     "Remote",
     "Stored",
     "cache_folder",
+    "check_place",
+    "check_url",
     "default_remote",
     "diff",
     "fetch",
@@ -40,11 +48,13 @@ __all__ = [
     "follow",
     "hash_folder",
     "latest",
+    "load_pin",
     "manifest_entries",
     "missing_files",
     "open_remote",
     "pin_at",
     "pointer_key",
+    "portable",
     "publish",
     "read_file",
     "read_pin",

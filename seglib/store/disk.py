@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from seglib.store.objects import (
     require_same,
 )
 
+_LEGACY_FOLDER = re.compile(r"[0-9a-f]{2}")  # of objects of DVC 2
 _BESIDE = ".partial"  # what is being written, on the same file system
 
 
@@ -34,8 +36,11 @@ class FolderRemote:
 
     @property
     def holds_objects(self) -> bool:
-        """Whether it is a DVC remote, and not the dataset itself."""
-        return (self.root / OBJECTS).is_dir()
+        """Whether it is a DVC remote, if an empty one, and not the dataset itself."""
+        if (self.root / OBJECTS).is_dir():
+            return True
+        names = [path.name for path in self.root.iterdir() if path.name[0] != "."]
+        return not names or any(_LEGACY_FOLDER.fullmatch(name) for name in names)
 
     def name(self, key: str) -> str:
         return str(self.root / key)
@@ -88,6 +93,22 @@ class FolderRemote:
                 f"{_remedy(error)}"
             ) from error
         return etag
+
+    def require_writable(self) -> None:
+        """Fail where nothing can be written; leaves nothing there.
+
+        Raises:
+            SegError: it cannot be written to.
+        """
+        try:
+            (self.root / _BESIDE).mkdir(parents=True, exist_ok=True)
+            with open_alone(self.root / _BESIDE / "writable"):
+                pass
+        except OSError as error:
+            raise SegError(
+                f"{self.root}: cannot be written to ({error.strerror}). "
+                f"{_remedy(error)}"
+            ) from error
 
     def delete(self, key: str) -> None:
         try:

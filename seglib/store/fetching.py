@@ -11,7 +11,7 @@ from seglib.errors import DatasetError, SegError
 from seglib.store.disk import is_own_folder
 from seglib.store.folders import Entry
 from seglib.store.kept import Kept, clear_left
-from seglib.store.listings import read_entries
+from seglib.store.listings import find_entries
 from seglib.store.objects import Moved, Remote
 from seglib.store.parallel import Progress, in_parallel
 from seglib.store.quick import bring_small
@@ -51,8 +51,8 @@ def fetch(
         SegError: a remote that cannot be reached, or objects that are missing or
             damaged; names them, with the expected and the received md5.
     """
-    source = open_remote(remote)
-    entries = _wanted(read_entries(source, data_md5), paths, prefixes, data_md5)
+    source, every = find_entries(open_remote(remote), data_md5)
+    entries = _wanted(every, paths, prefixes, data_md5)
     if is_own_folder(source):
         if progress:
             progress(len(entries), len(entries))

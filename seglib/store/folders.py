@@ -6,10 +6,13 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from seglib.errors import SegError
 from seglib.files import all_files, open_file
+from seglib.store.dvcignore import ignored_in
+from seglib.store.legacy import UnixDigest
 
 _IGNORED = frozenset({".git", ".hg", ".dvc"})  # by DVC, too
 
@@ -23,24 +26,35 @@ class Entry:
     size: int | None = None
 
 
-def hash_folder(root: Path) -> str:
+def hash_folder(root: Path, *, dvcignore: bool = False, is_legacy: bool = False) -> str:
     """The hash that `dvc add` gives this folder: `<md5>.dir`.
+
+    Args:
+        root: the folder.
+        dvcignore: leave out what `.dvcignore` names, as DVC does.
+        is_legacy: as DVC 2 hashed.
 
     Raises:
         SegError: no such folder, or a file in it cannot be read.
     """
-    return hash_entries(list_folder(root))
+    return hash_entries(list_folder(root, dvcignore=dvcignore, is_legacy=is_legacy))
 
 
-def list_folder(root: Path) -> tuple[Entry, ...]:
+def list_folder(
+    root: Path, *, dvcignore: bool = False, is_legacy: bool = False
+) -> tuple[Entry, ...]:
     """Every file under a folder with its md5 and size, in DVC's order."""
     root = Path(root)
     if not root.is_dir():
         raise SegError(f"{root}: no such folder.")
+    hash_one = partial(hash_file, is_legacy=is_legacy)
     try:
         files = list(all_files(root, skip=_IGNORED))
+        if dvcignore:
+            is_ignored = ignored_in(root)
+            files = [file for file in files if not is_ignored(file.relative_to(root))]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            hashes = list(pool.map(hash_file, files))
+            hashes = list(pool.map(hash_one, files))
         sizes = [path.stat().st_size for path in files]
     except OSError as error:
         raise SegError(
@@ -80,8 +94,13 @@ def listing(entries: Iterable[Entry]) -> bytes:
     return json.dumps(files, sort_keys=True).encode()
 
 
-def hash_file(path: Path) -> str:
-    """The md5 of a file's bytes, in hexadecimal digits."""
+def hash_file(path: Path, *, is_legacy: bool = False) -> str:
+    """The md5 of a file's bytes, in hexadecimal digits; DVC 2's of a text's."""
     digest = hashlib.md5(usedforsecurity=False)
     with open_file(path) as file:
+        if is_legacy:
+            unix = UnixDigest()
+            while chunk := file.read(1 << 20):
+                unix.update(chunk)
+            return unix.hexdigest()
         return hashlib.file_digest(file, lambda: digest).hexdigest()

@@ -14,6 +14,7 @@ from threading import Event
 from typing import BinaryIO
 
 from seglib.store.folders import hash_file
+from seglib.store.legacy import LegacyRemote
 from seglib.store.objects import CHUNK, Moved, Remote, object_key
 from seglib.store.reading import copy_checked
 
@@ -28,6 +29,7 @@ class Kept:
     ):
         self._source, self._cache, self._owner = source, cache, owner
         self._moved = moved
+        self._is_legacy = isinstance(source, LegacyRemote)
         self._numbers = itertools.count()
 
     def is_new(self, md5: str, targets: list[Path]) -> bool:
@@ -80,12 +82,12 @@ class Kept:
         """
         key = object_key(md5)
         kept = self._cache / key
-        missing = [path for path in targets if not _is_right(path, md5)]
+        missing = [path for path in targets if not self._is_right(path, md5)]
         if not missing:
             return ""
         part = _Part(self._new_name(md5), self._moved)
         try:
-            if not _is_right(kept, md5):
+            if not self._is_right(kept, md5):
                 problem = copy_checked(
                     self._source,
                     key,
@@ -101,6 +103,12 @@ class Kept:
         finally:
             part.discard()
         return ""
+
+    def _is_right(self, path: Path, md5: str) -> bool:
+        try:
+            return hash_file(path, is_legacy=self._is_legacy) == md5
+        except (FileNotFoundError, IsADirectoryError):
+            return False
 
     def _link_all(self, md5: str, kept: Path, targets: list[Path]) -> None:
         """Let the targets be this content, each in one move, whatever was there."""
@@ -201,13 +209,6 @@ class _Part:
         except FileNotFoundError:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return os.open(self._path, flags, 0o666)
-
-
-def _is_right(path: Path, md5: str) -> bool:
-    try:
-        return hash_file(path) == md5
-    except (FileNotFoundError, IsADirectoryError):
-        return False
 
 
 def _link_or_copy(kept: Path, part: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,6 +11,7 @@ from seglib.documents import parse_json
 from seglib.errors import SegError
 from seglib.store.disk import is_own_folder
 from seglib.store.folders import Entry, hash_entries, links_left_out, list_folder
+from seglib.store.legacy import LegacyRemote
 from seglib.store.objects import OBJECTS, Remote, object_key
 from seglib.store.pins import require_hash
 from seglib.store.reading import copy_checked
@@ -27,7 +29,8 @@ def with_sizes(entries: Iterable[Entry], remote: str) -> tuple[Entry, ...]:
     entries, source = tuple(entries), open_remote(remote)
     if is_own_folder(source):
         return entries
-    sizes = source.sizes({object_key(entry.md5) for entry in entries})
+    keys = {object_key(entry.md5) for entry in entries}
+    sizes = source.sizes(keys) or LegacyRemote(source).sizes(keys)
     return tuple(replace(e, size=sizes.get(object_key(e.md5))) for e in entries)
 
 
@@ -44,7 +47,7 @@ def missing_files(data_md5: str, remote: str) -> list[str]:
         _plain_entries(source.root, data_md5)
         return []
     listing = object_key(require_hash(data_md5))
-    if not source.sizes([listing]):
+    if not source.sizes([listing]) and not LegacyRemote(source).sizes([listing]):
         return [f"{source.name(listing)} (the listing of the dataset)"]
     entries = with_sizes(read_entries(source, data_md5), remote)
     return [f"{e.path} ({e.md5})" for e in entries if e.size is None]
@@ -66,24 +69,33 @@ def manifest_entries(data_md5: str, remote: str) -> tuple[Entry, ...]:
 
 def read_entries(source: Remote, data_md5: str) -> tuple[Entry, ...]:
     """The same, from a remote that is open."""
+    return find_entries(source, data_md5)[1]
+
+
+def find_entries(source: Remote, data_md5: str) -> tuple[Remote, tuple[Entry, ...]]:
+    """The same, and the remote as its layout of this dataset wants to be read."""
     require_hash(data_md5)
     if is_own_folder(source):
-        return _plain_entries(source.root, data_md5)
+        return source, _plain_entries(source.root, data_md5)
     key, content = object_key(data_md5), bytearray()
-    problem = copy_checked(
-        source,
-        key,
-        data_md5.removesuffix(".dir"),
+    read = partial(
+        copy_checked,
+        key=key,
+        md5=data_md5.removesuffix(".dir"),
         write=content.extend,
         restart=content.clear,
     )
+    problem = read(source)
+    if problem and (legacy := LegacyRemote(source)).sizes([key]):
+        content.clear()
+        source, problem = legacy, read(legacy)
     if problem:
         raise SegError(f"The manifest of the dataset: {problem}")
     tree = parse_json(
         bytes(content), name=source.name(key), remedy="Nothing was fetched."
     )
     try:
-        return tuple(_parse_entry(item) for item in tree)
+        return source, tuple(_parse_entry(item) for item in tree)
     except (ValueError, KeyError, TypeError) as error:
         raise SegError(
             f"{source.name(key)}: not a manifest of a dataset: {error}. Nothing was "
@@ -108,18 +120,25 @@ def read_file(source: Remote, entry: Entry) -> bytes:
         for chunk in source.chunks(entry.path):
             extend(chunk)
         return bytes(content)
-    problem = copy_checked(
-        source, object_key(entry.md5), entry.md5, write=extend, restart=content.clear
-    )
-    if problem:
-        raise SegError(f"{entry.path}: {problem}")
-    return bytes(content)
+    key, problem = object_key(entry.md5), ""
+    for place in (source, LegacyRemote(source)):
+        content.clear()
+        told = copy_checked(place, key, entry.md5, write=extend, restart=content.clear)
+        if not told:
+            return bytes(content)
+        problem = problem or told
+    raise SegError(f"{entry.path}: {problem}")
 
 
 def _plain_entries(root: Path, data_md5: str) -> tuple[Entry, ...]:
     entries = list_folder(root)
     received = hash_entries(entries)
     if received != data_md5:
+        for dvcignore, is_legacy in ((True, False), (False, True), (True, True)):
+            others = list_folder(root, dvcignore=dvcignore, is_legacy=is_legacy)
+            if hash_entries(others) == data_md5:
+                _require_no_more(root, entries, others)
+                return others
         raise SegError(
             f"{root}: not the pinned dataset. Expected md5: {data_md5}. Received: "
             f"{received} ({len(entries)} files). Restore the files, pin them anew with "
@@ -127,6 +146,20 @@ def _plain_entries(root: Path, data_md5: str) -> tuple[Entry, ...]:
             f"{links_left_out(root)}".rstrip()
         )
     return entries
+
+
+def _require_no_more(
+    root: Path, all_entries: Iterable[Entry], entries: Iterable[Entry]
+) -> None:
+    """Refuse a folder in which `.dvcignore` leaves out what a training would read."""
+    taken = {entry.path for entry in entries}
+    for entry in all_entries:
+        if entry.path not in taken and not PurePosixPath(entry.path).name[:1] == ".":
+            raise SegError(
+                f"{root}: holds {entry.path}, which .dvcignore leaves out of the "
+                "pinned dataset, and a training would read. Move it elsewhere, or take "
+                "the dataset from a DVC remote."
+            )
 
 
 def _parse_entry(item: dict[str, Any]) -> Entry:

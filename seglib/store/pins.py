@@ -1,24 +1,34 @@
 """What a repository says of its dataset: the pin, and where DVC keeps the bytes."""
 
-import configparser
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from seglib.documents import MAX_BYTES, parse_yaml
+from seglib.documents import MAX_BYTES, parse_yaml, read_yaml
 from seglib.errors import SegError
 from seglib.files import read_file
+from seglib.store.dvc_config import CLOUD_VERSIONED, remote_url, repository_of
 
 _FOLDER_HASH = re.compile(r"[0-9a-f]{32}\.dir")
-_CLOUD_VERSIONED = (
-    "DVC's cloud versioning, which keeps files under their own names and versions, and "
-    "not under their md5, is not read here. Expected an ordinary remote. Add one with "
-    "`dvc remote add --default NAME URL`, and then `dvc add` and `dvc push`."
-)
+_PIN = "data.dvc"
+_MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
 
-def read_pin(path: Path) -> str:
-    """The dataset hash, `<md5>.dir`, that a pin such as `data.dvc` states.
+@dataclass(frozen=True)
+class Pin:
+    """DVC's pin of one folder."""
+
+    md5: str  # `<md5>.dir`
+    folder: Path  # where the dataset is on this machine, if it is here
+    remote: str = ""  # the name of its own remote; "": the default remote
+    imported_from: str = ""  # the repository of `dvc import`
+    is_legacy: bool = False  # of DVC 2
+
+
+def load_pin(path: Path) -> Pin:
+    """A pin such as `data.dvc`.
 
     Raises:
         SegError: no such file, or not DVC's pin of one folder.
@@ -28,9 +38,14 @@ def read_pin(path: Path) -> str:
         content = read_file(path, max_bytes=MAX_BYTES)
     except OSError as error:
         raise SegError(
-            f"{path}: the pin cannot be read ({error.strerror}). `dvc add` writes it."
+            f"{path}: the pin cannot be read ({error.strerror}). {_no_pin(path)}"
         ) from error
-    return _parse_pin(content, str(path))
+    return _parse_pin(content, path, str(path))
+
+
+def read_pin(path: Path) -> str:
+    """The dataset hash, `<md5>.dir`, that a pin states; raises as `load_pin` does."""
+    return load_pin(path).md5
 
 
 def pin_at(revision: str, path: Path) -> str:
@@ -65,58 +80,103 @@ def pin_at(revision: str, path: Path) -> str:
             f"{name}: git does not know it: {told} Expected a revision "
             f"in which {path.name} is committed, or the dataset's hash, `<md5>.dir`."
         )
-    return _parse_pin(done.stdout, name)
+    return _parse_pin(done.stdout, path, name).md5
 
 
-def _parse_pin(content: bytes, path: str) -> str:
-    tree = parse_yaml(content, name=path, remedy="`dvc add FOLDER` writes a pin.")
-    try:
-        (out,) = tree["outs"]
-        if "files" in out or "cloud" in out:
-            raise SegError(f"{path}: {_CLOUD_VERSIONED}")
-        data_md5 = str(out["md5"])
-    except SegError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise SegError(
-            f"{path}: not a pin of one folder. Expected DVC's `outs:` with one `md5:`. "
-            "`dvc add FOLDER` writes such a file."
-        ) from error
-    return require_hash(data_md5, where=f"{path}: ")
+def default_remote(place: Path) -> str:
+    """Where the dataset of a pin is: a remote's URL with its settings, or a path.
 
-
-def default_remote(repository: Path) -> str:
-    """The URL of the default remote in `.dvc/config` (and `.dvc/config.local`).
-
-    Returns:
-        A URL such as s3://bucket/prefix, or an absolute path.
+    Args:
+        place: the pin; or the folder of `data.dvc`, in a DVC repository.
 
     Raises:
-        SegError: no DVC repository, no default remote, or a cloud-versioned one.
+        SegError: no DVC repository, no such remote, or one that is not read here; or
+            the pin is an import, whose files DVC pushes to no remote of its own.
     """
-    folder = Path(repository) / ".dvc"
-    config = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        config.read([folder / "config", folder / "config.local"], encoding="utf-8")
-    except configparser.Error as error:
-        raise SegError(f"{folder / 'config'}: cannot be read: {error}") from error
-    name = config.get("core", "remote", fallback="")
-    section = f"'remote \"{name}\"'"
-    url = config.get(section, "url", fallback="")
-    for option in ("version_aware", "worktree"):
-        if config.get(section, option, fallback="").lower() in ("true", "yes", "1"):
-            raise SegError(
-                f"{folder / 'config'}: the remote {name} has `{option}` set: "
-                f"{_CLOUD_VERSIONED}"
-            )
-    if not url:
+    place = Path(place)
+    folder, pin = (place, place / _PIN) if place.is_dir() else (place.parent, place)
+    own = load_pin(pin) if pin.is_file() else None
+    if own and own.imported_from:
         raise SegError(
-            f"{folder / 'config'}: no default remote. Received: remote={name!r}. Set "
-            "one with `dvc remote add --default NAME URL`."
+            f"{pin}: an import from {own.imported_from} (`dvc import`), whose files "
+            "DVC does not push to a remote of this repository. Name the remote of that "
+            "repository with --remote, or make the data this repository's own: remove "
+            f"{pin.name}, then `dvc add {own.folder.name}` and `dvc push`."
         )
-    if "://" in url:
-        return url
-    return str((folder / Path(url).expanduser()).resolve())
+    repository = repository_of(folder) or folder
+    return remote_url(repository, own.remote if own else "")
+
+
+def _no_pin(path: Path) -> str:
+    """What to do about a pin that cannot be read; DVC's pipelines pin in dvc.lock."""
+    try:
+        lock = read_yaml(path.parent / "dvc.lock")
+        for stage, content in lock["stages"].items():
+            for out in content["outs"]:
+                if out["path"] == path.stem:
+                    return (
+                        f"{path.stem} is an output of the stage {stage} in dvc.yaml, "
+                        f"and has no pin of its own. Give its hash, {out['md5']}, in "
+                        "place of the revision."
+                    )
+    except _MALFORMED:  # a SegError is a ValueError
+        pass
+    return "`dvc add` writes it."
+
+
+def _parse_pin(text: bytes, path: Path, name: str) -> Pin:
+    """The pin; `name` is that of the file, for messages."""
+    content = parse_yaml(text, name=name, remedy="`dvc add FOLDER` writes a pin.")
+    try:
+        outs = content["outs"]
+        if len(outs) > 1:
+            paths = ", ".join(str(out["path"]) for out in outs)
+            raise SegError(
+                f"{name}: not a pin of one folder, but of {len(outs)} outputs "
+                f"({paths}). Pin the dataset's folder alone with `dvc add FOLDER`."
+            )
+        (out,) = outs
+        if "files" in out or "cloud" in out:
+            raise SegError(f"{name}: {CLOUD_VERSIONED}")
+        origin = _origin(content)
+        if origin and not out.get("md5"):
+            raise SegError(
+                f"{name}: an import from {origin} without its data, which DVC has not "
+                f"downloaded. Run `dvc update {path.name}`, and then `dvc push`."
+            )
+        if out.get("cache") is False or out.get("push") is False:
+            raise SegError(
+                f"{name}: its output is kept out of the remote (`cache: false` or "
+                "`push: false`). Pin the folder with `dvc add FOLDER`."
+            )
+        md5 = require_hash(str(out["md5"]), where=f"{name}: ")
+        where = str(out.get("path") or path.stem)
+        return Pin(
+            md5=md5,
+            folder=path.parent / str(content.get("wdir") or "") / where,
+            remote=str(out.get("remote") or ""),
+            imported_from=origin if _is_import(content) else "",
+            is_legacy="hash" not in out,
+        )
+    except SegError:
+        raise
+    except _MALFORMED as error:
+        raise SegError(
+            f"{name}: not a pin of one folder. Expected DVC's `outs:` with one `md5:`. "
+            "`dvc add FOLDER` writes such a file."
+        ) from error
+
+
+def _origin(content: dict[str, Any]) -> str:
+    """Where `dvc import` or `dvc import-url` brought it from; "" for `dvc add`."""
+    for dependency in content.get("deps") or ():
+        return str((dependency.get("repo") or {}).get("url") or dependency.get("path"))
+    return ""
+
+
+def _is_import(content: dict[str, Any]) -> bool:
+    """Whether it is from another repository: files from a URL are pushed as all are."""
+    return any("repo" in one or "db" in one for one in content.get("deps") or ())
 
 
 def require_hash(data_md5: str, *, where: str = "") -> str:

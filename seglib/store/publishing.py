@@ -59,6 +59,7 @@ def publish(
     if not Path(folder).is_dir():
         raise SegError(f"{folder}: no such folder.")
     remote = open_remote(url, create=True)
+    remote.require_writable()
     begun = begin(remote, name) if name else None
     entries = list_folder(folder)
     if not entries:
@@ -76,6 +77,22 @@ def publish(
         sent_bytes=sum(sent),
         latest=pointer,
     )
+
+
+def check_place(url: str, name: str = "") -> None:
+    """Fail before a training, rather than when its export shall be published.
+
+    Raises:
+        UsageError: an address or a name that cannot be one.
+        SegError: there is no such place, it cannot be written to, or `latest` of the
+            name is damaged.
+    """
+    if name:
+        pointer_key(name)
+    remote = open_remote(url, create=True)
+    remote.require_writable()
+    if name:
+        begin(remote, name)
 
 
 def fetch_published(

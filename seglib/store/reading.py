@@ -5,6 +5,7 @@ from collections.abc import Callable
 from threading import Event
 
 from seglib.errors import SegError
+from seglib.store.legacy import LegacyRemote, UnixDigest
 from seglib.store.objects import CHUNK, BrokenOffError, MissingObjectError, Remote
 from seglib.store.parallel import Stopped
 
@@ -56,11 +57,17 @@ def copy_checked(
     )
 
 
+def new_digest(*, is_legacy: bool) -> "hashlib._Hash | UnixDigest":
+    """Takes bytes, and gives the md5 under which DVC 3, or DVC 2, keeps them."""
+    return UnixDigest() if is_legacy else hashlib.md5(usedforsecurity=False)
+
+
 def _read(
     source: Remote, key: str, write: Callable[[bytes], object], stop: Event | None
 ) -> str:
     """The md5 of what was read; goes on where a connection broke off."""
-    digest, done, breaks = hashlib.md5(usedforsecurity=False), 0, 0
+    digest = new_digest(is_legacy=isinstance(source, LegacyRemote))
+    done = breaks = 0
     while True:
         before = done
         try:

@@ -104,6 +104,21 @@ class S3Remote:
         except OSError as error:
             raise SegError(f"{source!s}: cannot be read ({error.strerror}).") from error
 
+    def require_writable(self) -> None:
+        """Fail where nothing can be written; leaves nothing there.
+
+        Raises:
+            SegError: it cannot be written to.
+        """
+        place = {"Bucket": self.bucket, "Key": self._path("published/writable")}
+        try:
+            begun = self._client.call("create_multipart_upload", **place)
+        except FailedCallError as error:
+            raise self._problem("written", "", error) from error
+        with suppress(FailedCallError):
+            upload = begun["UploadId"]
+            self._client.call("abort_multipart_upload", **place, UploadId=upload)
+
     def delete(self, key: str) -> None:
         place = {"Bucket": self.bucket, "Key": self._path(key)}
         try:

@@ -11,6 +11,7 @@ import pytest
 from pipeline import inputs
 from pipeline.inputs import (
     Data,
+    check_publication,
     code_version,
     find_data,
     find_settings,
@@ -180,3 +181,31 @@ def test_the_code_version_changes_with_any_source_of_a_step(
             file.write("# changed\n")
         changed.add(code_version())
     assert len(changed | {same}) == 3
+
+
+def test_a_place_of_publication_that_is_none_is_told_before_a_run(
+    tmp_path: Path,
+) -> None:
+    from rich.console import Console
+
+    from pipeline.execution import execute
+    from pipeline.inputs import Data
+
+    (tmp_path / "file").touch()
+    config = find_settings(None, [f"publish_to={tmp_path}/file/x"])
+    with pytest.raises(SegError, match="file/x: cannot be created"):
+        execute(
+            config,
+            Data(data_md5="", remote="", title=""),
+            runs=tmp_path / "runs",
+            console=Console(),
+        )
+    assert not (tmp_path / "runs").exists()
+    check_publication(config, elsewhere=True)  # a folder of the pods' own
+    with pytest.raises(SegError, match="which a container does not see"):
+        check_publication(config, docker=True)
+
+
+def test_an_empty_folder_is_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="the folder is empty"):
+        find_data(tmp_path)

@@ -11,14 +11,17 @@ from seglib.cli import app
 from seglib.console import Transfer
 from seglib.errors import SegError, UsageError
 from seglib.store import (
+    check_place,
     fetch,
     fetch_published,
     hash_folder,
     latest,
     open_remote,
     publish,
+    publishing,
     set_latest,
 )
+from seglib.store.disk import FolderRemote
 from seglib.store.pointers import Pointer, move_latest
 
 BUCKET = "datasets"
@@ -275,3 +278,39 @@ def test_the_command_says_that_a_later_publication_stays(folder, tmp_path):
     assert latest(url, "m") == later
     assert "latest of m: this one" in CliRunner().invoke(app, command).stdout
     shutil.rmtree(url)
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("s3://nobody/x", r"s3://nobody/x: cannot be written.*NoSuchBucket"),
+        ("s3://No_Bucket/x", r"s3://No_Bucket/x: cannot be written.*Check .*bucket"),
+        ("gs://bucket/x", r"Unknown scheme `gs://`"),
+        ("{tmp}/file/x", r"file/x: cannot be created \(Not a directory"),
+        ("/proc/x", r"/proc/x: cannot be created"),
+    ],
+)
+def test_a_place_that_cannot_be_published_to_is_told_before_the_work(
+    folder, tmp_path, s3_server, monkeypatch, place, told
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(publishing, "list_folder", lambda _: pytest.fail("hashed"))
+    url = place.format(tmp=tmp_path)
+    for again in (lambda: check_place(url, "m"), lambda: publish(folder, url)):
+        with pytest.raises(SegError, match=told):
+            again()
+
+
+def test_the_check_of_a_place_leaves_nothing_there(url):
+    check_place(url, "m")
+    check_place(url)
+    remote = open_remote(url)
+    assert not remote.sizes(["published/writable"])
+    if isinstance(remote, FolderRemote):
+        assert not [path for path in remote.root.rglob("*") if path.is_file()]
+
+
+def test_the_check_of_a_place_names_a_damaged_latest(url):
+    open_remote(url, create=True).write("published/m/latest.json", b"{}")
+    with pytest.raises(SegError, match=r"m/latest\.json: not a pointer"):
+        check_place(url, "m")
