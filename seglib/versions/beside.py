@@ -1,9 +1,10 @@
 """The classes of a version's masks, in a small object beside the data on its remote.
 
-`seglib/class-counts/1/<md5>.json.gz` belongs to the version `<md5>.dir`, and says what
-follows from its masks: whoever writes it writes the same. It lies outside of `files/`,
-so DVC takes no notice of it and `dvc gc` leaves it. It may be missing; and as it
-decides no result, but is shown to people, its own checksum is all that vouches for it.
+`seglib/class-counts/N/<md5>.json.gz`, where N is MASK_DECODING, belongs to the version
+`<md5>.dir`, and says what follows from its masks: whoever writes it writes the same. It
+lies outside of `files/`, so DVC takes no notice of it and `dvc gc` leaves it. It may be
+missing; and as it decides no result, but is shown to people, its own checksum is all
+that vouches for it.
 """
 
 from seglib.data.images import MASK_DECODING

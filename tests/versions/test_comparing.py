@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from seglib.cli import app
-from seglib.data.images import write_image
+from seglib.data.images import MASK_DECODING, write_image
 from seglib.data.verify import verify
 from seglib.errors import DatasetError, UsageError
 from seglib.store import hash_folder
@@ -47,7 +47,7 @@ def _fetched(versions):
 
 def _record(versions, data_md5):
     name = f"{data_md5.removesuffix('.dir')}.json.gz"
-    return versions.remote / "seglib" / "class-counts" / "1" / name
+    return versions.remote / "seglib" / "class-counts" / str(MASK_DECODING) / name
 
 
 def _object(versions, version, path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.waiting import HANG_S
+from seglib.data.images import MASK_DECODING
 from seglib.errors import SegError
 from seglib.versions import kept
 from seglib.versions.kept import keep, read_kept
@@ -22,7 +23,9 @@ def test_what_is_kept_is_read_back(tmp_path):
     keep(counts, tmp_path)
     assert read_kept([*counts, _md5(9)], tmp_path) == counts
     assert read_kept([_md5(9), _md5(1, "ef")], tmp_path) == {}
-    assert not (tmp_path / "class-counts" / "2").exists()  # of another decoding
+    assert not (
+        tmp_path / "class-counts" / str(MASK_DECODING + 1)
+    ).exists()  # of another decoding
 
 
 def test_nothing_is_made_where_nothing_is_known(tmp_path):
@@ -46,13 +49,15 @@ def test_of_many_who_add_at_once_none_loses_anything(tmp_path):
     assert [writer.wait(timeout=HANG_S) for writer in writers] == [0, 0, 0]
     wanted = [f"ab{writer}{number:029x}" for writer in range(3) for number in range(20)]
     assert read_kept(wanted, tmp_path).keys() == set(wanted)
-    left = [path.name for path in (tmp_path / "class-counts" / "1").iterdir()]
+    left = [
+        path.name for path in (tmp_path / "class-counts" / str(MASK_DECODING)).iterdir()
+    ]
     assert sorted(left) == ["ab", "lock"]
 
 
 def test_what_a_killed_process_left_is_cleared_away(tmp_path):
     keep({_md5(1): {0: 1}}, tmp_path)
-    left = tmp_path / "class-counts" / "1" / "ab.0123.part"
+    left = tmp_path / "class-counts" / str(MASK_DECODING) / "ab.0123.part"
     left.write_bytes(b"half")
     keep({_md5(2): {0: 2}}, tmp_path)
     assert not left.exists()
@@ -70,7 +75,7 @@ def test_the_oldest_make_room(tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"not gzip"])
 def test_a_damaged_record_knows_nothing_and_is_replaced(tmp_path, content):
     keep({_md5(1): {0: 1}}, tmp_path)
-    (tmp_path / "class-counts" / "1" / "ab").write_bytes(content)
+    (tmp_path / "class-counts" / str(MASK_DECODING) / "ab").write_bytes(content)
     assert read_kept([_md5(1)], tmp_path) == {}
     keep({_md5(2): {0: 2}}, tmp_path)
     assert read_kept([_md5(2)], tmp_path) == {_md5(2): {0: 2}}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
+from seglib.data.images import MASK_DECODING
 from seglib.data.verify import verify
 from seglib.errors import SegError
 from seglib.versions import compare_versions, count_version, keep_counts
@@ -71,7 +72,7 @@ def test_a_record_that_cannot_be_written_stops_no_verification(versions, url, st
     _of_records(store, "PUT", "")
     told = keep_counts(found, data_md5=versions.v1, remote=url)
     assert told == (
-        f"The masks' classes are kept in {url}/seglib/class-counts/1/"
+        f"The masks' classes are kept in {url}/seglib/class-counts/{MASK_DECODING}/"
         f"{versions.v1.removesuffix('.dir')}.json.gz."
     )
     assert keep_counts(found, data_md5=versions.v1, remote=url) == ""
