@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pipeline.retraining.git import Git
     from pipeline.retraining.plan import Plan, Wish
 
-TRACKING = "MLFLOW_TRACKING_URI"
 
 app = typer.Typer()
 
@@ -164,6 +163,7 @@ def retrain(
 
     python -m pipeline retrain --force --set epochs=40
     """
+    from components.mlflow_address import tracking_uri
     from pipeline.retraining.connection import find_forge, forget_empty
     from pipeline.retraining.git import Git
     from pipeline.retraining.plan import Wish
@@ -206,7 +206,7 @@ def retrain(
         plan,
         wish,
         means,
-        tracking_uri=os.environ.get(TRACKING, ""),
+        tracking_uri=tracking_uri(),
         say=_say,
     )
 

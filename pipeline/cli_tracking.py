@@ -55,6 +55,8 @@ def track(
             done = send_waiting(Path(folder), _store_of(Path(folder)), warn=warn)
         whole = whole and not done.left and not done.refused
         typer.echo(f"{folder}: {done.sent} message(s) sent, {done.left} left")
+        if done.left and done.reason:
+            typer.echo(f"  {done.reason}")
         for reason in done.refused:
             typer.echo(f"  refused: {reason}")
     raise typer.Exit(0 if whole else 1)
@@ -88,6 +90,7 @@ def compare(
     """
     from rich.console import Console
 
+    from components.mlflow_errors import answering
     from components.rows import Rows
     from pipeline.comparison import compare as lines_of
     from pipeline.comparison import to_csv, to_json, to_markdown
@@ -95,10 +98,12 @@ def compare(
 
     if output and output.suffix not in _FORMATS:
         raise UsageError(f"{output}: expected a name that ends in .md, .csv or .json.")
-    store = Rows(_existing(tracking_uri(runs), runs))
-    rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
+    uri = _existing(tracking_uri(runs), runs)
+    with answering(uri):
+        store = Rows(uri)
+        rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
     if not rows:
-        raise SegError(f"No runs in {store.uri} yet: python -m pipeline run")
+        raise SegError(f"No runs in {uri} yet: python -m pipeline run")
     lines = lines_of(rows)
     _print_table(Console(), [row.name for row in rows], lines)
     if output:
@@ -138,12 +143,15 @@ def reproduce(
     """
     from rich.console import Console
 
+    from components.mlflow_errors import answering
     from components.rows import Rows
     from pipeline.execution import execute
     from pipeline.reproduction import difference, recipe
     from pipeline.tracker import tracking_uri
 
-    row = Rows(_existing(tracking_uri(runs), runs)).find(name)
+    uri = _existing(tracking_uri(runs), runs)
+    with answering(uri):
+        row = Rows(uri).find(name)
     how = recipe(row, folder=data, any_code=any_code)
     difference(row, {"miou": 0.0})  # a run without a score is told before an hour
     outcome = execute(
@@ -176,8 +184,9 @@ def _store_of(folder: Path) -> str:
 
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder. Expected that of a run.")
+    default = tracking_uri(folder.resolve().parent)
     recorded = "" if os.environ.get("MLFLOW_TRACKING_URI") else Spool(folder).uri
-    return recorded or tracking_uri(folder.resolve().parent)
+    return recorded or default
 
 
 def _existing(uri: str, runs: Path) -> str:

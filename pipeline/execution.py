@@ -38,6 +38,7 @@ def execute(
         tags: of the run's row, besides those of its source.
         sweep: train several times, and go on with the best.
     """
+    uri = tracking_uri(runs)  # one that can never be a store is told before an hour
     folder = create_run_folder(runs, name)
     version, container, tags = code_version(), None, dict(tags or {})
     if docker:
@@ -51,7 +52,7 @@ def execute(
             data=data,
             config=config,
             code_version=version,
-            tracking_uri=tracking_uri(runs),
+            tracking_uri=uri,
             display=display,
             cache=runs.resolve() / ".cache" if cache else None,
             container=container,
