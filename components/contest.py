@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.lineage import LINEAGE
+from components.mlflow_address import tracking_uri
 from components.mlflow_client import knock
+from components.mlflow_errors import explained
 from components.names import dataset_name
 from components.registry import (
     HELD,
@@ -25,8 +27,6 @@ from components.registry import (
     WAITING,
     Registry,
     Version,
-    registry_uri,
-    shown_uri,
 )
 from seglib.data.manifest import MANIFEST
 from seglib.digests import file_sha256, model_digest
@@ -59,7 +59,7 @@ def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
         paths: folders of `manifest` and `model`.
         folder: where the champion's artifact goes when it is fetched.
     """
-    uri = registry_uri()
+    uri = tracking_uri()
     if not uri:
         return Standing()
     facts = json.loads((paths["manifest"] / MANIFEST).read_text(encoding="utf-8"))
@@ -67,10 +67,7 @@ def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
     digest = model_digest(paths["model"])
     looked = _look_up(uri, name)
     if isinstance(looked, str):
-        problem = (
-            f"the registry at {shown_uri(uri)} does not answer, so the champion is not "
-            f"known ({shown_uri(looked)}). Run again when it does"
-        )
+        problem = f"the champion is not known. {looked} Then run again"
         return Standing(Champion("unknown", problem=problem))
     registry, champion, versions = looked
     entry = {
@@ -106,8 +103,7 @@ def _look_up(uri: str, name: str) -> _Found | str:
                 versions = registry.versions(name) if champion else []
                 answer: _Found | str = (registry, champion, versions)
             except Exception as error:  # noqa: BLE001 (a store's own kinds)
-                text = str(error).strip().partition("\n")[0]
-                answer = f"{type(error).__name__}: {text}"
+                answer = explained(error, uri)
             else:
                 break
         found.append(answer)
@@ -115,7 +111,7 @@ def _look_up(uri: str, name: str) -> _Found | str:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_LONGEST_WAIT_S)
-    return found[0] if found else f"no answer in {_LONGEST_WAIT_S} s"
+    return found[0] if found else explained(TimeoutError(), uri)
 
 
 def record_contender(row: "Row", message: Message) -> None:

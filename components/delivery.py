@@ -15,6 +15,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from components.mlflow_client import knock
+from components.mlflow_errors import explained
+from seglib.addresses import without_login
 
 if TYPE_CHECKING:
     from components.recording import Part
@@ -75,13 +77,15 @@ class Tracker:
                 row = self._row(message)
             except Exception as error:
                 self._is_in_doubt = True
-                raise Unreachable(index, what, _first_line(error)) from error
+                reason = explained(error, self.uri)
+                raise Unreachable(index, what, reason) from error
             try:
                 part(row, message)
             except Exception as error:
                 if not _is_final(error):
                     self._is_in_doubt = True
-                    raise Unreachable(index, what, _first_line(error)) from error
+                    reason = explained(error, self.uri)
+                    raise Unreachable(index, what, reason) from error
                 self._refuse(message, part, _first_line(error))
             self._is_in_doubt = False
 
@@ -99,7 +103,9 @@ class Tracker:
         run, time_ms = message["run"], int(message["time_ms"])
         if run not in self.rows:
             adopted = message.get("adopted", "")
-            self.rows[run] = Row(self.uri, run, time_ms=time_ms, adopted=adopted)
+            self.rows[run] = Row(
+                self.uri, run, time_ms=time_ms, adopted=adopted, warn=self._warn
+            )
         self.rows[run].time_ms = time_ms
         return self.rows[run]
 
@@ -117,6 +123,7 @@ class Delivery:
     ) -> None:
         self.tracker = tracker
         self.delivered = 0
+        self.reason = ""  # why the store took nothing when it was last asked
         self._warn = warn
         self._queue: deque[Message] = deque()
         self._aside: list[Message] = []
@@ -211,11 +218,11 @@ class Delivery:
             self._recover()  # it took the parts before this one
         from components.recording import SEPARABLE
 
-        self._part = error.index
+        self._part, self.reason = error.index, error.reason
         self._failures += 1
         self._vain += self._hurried
         if self._failures == 2:  # a single one is common, and nobody's concern
-            self._warn(f"tracking waits for {self.tracker.uri} ({error})")
+            self._warn(f"tracking waits ({error})")
         patience = _PATIENCE if not self._hurried else _HURRIED_ATTEMPTS - 1
         part = parts_of(message)[error.index]
         if (
@@ -289,4 +296,5 @@ def _http_status(error: Exception) -> int | None:
 
 def _first_line(error: Exception) -> str:
     line = f"{type(error).__name__}: {str(error).strip() or '?'}".splitlines()[0]
+    line = without_login(line)
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]} …"

@@ -2,16 +2,22 @@
 
 import logging
 import os
+import socket
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-SQLITE = "sqlite:///"
+from components.mlflow_errors import deleted_experiment
+from components.sqlite_store import make_whole, path_of
+
+logger = logging.getLogger(__name__)
+
 _KNOCK_S = 5.0
+_PORTS = {"postgresql": 5432, "mysql": 3306}
 # Neither asks nor tells anything outside, and does not wait long for a dead server.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -24,16 +30,43 @@ _ENVIRONMENT = {
 }
 
 
-def connect(uri: str) -> Any:
-    """An MLflow client; a fresh SQLite store is set up by one process at a time."""
+def connect(uri: str, *, warn: Callable[[str], None] = logger.warning) -> Any:
+    """An MLflow client; an SQLite store that is not there, or not whole, is made."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):  # they narrate how they set up the store
         logging.getLogger(name).setLevel(logging.WARNING)
-    with _alone(uri):
-        return MlflowClient(uri)
+    if database := path_of(uri):
+        make_whole(database, warn=warn)
+    return MlflowClient(uri)
+
+
+def experiment_id(client: Any, uri: str, name: str) -> str:
+    """The id of an experiment, which is created where there is none.
+
+    Raises:
+        SegError: it was deleted.
+    """
+    if experiment := require_active(client, uri, name):
+        return str(experiment.experiment_id)
+    place = None  # a server knows where artifacts go
+    if database := path_of(uri):
+        place = (database.resolve().parent / "mlflow-artifacts").as_uri()
+    return str(client.create_experiment(name, artifact_location=place))
+
+
+def require_active(client: Any, uri: str, name: str) -> Any:
+    """An experiment; None if there is none.
+
+    Raises:
+        SegError: it was deleted.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment and experiment.lifecycle_stage == "deleted":
+        raise deleted_experiment(uri, experiment)
+    return experiment
 
 
 def retry_by_delivery_alone() -> None:
@@ -48,12 +81,17 @@ def retry_by_delivery_alone() -> None:
 def knock(uri: str) -> None:
     """Ask a server for any answer at all; before MLflow is imported, and patient.
 
-    MLflow waits 20 s for each request, and for several of them.
+    MLflow waits 20 s for each request, and for several of them; 100 s for a database.
 
     Raises:
         OSError: there is none within 5 s.
     """
     if not uri.startswith(("http://", "https://")):
+        place = urlsplit(uri)
+        port = _PORTS.get(place.scheme.partition("+")[0])
+        if port and place.hostname and "," not in place.netloc:
+            address = place.hostname, place.port or port
+            socket.create_connection(address, _KNOCK_S).close()
         return
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_KNOCK_S).close()
@@ -79,18 +117,3 @@ def as_default(uri: str) -> Iterator[None]:
         yield
     finally:
         mlflow.set_tracking_uri(before)
-
-
-@contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """A fresh SQLite store that several processes set up at once stays broken."""
-    if not uri.startswith(SQLITE):
-        yield
-        return
-    import fcntl
-
-    database = Path(uri.removeprefix(SQLITE))
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f".{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

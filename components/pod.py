@@ -17,20 +17,21 @@ from pathlib import Path
 
 from components import left_behind
 from components.delivery import Delivery, Message, Tracker
+from components.mlflow_address import TRACKING as STORE
+from components.mlflow_address import tracking_uri
 from components.mlflow_client import retry_by_delivery_alone
 from components.spool import UNTRACKED, read_messages, write_messages
 
 logger = logging.getLogger(__name__)
 
 TRACKING = "SEGLIB_TRACKING"
-STORE = "MLFLOW_TRACKING_URI"
 _LONGEST_S, _FAILING_S = 120.0, 20.0  # wait at the end of a step
 _LAST_LONGEST_S, _LAST_FAILING_S = 600.0, 30.0  # of the exit task: nothing follows it
 
 
 def deliver(message: Message) -> None:
     """Have a message sent; returns at once."""
-    if uri := os.environ.get(STORE):
+    if uri := tracking_uri():
         _delivery(uri).put(message)
 
 
@@ -51,13 +52,14 @@ def require() -> None:
 
     if os.environ.get(TRACKING) != "required":
         return
-    uri = os.environ.get(STORE)
+    uri = tracking_uri()
     if not uri:
         raise SegError(f"{TRACKING}=required, but {STORE} names no store.")
     if not _delivery(uri).flush(longest_s=_LONGEST_S, failing_s=_FAILING_S):
         raise SegError(
-            f"{uri} takes no messages, and {TRACKING}=required. Start the server, or "
-            f"unset {TRACKING}: then messages wait until it is back."
+            f"{uri} takes no messages, and {TRACKING}=required "
+            f"({_delivery(uri).reason or 'no answer yet'}). Start the server, or unset "
+            f"{TRACKING}: then messages wait until it is back."
         )
 
 
@@ -65,7 +67,7 @@ def require() -> None:
 def taking_over_all(run: str) -> Iterator[None]:
     """For the exit task: send first what the steps of a run left on the remote."""
     place = left_behind.place_of(run)
-    uri = os.environ.get(STORE)
+    uri = tracking_uri()
     if not (uri and place):
         yield
         return
@@ -93,7 +95,7 @@ def leave(run: str, step: str, folder: Path | None = None) -> None:
     """
     from seglib.errors import SegError
 
-    uri = os.environ.get(STORE)
+    uri = tracking_uri()
     if not uri:
         return
     delivery = _delivery(uri)
@@ -107,14 +109,16 @@ def leave(run: str, step: str, folder: Path | None = None) -> None:
     if folder:
         write_messages(folder / UNTRACKED, rest)
     if rest:
-        _keep(rest, run, step, folder)
+        _keep(rest, delivery.reason, run, step, folder)
         if os.environ.get(TRACKING) == "required":
             raise SegError(f"{len(rest)} message(s) not tracked; {TRACKING}=required.")
 
 
-def _keep(rest: list[Message], run: str, step: str, folder: Path | None) -> None:
+def _keep(
+    rest: list[Message], reason: str, run: str, step: str, folder: Path | None
+) -> None:
     """Leave the rest where the exit task, or a person, finds it."""
-    logger.warning("%d message(s) could not be tracked", len(rest))
+    logger.warning("%d message(s) could not be tracked. %s", len(rest), reason)
     if step and (place := left_behind.place_of(run)):
         with _as_warning():
             left_behind.keep(place, step, rest)

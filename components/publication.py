@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from components.contest import registered
-from components.registry import PUBLISHED, Registry, Version, registry_uri
+from components.mlflow_address import tracking_uri
+from components.registry import PUBLISHED, Registry, Version
 from seglib.errors import SegError
 from seglib.store import publish, set_latest
 
@@ -51,7 +52,7 @@ def publish_export(export: Path, url: str, name: str) -> Publication:
         SegError: the remote cannot be written to.
     """
     url = absolute(url)
-    key = publish(export, url, name="" if registry_uri() else name).key
+    key = publish(export, url, name="" if tracking_uri() else name).key
     return Publication(url, name, key)
 
 

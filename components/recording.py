@@ -181,7 +181,9 @@ def record_scores(row: "Row", message: Message) -> None:
 def record_overlays(row: "Row", message: Message) -> None:
     """Pictures under the same keys in every run: MLflow lines them up in a grid."""
     paths = sorted(Path(message["evaluation"]).glob("overlays/*.png"))
-    row.log_pictures({f"overlays/{key(path.stem)}": path for path in paths})
+    row.log_pictures(
+        {f"overlays/{key(path.stem, only_ascii=True)}": path for path in paths}
+    )
 
 
 def record_reports(row: "Row", message: Message) -> None:

@@ -10,8 +10,6 @@ that they won. The numbers of versions are what it does hand out one by one: of 
 versions that beat the same champion, the lowest whose promotion is not given up wins.
 """
 
-import os
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from components.mlflow_client import as_default, connect
+from seglib.errors import SegError
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 # States of a version. Only a waiting one can become champion.
 HELD, WAITING, SERVING, REPLACED = "held", "waiting", "champion", "replaced"
 SUPERSEDED, WITHDRAWN, ROLLED_BACK = "superseded", "withdrawn", "rolled back"
 PUBLISHED = "published"  # a version's tag: where its export is
-TRACKING = "MLFLOW_TRACKING_URI"
 NONE = 0  # the number of no version
+_MOST_NAMES = 1000  # MLflow gives no more at once
 _ATTEMPTS = 5  # at moving an alias
 _GIVEN_UP_S = 6 * 3600  # a promotion that takes longer died on the way
 
@@ -75,7 +74,8 @@ class Registry:
 
     def names(self) -> list[str]:
         """The registered models."""
-        return sorted(model.name for model in self._client.search_registered_models())
+        found = self._client.search_registered_models(max_results=_MOST_NAMES)
+        return sorted(model.name for model in found)
 
     def numbers(self, name: str) -> dict[str, int]:
         """The versions that aliases lead to, by alias; empty for an unknown name."""
@@ -87,6 +87,11 @@ class Registry:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
             raise
+        if model.name != name:  # some databases ignore case
+            raise SegError(
+                f"The registry has a model {model.name!r}, and its database takes "
+                f"{name!r} for the same. Set `registered_model` to another name."
+            )
         return {alias: int(number) for alias, number in model.aliases.items()}
 
     def get(self, name: str, number: int) -> Version:
@@ -256,16 +261,6 @@ class Registry:
     def _settle(self, version: Version, state: str, reason: str) -> str:
         self.tag(version, {"state_reason": reason, "state": state})
         return _told(version, state, reason)
-
-
-def registry_uri() -> str:
-    """Where this process finds the registry; empty: nowhere."""
-    return os.environ.get(TRACKING, "")
-
-
-def shown_uri(uri: str) -> str:
-    """An address without a password."""
-    return re.sub(r"://[^/@]*@", "://", uri)
 
 
 def _told(version: Version, state: str, reason: str) -> str:

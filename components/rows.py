@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from components.tracking import EXPERIMENT, RUN_TAG, connect
+from components.mlflow_client import connect, require_active
+from components.tracking import EXPERIMENT, RUN_TAG
 from seglib.errors import UsageError
 
 _OURS = f"tags.`{RUN_TAG}` != ''"
@@ -53,8 +54,8 @@ class Rows:
         if not found:
             known = ", ".join(row.name for row in self.newest(3)) or "none"
             raise UsageError(
-                f"No run {word!r} in {self.uri}. Expected its name, folder or MLflow "
-                f"id. The newest are: {known}."
+                f"No run {word!r} in {self.uri}. Expected its name, "
+                f"folder or MLflow id. The newest are: {known}."
             )
         return found[0]
 
@@ -88,6 +89,8 @@ class Rows:
         runs = self._client.search_runs(
             ids, condition, max_results=count, order_by=_NEWEST
         )
+        if not runs:
+            require_active(self._client, self.uri, EXPERIMENT)
         return [_facts(run) for run in runs]
 
 

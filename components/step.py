@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from seglib.addresses import without_login
 from seglib.plain import VisibleFormatter
 
 logger = logging.getLogger(__name__)
@@ -143,14 +144,14 @@ def step(
         _write_lineage(Path(out.path), current.lineage)
         current.send("finished", lineage=current.lineage)
         flush(left, Path(out.path))
-    except SegError as error:
-        current.send("failed", message=str(error), lineage=before)
-        _flush_quietly(left, Path(out.path))
-        raise SystemExit(1) from error
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        current.send("failed", message=text, lineage=before)
-        _flush_quietly(left, Path(out.path))
+        is_told = isinstance(error, SegError)
+        text = str(error) if is_told else f"{type(error).__name__}: {error}"
+        with suppress(SegError, OSError):  # of the tracking, which must not hide it
+            current.send("failed", message=without_login(text), lineage=before)
+            flush(left, Path(out.path))
+        if is_told:
+            raise SystemExit(1) from error
         raise
 
 
@@ -268,14 +269,6 @@ def _require() -> None:
         from components import pod
 
         pod.require()
-
-
-def _flush_quietly(step: str, folder: Path) -> None:
-    """After a failure: what the tracking has to say must not hide it."""
-    from seglib.errors import SegError
-
-    with suppress(SegError, OSError):
-        flush(step, folder)
 
 
 def _lineage(inputs: Sequence[Artifact]) -> dict[str, Origin]:

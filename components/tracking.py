@@ -12,15 +12,16 @@ twice changes nothing the second time: components/delivery.py relies on it.
 """
 
 import json
+import logging
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from components.children import PARENT_TAG, Children
 from components.delivery import Tracker
-from components.mlflow_client import SQLITE, connect
+from components.mlflow_client import connect, experiment_id
 from components.pictures import log_pictures
 from components.step import closing, config, send, source_tags, step
 
@@ -39,8 +40,10 @@ __all__ = [
 
 EXPERIMENT = "segmentation-training"
 RUN_TAG = "kfp.run_id"
+logger = logging.getLogger(__name__)
 _LONGEST_DIGEST = 36  # characters: MLflow's limit, and a DVC hash's length
 _LONGEST_TAG = 5000  # characters
+_MOST_AT_ONCE = 100  # metrics: MLflow takes 1000, and 1 MB
 _PREFIX = "seg/"  # of our parameters where KFP's launcher logs its own
 _STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
 
@@ -55,11 +58,19 @@ class Row:
             then the topmost run above it, which KFP made for the pipeline run.
     """
 
-    def __init__(self, uri: str, run: str, *, time_ms: int, adopted: str = "") -> None:
+    def __init__(
+        self,
+        uri: str,
+        run: str,
+        *,
+        time_ms: int,
+        adopted: str = "",
+        warn: Callable[[str], None] = logger.warning,
+    ) -> None:
         self.uri = uri
         self.run = run
         self.time_ms = time_ms  # of what is being tracked, which may be a while ago
-        self._client = connect(uri)
+        self._client = connect(uri, warn=warn)
         self.promotion = ""  # what the registry made of the model, once it was told
         self.publication = ""  # where its export is, once that was told
         self._model_id = ""
@@ -67,7 +78,7 @@ class Row:
         task = self._task(adopted) if adopted else None
         self._prefix = _PREFIX if task else ""
         if task is None:
-            self.experiment_id = _experiment(self._client, uri)
+            self.experiment_id = experiment_id(self._client, uri, EXPERIMENT)
         else:
             self.experiment_id = str(task.info.experiment_id)
         self.id = self._find(run) or self._adopt(task) or self._create()
@@ -116,15 +127,19 @@ class Row:
                 "dataset_name": name,
                 "dataset_digest": digest[:_LONGEST_DIGEST],
             }
+        params = [Param(name, value) for name, value in given.items()]
+        labels = [RunTag(k, str(v)[:_LONGEST_TAG]) for k, v in (tags or {}).items()]
+        points = [
+            Metric(key=k, value=v, timestamp=moment, step=step, **scored)
+            for k, v in (metrics or {}).items()
+        ]
         self._client.log_batch(
-            run_id,
-            params=[Param(name, value) for name, value in given.items()],
-            tags=[RunTag(k, str(v)[:_LONGEST_TAG]) for k, v in (tags or {}).items()],
-            metrics=[
-                Metric(key=k, value=v, timestamp=moment, step=step, **scored)
-                for k, v in (metrics or {}).items()
-            ],
+            run_id, metrics=points[:_MOST_AT_ONCE], params=params, tags=labels
         )
+        for start in range(_MOST_AT_ONCE, len(points), _MOST_AT_ONCE):
+            self._client.log_batch(
+                run_id, metrics=points[start : start + _MOST_AT_ONCE]
+            )
         for name in self._steps.keys() & (metrics or {}).keys() if not child else ():
             self._steps[name].add(step)
 
@@ -140,11 +155,7 @@ class Row:
         return {k: v for k, v in metrics.items() if step not in self._steps[k]}
 
     def exists(self) -> bool:
-        """Ask the store for this row, to see whether it answers.
-
-        Raises:
-            Exception: it doesn't.
-        """
+        """Ask the store for this row; raises what the store does if it is away."""
         return bool(self._client.get_run(self.id))
 
     def log_dataset(
@@ -285,14 +296,3 @@ class Row:
             self._client.log_model_artifacts(model_id, description)
         self._client.log_model_artifacts(model_id, str(folder))
         self._client.finalize_logged_model(model_id, "READY")
-
-
-def _experiment(client: Any, uri: str) -> str:
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        place = None  # a server knows where artifacts go
-        if uri.startswith(SQLITE):
-            database = Path(uri.removeprefix(SQLITE)).resolve()
-            place = (database.parent / "mlflow-artifacts").as_uri()
-        return str(client.create_experiment(EXPERIMENT, artifact_location=place))
-    return str(experiment.experiment_id)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pipeline.cluster.connection import Cluster
     from pipeline.retraining.git import Git
 
-TRACKING = "MLFLOW_TRACKING_URI"
 
 app = typer.Typer()
 
@@ -43,6 +42,7 @@ def finalize(
 
     python -m pipeline finalize HEAD
     """
+    from components.mlflow_address import tracking_uri
     from pipeline.retraining.connection import find_forge, forget_empty
     from pipeline.retraining.finalizing import (
         find_waiting,
@@ -53,12 +53,12 @@ def finalize(
     from pipeline.retraining.git import Git
 
     forget_empty(os.environ)
-    tracking_uri = os.environ.get(TRACKING, "")
+    uri = tracking_uri()
     forge = find_forge(os.environ)
     if what:
         cluster = _connect()
         waiting = find_waiting(cluster, forge, _clone(), what)
-        report(cluster, forge, waiting, tracking_uri=tracking_uri, say=_say)
+        report(cluster, forge, waiting, tracking_uri=uri, say=_say)
         return
     if forge is None:
         raise UsageError(
@@ -68,7 +68,7 @@ def finalize(
     found = list(waiting_commits(Git(Path.cwd()), forge))
     _say(f"{len(found)} commit(s) wait for their run")
     if found:
-        finish_all(_connect(), forge, found, tracking_uri=tracking_uri, say=_say)
+        finish_all(_connect(), forge, found, tracking_uri=uri, say=_say)
 
 
 def _clone() -> "Git | None":

@@ -203,7 +203,8 @@ def _name(registry: Any, name: str) -> str:
 @contextmanager
 def _registry(runs: Path) -> Iterator[Any]:
     """The registry; what MLflow says of a failure becomes one line."""
-    from components.registry import Registry, shown_uri
+    from components.mlflow_errors import answering
+    from components.registry import Registry
     from pipeline.tracker import tracking_uri
 
     uri = tracking_uri(runs)
@@ -213,10 +214,5 @@ def _registry(runs: Path) -> Iterator[Any]:
             f"{database}: no such store. Run the pipeline first, name another folder "
             "with --runs, or a server with MLFLOW_TRACKING_URI."
         )
-    try:
+    with answering(uri):
         yield Registry(uri)
-    except (SegError, OSError):
-        raise
-    except Exception as error:
-        text = shown_uri(str(error).strip().partition("\n")[0])
-        raise SegError(f"The registry at {shown_uri(uri)}: {text}") from error

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pipeline.retraining.git import Git
     from pipeline.retraining.plan import Plan, Wish
 
-TRACKING = "MLFLOW_TRACKING_URI"
 
 app = typer.Typer()
 
@@ -165,6 +164,7 @@ def retrain(
 
     python -m pipeline retrain --force --set epochs=40
     """
+    from components.mlflow_address import tracking_uri
     from pipeline.inputs import find_settings
     from pipeline.retraining.connection import find_forge, forget_empty
     from pipeline.retraining.git import Git
@@ -209,7 +209,7 @@ def retrain(
         plan,
         wish,
         means,
-        tracking_uri=os.environ.get(TRACKING, ""),
+        tracking_uri=tracking_uri(),
         say=_say,
     )
 

@@ -54,6 +54,8 @@ def track(
             done = send_waiting(Path(folder), _store_of(Path(folder)), warn=warn)
         whole = whole and not done.left and not done.refused
         echo(f"{folder}: {done.sent} message(s) sent, {done.left} left")
+        if done.left and done.reason:
+            echo(f"  {done.reason}")
         for reason in done.refused:
             echo(f"  refused: {reason}")
     raise typer.Exit(0 if whole else 1)
@@ -85,6 +87,7 @@ def compare(
 
     For example: python -m pipeline compare 20261122-140501 latest -o comparison.md
     """
+    from components.mlflow_errors import answering
     from components.rows import Rows
     from pipeline.comparison import compare as lines_of
     from pipeline.comparison import to_csv, to_json, to_markdown
@@ -92,10 +95,12 @@ def compare(
 
     if output and output.suffix not in _FORMATS:
         raise UsageError(f"{output}: expected a name that ends in .md, .csv or .json.")
-    store = Rows(_existing(tracking_uri(runs), runs))
-    rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
+    uri = _existing(tracking_uri(runs), runs)
+    with answering(uri):
+        store = Rows(uri)
+        rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
     if not rows:
-        raise SegError(f"No runs in {store.uri} yet: python -m pipeline run")
+        raise SegError(f"No runs in {uri} yet: python -m pipeline run")
     lines = lines_of(rows)
     _print_table(Terminal(), [row.name for row in rows], lines)
     if output:
@@ -133,12 +138,15 @@ def reproduce(
 
     For example: python -m pipeline reproduce latest
     """
+    from components.mlflow_errors import answering
     from components.rows import Rows
     from pipeline.execution import execute
     from pipeline.reproduction import difference, recipe
     from pipeline.tracker import tracking_uri
 
-    row = Rows(_existing(tracking_uri(runs), runs)).find(name)
+    uri = _existing(tracking_uri(runs), runs)
+    with answering(uri):
+        row = Rows(uri).find(name)
     how = recipe(row, folder=data, any_code=any_code)
     difference(row, {"miou": 0.0})  # a run without a score is told before an hour
     outcome = execute(
@@ -171,8 +179,9 @@ def _store_of(folder: Path) -> str:
 
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder. Expected that of a run.")
+    default = tracking_uri(folder.resolve().parent)
     recorded = "" if os.environ.get("MLFLOW_TRACKING_URI") else Spool(folder).uri
-    return recorded or tracking_uri(folder.resolve().parent)
+    return recorded or default
 
 
 def _existing(uri: str, runs: Path) -> str:

@@ -49,6 +49,7 @@ def execute(
     """
     require_splits(data, config, sweep=sweep is not None)
     check_publication(config, docker=docker)
+    uri = tracking_uri(runs)  # one that can never be a store is told before an hour
     folder = create_run_folder(runs, name)
     version, container, tags = code_version(), None, dict(tags or {})
     if docker:
@@ -62,7 +63,7 @@ def execute(
             data=data,
             config=config,
             code_version=version,
-            tracking_uri=tracking_uri(runs),
+            tracking_uri=uri,
             display=display,
             cache=runs.resolve() / ".cache" if cache else None,
             container=container,

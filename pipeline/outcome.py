@@ -35,6 +35,7 @@ class Outcome:
     publication: str = ""  # where its export is
     tracking_required: bool = False
     untracked: int = 0  # messages that wait for the store
+    untracked_reason: str = ""
     refused: int = 0  # messages that it did not take for what they say
 
     @property

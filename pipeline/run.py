@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from components.registry import TRACKING
+from components.mlflow_address import TRACKING
 from components.step import (
     CHECKPOINTS,
     FELL_OUT,
@@ -122,6 +122,7 @@ def run_pipeline(
     outcome.tracking_uri = tracking_uri
     outcome.tracking_required = tracking_required
     outcome.untracked, outcome.refused = tracked.left, tracked.refused
+    outcome.untracked_reason = tracked.reason
     if row := tracked.row:
         outcome.experiment_id, outcome.tracking_id = row.experiment_id, row.id
         outcome.promotion, outcome.publication = row.promotion, row.publication

@@ -8,7 +8,6 @@ At the end it is `untracked.jsonl`, or nothing.
 
 import fcntl
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +20,7 @@ from components.spool import (
     replace_text,
     write_messages,
 )
+from seglib.addresses import without_login
 from seglib.errors import SegError
 
 MESSAGES, STATE = "messages.jsonl", "tracking.json"
@@ -113,7 +113,7 @@ class Spool:
         return state
 
     def _write_state(self, uri: str, left: str) -> None:
-        state = {"uri": without_password(uri), "left": left}
+        state = {"uri": without_login(uri), "left": left}
         replace_text(self.folder / STATE, json.dumps(state) + "\n")
 
 
@@ -122,14 +122,9 @@ def waiting_folders(runs: Path, uri: str) -> list[Path]:
     found = []
     for path in sorted(runs.glob(f"*/{STATE}")):
         folder = path.parent
-        if not folder.is_symlink() and Spool(folder).uri == without_password(uri):
+        if not folder.is_symlink() and Spool(folder).uri == without_login(uri):
             found.append(folder)
     return [folder for folder in found if Spool(folder).waiting()]
-
-
-def without_password(uri: str) -> str:
-    """A store's address as it may be written down."""
-    return re.sub(r"(?<=://)[^/@]*@", "", uri)
 
 
 def _end_of_a_killed_run(last: Message) -> dict[str, Any]:

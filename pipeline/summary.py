@@ -14,7 +14,7 @@ from rich.text import Text
 
 from components.spool import UNTRACKED
 from pipeline.outcome import Outcome
-from pipeline.spooling import without_password
+from seglib.addresses import without_login
 from seglib.plain import visible
 
 _PLACES = {
@@ -57,7 +57,7 @@ def ui_command(outcome: Outcome) -> str:
     name = "mlflow" if found and Path(found) == beside else shown(beside)
     # Without the jobs, which nothing here uses, it starts in half the time.
     settings = "MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false"
-    uri = shlex.quote(outcome.tracking_uri)
+    uri = shlex.quote(without_login(outcome.tracking_uri))
     return f"{settings} {shlex.quote(name)} ui --backend-store-uri {uri}"
 
 
@@ -112,10 +112,13 @@ def _print_reuse(outcome: Outcome, console: Console) -> None:
 def _print_untracked(outcome: Outcome, console: Console) -> None:
     """What MLflow has not got, and how it gets it."""
     if outcome.untracked:
-        uri = without_password(outcome.tracking_uri)
-        text = f"{outcome.untracked} message(s) wait for {uri}; the next run sends them"
+        text = f"{outcome.untracked} message(s) wait. {outcome.untracked_reason}"
         command = f"python -m pipeline track {shlex.quote(shown(outcome.folder))}"
-        _print_line(console, "untracked", (text, "yellow"), ", and so does")
+        _print_line(console, "untracked", (text.strip(), "yellow"))
+        then = (
+            "Once that is solved, the next run on this store sends them; to any store:"
+        )
+        _print_line(console, "", then)
         _print_line(console, "", command)
     if outcome.refused:
         text = f"{outcome.refused} message(s), kept in "

@@ -1,6 +1,5 @@
 """Tracks local runs: one thread, and with it one import of MLflow, for all steps."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
@@ -8,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import left_behind
+from components import left_behind, mlflow_address
 from components.delivery import Delivery, Message, Tracker
 from components.mlflow_client import retry_by_delivery_alone
 from components.spool import UNTRACKED, write_messages
 from components.tracking import Row
-from pipeline.spooling import Spool, waiting_folders, without_password
+from pipeline.spooling import Spool, waiting_folders
 from seglib.errors import SegError
 
 _LONGEST_WAIT_S, _FAILING_WAIT_S = 120.0, 30.0
@@ -25,6 +24,7 @@ class Tracked:
 
     row: Row | None
     left: int = 0  # messages that wait to be sent
+    reason: str = ""  # why
     refused: int = 0  # messages that the store did not take for what they say
 
     @property
@@ -69,9 +69,10 @@ class RunTracker:
             self._spools[0].end(self.uri, [])  # there will be no run to tell of
             self._locks.close()
             raise SegError(
-                f"{without_password(self.uri)} takes no messages, and tracking is "
-                "required. Start the server, or run without --tracking required: "
-                "messages then wait until it is back."
+                f"{self.uri} takes no messages, and tracking is "
+                f"required ({self._delivery.reason or 'no answer yet'}). Start the "
+                "server, or run without --tracking required: messages then wait until "
+                "it is back."
             )
 
     def finish(self) -> Tracked:
@@ -88,6 +89,7 @@ class RunTracker:
         return Tracked(
             row=self._delivery.tracker.rows.get(name),
             left=sum(m["run"] == name for m in rest),
+            reason=self._delivery.reason,
             refused=sum(m["run"] == name for m in refused),
         )
 
@@ -110,6 +112,7 @@ class Sent:
 
     sent: int
     left: int
+    reason: str  # why
     refused: list[str]  # what the store did not take, and why
 
 
@@ -130,7 +133,7 @@ def send_waiting(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent
         rest, refused = delivery.close(), delivery.tracker.refused
         spool.end(uri, [*refused, *rest])
     reasons = [f"{m['kind']} ({m['refused']})" for m in refused]
-    return Sent(delivery.delivered, len(rest), reasons)
+    return Sent(delivery.delivered, len(rest), delivery.reason, reasons)
 
 
 def send_left_behind(place: str, uri: str, *, warn: Callable[[str], None]) -> Sent:
@@ -154,6 +157,9 @@ def send_left_behind(place: str, uri: str, *, warn: Callable[[str], None]) -> Se
 
 
 def tracking_uri(runs: Path) -> str:
-    """MLFLOW_TRACKING_URI, else an SQLite store in the folder of runs."""
-    default = f"sqlite:///{runs.resolve() / 'mlflow.db'}"
-    return os.environ.get("MLFLOW_TRACKING_URI") or default
+    """MLFLOW_TRACKING_URI, else an SQLite store in the folder of runs.
+
+    Raises:
+        SegError: it can never be a store, whatever gets better.
+    """
+    return mlflow_address.tracking_uri(f"sqlite:///{runs.resolve() / 'mlflow.db'}")

@@ -3,15 +3,20 @@
 import difflib
 from collections.abc import Iterable
 
+from seglib.addresses import without_login
+
 
 class SegError(ValueError):
     """A problem that its reader can solve: says what is wrong and what to do.
 
     The command line prints its message without a traceback and exits with
-    `exit_code`.
+    `exit_code`. Its message holds no login: it is printed, logged and told to others.
     """
 
     exit_code = 1
+
+    def __init__(self, message: str = ""):
+        super().__init__(without_login(message))
 
 
 class UsageError(SegError):

@@ -1,5 +1,6 @@
 """Servers for tests that need them to fail: MLflow's own, and ones that misbehave."""
 
+import base64
 import os
 import signal
 import socket
@@ -61,10 +62,11 @@ class MlflowServer:
 
 
 class Proxy:
-    """Passes requests on to a server, or answers some of them by itself with 500."""
+    """Passes requests on to a server, or answers by itself: 500, or 401."""
 
-    def __init__(self, target: str):
+    def __init__(self, target: str, *, login: str = ""):
         self.failing = False
+        self.login = login  # user:password, without which it answers 401
         self.failed = 0
         proxy = self
 
@@ -78,6 +80,9 @@ class Proxy:
                     proxy.failed += 1
                     self._answer(500, b"broken", {})
                     return
+                if proxy.login and not self._is_let_in():
+                    self._answer(401, b"<html>Log in.</html>", {})
+                    return
                 request = urllib.request.Request(
                     target + self.path, data=body or None, method=self.command
                 )
@@ -90,6 +95,10 @@ class Proxy:
                 except urllib.error.HTTPError as error:
                     with error:
                         self._answer(error.code, error.read(), error.headers)
+
+            def _is_let_in(self) -> bool:
+                given = self.headers.get("Authorization", "").removeprefix("Basic ")
+                return base64.b64decode(given).decode() == proxy.login
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 

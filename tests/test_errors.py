@@ -29,3 +29,8 @@ def test_problems_of_a_dataset_are_one_a_line_and_counted_beyond_the_limit():
         "  … and 2 more.",
     ]
     assert len(error.problems) == 5
+
+
+def test_a_problem_is_told_without_the_login_of_an_address():
+    error = SegError("https://me:p@ss/w@host/x: no answer. Ask postgresql://a:b@db/x.")
+    assert str(error) == "https://host/x: no answer. Ask postgresql://db/x."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.cluster.failures import ClusterError, explain, shortened
 from pipeline.local import import_kfp
+from seglib.addresses import without_login
 
 if TYPE_CHECKING:
     from pipeline.cluster.client import QuietClient
@@ -127,7 +128,7 @@ class Cluster:
             host = "http://localhost:8080"  # see `hint`
         if not host.startswith("http"):
             host = f"https://{host}"
-        return f"{host.rstrip('/')}/#/{'/'.join(path)}"
+        return f"{without_login(host).rstrip('/')}/#/{'/'.join(path)}"
 
     @property
     def hint(self) -> str:

@@ -55,20 +55,18 @@ def find_outcome(run: "Run", url: str, *, tracking_uri: str) -> Outcome | None:
 def _ask_mlflow(run_id: str, uri: str) -> tuple["RowFacts | None", Mapping[str, Any]]:
     if not uri:
         return None, {}
-    from components.registry import shown_uri
+    from components.mlflow_errors import answering
     from components.rows import Rows
 
     try:
-        rows = Rows(uri)
-        row = _find_row(rows, run_id)
-        text = rows.read_file(row, DECISION) if row else ""
-    except (SegError, OSError):
-        raise
-    except Exception as error:  # MLflow's, which only one package may import
-        said = shown_uri(str(error).strip().partition("\n")[0])
+        with answering(uri):
+            rows = Rows(uri)
+            row = _find_row(rows, run_id)
+            text = rows.read_file(row, DECISION) if row else ""
+    except SegError as error:
         raise SegError(
-            f"MLflow at {shown_uri(uri)} does not say what became of the run {run_id}: "
-            f"{said} Run the same command again when it does."
+            f"It is not known what became of the run {run_id}. {error} Then run the "
+            "same command again."
         ) from error
     return row, _parse(text)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.names import key
 from pipeline.retraining.forge import State
 from seglib.plain import table_cell
 
@@ -16,7 +17,6 @@ _NAMES = {
     "baseline_miou": "mIoU of the most frequent class",
 }
 _CLASS = "iou/"
-_NOT_KEPT = re.compile(r"[^\w\-. ]")  # as components.names.key has it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def _scores_table(
     compared = decision.get("comparison") or {}
     changes = {"miou": compared.get("miou")}
     for name, change in (compared.get("class_iou") or {}).items():
-        changes[_CLASS + _NOT_KEPT.sub("_", name)] = change
+        changes[_CLASS + key(name)] = change
     names = [name for name in _SCORES if name in metrics]
     names += sorted(name for name in metrics if name.startswith(_CLASS))
     if not names:

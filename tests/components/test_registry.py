@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from components.names import dataset_name
 from components.publication import Publication, announce
 from components.registry import Registry, Version
 from pipeline.__main__ import app
@@ -63,6 +64,21 @@ def state(registry: Registry, version: Version) -> str:
 def test_an_unknown_model_has_no_champion(registry: Registry) -> None:
     assert registry.champion("nobody") is None
     assert registry.numbers("nobody") == {}
+
+
+def test_two_datasets_never_share_a_champion(
+    registry: Registry, model_id: str, tmp_path: Path
+) -> None:
+    places = ("улицы", "дороги", "道路", "道", "😀", "😃", "a:b", "a;b", "Été", "été")
+    names = [dataset_name({"remote": f"/data/{name}", "root": ""}) for name in places]
+    for name in names:
+        assert registry.champion(name) is None, "it is the first of its name"
+        tags = {"against": 0, "state": "waiting", "model_digest": name}
+        version = registry.register(name, model_id=model_id, run_id="", tags=tags)
+        registry.promote(version)
+    assert [registry.champion(name).digest for name in names] == names  # type: ignore[union-attr]
+    assert set(names) <= set(registry.names())
+    assert names[0] == "улицы", "it can be read"
 
 
 def test_a_version_is_challenger_until_it_is_champion(

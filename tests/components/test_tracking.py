@@ -267,14 +267,21 @@ def test_a_failed_step_is_named_in_the_row(tracker: Tracker, store: Any) -> None
 def test_a_class_may_have_any_name(
     tracker: Tracker, store: Any, chain: Any, tmp_path: Path
 ) -> None:
-    scores = {"miou": 0.5, "class_iou": {"road (wet)": 0.25, "trottoir/été": None}}
+    ious = {"road (wet)": 0.1, "road [wet]": 0.2, "дорога": 0.3, "道路": 0.4, ".": 0.5}
+    many = {f"class {number}": 0.5 for number in range(1100)}
+    more = {"trottoir/été": None, "x" * 300: 0.6}
+    scores = {"miou": 0.5, "class_iou": {**ious, **more, **many}}
     (tmp_path / "metrics.json").write_text(json.dumps(scores))
     decided: Mapping[str, Any] = next(
         m for m in chain.messages() if m["kind"] == "decided"
     )
     tracker.apply({**decided, "run": "names", "evaluation": str(tmp_path)})
     metrics = store.client.get_run(tracker.rows["names"].id).data.metrics
-    assert metrics["iou/road _wet_"] == 0.25
+    logged = {name: iou for name, iou in metrics.items() if name.startswith("iou/")}
+    assert len(logged) == len(ious) + 1 + len(many)
+    assert (logged["iou/дорога"], logged["iou/道路"]) == (0.3, 0.4)
+    wet = [iou for name, iou in logged.items() if name.startswith("iou/road _wet_-")]
+    assert sorted(wet) == [0.1, 0.2]
 
 
 def test_what_a_store_refuses_is_said_and_kept_and_the_rest_goes_on(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.spool import UNTRACKED, read_messages, write_messages
-from pipeline.spooling import Spool, waiting_folders, without_password
+from pipeline.spooling import Spool, waiting_folders
 from seglib.errors import SegError
 
 URI = "http://127.0.0.1:5000"
@@ -66,7 +66,6 @@ def test_a_password_in_a_stores_address_is_not_written_down(run: Path) -> None:
     Spool(run).begin("http://me:secret@127.0.0.1:5000")
     assert "secret" not in (run / "tracking.json").read_text()
     assert waiting_folders(run.parent, URI) == [run]
-    assert without_password("sqlite:////tmp/a@b/mlflow.db").endswith("/a@b/mlflow.db")
 
 
 def test_a_line_that_was_cut_off_is_left_out(run: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_store_that_is_away_leaves_the_commit_waiting(
         MLFLOW_TRACKING_URI="http://127.0.0.1:9",
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
     ).output
-    assert "MLflow at http://127.0.0.1:9 does not say" in said
+    assert "MLflow at http://127.0.0.1:9 does not answer" in said
     assert [state for state, _ in world.statuses] == ["pending"]
 
 

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 from pipeline.doctor.around.looking import Seen
-from pipeline.doctor.around.questions import Answer, ask, without_password
+from pipeline.doctor.around.questions import Answer, ask
 from pipeline.doctor.findings import Finding
+from seglib.addresses import without_login
 
 _HEALTH = "/apis/v2beta1/healthz"
 _OLD_HEALTH = "/apis/v1beta1/healthz"  # whose answer has the version
@@ -21,7 +22,7 @@ def check_kfp(host: str, *, sdk_version: str, timeout_s: float) -> Seen:
         sdk_version: that compiled the document; "": not compared.
         timeout_s: of each of the two questions.
     """
-    address = without_password(host).rstrip("/")
+    address = without_login(host).rstrip("/")
     where = f"Kubeflow Pipelines at {address}"
     headers = _login()
     answer = ask(f"{address}{_HEALTH}", timeout_s=timeout_s, headers=headers)
@@ -62,7 +63,7 @@ def is_older(version: str, than: str) -> bool:
 def _problem(answer: Answer, where: str) -> Finding | None:
     if answer.status in _REFUSED:
         to = answer.headers.get("location", "")
-        to = f" and leads to {without_password(to.partition('?')[0])}" if to else ""
+        to = f" and leads to {without_login(to.partition('?')[0])}" if to else ""
         what = f"it answers {answer.status}{to}"
         return Finding(code="S231", where=where, what=what)
     if answer.status == 200 and "text/html" in answer.headers.get("content-type", ""):

@@ -4,10 +4,10 @@ import base64
 import importlib.metadata
 import os
 import re
-from urllib.parse import urlsplit
 
+from components.mlflow_address import split_login
 from pipeline.doctor.around.looking import Seen
-from pipeline.doctor.around.questions import Answer, ask, without_password
+from pipeline.doctor.around.questions import Answer, ask
 from pipeline.doctor.findings import Finding
 
 _SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -21,7 +21,7 @@ def check_mlflow(uri: str, *, timeout_s: float, host: str = "") -> Seen:
         timeout_s: of each of the two questions.
         host: the name under which pods reach it, if it is another than in `uri`.
     """
-    address = without_password(uri).rstrip("/")
+    address = split_login(uri)[0].rstrip("/")
     where = f"MLflow at {address}" + (f" as {host}" if host else "")
     login = _login(uri)
     version = ask(f"{address}/version", timeout_s=timeout_s, headers=login)
@@ -68,9 +68,9 @@ def _login(uri: str) -> dict[str, str]:
     """As MLflow's client logs in: by the URL, else by the environment."""
     if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
         return {"Authorization": f"Bearer {token}"}
-    given = urlsplit(uri)
-    user = given.username or os.environ.get("MLFLOW_TRACKING_USERNAME")
-    password = given.password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    _, user, password = split_login(uri)
+    user = user or os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    password = password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
     if not user:
         return {}
     login = base64.b64encode(f"{user}:{password}".encode()).decode()

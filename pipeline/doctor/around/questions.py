@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+
+from seglib.addresses import without_login
 
 _MOST_BYTES = 2**20
 
@@ -61,16 +62,6 @@ def ask(
         return Answer(0, reason=_reason(error))
 
 
-def without_password(url: str) -> str:
-    """A URL that can be shown.
-
-    >>> without_password("http://me:pw@host:80/x")
-    'http://host:80/x'
-    """
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
 def _answer(status: int, content: bytes, headers: Message) -> Answer:
     lower = {name.lower(): str(value) for name, value in headers.items()}
     return Answer(status, content.decode("utf-8", "replace"), lower)
@@ -82,4 +73,4 @@ def _reason(error: Exception) -> str:
     inner = getattr(error, "reason", None)
     if isinstance(inner, TimeoutError):
         return "it did not answer in time"
-    return str(getattr(inner, "strerror", None) or inner or error)
+    return without_login(str(getattr(inner, "strerror", None) or inner or error))

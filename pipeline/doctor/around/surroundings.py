@@ -8,8 +8,8 @@ from functools import partial
 from typing import Self
 
 from pipeline.doctor.around.looking import Look, Seen
-from pipeline.doctor.around.questions import without_password
 from pipeline.doctor.document import Document
+from seglib.addresses import without_login
 from seglib.errors import SegError
 
 TIMEOUT_S = 5.0
@@ -57,13 +57,13 @@ class Surroundings:
             found.append(Look(f"namespace {self.namespace}", see, 2 * patient))
         if self.host:
             see = partial(self._see_kfp, document)
-            name = f"Kubeflow Pipelines at {without_password(self.host)}"
+            name = f"Kubeflow Pipelines at {without_login(self.host)}"
             found.append(Look(name, see, patient))
         for image in self._images(document):
             see = partial(self._see_image, image)
             found.append(Look(f"image {image}", see, 2 * patient))
         if self.mlflow:
-            name = f"MLflow at {without_password(self.mlflow)}"
+            name = f"MLflow at {without_login(self.mlflow)}"
             found.append(Look(name, self._see_mlflow, patient))
         for store in self.stores:
             see = partial(self._see_store, store)

@@ -1,0 +1,126 @@
+"""MLflow's SQLite store: made whole beside its place, and then moved there.
+
+MLflow makes a store in place, in 40 steps of 10 seconds, and never opens one again that
+was killed in their midst. Its last step is the first experiment: a store without one
+holds nothing.
+"""
+
+import fcntl
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from seglib.errors import SegError
+
+SQLITE = "sqlite:///"
+_BESIDE = ("", "-journal", "-wal", "-shm")  # what SQLite keeps beside a file is its own
+_LONGEST_WAIT_S = 20.0  # for another process's lock
+
+logger = logging.getLogger(__name__)
+
+
+def path_of(uri: str) -> Path | None:
+    """The file of an SQLite store; None: it is another store."""
+    if not uri.startswith(SQLITE):
+        return None
+    return Path(uri.removeprefix(SQLITE).partition("?")[0])
+
+
+def require_sound(database: Path) -> None:
+    """Fail where a file cannot become a store: it is damaged, or something else.
+
+    Raises:
+        SegError: it is; one that is not there, or was not finished, is not.
+    """
+    try:
+        _is_finished(database)
+    except sqlite3.OperationalError:
+        if database.is_dir():
+            raise SegError(
+                f"{database} is a folder. Expected an SQLite file."
+            ) from None
+        # Else it is locked, or cannot be read now.
+    except sqlite3.DatabaseError as error:
+        raise SegError(
+            f"{database} is no SQLite database, or is damaged ({error}). Bring it back "
+            "from a copy, or move it away: the next run then makes a new one."
+        ) from error
+
+
+def make_whole(database: Path, *, warn: Callable[[str], None] = logger.warning) -> None:
+    """Make a store that is not there; only one process at a time does so.
+
+    One that was killed before it was whole is kept under another name, and replaced.
+
+    Raises:
+        SegError: the file is damaged, or is something else.
+        Exception: MLflow's, such as of a full disk.
+    """
+    with _alone(database):
+        require_sound(database)
+        if database.exists():
+            if _is_finished(database):
+                return
+            kept = _keep(database)
+            warn(
+                f"{database} was not finished: its process was killed. It is kept as "
+                f"{kept.name}, and made anew."
+            )
+        unfinished = database.with_name(f".{database.name}.unfinished")
+        _remove(unfinished)  # of a killed process: we alone are here
+        try:
+            _make(unfinished)
+            unfinished.rename(database)
+        finally:
+            _remove(unfinished)
+
+
+def _is_finished(database: Path) -> bool:
+    if not database.exists():
+        return False
+    uri = f"{database.resolve().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, timeout=_LONGEST_WAIT_S)) as opened:
+        tables = {name for (name,) in opened.execute("select name from sqlite_master")}
+        if not tables:
+            return False
+        if "experiments" not in tables:  # MLflow makes it first
+            raise SegError(
+                f"{database} is a database of something else than MLflow. Name another "
+                "file, or move it away."
+            )
+        return bool(opened.execute("select 1 from experiments limit 1").fetchone())
+
+
+def _make(database: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    artifacts = database.parent / "mlflow-artifacts"
+    store = SqlAlchemyStore(f"{SQLITE}{database}", artifacts.absolute().as_uri())
+    store.engine.dispose()
+
+
+def _keep(database: Path) -> Path:
+    """Move a store out of the way, with what SQLite keeps beside it."""
+    number = 1
+    while (kept := database.with_name(f"{database.name}.broken-{number}")).exists():
+        number += 1
+    for end in _BESIDE:
+        part = database.with_name(database.name + end)
+        if part.exists():
+            part.rename(kept.with_name(kept.name + end))
+    return kept
+
+
+def _remove(database: Path) -> None:
+    for end in _BESIDE:
+        database.with_name(database.name + end).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f".{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
