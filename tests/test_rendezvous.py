@@ -131,9 +131,14 @@ def test_a_signal_ends_a_process_that_waits(workers, repository, index, number):
             [sys.executable, "-c", call], cwd=repository, stderr=subprocess.DEVNULL
         ) as process,
     ):
-        with server.accept()[0] if server else _connect(*first, b""):
-            process.send_signal(number)
-        assert process.wait(timeout=HANG_S) == -number
+        try:
+            if server:
+                server.settimeout(HANG_S)
+            with server.accept()[0] if server else _connect(*first, b""):
+                process.send_signal(number)
+            assert process.wait(timeout=HANG_S) == -number
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
