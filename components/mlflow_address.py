@@ -10,7 +10,7 @@ import os
 import re
 from urllib.parse import quote, unquote, urlsplit
 
-from components.sqlite_store import SQLITE, path_of, require_sound
+from components.sqlite_store import SQLITE
 from seglib.addresses import without_login
 from seglib.errors import UsageError
 
@@ -28,7 +28,7 @@ def tracking_uri(default: str = "") -> str:
     """The store that MLFLOW_TRACKING_URI names.
 
     Raises:
-        SegError: it can never be one, whatever gets better.
+        UsageError: it can never be one, whatever gets better.
     """
     given = os.environ.get(TRACKING, "").strip()
     if given:
@@ -36,10 +36,7 @@ def tracking_uri(default: str = "") -> str:
         if user:
             os.environ.update({_USER: user, _PASSWORD: password})
         os.environ[TRACKING] = given = address
-    uri = given or default
-    if database := path_of(uri):
-        require_sound(database)
-    return uri
+    return given or default
 
 
 def split_login(uri: str) -> tuple[str, str, str]:

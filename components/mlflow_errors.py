@@ -37,6 +37,10 @@ _KINDS = {
     r"error code 5\d\d\b|too many 5\d\d error|INTERNAL_ERROR": (
         "fails. Its own log says why"
     ),
+    r"MLFLOW_ALLOW_FILE_STORE": (
+        "is a folder, and MLflow 3 keeps no runs in folders. Set MLFLOW_TRACKING_URI "
+        "to a server or a database"
+    ),
     r"out-of-date database schema|Can't locate revision": (
         "was made by another version of MLflow. Copy it, then run "
         "`mlflow db upgrade` on it"

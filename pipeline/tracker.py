@@ -11,6 +11,7 @@ from components import left_behind, mlflow_address
 from components.delivery import Delivery, Message, Tracker
 from components.mlflow_client import retry_by_delivery_alone
 from components.spool import UNTRACKED, write_messages
+from components.sqlite_store import SQLITE, path_of, require_sound
 from components.tracking import Row
 from pipeline.spooling import Spool, waiting_folders
 from seglib.errors import SegError
@@ -162,4 +163,8 @@ def tracking_uri(runs: Path) -> str:
     Raises:
         SegError: it can never be a store, whatever gets better.
     """
-    return mlflow_address.tracking_uri(f"sqlite:///{runs.resolve() / 'mlflow.db'}")
+    default = f"{SQLITE}{runs.resolve() / 'mlflow.db'}"
+    uri = mlflow_address.tracking_uri(default)
+    if database := path_of(uri):
+        require_sound(database)
+    return uri

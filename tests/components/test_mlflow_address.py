@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from components.mlflow_address import TRACKING, split_login, tracking_uri
 from seglib.addresses import without_login
-from seglib.errors import SegError, UsageError
+from seglib.errors import UsageError
 
 CANARY = "can@ry"
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -126,11 +126,3 @@ def test_what_is_shown_holds_no_password(scheme: str, password: str) -> None:
     text = f"at '{scheme}://me:{hidden}@host:80/x', twice: {scheme}://me:{hidden}@host"
     shown = without_login(text)
     assert shown == f"at '{scheme}://host:80/x', twice: {scheme}://host"
-
-
-def test_an_error_of_a_file_is_an_error_for_people(
-    environment: pytest.MonkeyPatch, tmp_path: object
-) -> None:
-    environment.setenv(TRACKING, f"sqlite:///{tmp_path}")
-    with pytest.raises(SegError, match="is a folder"):
-        tracking_uri()
