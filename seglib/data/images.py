@@ -74,7 +74,9 @@ def decode_image(
     samples = decode_samples(encoded, channels=channels, name=name)
     if samples.dtype == np.uint8:
         return samples
-    _tell_loss(name, int(samples.max()))
+    largest = int(samples.max())
+    if levels_left(largest) < MIN_LEVELS:
+        _tell_loss(name, largest)
     return (samples >> 8).astype(np.uint8)
 
 
@@ -284,15 +286,14 @@ def _only_channel(mask: np.ndarray, name: str) -> np.ndarray:
 
 @functools.cache  # once a file
 def _tell_loss(name: str, largest: int) -> None:
-    if (levels := levels_left(largest)) < MIN_LEVELS:
-        logger.warning(
-            "%s: 16 bits a sample with values up to %s: the upper 8 bits, which are "
-            "read, keep %d of 256 levels. Scale the values to 0 … 65535, by one factor "
-            "for all files.",
-            name,
-            f"{largest:,}",
-            levels,
-        )
+    logger.warning(
+        "%s: 16 bits a sample with values up to %s: the upper 8 bits, which are read, "
+        "keep %d of 256 levels. Scale the values to 0 … 65535, by one factor for all "
+        "files.",
+        name,
+        f"{largest:,}",
+        levels_left(largest),
+    )
 
 
 def _decode(buffer: np.ndarray, flags: int, name: str) -> np.ndarray:

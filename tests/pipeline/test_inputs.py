@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from pipeline import inputs
+from pipeline.execution import execute
 from pipeline.inputs import (
     Data,
     check_publication,
@@ -104,6 +106,15 @@ def test_a_split_that_a_run_will_need_is_missed_before_it_starts(
     config = Config(evaluate=EvaluateConfig(split=split))
     with pytest.raises(DatasetError, match=message):
         require_splits(data(*splits), config, sweep=sweep)
+
+
+def test_a_run_that_lacks_a_split_leaves_no_folder(
+    data: Callable[..., Data], tmp_path: Path
+) -> None:
+    runs, console = tmp_path / "runs", Console(quiet=True)
+    with pytest.raises(DatasetError, match="no val split"):
+        execute(Config(), data("train"), runs=runs, console=console)
+    assert not runs.exists()
 
 
 def test_data_that_cannot_be_listed_from_here_are_left_to_the_run(

@@ -23,8 +23,10 @@ from pipeline.cluster.runs import get_run
 from pipeline.cluster.showing import duration, news_lines
 from pipeline.cluster.submission import submit
 from pipeline.cluster.watching import follow
+from seglib.data.images import write_bytes
 from tests.pipeline.cluster.conftest import DATA, IMAGE
 from tests.pipeline.kfp_api import Fault, KfpApi
+from tests.pushing import push
 from tests.servers import free_port
 
 Run = Callable[..., tuple[int, str, str]]
@@ -91,6 +93,24 @@ def test_submit_compiles_checks_the_data_and_uploads(
     assert status == 0, out
     assert api.run()["runtime_config"]["parameters"]["remote"] == remote
     assert api.run()["service_account"] == "pipeline-runner"
+
+
+@pytest.mark.parametrize("command", ["submit", "train-job"])
+def test_data_without_the_split_that_is_scored_are_not_sent(
+    run: Run, api: KfpApi, tmp_path: Path, command: str
+) -> None:
+    write_bytes(tmp_path / "data" / "train_images" / "a.png", b"a")
+    data_md5 = push(tmp_path / "data", tmp_path / "remote")
+    given = ["--image", IMAGE, "--data-md5", data_md5, "--remote"]
+    given += [str(tmp_path / "remote")]
+    if command == "train-job":
+        given += ["-o", str(tmp_path / "job.yaml"), "--nodes", "2"]
+        given += ["--checkpoints", "s3://data/checkpoints"]
+    status, _, error = run(command, *given)
+    assert status == 1
+    assert "no val split, which the model is scored on" in error
+    assert not api.runs
+    assert not (tmp_path / "job.yaml").exists()
 
 
 def test_submit_as_json_is_only_json(
