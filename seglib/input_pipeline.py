@@ -96,7 +96,7 @@ def read_shard_index(folder: Path) -> dict[str, Any]:
         index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
         missing = [name for name in index["shards"] if not (folder / name).is_file()]
         index["inputs"]  # which an index of an older format lacks
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SegError(
             f"{folder}: not a folder of shards ({error}). Run `seglib augment`."
         ) from error

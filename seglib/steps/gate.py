@@ -113,7 +113,12 @@ def _contest(
 def _read_metrics(path: Path) -> dict[str, Any]:
     try:
         metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if (
+            missing := {"split", "miou", "baseline_miou", "class_names"}
+            - metrics.keys()
+        ):
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+    except (OSError, ValueError, AttributeError) as error:
         raise SegError(
             f"{path}: not the scores of an evaluation ({error}). Evaluate again."
         ) from error
