@@ -105,7 +105,7 @@ base-digest: ## Pin the base of `make image` by the digest that its registry has
 REQUIRE_ENGINE = \
   if ! command -v $(DOCKER) >/dev/null; then \
     echo "$(DOCKER) is not installed. An image needs a container engine with" \
-      "BuildKit: Docker 23 or newer with its buildx plugin." >&2; exit 1; \
+      "BuildKit, such as Docker with its buildx plugin." >&2; exit 1; \
   elif ! $(DOCKER) info >/dev/null 2>&1; then \
     echo "The container engine does not answer: is it started, and may you use it?" \
       "\`$(DOCKER) info\` says more." >&2; exit 1; fi

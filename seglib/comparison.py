@@ -9,10 +9,13 @@ Reference: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapte
 and 15; Künsch 1989 for blocks of neighbours.
 """
 
+import io
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -145,8 +148,6 @@ def compare(
 
 def write_counts(counts: ImageCounts, path: Path) -> None:
     """Write the counts as one .npz file, whole."""
-    import io
-
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -164,10 +165,14 @@ def read_counts(path: Path) -> ImageCounts:
         SegError: no such file, or another one.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        content = io.BytesIO(Path(path).read_bytes())
+        with np.load(content, allow_pickle=False) as file:
             stems = tuple(map(str, file["stems"]))
-            return ImageCounts(stems, file["correct"], file["union"])
-    except (OSError, ValueError, KeyError) as error:
+            correct, union = file["correct"], file["union"]
+        if correct.ndim != 2 or not len(stems) == len(correct) == len(union):
+            raise ValueError(f"shapes {correct.shape} and {union.shape}")
+        return ImageCounts(stems, correct, union)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise SegError(
             f"{path}: not the counts of an evaluation ({error}). Evaluate again."
         ) from error

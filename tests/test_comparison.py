@@ -125,3 +125,27 @@ def test_other_images_or_classes_are_refused(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"anything")
     with pytest.raises(SegError, match="not the counts of an evaluation"):
         read_counts(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:40] + bytes(60) + content[100:],
+        lambda content: content[:0],
+    ],
+)
+def test_damaged_counts_are_one_message(tmp_path, damage):
+    counts = ImageCounts(("a",), np.ones((1, 3), int), np.ones((1, 3), int))
+    write_counts(counts, tmp_path / "counts.npz")
+    content = (tmp_path / "counts.npz").read_bytes()
+    (tmp_path / "counts.npz").write_bytes(damage(content))
+    with pytest.raises(SegError, match="not the counts of an evaluation"):
+        read_counts(tmp_path / "counts.npz")
+
+
+def test_counts_of_other_shapes_are_one_message(tmp_path):
+    counts = ImageCounts(("a", "b"), np.ones((1, 3), int), np.ones((1, 3), int))
+    write_counts(counts, tmp_path / "counts.npz")
+    with pytest.raises(SegError, match="not the counts of an evaluation"):
+        read_counts(tmp_path / "counts.npz")

@@ -111,7 +111,11 @@ def _contest(
 
 def _read_metrics(path: Path) -> dict[str, Any]:
     remedy = "Expected the scores of an evaluation. Evaluate again."
-    return read_json_object(path, remedy=remedy)
+    metrics = read_json_object(path, remedy=remedy)
+    expected = {"split", "miou", "baseline_miou", "class_names"}
+    if missing := expected - metrics.keys():
+        raise SegError(f"{path}: without {', '.join(sorted(missing))}. {remedy}")
+    return metrics
 
 
 def _miou(metrics: dict[str, Any], config: GateConfig) -> Check:
