@@ -14,6 +14,7 @@ from seglib.errors import UsageError, unknown
 from seglib.settings import at, build, described, read_tree, require
 
 PRECISIONS = ("float32", "bfloat16", "auto")
+XLA_CHOICES = ("auto", "always", "never")
 SPLIT_CHOICES = ("auto", "train", "val", "test")
 
 
@@ -94,6 +95,7 @@ class TrainConfig:
     flip: bool = True  # mirror half of the images left to right
     color_jitter: float = 0.2  # brightness, contrast, saturation, each ± this share
     precision: str = "auto"  # auto: times a few steps of each and takes the faster
+    xla: str = "auto"  # always, never; auto: timed with the precisions, on GPUs only
     validate_every: int = 1  # epochs between two looks at the val split
     train_seed: int = 0  # of first weights, order and views
 
@@ -132,6 +134,8 @@ class TrainConfig:
         )
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        if self.xla not in XLA_CHOICES:
+            raise unknown("xla", self.xla, XLA_CHOICES)
 
 
 @dataclass(frozen=True, kw_only=True)
