@@ -42,6 +42,7 @@ def finalize(
     flip: bool,
     color_jitter: float,
     precision: str,
+    xla: str,
     validate_every: int,
     train_seed: int,
     split: str,

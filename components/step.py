@@ -26,6 +26,7 @@ RUN_ID = "KFP_RUN_ID"
 # result, so it is no parameter: KFP's cache key holds those, but not the environment,
 # and a project that moves its checkpoints trains nothing anew.
 CHECKPOINTS = "SEGLIB_CHECKPOINTS"
+LOADER_THREADS = "SEGLIB_LOADER_THREADS"  # of the training; it is as with CHECKPOINTS
 KEPT = "checkpoints"  # of a training's origin: where its outcome lies until it is used
 FELL_OUT = "fell_out"  # of a trial's origin: why there is no model
 IMAGE_NAME = "SEGLIB_IMAGE"

@@ -34,6 +34,7 @@ def train_model(
     flip: bool,
     color_jitter: float,
     precision: str,
+    xla: str,
     validate_every: int,
     train_seed: int,
     model: Output[Model],
@@ -59,7 +60,7 @@ def train_model(
     import keras
 
     from components import tracking
-    from components.step import CHECKPOINTS, KEPT
+    from components.step import CHECKPOINTS, KEPT, LOADER_THREADS
     from components.trials import NO_VAL, may_fall_out
     from seglib.checkpoints import Checkpoints, forget
     from seglib.data.manifest import open_dataset, read_manifest
@@ -104,6 +105,7 @@ def train_model(
                 out=Path(model.path),
                 checkpoints=checkpoints,
                 processes=processes,
+                loader_threads=int(os.environ.get(LOADER_THREADS) or 0),
                 on_epoch=step.epoch,
                 on_step=step.progress,
             )

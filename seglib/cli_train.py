@@ -65,6 +65,14 @@ def train(
             show_default=False,
         ),
     ] = None,
+    loader_threads: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            envvar="SEGLIB_LOADER_THREADS",
+            help="Threads that load images; the model is the same. 0: one a core.",
+        ),
+    ] = 0,
     resume: Annotated[
         bool, typer.Option(help="Go on where the same training was interrupted.")
     ] = True,
@@ -139,6 +147,7 @@ def train(
                 out=out,
                 checkpoints=kept,
                 processes=processes,
+                loader_threads=loader_threads,
                 on_step=told,
             )
     except (KeyboardInterrupt, Terminated):

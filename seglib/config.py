@@ -15,6 +15,7 @@ from seglib.settings import at, build, described, read_tree, require
 from seglib.store import check_url, pointer_key
 
 PRECISIONS = ("float32", "bfloat16", "auto")
+XLA_CHOICES = ("auto", "always", "never")
 SPLIT_CHOICES = ("auto", "train", "val", "test")
 LARGEST_ID = 65535  # that a mask of 16 bits can hold
 # A confusion matrix of as many classes takes 8 MiB, and each scored image has one.
@@ -98,6 +99,7 @@ class TrainConfig:
     flip: bool = True  # mirror half of the images left to right
     color_jitter: float = 0.2  # brightness, contrast, saturation, each ± this share
     precision: str = "auto"  # auto: times a few steps of each and takes the faster
+    xla: str = "auto"  # always, never; auto: timed with the precisions, on GPUs only
     validate_every: int = 1  # epochs between two looks at the val split
     train_seed: int = 0  # of first weights, order and views
 
@@ -136,6 +138,8 @@ class TrainConfig:
         )
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        if self.xla not in XLA_CHOICES:
+            raise unknown("xla", self.xla, XLA_CHOICES)
 
 
 @dataclass(frozen=True, kw_only=True)

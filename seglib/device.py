@@ -19,13 +19,14 @@ def has_gpu() -> bool:
     return any("gpu" in device or "cuda" in device for device in _jax_devices())
 
 
-def prefers_xla() -> bool:
-    """Whether compiled graphs are faster: on TensorFlow, not on CPUs.
+def has_op_determinism() -> bool:
+    """Whether TensorFlow runs only operations whose results repeat bit for bit."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    # It has no public name; Keras reads it at the same place.
+    from tensorflow.python.framework.config import is_op_determinism_enabled
 
-    Keras chooses XLA wherever it can; TensorFlow's own CPU kernels train the networks
-    here 1.8 to 3.5 times faster, and start without its compilation.
-    """
-    return keras.backend.backend() != "tensorflow" or has_gpu()
+    return bool(is_op_determinism_enabled())
 
 
 def keep_freed_memory() -> None:

@@ -13,6 +13,8 @@ def resize_bilinear(x: Any, height: Any, width: Any) -> Any:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf  # keras.ops refuses a size that is a tensor
 
-        resized = tf.image.resize(x, tf.stack([height, width]), "bilinear")
+        # XLA's bilinear resize of bfloat16 is ill-typed: its gradient does not compile.
+        cells = tf.cast(x, "float32")
+        resized = tf.image.resize(cells, tf.stack([height, width]), "bilinear")
         return tf.cast(resized, x.dtype)
     return keras.ops.image.resize(x, (height, width), interpolation="bilinear")

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from seglib.data.pairs import Pair
 from seglib.errors import DivergedError
 from seglib.metrics import MeanIoU, Scores
 from seglib.optimizer import learning_rate_at
+from seglib.precision import Numerics
 from seglib.processes import Processes
 from seglib.report import curves_png
 from seglib.scoring import score_pairs
@@ -46,7 +48,7 @@ class Watch(keras.callbacks.Callback):
         config: TrainConfig,
         steps_per_epoch: int,
         clock: Clock,
-        precision: str,
+        numerics: Numerics,
         out: Path | None,
         checkpoints: Checkpoints | None,
         termination: Termination,
@@ -56,7 +58,7 @@ class Watch(keras.callbacks.Callback):
     ):
         super().__init__()
         self._best, self._val, self._config, self._out = model, val, config, out
-        self._network, self._precision = network, precision
+        self._network, self._numerics = network, numerics
         self._clock, self._checkpoints = clock, checkpoints
         self._termination, self._processes = termination, processes
         self._on_epoch, self._on_step = on_epoch, on_step
@@ -219,7 +221,7 @@ class Watch(keras.callbacks.Callback):
         return Snapshot(
             facts={
                 "step": self.steps,
-                "precision": self._precision,
+                "numerics": asdict(self._numerics),
                 "processes": self._processes.count,
                 "best_miou": self._best_miou,
                 "history": list(self.history),

@@ -24,6 +24,9 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # processes that tests start inherit them.
 os.environ.update(
     TF_CPP_MIN_LOG_LEVEL="2",
+    # What XLA compiles here runs once.
+    XLA_FLAGS="--xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true",
     NO_ALBUMENTATIONS_UPDATE="1",
     MPLBACKEND="Agg",
     MLFLOW_DISABLE_TELEMETRY="true",

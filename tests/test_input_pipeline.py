@@ -60,7 +60,8 @@ def test_what_a_zoom_reveals_is_void_where_no_id_is_ignored(tiny_dataset):
     assert (masks == VOID).mean() > 0.5
 
 
-def test_the_seed_alone_decides_the_batches(tiny_dataset):
+@pytest.mark.parametrize("threads", [0, 2, 3, 16])
+def test_the_seed_alone_decides_the_batches(tiny_dataset, threads):
     def batches(seed, threads):
         source = PairSource(tiny_dataset.pairs("train"), inputs={"image": 3})
         config = TrainConfig(train_seed=seed, batch_size=3)
@@ -75,7 +76,7 @@ def test_the_seed_alone_decides_the_batches(tiny_dataset):
             5,
         )
 
-    once, again, other = batches(1, 1), batches(1, 2), batches(2, 2)
+    once, again, other = batches(1, 1), batches(1, threads), batches(2, threads)
     for (images, masks), (images2, masks2) in zip(once, again, strict=True):
         assert (images == images2).all()
         assert (masks == masks2).all()

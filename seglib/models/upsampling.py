@@ -148,7 +148,7 @@ def _resize_from(x: Any, factor: int, offset: int) -> Any:
         start = factor - offset
     _, rows, columns, _ = keras.ops.shape(x)
     resized = tf.raw_ops.ResizeBilinear(
-        images=x,
+        images=tf.cast(x, "float32"),  # as in `resize_bilinear`
         size=tf.stack([rows * factor, columns * factor]),
         align_corners=False,
         half_pixel_centers=False,

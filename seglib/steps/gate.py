@@ -15,6 +15,7 @@ from seglib.data.pairs import read_pair
 from seglib.decision import Check, Decision
 from seglib.digests import model_digest
 from seglib.documents import read_json_object
+from seglib.errors import SegError
 
 _TIMED = 10  # predictions, after two that compile and warm up
 
@@ -110,11 +111,12 @@ def _contest(
 
 
 def _read_metrics(path: Path) -> dict[str, Any]:
-    remedy = "Expected the scores of an evaluation. Evaluate again."
+    remedy = "It is not the scores of an evaluation. Evaluate again."
     metrics = read_json_object(path, remedy=remedy)
     expected = {"split", "miou", "baseline_miou", "class_names"}
     if missing := expected - metrics.keys():
-        raise SegError(f"{path}: without {', '.join(sorted(missing))}. {remedy}")
+        lacking = ", ".join(sorted(missing))
+        raise SegError(f"{path}: not the scores of an evaluation: lacks {lacking}.")
     return metrics
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from seglib.artifact import SegmentationModel
+from seglib.artifact import CUSTOM, SegmentationModel
 from seglib.checkpoints import (
     Checkpoints,
     Snapshot,
@@ -21,7 +21,7 @@ from seglib.checkpoints import (
 from seglib.clock import Clock
 from seglib.config import TrainConfig
 from seglib.data.format import Dataset
-from seglib.device import keep_freed_memory, prefers_xla
+from seglib.device import keep_freed_memory
 from seglib.distillation import Distillation, Distiller
 from seglib.errors import SegError, UsageError
 from seglib.input_pipeline import (
@@ -31,9 +31,18 @@ from seglib.input_pipeline import (
     training_batches,
 )
 from seglib.losses import CrossEntropy, class_weights
+from seglib.metrics import MeanIoU
 from seglib.models import copy_network
 from seglib.optimizer import build_optimizer, encoder_of
-from seglib.precision import choose_precision
+from seglib.precision import (
+    Numerics,
+    Timing,
+    agreed,
+    candidates,
+    choose_numerics,
+    restored,
+    time_steps,
+)
 from seglib.processes import Processes
 from seglib.reductions import synchronize
 from seglib.replicas import Replicas
@@ -55,6 +64,7 @@ def train(
     checkpoints: Checkpoints | str | Path | None = None,
     devices: Sequence[str] | None = None,
     processes: Processes | None = None,
+    loader_threads: int = 0,
     on_epoch: Callable[[Row], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
     now: Callable[[], float] = time.monotonic,
@@ -109,7 +119,6 @@ def train(
     model.adopt_classes(data)
     contract = model.contract
     keep_freed_memory()
-    keras.utils.set_random_seed(config.train_seed)
     source = (
         ShardSource(shards, inputs=contract.inputs)
         if shards
@@ -136,26 +145,46 @@ def train(
     steps_per_epoch = config.steps_per_epoch or one_pass
     total_steps = steps_per_epoch * config.epochs
     pixels = _class_pixels(source, contract.num_classes, contract.ignore_index)
-    precision = (
-        snapshot.facts["precision"]
-        if snapshot
-        else choose_precision(
-            config.precision,
-            contract,
-            (
-                config.batch_size // processes.count,
-                *crop_size(contract.image_size, config),
-            ),
-            total_steps,
-        )
-    )
-    precision = processes.from_first(precision.encode()).decode()
     weights = class_weights(pixels, config.class_weight_power).tolist()
-    with replicas.scope():
-        network = copy_network(model, precision=precision)
+
+    def learner(numerics: Numerics) -> tuple[keras.Model, keras.Model]:
+        network = copy_network(model, precision=numerics.precision)
         if replicas.count > 1:
             synchronize(network)
-        trainee = Distiller(network, distillation) if distillation else network
+        return network, Distiller(network, distillation) if distillation else network
+
+    def prepare(
+        trainee: keras.Model, network: keras.Model, miou: MeanIoU, numerics: Numerics
+    ) -> None:
+        trainee.compile(
+            optimizer=build_optimizer(config, network),
+            loss=CrossEntropy(
+                ignore_index=contract.ignore_index, class_weights=weights
+            ),
+            metrics=[miou],
+            jit_compile=numerics.xla,
+        )
+
+    def measure(numerics: Numerics) -> Timing:
+        network, trainee = learner(numerics)
+        miou = MeanIoU(contract.num_classes, contract.ignore_index)
+        prepare(trainee, network, miou, numerics)
+        views = config.batch_size // replicas.count
+        shape = (views, *crop_size(contract.image_size, config))
+        return time_steps(trainee, shape, contract.channels)
+
+    numerics = Numerics()
+    own_layers = contract.architecture == CUSTOM
+    allowed = candidates(config, own_layers=own_layers, devices=replicas.count)
+    if snapshot:
+        numerics = restored(snapshot.facts["numerics"], devices=replicas.count)
+    elif processes.is_first:
+        limit_s = 60 * config.max_minutes
+        numerics = choose_numerics(allowed, measure, total_steps, limit_s=limit_s)
+    numerics = agreed(numerics, processes)
+    keras.utils.set_random_seed(config.train_seed)  # whatever was tried before
+    with replicas.scope():
+        network, trainee = learner(numerics)
     say = logger.info if processes.is_first else logger.debug
     say(
         "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters%s",
@@ -164,7 +193,7 @@ def train(
         len(source),
         config.epochs,
         steps_per_epoch,
-        precision,
+        numerics,
         f"{network.count_params():,}",
         replicas.described,
     )
@@ -177,7 +206,7 @@ def train(
             config=config,
             steps_per_epoch=steps_per_epoch,
             clock=clock,
-            precision=precision,
+            numerics=numerics,
             out=out,
             checkpoints=checkpoints,
             termination=termination,
@@ -214,15 +243,7 @@ def train(
                     "learns, too" if first else "keeps its weights",
                 )
             with replicas.scope():
-                trainee.compile(
-                    optimizer=build_optimizer(config, network),
-                    loss=CrossEntropy(
-                        ignore_index=contract.ignore_index, class_weights=weights
-                    ),
-                    metrics=[watch.miou],
-                    # Within XLA's graphs replicas cannot add up.
-                    jit_compile=prefers_xla() and replicas.count == 1,
-                )
+                prepare(trainee, network, watch.miou, numerics)
             processes.bind(trainee)
             if snapshot and watch.steps > first * steps_per_epoch:
                 restore(trainee.optimizer.variables, snapshot.arrays["optimizer"])
@@ -238,6 +259,7 @@ def train(
                         config=config,
                         first_step=watch.steps,
                         share=(processes.index, processes.count),
+                        num_threads=loader_threads,
                     ),
                     initial_epoch=epoch,
                     epochs=epoch + 1 if done else last,

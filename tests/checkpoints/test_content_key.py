@@ -33,7 +33,13 @@ def test_the_same_training_has_the_same_key(model, tiny_dataset, tiny_root, key)
 
 @pytest.mark.parametrize(
     "change",
-    [{"epochs": 4}, {"train_seed": 1}, {"max_minutes": 1.0}, {"precision": "float32"}],
+    [
+        {"epochs": 4},
+        {"train_seed": 1},
+        {"max_minutes": 1.0},
+        {"precision": "float32"},
+        {"xla": "never"},
+    ],
 )
 def test_another_setting_is_another_training(model, tiny_dataset, key, change):
     other = content_key(model, tiny_dataset, config=replace(CONFIG, **change))

@@ -1,11 +1,13 @@
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from seglib.artifact import load_model
+from seglib.checkpoints import Checkpoints
 from seglib.config import AugmentConfig, TrainConfig
 from seglib.data.format import with_splits
 from seglib.errors import SegError
@@ -201,3 +203,54 @@ def test_after_its_epochs_the_encoder_learns_too(tiny_dataset):
     assert [row["epoch"] for row in history] == [1, 2, 3]
     after = model.network.get_layer("encoder").get_weights()
     assert not all((a == b).all() for a, b in zip(before, after, strict=True))
+
+
+def test_a_resumed_training_computes_as_it_began_without_another_trial(
+    tiny_dataset, tmp_path, monkeypatch, caplog
+):
+    model = build_model("compact_small", num_classes=8, image_size=(32, 48))
+    # Long enough for a trial; any processor computes in bfloat16, if slowly.
+    config = TrainConfig(epochs=1000, steps_per_epoch=1000, batch_size=1)
+    monkeypatch.setattr("seglib.precision.has_native_bfloat16", lambda: True)
+    said, first_steps = [], []
+    for threads in (2, 3):  # which are no part of the checkpoint's key
+        kept = Checkpoints(tmp_path, every_s=0, largest_share=1e9)
+        steps = []
+
+        def stop(done, _total, kept=kept, steps=steps):
+            steps.append(done)
+            if kept.written_step:
+                raise KeyboardInterrupt
+
+        caplog.clear()
+        with caplog.at_level("INFO", "seglib"), pytest.raises(KeyboardInterrupt):
+            train(
+                model,
+                tiny_dataset,
+                config=config,
+                checkpoints=kept,
+                loader_threads=threads,
+                on_step=stop,
+            )
+        said.append(caplog.text)
+        first_steps.append(steps[0])
+    assert first_steps[0] == 1 < first_steps[1]
+    assert "ms a step" in said[0]
+    assert "ms a step" not in said[1]
+    numerics = [re.search(r"1000 steps, ([^,]+),", text)[1] for text in said]
+    assert numerics[0] == numerics[1]
+
+
+def test_training_runs_in_bfloat16_with_xla_where_that_is_asked_for(
+    tiny_dataset, monkeypatch, caplog
+):
+    for user in ("models.upsampling", "precision"):
+        monkeypatch.setattr(f"seglib.{user}.has_gpu", lambda: True)
+    model = build_model("unet", num_classes=8, image_size=(32, 48), encoder="mini")
+    config = TrainConfig(
+        epochs=1, steps_per_epoch=2, batch_size=2, precision="bfloat16", xla="always"
+    )
+    with caplog.at_level("INFO", "seglib"):
+        (row,) = train(model, tiny_dataset, config=config)
+    assert math.isfinite(row["loss"])
+    assert "bfloat16 with XLA" in caplog.text
