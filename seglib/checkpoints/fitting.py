@@ -27,7 +27,7 @@ def require_state(snapshot: Snapshot, network: keras.Model) -> None:
     fits = {"history": isinstance(history, list) and _are_rows(history)}
     if not snapshot.is_outcome:
         fits |= {
-            "precision": facts.get("precision") in PRECISIONS,
+            "numerics": _are_numerics(facts.get("numerics")),
             "processes": _is_number(facts.get("processes")) and facts["processes"] >= 1,
             "best_miou": _is_number(facts.get("best_miou")),
             "clock": _are_numbers(facts.get("clock"), _CLOCK),
@@ -63,6 +63,15 @@ def _shapes_fit(snapshot: Snapshot, network: keras.Model) -> dict[str, bool]:
 
 def _shapes(arrays: Iterable[Any]) -> Shapes:
     return [tuple(array.shape) for array in arrays]
+
+
+def _are_numerics(values: Any) -> bool:
+    return (
+        isinstance(values, Mapping)
+        and values.keys() == {"precision", "xla"}
+        and values["precision"] in PRECISIONS
+        and isinstance(values["xla"], bool)
+    )
 
 
 def _are_rows(history: list[Any]) -> bool:

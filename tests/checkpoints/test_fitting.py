@@ -86,7 +86,9 @@ MALFORMED = [
     ("history", _facts(history=None)),
     ("history", _facts(history=[{"epoch": 1}])),
     ("history", _facts(history=["epoch"])),
-    ("precision", _facts(precision="float8")),
+    ("numerics", _facts(numerics={"precision": "float8", "xla": False})),
+    ("numerics", _facts(numerics={"precision": "float32", "xla": 1})),
+    ("numerics", _facts(numerics=None)),
     ("processes", _facts(processes=0)),
     ("best_miou", _facts(best_miou="high")),
     ("clock", _facts(clock={})),
@@ -162,6 +164,6 @@ def test_a_training_passes_over_a_malformed_checkpoint_and_takes_the_one_before(
         history = train(
             _model(), tiny_dataset, config=_SETTINGS, checkpoints=interrupted.parent
         )
-    assert f"{named}: malformed: `network`" in caplog.text
+    assert f"{named}: malformed: the arrays of `network` are" in caplog.text
     assert f"going on after step {older.facts['step']} of 4" in caplog.text
     assert len(history) == 2
