@@ -155,7 +155,7 @@ class Delivery:
             is_last: nobody will send the rest: not given up earlier.
 
         Returns:
-            Whether all was sent.
+            Whether all was sent; if not, `reason` says why.
         """
         started = time.monotonic()
         with self._changed:
@@ -167,6 +167,7 @@ class Delivery:
                 longest = longest_s if self._answered else _FIRST_ANSWER_S
                 bound = failing_s if self._failures else longest
                 if time.monotonic() - started > bound:
+                    self.reason = self.reason or f"No answer of MLflow in {bound:g} s."
                     break
                 attempts = _HURRIED_ATTEMPTS if self._answered else _FIRST_ATTEMPTS
                 if self._vain >= attempts and not is_last:
@@ -296,5 +297,4 @@ def _http_status(error: Exception) -> int | None:
 
 def _first_line(error: Exception) -> str:
     line = f"{type(error).__name__}: {str(error).strip() or '?'}".splitlines()[0]
-    line = without_login(line)
-    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]} …"
+    return without_login(line)[:_LONGEST_REASON]

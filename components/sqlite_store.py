@@ -6,8 +6,10 @@ holds nothing.
 """
 
 import fcntl
+import glob
 import logging
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -68,13 +70,14 @@ def make_whole(database: Path, *, warn: Callable[[str], None] = logger.warning) 
                 f"{database} was not finished: its process was killed. It is kept as "
                 f"{kept.name}, and made anew."
             )
-        unfinished = database.with_name(f".{database.name}.unfinished")
-        _remove(unfinished)  # of a killed process: we alone are here
+        _remove_unfinished(database)  # of killed processes: we alone are here
+        # MLflow keeps connections by name: each attempt has a name of its own.
+        unfinished = database.with_name(f".{database.name}.{uuid.uuid4()}.unfinished")
         try:
             _make(unfinished)
             unfinished.rename(database)
         finally:
-            _remove(unfinished)
+            _remove_unfinished(database)
 
 
 def _is_finished(database: Path) -> bool:
@@ -113,9 +116,9 @@ def _keep(database: Path) -> Path:
     return kept
 
 
-def _remove(database: Path) -> None:
-    for end in _BESIDE:
-        database.with_name(database.name + end).unlink(missing_ok=True)
+def _remove_unfinished(database: Path) -> None:
+    for left in database.parent.glob(f".{glob.escape(database.name)}.*.unfinished*"):
+        left.unlink()
 
 
 @contextmanager

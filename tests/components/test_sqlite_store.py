@@ -1,5 +1,6 @@
 """MLflow's SQLite store, whatever lies in its place."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -60,7 +61,7 @@ def test_a_store_that_was_killed_half_way_is_made_anew_and_the_old_one_kept(
         command.upgrade(config, "+5")
     engine.dispose()
     killed = database.read_bytes()
-    unfinished = database.with_name(".mlflow.db.unfinished")
+    unfinished = database.with_name(".mlflow.db.0.unfinished")
     unfinished.write_bytes(killed)  # of another run, killed while it made the store
     said: list[str] = []
     row = Row(f"{SQLITE}{database}", "run", time_ms=1, warn=said.append)
@@ -133,22 +134,35 @@ def test_a_file_that_cannot_become_a_store_is_refused_and_left_alone(
     assert (path.is_file() and path.read_bytes()) == before
 
 
-def test_a_full_disk_leaves_no_broken_store(database: Path, repository: Path) -> None:
+def test_a_full_disk_leaves_no_broken_store_and_the_next_attempt_makes_it(
+    database: Path, repository: Path
+) -> None:
     script = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
         "from components.sqlite_store import make_whole\n"
         "import mlflow\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "make_whole(Path(sys.argv[1]))"
+        "database, size = Path(sys.argv[1]), resource.RLIMIT_FSIZE\n"
+        "resource.setrlimit(size, (100_000, resource.RLIM_INFINITY))\n"
+        "try:\n"
+        "    make_whole(database)\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, *(path.name for path in Path().iterdir()))\n"
+        "resource.setrlimit(size, (resource.RLIM_INFINITY,) * 2)\n"
+        "make_whole(database)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(database)],
-        cwd=repository,
+        cwd=database.parent,
+        env={**os.environ, "PYTHONPATH": str(repository)},
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    assert "OperationalError" in done.stderr
-    assert [path.name for path in database.parent.iterdir()] == [".mlflow.db.lock"]
+    assert done.stdout == "OperationalError .mlflow.db.lock\n"
+    make_whole(database, warn=pytest.fail)
+    assert {path.name for path in database.parent.iterdir()} == {
+        "mlflow.db",
+        ".mlflow.db.lock",
+    }
