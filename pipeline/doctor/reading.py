@@ -118,12 +118,11 @@ def _message(
         message = _new(kind)
         try:
             json_format.ParseDict(tree, message, ignore_unknown_fields=lenient)
-        except (json_format.ParseError, TypeError, ValueError, AttributeError) as error:
+            return dict(json_format.MessageToDict(message))  # which knows no infinity
+        except (json_format.Error, TypeError, ValueError, AttributeError) as error:
             if not lenient:
                 what = _reason(error, kind)
                 findings.append(_wrong(code, where, what))
-        else:
-            return dict(json_format.MessageToDict(message))
     return None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.doctor.checkup import examine
@@ -27,6 +27,7 @@ ODD = [
     odd=st.sampled_from(ODD),
     removed=st.booleans(),
 )
+@example(steps=[1, 0, 0, 0, 0, 0, 0], odd=math.inf, removed=False)
 def test_whatever_is_replaced_or_missing_is_a_finding_at_most(
     compiled: Compiled,
     tmp_path_factory: pytest.TempPathFactory,
