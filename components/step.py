@@ -121,7 +121,7 @@ def step(
             message has been told, and a traceback would only hide it.
     """
     from components.system_metrics import watching
-    from seglib.errors import SegError
+    from seglib.errors import SegError, disk_problem
 
     started = time.time()
     origin: Origin = {"run_id": run_id(), "folder": out.uri}
@@ -141,14 +141,16 @@ def step(
         _write_lineage(Path(out.path), current.lineage)
         current.send("finished", lineage=current.lineage)
         flush(left, Path(out.path))
-    except SegError as error:
-        current.send("failed", message=str(error), lineage=before)
-        _flush_quietly(left, Path(out.path))
-        raise SystemExit(1) from error
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        current.send("failed", message=text, lineage=before)
+        told = error if isinstance(error, SegError) else disk_problem(error)
+        text = str(told or f"{type(error).__name__}: {error}")
+        try:
+            current.send("failed", message=text, lineage=before)
+        except OSError:  # of a full disk, on which the messages lie, too
+            logger.error("%s", text)
         _flush_quietly(left, Path(out.path))
+        if told:
+            raise SystemExit(1) from error
         raise
 
 
@@ -193,6 +195,8 @@ def append(messages: Path, message: Mapping[str, Any]) -> None:
     file = os.open(messages, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(file, line.encode())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(messages)) from error
     finally:
         os.close(file)
 
