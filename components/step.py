@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -125,7 +125,7 @@ def step(
             message has been told, and a traceback would only hide it.
     """
     from components.system_metrics import watching
-    from seglib.errors import SegError
+    from seglib.errors import SegError, disk_problem
 
     started = time.time()
     origin: Origin = {"run_id": run_id(), "folder": out.uri}
@@ -146,12 +146,14 @@ def step(
         current.send("finished", lineage=current.lineage)
         flush(left, Path(out.path))
     except Exception as error:
-        is_told = isinstance(error, SegError)
-        text = str(error) if is_told else f"{type(error).__name__}: {error}"
-        with suppress(SegError, OSError):  # of the tracking, which must not hide it
+        told = error if isinstance(error, SegError) else disk_problem(error)
+        text = str(told or f"{type(error).__name__}: {error}")
+        try:
             current.send("failed", message=without_login(text), lineage=before)
             flush(left, Path(out.path))
-        if is_told:
+        except (SegError, OSError):  # of the tracking, or of a full disk
+            logger.error("%s", text)
+        if told:
             raise SystemExit(1) from error
         raise
 
@@ -197,6 +199,8 @@ def append(messages: Path, message: Mapping[str, Any]) -> None:
     file = os.open(messages, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(file, line.encode())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(messages)) from error
     finally:
         os.close(file)
 

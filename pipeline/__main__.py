@@ -19,7 +19,7 @@ from pipeline import (
     cli_train_job,
 )
 from pipeline.cli_options import ConfigFile, Settings
-from seglib.errors import SegError
+from seglib.errors import SegError, disk_problem
 from seglib.terminal import Terminal, tell_error
 
 
@@ -144,13 +144,22 @@ def main() -> None:
     try:
         app()
     except SegError as error:
-        tell_error(error)
-        sys.exit(error.exit_code)
+        _fail(error)
     except SystemExit as error:
         # Typer turns Ctrl-C into an Abort, and that into the exit status 1.
         if isinstance(error.__context__, typer.Abort):
             sys.exit(130)
         raise
+    except Exception as error:
+        told = disk_problem(error)
+        if told is None:
+            raise
+        _fail(told)
+
+
+def _fail(error: SegError) -> None:
+    tell_error(error)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from seglib.console import (
     override,
     progress_bar,
 )
-from seglib.errors import SegError
+from seglib.errors import SegError, disk_problem
 from seglib.plain import visible
 from seglib.terminal import TerminalHandler, tell_error
 
@@ -60,13 +60,22 @@ def main() -> None:
     try:
         app()
     except SegError as error:
-        tell_error(error)
-        sys.exit(error.exit_code)
+        _fail(error)
     except SystemExit as error:
         # Typer turns Ctrl-C into an Abort, and that into the exit code 1.
         if isinstance(error.__context__, typer.Abort):
             sys.exit(130)
         raise
+    except Exception as error:
+        told = disk_problem(error)
+        if told is None:
+            raise
+        _fail(told)
+
+
+def _fail(error: SegError) -> None:
+    tell_error(error)
+    sys.exit(error.exit_code)
 
 
 @app.command()

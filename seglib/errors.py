@@ -1,9 +1,24 @@
 """The one exception a user is meant to read, and how near misses are named."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 from seglib.addresses import without_login
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LONGEST = 300  # characters, of what a library tells
+_REFUSED = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO),
+    *(errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTDIR),
+}
+# As TensorFlow, HDF5, array_record and SQLite tell it, each by an exception of its own.
+_FULL_TEXTS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "disk is full",
+)
 
 
 class SegError(ValueError):
@@ -38,6 +53,39 @@ class DatasetError(SegError):
         if len(self.problems) > limit:
             lines.append(f"  … and {len(self.problems) - limit} more.")
         super().__init__("\n".join(lines))
+
+
+def disk_problem(error: BaseException) -> SegError | None:
+    """The error for a file system that is full or refuses; None for any other error.
+
+    Args:
+        error: as any library raises it.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, SegError):
+        code = cause.errno if isinstance(cause, OSError) else None
+        text = str(cause)
+        if code in _FULL or any(full in text for full in _FULL_TEXTS):
+            return SegError(
+                f"{_place(cause, text)}: cannot be written. Free some space, or choose "
+                "another disk, and run the same command again. Earlier outputs are as "
+                "they were."
+            )
+        if code in _REFUSED:
+            return SegError(
+                f"{_place(cause, text)}: cannot be used. Check its name, its "
+                "permissions and its disk."
+            )
+        cause = cause.__cause__
+    return None
+
+
+def _place(error: BaseException, text: str) -> str:
+    """The file, if it is known, and what is wrong with it."""
+    if name := getattr(error, "filename", None):
+        return f"{name} ({getattr(error, 'strerror', '')})"
+    first = text.partition("\n")[0]
+    return first if len(first) <= _LONGEST else f"… {first[-_LONGEST:]}"
 
 
 def unknown(kind: str, name: str, options: Iterable[str]) -> UsageError:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from seglib.errors import SegError
+from seglib.errors import SegError, disk_problem
 
 _LOCK = ".lock"
 
@@ -66,6 +66,10 @@ def whole_folder(path: Path, *, what: str, marker: str) -> Iterator[Path]:
                 beside.rename(path)
     except OSError as error:
         raise SegError(f"{path}: the {what} cannot be written ({error}).") from error
+    except Exception as error:
+        if told := disk_problem(error):
+            raise SegError(f"{path}: the {what} cannot be written: {told}") from error
+        raise
 
 
 @contextmanager

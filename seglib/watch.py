@@ -16,7 +16,7 @@ from seglib.checkpoints import Checkpoints, Snapshot, restore, values
 from seglib.clock import Clock
 from seglib.config import TrainConfig
 from seglib.data.pairs import Pair
-from seglib.errors import DivergedError
+from seglib.errors import DivergedError, SegError
 from seglib.metrics import MeanIoU, Scores
 from seglib.optimizer import learning_rate_at
 from seglib.precision import Numerics
@@ -201,7 +201,10 @@ class Watch(keras.callbacks.Callback):
         if self._out:
             self._best.network.set_weights(self._best_weights)
             files = _history_files(self.history)
-            self._best.save(_unfinished(self._out), extra_files=files)
+            try:
+                self._best.save(_unfinished(self._out), extra_files=files)
+            except SegError as error:  # a convenience: the training has its own
+                logger.warning("The best epoch so far is not kept. %s", error)
 
     def _keep_checkpoint(self, *, epoch_ends: bool = False) -> None:
         kept = self._checkpoints

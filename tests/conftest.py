@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,3 +215,20 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    command = [mount or "mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
+    if (
+        not mount
+        or subprocess.run(command, check=False, capture_output=True).returncode
+    ):
+        pytest.skip("A file system cannot be mounted here. To run it: as root.")
+    yield disk
+    # Lazily: a library may still hold a file that it could not write.
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)

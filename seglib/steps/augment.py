@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -182,16 +183,15 @@ def _write_shards(
     names = [f"train-{i:05}-of-{num_shards:05}.arrayrecord" for i in range(num_shards)]
     writers = [ArrayRecordWriter(str(folder / name), "group_size:1") for name in names]
     written = 0
-    try:
+    with ExitStack() as closing:
+        for writer in writers:  # all of them, also where the disk is full for one
+            closing.callback(writer.close)
         for done, records in enumerate(_records(dataset, pairs, config, inputs), 1):
             for record in records:
                 writers[written % num_shards].write(record)
                 written += 1
             if progress:
                 progress(done, len(pairs))
-    finally:
-        for writer in writers:
-            writer.close()
     return {
         "format_version": FORMAT_VERSION,
         "shards": names,

@@ -1,5 +1,6 @@
 """A step's messages, and the origin of its output."""
 
+import errno
 import json
 import logging
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from kfp import dsl
 from benchmarks.waiting import HANG_S
 from components.step import MESSAGES, config, read_lineage, step
 from seglib.errors import SegError, UsageError
+from tests.disks import fill
 
 
 @pytest.fixture
@@ -45,6 +47,27 @@ def test_an_output_knows_every_step_that_led_to_it(
     }
     assert lineage["augment"]["folder"] == shards.uri
     assert lineage["augment"]["finished"].endswith("Z")
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_a_full_disk_ends_the_step_without_a_traceback(
+    tmp_path: Path, messages: Callable[[], Any], error: type[Exception]
+) -> None:
+    full = "No space left on device; writing a"
+    with pytest.raises(SystemExit), step("augment", out=artifact(tmp_path / "s")):
+        raise OSError(errno.ENOSPC, full, "a") if error is OSError else error(full)
+    (failed,) = (one for one in messages() if one["kind"] == "failed")
+    assert "cannot be written. Free some space" in failed["message"]
+
+
+def test_a_full_disk_of_the_messages_is_told_in_the_log(
+    small_disk: Path, telling: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    fill(small_disk)
+    monkeypatch.setenv(MESSAGES, str(small_disk / "messages.jsonl"))
+    with pytest.raises(SystemExit), step("augment", out=artifact(small_disk / "s")):
+        pytest.fail("it has begun")
+    assert "messages.jsonl (No space left on device): cannot be written" in caplog.text
 
 
 def test_a_problem_that_its_reader_can_solve_ends_the_step_without_a_traceback(

@@ -123,6 +123,14 @@ def test_an_interruption_keeps_the_best_epoch_and_the_older_model(
     assert _val_miou(unfinished, tiny_dataset) == pytest.approx(best, abs=1e-9)
 
 
+def test_a_best_epoch_that_cannot_be_kept_is_a_warning(tiny_dataset, tmp_path, caplog):
+    (tmp_path / "model.unfinished").touch()
+    config = TrainConfig(epochs=1, steps_per_epoch=1, batch_size=2)
+    train(_model(tiny_dataset), tiny_dataset, config=config, out=tmp_path / "model")
+    assert "The best epoch so far is not kept" in caplog.text
+    assert load_model(tmp_path / "model").contract
+
+
 def test_a_loss_that_is_not_finite_ends_with_advice(tiny_dataset):
     config = TrainConfig(epochs=3, batch_size=4, learning_rate=1e12, warmup_steps=0)
     model = _model(tiny_dataset)

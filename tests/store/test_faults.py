@@ -1,7 +1,6 @@
 """A store that fails, is slow or breaks off; a full disk; the same twice at once."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -217,22 +216,6 @@ def test_a_fetch_that_was_killed_is_taken_up_where_it_was(
     fetch(data_md5, pinned.s3, cache=tmp_path)
     assert list(store.reads()) == [f"{data_md5[:2]}/{data_md5[2:]}"]
     assert not [path for path in (tmp_path / "partial").rglob("*") if path.is_file()]
-
-
-@pytest.fixture
-def small_disk(tmp_path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = shutil.which("mount")
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
-    if (
-        not mount
-        or subprocess.run(command, check=False, capture_output=True).returncode
-    ):
-        pytest.skip("A file system cannot be mounted here. To run it: as root.")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_full_disk_ends_a_fetch_which_goes_on_once_there_is_room(
