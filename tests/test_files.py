@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.waiting import HANG_S
 from seglib.config import Config
 from seglib.data.format import scan_dataset
 from seglib.data.images import read_image, write_image
@@ -15,6 +16,7 @@ from seglib.digests import file_sha256
 from seglib.errors import SegError
 from seglib.files import is_left_behind, normal, open_file, read_file, visible_files
 from seglib.store import hash_folder, read_pin
+from seglib.store.pins import default_remote
 from seglib.store.publishing import publish
 
 
@@ -108,6 +110,13 @@ def test_a_description_that_is_a_fifo_does_not_wait(folder_with):
         scan_dataset(folder_with)
 
 
+def test_a_configuration_of_dvc_that_is_a_fifo_does_not_wait(tmp_path):
+    (tmp_path / ".dvc").mkdir()
+    os.mkfifo(tmp_path / ".dvc" / "config")
+    with pytest.raises(SegError, match="config: cannot be read: .*it is a FIFO"):
+        default_remote(tmp_path)
+
+
 def test_a_fifo_that_takes_the_place_of_a_file_does_not_wait(tmp_path):
     # In a process of its own: an open that waits would not come back.
     code = (
@@ -120,7 +129,7 @@ def test_a_fifo_that_takes_the_place_of_a_file_does_not_wait(tmp_path):
         [sys.executable, "-c", code, tmp_path / "fifo"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
         check=True,
     )
     assert done.stdout == "it is a FIFO, expected a file\n"

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from urllib.parse import urlencode
 
+from seglib.documents import MAX_BYTES
 from seglib.errors import SegError
+from seglib.files import read_file
 from seglib.store.client import SETTINGS
 
 CLOUD_VERSIONED = (
@@ -126,7 +128,7 @@ def _read(file: Path) -> _Sections:
         default_section="",
     )
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_file(file, max_bytes=MAX_BYTES).decode().splitlines()
         config.read_string("\n".join(map(str.strip, lines)), str(file))
     except FileNotFoundError:
         return {}

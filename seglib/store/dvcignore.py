@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from seglib.documents import MAX_BYTES
+from seglib.files import read_file
 from seglib.store.dvc_config import repository_of
 
 _FILE = ".dvcignore"
@@ -53,7 +55,7 @@ def _matches(path: Path, rules: list[_Rule], is_folder: bool) -> bool:
 
 def _read(folder: Path) -> list[_Rule]:
     try:
-        lines = (folder / _FILE).read_text(encoding="utf-8").splitlines()
+        lines = read_file(folder / _FILE, max_bytes=MAX_BYTES).decode().splitlines()
     except (OSError, ValueError):
         return []
     return [rule for line in lines if (rule := _parse(folder, line.strip()))]
