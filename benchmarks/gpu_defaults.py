@@ -80,7 +80,7 @@ def load(data: Any, size: tuple[int, int]) -> None:
     for threads in (0, 1, 2, 4, 8, 16):
         batches = iter(
             training_batches(
-                PairSource(data.pairs("train"), inputs=data.inputs),
+                PairSource(data.pairs("train"), inputs={"image": 3}),
                 image_size=size,
                 ignore_index=data.ignore_index,
                 config=config,

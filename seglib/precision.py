@@ -125,8 +125,8 @@ def choose_numerics(
         try:
             timing = timings[candidate] = measure(candidate)
         except Exception as error:  # noqa: BLE001 (a compiler's own kinds)
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            logger.warning("%s: left out, it fails here (%.200s)", candidate, reason)
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            logger.warning("%s: left out, it fails here (%.300s)", candidate, reason)
             first_error = first_error or error
             continue
         logger.info(

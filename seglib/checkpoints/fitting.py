@@ -37,9 +37,7 @@ def require_state(snapshot: Snapshot, network: keras.Model) -> None:
             raise ValueError(f"malformed: no `{name}` as a training writes it")
     for name, ok in _shapes_fit(snapshot, network).items():
         if not ok:
-            raise ValueError(
-                f"malformed: the arrays of `{name}` are of another network"
-            )
+            raise ValueError(f"malformed: `{name}` has the shapes of another network")
 
 
 def _shapes_fit(snapshot: Snapshot, network: keras.Model) -> dict[str, bool]:

@@ -56,19 +56,11 @@ def load_weights(
     if weights != "imagenet":
         _check_file(Path(weights), encoder, sha256)
     target = network.get_layer("encoder")
-    donor = target if total == 3 else ENCODERS[encoder].build(3)
-    try:
-        load(donor, weights)
-    except Exception as error:  # whatever Keras and HDF5 make of damaged bytes
-        if weights == "imagenet" or isinstance(error, SegError):
-            raise
-        reason = " ".join(str(error).split())[:300].rstrip(".")
-        raise SegError(
-            f"{weights}: cannot be loaded as the weights of the encoder `{encoder}`: "
-            f"{reason}. Restore the file, or name another one."
-        ) from error
-    if donor is target:
+    if total == 3:
+        load(target, weights)
         return
+    donor = ENCODERS[encoder].build(3)
+    load(donor, weights)
     is_bgr = ENCODERS[encoder].normalization.channel_order == "bgr"
     values = (
         _widened(of_three, mine.shape, is_bgr=is_bgr)

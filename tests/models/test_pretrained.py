@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seglib.errors import SegError, UsageError
+from seglib.errors import UsageError
 from seglib.models import build_model, transfer_weights
 
 
@@ -35,12 +35,3 @@ def test_an_encoder_is_transferred_between_architectures():
 def test_models_without_a_common_weight_are_refused():
     with pytest.raises(UsageError, match="compact on compact and unet on mini"):
         transfer_weights(_build("compact", 3), _build("unet", 5, "mini"))
-
-
-def test_a_damaged_file_of_weights_is_one_message(tmp_path):
-    path = tmp_path / "encoder.weights.h5"
-    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    with pytest.raises(SegError, match=r"cannot be loaded as the weights of .*vgg16"):
-        build_model(
-            "fcn_8", num_classes=3, image_size=(64, 64), encoder="vgg16", weights=path
-        )
