@@ -29,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("seglib").setLevel(logging.INFO)
-    from seglib.data.format import load_dataset
+    from seglib.data.loading import load_dataset
     from seglib.data.sample_scenes import write_sample_dataset
 
     size = (options.height, options.width)

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.cluster.document import read_document
 from pipeline.inputs import find_settings
-from seglib.artifact import read_contract
 from seglib.config import Config
+from seglib.contract import read_contract
 from seglib.data.description import read_description
 from seglib.data.manifest import read_manifest
 from seglib.documents import MAX_BYTES, parse_json, parse_yaml, read_yaml

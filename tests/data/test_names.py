@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from seglib.cli_data import app as data_commands
-from seglib.data.format import load_dataset, scan_dataset
+from seglib.data.format import scan_dataset
+from seglib.data.loading import load_dataset
 from seglib.data.manifest import open_dataset
 from seglib.data.verify import verify, write_verification
 from seglib.data.visualize import visualize
