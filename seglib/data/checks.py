@@ -9,12 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from seglib.data.encodings import bits_of_grey, colour_table
 from seglib.data.headers import TooLargeError, check_size, max_file_bytes
 from seglib.data.images import (
     ColoursError,
     UnfitError,
-    bits_of_grey,
-    colour_table,
     decode_image,
     decode_mask,
     decode_samples,

@@ -8,14 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
+from seglib.data.encodings import (
+    PNG_MAGIC,
+    TIFF_MAGIC,
+    bits_of_grey,
+    is_palette,
+    is_small_tiff,
+    open_header,
+)
 from seglib.data.headers import check_pixels, check_size, max_file_bytes
-from seglib.data.integrity import grey_bits, png_palette
 from seglib.errors import SegError
 from seglib.files import read_file
 from seglib.replacing import write_bytes
@@ -27,15 +29,6 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # kept by their md5 and this number.
 MASK_DECODING = 2
 MIN_LEVELS = 32  # of 256, that the upper 8 bits of a 16-bit image must keep
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_TIFF_MAGIC = (b"II*\0", b"MM\0*")
-_READERS: dict[bytes, type[ImageFile]] = {  # not `Image.open`: it has its own limit
-    _PNG_MAGIC: PngImageFile,
-    b"BM": BmpImageFile,
-    b"GIF8": GifImageFile,
-    **dict.fromkeys(_TIFF_MAGIC, TiffImageFile),
-}
-_BITS_PER_SAMPLE = 258  # a tag of TIFF
 _AS_RGB = ("CMYK", "YCbCr", "HSV", "LAB", "RGBX")  # modes that PNG does not know
 _READ_FLAGS = {
     1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH,
@@ -94,7 +87,7 @@ def decode_samples(
                 "Build the model with its channels."
             )
     else:
-        if encoded.startswith(_TIFF_MAGIC):  # OpenCV turns floats to no colours
+        if encoded.startswith(TIFF_MAGIC):  # OpenCV turns floats to no colours
             unchanged = _decode(buffer, cv2.IMREAD_UNCHANGED, name)
             _check_samples(unchanged, name, "the pixels")
         image = _decode(buffer, _READ_FLAGS[channels], name)
@@ -148,9 +141,9 @@ def read_mask(path: Path) -> np.ndarray:
 def decode_mask(encoded: bytes, *, name: str = "mask") -> np.ndarray:
     """Decode the bytes of a mask file; see `read_mask`."""
     check_size(encoded, name)
-    if is_palette(encoded) or _is_small_tiff(encoded):
+    if is_palette(encoded) or is_small_tiff(encoded):
         try:
-            mask = np.asarray(_opened(encoded))
+            mask = np.asarray(open_header(encoded))
         except (OSError, SyntaxError, ValueError) as error:
             raise SegError(f"{name}: the mask cannot be decoded ({error}).") from error
     else:
@@ -164,35 +157,9 @@ def decode_mask(encoded: bytes, *, name: str = "mask") -> np.ndarray:
     return np.ascontiguousarray(mask)
 
 
-def is_palette(encoded: bytes) -> bool:
-    """Whether the file stores indices into a colour table."""
-    if encoded.startswith(_PNG_MAGIC):
-        return len(encoded) > 25 and encoded[25] == 3
-    header = _header(encoded)
-    return header is not None and header.mode == "P"
-
-
-def colour_table(encoded: bytes) -> bytes:
-    """The colours of a palette, three bytes each; empty where there is none."""
-    if encoded.startswith(_PNG_MAGIC):
-        return png_palette(encoded)
-    header = _header(encoded)
-    return bytes((header and header.getpalette()) or ())
-
-
-def bits_of_grey(encoded: bytes) -> int:
-    """Bits a pixel of a grey PNG, and of another format below 8; else 0."""
-    header = _header(encoded)
-    if header is None:
-        return grey_bits(encoded)
-    if header.mode == "L" and (bits := _tiff_bits(header)) < 8:
-        return bits
-    return 1 if header.mode == "1" else 0
-
-
 def is_see_through(encoded: bytes) -> bool:
     """Whether any pixel of a PNG is transparent by its alpha channel."""
-    if not encoded.startswith(_PNG_MAGIC) or encoded[25] not in (4, 6):
+    if not encoded.startswith(PNG_MAGIC) or encoded[25] not in (4, 6):
         return False
     alpha = _decode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED, "")[..., 3]
     return bool((alpha < np.iinfo(alpha.dtype).max).any())
@@ -226,37 +193,6 @@ def _read_bytes(path: Path) -> bytes:
         return read_file(Path(path), max_bytes=max_file_bytes())
     except OSError as error:
         raise SegError(f"{path}: cannot be read ({error.strerror}).") from error
-
-
-def _header(encoded: bytes) -> Image.Image | None:
-    """What a BMP, GIF or TIFF says of itself; no pixel is decoded."""
-    if encoded.startswith(_PNG_MAGIC):
-        return None
-    try:
-        return _opened(encoded)
-    except (OSError, SyntaxError, ValueError):
-        return None  # their other decoder takes more, or says what is wrong
-
-
-def _opened(encoded: bytes) -> Image.Image | None:
-    for magic, reader in _READERS.items():
-        if encoded.startswith(magic):
-            return reader(io.BytesIO(encoded))
-    return None
-
-
-def _tiff_bits(header: Image.Image) -> int:
-    """Bits a sample of a TIFF; of another format 8."""
-    tags = getattr(header, "tag_v2", {_BITS_PER_SAMPLE: (8,)})
-    return int(tags.get(_BITS_PER_SAMPLE, (1,))[0])
-
-
-def _is_small_tiff(encoded: bytes) -> bool:
-    """Whether OpenCV would scale a TIFF by its alpha, or refuse its few bits."""
-    header = _header(encoded)
-    if header is None or header.mode not in ("L", "RGBA"):
-        return False
-    return _tiff_bits(header) < (8 if header.mode == "L" else 9)
 
 
 def _check_samples(image: np.ndarray, name: str, what: str) -> None:

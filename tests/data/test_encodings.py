@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seglib.data.encodings import colour_table
 from seglib.data.images import (
-    colour_table,
     decode_image,
     decode_mask,
     decode_samples,

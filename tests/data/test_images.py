@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
+from seglib.data.encodings import is_palette
 from seglib.data.images import (
     decode_image,
     decode_mask,
     encode_jpeg,
     encode_png,
-    is_palette,
     read_image,
     read_mask,
     write_bytes,

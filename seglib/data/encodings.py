@@ -1,0 +1,80 @@
+"""How a file stores its pixels: as indices into a palette, or in few bits of grey."""
+
+import io
+
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from seglib.data.integrity import grey_bits, png_palette
+
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+TIFF_MAGIC = (b"II*\0", b"MM\0*")
+_READERS: dict[bytes, type[ImageFile]] = {  # not `Image.open`: it has its own limit
+    PNG_MAGIC: PngImageFile,
+    b"BM": BmpImageFile,
+    b"GIF8": GifImageFile,
+    **dict.fromkeys(TIFF_MAGIC, TiffImageFile),
+}
+_BITS_PER_SAMPLE = 258  # a tag of TIFF
+
+
+def is_palette(encoded: bytes) -> bool:
+    """Whether the file stores indices into a colour table."""
+    if encoded.startswith(PNG_MAGIC):
+        return len(encoded) > 25 and encoded[25] == 3
+    header = _header(encoded)
+    return header is not None and header.mode == "P"
+
+
+def colour_table(encoded: bytes) -> bytes:
+    """The colours of a palette, three bytes each; empty where there is none."""
+    if encoded.startswith(PNG_MAGIC):
+        return png_palette(encoded)
+    header = _header(encoded)
+    return bytes((header and header.getpalette()) or ())
+
+
+def bits_of_grey(encoded: bytes) -> int:
+    """Bits a pixel of a grey PNG, and of another format below 8; else 0."""
+    header = _header(encoded)
+    if header is None:
+        return grey_bits(encoded)
+    if header.mode == "L" and (bits := _tiff_bits(header)) < 8:
+        return bits
+    return 1 if header.mode == "1" else 0
+
+
+def is_small_tiff(encoded: bytes) -> bool:
+    """Whether OpenCV would scale a TIFF by its alpha, or refuse its few bits."""
+    header = _header(encoded)
+    if header is None or header.mode not in ("L", "RGBA"):
+        return False
+    return _tiff_bits(header) < (8 if header.mode == "L" else 9)
+
+
+def open_header(encoded: bytes) -> Image.Image | None:
+    """A PNG, BMP, GIF or TIFF for Pillow, which decodes it when its pixels are read."""
+    for magic, reader in _READERS.items():
+        if encoded.startswith(magic):
+            return reader(io.BytesIO(encoded))
+    return None
+
+
+def _header(encoded: bytes) -> Image.Image | None:
+    """What a BMP, GIF or TIFF says of itself; no pixel is decoded."""
+    if encoded.startswith(PNG_MAGIC):
+        return None
+    try:
+        return open_header(encoded)
+    except (OSError, SyntaxError, ValueError):
+        return None  # their other decoder takes more, or says what is wrong
+
+
+def _tiff_bits(header: Image.Image) -> int:
+    """Bits a sample of a TIFF; of another format 8."""
+    tags = getattr(header, "tag_v2", {_BITS_PER_SAMPLE: (8,)})
+    return int(tags.get(_BITS_PER_SAMPLE, (1,))[0])
