@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from seglib.errors import SegError, UsageError
 from seglib.store import Entry, fetch, hash_folder, manifest_entries, read_pin
+from seglib.store.objects import CHUNK
 
 A = "train_images/a.png"
 
@@ -214,33 +216,44 @@ def test_progress_counts_up_to_all_files(files, pinned, data_md5, tmp_path):
     assert calls[-1] == (len(files), len(files))
 
 
+# Kills its own process when the second piece of an object is asked for.
+_KILLED_MIDWAY = """
+import os, signal, sys
+from seglib.store import fetch
+from seglib.store.disk import FolderRemote
+
+whole = FolderRemote.chunks
+
+def chunks(self, key, *, start=0):
+    for number, chunk in enumerate(whole(self, key, start=start)):
+        if number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield chunk
+
+FolderRemote.chunks = chunks
+fetch(*sys.argv[1:])
+"""
+
+
 def test_a_process_that_is_killed_leaves_no_half_file(
     files, remote, data_md5, tmp_path
 ):
     big = "train_images/deep/er/b.png"
-    slow = _object(remote, _md5(files[big]))
-    slow.unlink()
-    os.mkfifo(slow)  # hands out what is written to it, and then waits
-    command = f"from seglib.store import fetch; fetch({data_md5!r}, {str(remote)!r})"
-    fetching = subprocess.Popen(
-        [sys.executable, "-c", command],
+    assert len(files[big]) > CHUNK
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED_MIDWAY, data_md5, str(remote)],
         env={
             **os.environ,
             "SEGLIB_CACHE": str(tmp_path),
             "PYTHONPATH": str(Path.cwd()),
         },
+        check=False,
     )
-    with slow.open("wb") as pipe:
-        pipe.write(files[big][:2_000_000])
-        pipe.flush()
-        fetching.kill()
-        fetching.wait()
+    assert done.returncode == -signal.SIGKILL
     root = tmp_path / "datasets" / data_md5.removesuffix(".dir")
     assert not (root / big).exists()
     for path, content in _contents(root).items():
         assert content == files[path]
-    slow.unlink()
-    slow.write_bytes(files[big])
     assert _contents(fetch(data_md5, str(remote), cache=tmp_path)) == files
 
 
