@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from seglib.config import Config
-from seglib.data.format import SPLITS
 from seglib.documents import parse_yaml
 from seglib.errors import DatasetError, SegError, UsageError
 
@@ -209,6 +208,7 @@ def git_commit() -> str:
 
 def _splits(data: Data) -> tuple[str, ...]:
     """The splits that hold images, by the folder or by the listing of its remote."""
+    from seglib.data.format import SPLITS
     from seglib.store import manifest_entries
 
     root = Path(data.remote)

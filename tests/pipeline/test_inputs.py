@@ -159,7 +159,7 @@ def test_a_change_that_cannot_be_is_wrong_use(change: str, message: str) -> None
 @pytest.mark.parametrize(
     "value", ["{{$}}", "{{$.inputs.parameters['remote']}}", "a {{workflow.name}} b"]
 )
-@pytest.mark.parametrize("name", ["publish_name", "publish_to", "class_names"])
+@pytest.mark.parametrize("name", ["publish_to", "class_names"])
 def test_a_placeholder_in_a_setting_is_refused_by_its_name(
     tmp_path: Path, name: str, value: str
 ) -> None:

@@ -141,7 +141,8 @@ def test_a_loss_that_is_not_finite_ends_with_advice(tiny_dataset):
 
 
 def test_a_mask_id_that_the_model_does_not_know_is_an_error(tiny_dataset):
-    dataset = replace(tiny_dataset, num_classes=3)
+    names, palette = tiny_dataset.class_names[:3], tiny_dataset.palette[:3]
+    dataset = replace(tiny_dataset, num_classes=3, class_names=names, palette=palette)
     model = build_model("compact", num_classes=3, image_size=(64, 96))
     with pytest.raises(SegError, match="Expected: ids below num_classes=3"):
         train(model, dataset)

@@ -245,7 +245,7 @@ def test_an_import_from_an_url_is_an_ordinary_pin(tmp_path):
         ("outs: [{path: x}]\ndeps: [{path: s3://b/x}]", r"import from s3://b/x with"),
         (f"outs: [{{md5: {MD5}, path: x, cache: false}}]", r"`cache: false`"),
         (f"outs: [{{md5: {MD5}, path: x, push: false}}]", r"`push: false`"),
-        ("[" * 20_000, r"not a pin of one folder"),
+        ("[" * 20_000, r"not valid YAML \(more than 100 levels deep"),
     ],
 )
 def test_a_pin_that_is_not_read_is_refused_by_its_kind(tmp_path, text, told):

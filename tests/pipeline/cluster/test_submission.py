@@ -314,7 +314,7 @@ def test_a_document_of_other_code_is_refused_before_anything_is_sent(
     [
         ("", "not a compiled pipeline"),
         ("pipelineInfo: {name: x}\nroot: {}\n", "not a compiled pipeline"),
-        ("{", "not a compiled pipeline"),
+        ("{", "not valid YAML"),
     ],
 )
 def test_another_file_is_no_pipeline(tmp_path: Path, text: str, message: str) -> None:
