@@ -1,6 +1,5 @@
 """The pipeline's command line: `python -m pipeline`."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +18,7 @@ from pipeline import (
     cli_train_job,
 )
 from pipeline.cli_options import ConfigFile, Settings
-from seglib.errors import SegError, disk_problem
-from seglib.terminal import Terminal, tell_error
+from seglib.terminal import Terminal, run_commands
 
 
 def _new_app() -> typer.Typer:
@@ -140,26 +138,8 @@ def run(
 
 
 def main() -> None:
-    """Run the command line; a SegError becomes one line and an exit status."""
-    try:
-        app()
-    except SegError as error:
-        _fail(error)
-    except SystemExit as error:
-        # Typer turns Ctrl-C into an Abort, and that into the exit status 1.
-        if isinstance(error.__context__, typer.Abort):
-            sys.exit(130)
-        raise
-    except Exception as error:
-        told = disk_problem(error)
-        if told is None:
-            raise
-        _fail(told)
-
-
-def _fail(error: SegError) -> None:
-    tell_error(error)
-    sys.exit(error.exit_code)
+    """Run the command line; a problem is one message and a non-zero exit status."""
+    run_commands(app)
 
 
 if __name__ == "__main__":

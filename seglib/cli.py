@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,9 +27,9 @@ from seglib.console import (
     override,
     progress_bar,
 )
-from seglib.errors import SegError, disk_problem
+from seglib.errors import SegError
 from seglib.plain import visible
-from seglib.terminal import TerminalHandler, tell_error
+from seglib.terminal import TerminalHandler, run_commands, tell_error
 
 
 def _new_app() -> typer.Typer:
@@ -57,25 +56,7 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
     logging.getLogger("seglib").setLevel(logging.INFO)
-    try:
-        app()
-    except SegError as error:
-        _fail(error)
-    except SystemExit as error:
-        # Typer turns Ctrl-C into an Abort, and that into the exit code 1.
-        if isinstance(error.__context__, typer.Abort):
-            sys.exit(130)
-        raise
-    except Exception as error:
-        told = disk_problem(error)
-        if told is None:
-            raise
-        _fail(told)
-
-
-def _fail(error: SegError) -> None:
-    tell_error(error)
-    sys.exit(error.exit_code)
+    run_commands(app)
 
 
 @app.command()

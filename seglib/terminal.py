@@ -4,13 +4,14 @@ import logging
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from seglib.errors import SegError, disk_problem
 from seglib.plain import visible
 
 _ENDLESS = 10_000  # columns: in a file and a pipe no line is wrapped, no cell is cut
@@ -68,7 +69,30 @@ def write_log(text: str) -> None:
     typer.echo(shown, nl=False, color=True)  # else colours would be left out
 
 
+def run_commands(app: typer.Typer) -> None:
+    """Run a command line; a problem is one message and a non-zero exit status."""
+    try:
+        app()
+    except SegError as error:
+        _end(error)
+    except SystemExit as error:
+        # Typer turns Ctrl-C into an Abort, and that into the exit status 1.
+        if isinstance(error.__context__, typer.Abort):
+            sys.exit(130)
+        raise
+    except Exception as error:
+        told = disk_problem(error)
+        if told is None:
+            raise
+        _end(told)
+
+
 def tell_error(error: Exception) -> None:
     """Write a message to the errors."""
     text = Text.assemble(("error:", "bold red"), f" {visible(error)}")
     Terminal(stderr=True).print(text, soft_wrap=True)
+
+
+def _end(error: SegError) -> NoReturn:
+    tell_error(error)
+    sys.exit(error.exit_code)
