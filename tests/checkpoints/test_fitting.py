@@ -164,6 +164,6 @@ def test_a_training_passes_over_a_malformed_checkpoint_and_takes_the_one_before(
         history = train(
             _model(), tiny_dataset, config=_SETTINGS, checkpoints=interrupted.parent
         )
-    assert f"{named}: malformed: the arrays of `network` are" in caplog.text
+    assert f"{named}: malformed: `network` has the shapes" in caplog.text
     assert f"going on after step {older.facts['step']} of 4" in caplog.text
     assert len(history) == 2
