@@ -23,8 +23,6 @@ from seglib.replacing import whole_folder
 from seglib.resize import resize_bilinear
 from seglib.samples import Sample, read_sample
 
-CUSTOM = "custom"  # architecture and encoder of a network of one's own layers
-
 
 @keras.saving.register_keras_serializable("seglib")
 class ServedGraph(keras.Model):

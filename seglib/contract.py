@@ -19,6 +19,7 @@ from seglib.settings import build, require, typed
 
 FORMAT_VERSION = 3
 NETWORK, CONTRACT = "model.keras", "contract.json"
+CUSTOM = "custom"  # architecture and encoder of a network of one's own layers
 _SIDES = range(16, 2**16)  # pixels
 _RESTORE = "Restore both files, or train again."
 
@@ -168,6 +169,7 @@ def require_fit(contract: Contract, network: Any, path: Path) -> None:
         ),
         "image_size": (tuple(own or c for own, c in open_or_same), contract.image_size),
         "dtype of the logits": (outputs[0].dtype, "float32"),
+        **_normalization(contract, network),
     }
     for field, (own, stated) in has.items():
         if own != stated:
@@ -175,6 +177,26 @@ def require_fit(contract: Contract, network: Any, path: Path) -> None:
                 f"{path / CONTRACT}: `{field}` does not fit {NETWORK} beside it. "
                 f"Expected {own}, as the network has it. Received: {stated}. {_RESTORE}"
             )
+
+
+def _normalization(contract: Contract, network: Any) -> dict[str, tuple[Any, Any]]:
+    """What the network's layer does to pixels, and what the contract says of it.
+
+    A network of its user's layers has none of ours, or its own use for it.
+    """
+    layers = [
+        layer
+        for layer in getattr(network, "layers", ())
+        if type(layer).__name__ == "Normalize"
+    ]
+    if contract.architecture == CUSTOM or len(layers) != 1:
+        return {}
+    order = "bgr" if layers[0].reverse else "rgb"
+    return {
+        "mean": (tuple(layers[0].mean), contract.mean),
+        "scale": (tuple(layers[0].scale), contract.scale),
+        "channel_order": (order, contract.channel_order),
+    }
 
 
 def _are_finite(numbers: tuple[float, ...], count: int) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from seglib.artifact import load_model
 from seglib.contract import CONTRACT, NETWORK, Contract
 from seglib.errors import SegError
-from seglib.models import build_custom
+from seglib.models import build_custom, build_model
 
 Members = dict[str, bytes]
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
@@ -151,6 +151,21 @@ def test_an_image_size_that_the_network_does_not_take_is_named(artifact: Path) -
     _rewrite(artifact, image_size=[48, 32])
     with pytest.raises(SegError, match=r"`image_size` .* \(32, 48\), .*: \(48, 32\)"):
         load_model(artifact)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("mean", [0, 0, 0]), ("scale", [1, 2, 1]), ("channel_order", "bgr")],
+)
+def test_a_normalization_that_the_network_does_not_do_is_named(
+    tmp_path: Path, field: str, value: Any
+) -> None:
+    model = build_model("compact_small", num_classes=3, image_size=(32, 48))
+    folder = model.save(tmp_path / "model")
+    assert load_model(folder).contract == model.contract
+    _rewrite(folder, **{field: value})
+    with pytest.raises(SegError, match=f"`{field}` does not fit"):
+        load_model(folder)
 
 
 @pytest.mark.parametrize(

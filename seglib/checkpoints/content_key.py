@@ -13,8 +13,9 @@ import keras
 import numpy as np
 
 import seglib
-from seglib.artifact import CUSTOM, SegmentationModel
+from seglib.artifact import SegmentationModel
 from seglib.config import TrainConfig
+from seglib.contract import CUSTOM
 from seglib.data.format import Dataset
 from seglib.data.pairs import Pair
 from seglib.digests import file_sha256

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
-from seglib.artifact import CUSTOM, SegmentationModel
+from seglib.artifact import SegmentationModel
 from seglib.config import MAX_CLASSES, ModelConfig
-from seglib.contract import Contract
+from seglib.contract import CUSTOM, Contract
 from seglib.data.format import Dataset, default_class_names, default_palette
 from seglib.data.images import read_image
 from seglib.data.pairs import IMAGE, Inputs

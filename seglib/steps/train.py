@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from seglib.artifact import CUSTOM, SegmentationModel
+from seglib.artifact import SegmentationModel
 from seglib.checkpoints import (
     Checkpoints,
     Snapshot,
@@ -20,6 +20,7 @@ from seglib.checkpoints import (
 )
 from seglib.clock import Clock
 from seglib.config import TrainConfig
+from seglib.contract import CUSTOM
 from seglib.data.format import Dataset
 from seglib.device import keep_freed_memory
 from seglib.distillation import Distillation, Distiller
