@@ -107,6 +107,8 @@ class S3Remote:
     def require_writable(self) -> None:
         """Fail where nothing can be written; leaves nothing there.
 
+        (But an upload without parts, where the answer to its beginning is lost.)
+
         Raises:
             SegError: it cannot be written to.
         """

@@ -102,7 +102,7 @@ def test_an_upload_that_failed_leaves_no_parts(tmp_path, s3_server):
     remote = open_remote(f"s3://{BUCKET}/parts")
     with pytest.raises(SegError, match="changed"):
         remote.write("a", tmp_path / "big", md5="0" * 32)
-    listed = boto3.client("s3").list_multipart_uploads(Bucket=BUCKET)
+    listed = boto3.client("s3").list_multipart_uploads(Bucket=BUCKET, Prefix="parts/")
     assert not listed.get("Uploads")
 
 
