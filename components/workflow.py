@@ -1,0 +1,248 @@
+"""What became of a pipeline run, read from the workflow that Argo runs for it.
+
+KFP's own list of tasks has the machinery beside the steps, no pods and no reasons.
+Argo's JSON has all of it: `GET /apis/v1beta1/runs/ID`, where
+`pipeline_runtime.workflow_manifest` holds the workflow as text, and its `status.nodes`
+one entry a node. As Argo 4.0.5 under KFP 2.17.0 writes them:
+
+    segmentation-training-x7k2p(0).root(0).exit-handler-1(0).train-model(0).executor(1)
+    workflow                       dags                      step         a pod
+
+A number in parentheses counts repetitions. A step from the cache has an executor that
+is Skipped, one that was never reached is Omitted itself.
+"""
+
+import base64
+import binascii
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from seglib.errors import SegError
+
+PENDING, RUNNING, SUCCEEDED, FAILED = "PENDING", "RUNNING", "SUCCEEDED", "FAILED"
+CACHED, SKIPPED, CANCELED = "CACHED", "SKIPPED", "CANCELED"
+
+_STATES = {
+    "": PENDING,
+    "Pending": PENDING,
+    "Running": RUNNING,
+    "Succeeded": SUCCEEDED,
+    "Failed": FAILED,
+    "Error": FAILED,
+    "Skipped": SKIPPED,
+    "Omitted": SKIPPED,
+}
+_STEP = re.compile(r"(retry-)?system-container-executor")  # Argo's template of a step
+_DRIVER = "system-container-driver"  # decides whether it is cached
+_COUNT = re.compile(r"\(\d+\)$")
+_ITERATION = re.compile(r"iteration-iterations\((\d+):")
+# How Argo refuses further attempts in a workflow that was told to stop.
+_STOPPED = "exceeded workflow deadline"
+_MOST_BYTES = 256 * 2**20  # of unpacked nodes: 100,000 take a tenth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One pod of a step."""
+
+    node_id: str
+    pod: str  # its name in Kubernetes
+    state: str
+    started: datetime | None
+    ended: datetime | None
+    message: str  # why it waits or failed, in Argo's words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step of the pipeline, whatever number of pods it took."""
+
+    name: str  # as in the pipeline: train-model
+    trial: int | None  # its number where the step is repeated for each of a list
+    state: str
+    started: datetime | None
+    ended: datetime | None
+    attempts: tuple[Attempt, ...]
+    message: str  # why it waits, failed or was skipped; empty where all is well
+
+    @property
+    def label(self) -> str:
+        """The name, and of which trial."""
+        return self.name if self.trial is None else f"{self.name}[{self.trial}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workflow:
+    """A run as Argo has it."""
+
+    name: str
+    phase: str  # Argo's: Running, Succeeded, Failed, Error; empty before it begins
+    message: str
+    run_id: str
+    run_name: str
+    stopped: bool  # whether it was told to end before its time
+    steps: tuple[Step, ...]  # in the order of their start; those never reached last
+
+    @property
+    def failed(self) -> Step | None:
+        """The step that the run failed by."""
+        return next((step for step in self.steps if step.state == FAILED), None)
+
+
+def workflow_of(answer: Mapping[str, Any]) -> Workflow:
+    """The workflow in KFP's answer to `GET /apis/v1beta1/runs/ID`.
+
+    Raises:
+        SegError: it holds none, or one whose nodes are kept elsewhere.
+    """
+    text = (answer.get("pipeline_runtime") or {}).get("workflow_manifest") or ""
+    try:
+        manifest = json.loads(text)
+        metadata = manifest["metadata"]
+        status = manifest.get("status") or {}
+        nodes = _nodes(status)
+        return _workflow(metadata, manifest.get("spec") or {}, status, nodes)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SegError(
+            "KFP's answer holds no workflow that can be read. Expected: the JSON of an "
+            "Argo workflow in pipeline_runtime.workflow_manifest. Received: "
+            f"{text[:200] or 'nothing'} ({type(error).__name__}: {error})."
+        ) from error
+
+
+def pod_name(workflow: str, template: str, node_id: str) -> str:
+    """The pod of a node: WORKFLOW-TEMPLATE-HASH, cut as Argo cuts it."""
+    number = node_id.rpartition("-")[2]
+    longest = 253 - len(number) - 1
+    prefix = f"{workflow}-{template}"
+    return f"{prefix[:longest]}-{number}" if template else node_id
+
+
+def _nodes(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The nodes, unpacked."""
+    if status.get("nodes"):
+        return dict(status["nodes"])
+    if packed := status.get("compressedNodes"):
+        try:
+            unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            content = unpacker.decompress(
+                base64.b64decode(packed, validate=True), _MOST_BYTES
+            )
+            if not unpacker.eof:
+                raise SegError(f"The workflow's nodes take over {_MOST_BYTES:,} bytes.")
+            return dict(json.loads(content))
+        except (binascii.Error, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"compressedNodes: {error}") from error
+    if status.get("offloadNodeStatusVersion"):
+        raise SegError(
+            "The workflow is so large that Argo keeps its nodes in a database of its "
+            "own, which KFP's API does not give. Argo's own server shows them."
+        )
+    return {}
+
+
+def _workflow(
+    metadata: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    status: Mapping[str, Any],
+    nodes: Mapping[str, Any],
+) -> Workflow:
+    labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    message = str(status.get("message") or "")
+    stopped = spec.get("activeDeadlineSeconds") == 0 or _STOPPED in message
+    name = str(metadata["name"])
+    steps = sorted(
+        _steps(name, nodes, stopped=stopped),
+        key=lambda step: (step.started is None, str(step.started), step.name),
+    )
+    return Workflow(
+        name=name,
+        phase=str(status.get("phase") or ""),
+        message=message,
+        run_id=str(labels.get("pipeline/runid", "")),
+        run_name=str(notes.get("pipelines.kubeflow.org/run_name", "")),
+        stopped=stopped,
+        steps=tuple(steps),
+    )
+
+
+def _steps(workflow: str, nodes: Mapping[str, Any], *, stopped: bool) -> Iterator[Step]:
+    by_name = {str(node["name"]): node for node in nodes.values()}
+    places: dict[str, None] = {}
+    for name, node in by_name.items():
+        template = str(node.get("templateName") or "")
+        if _STEP.fullmatch(template):
+            places.setdefault(_COUNT.sub("", name))
+        elif template == _DRIVER:
+            places.setdefault(_COUNT.sub("", name).removesuffix("-driver"))
+    for place in places:
+        yield _step(workflow, place, by_name, stopped=stopped)
+
+
+def _step(
+    workflow: str, place: str, by_name: Mapping[str, Any], *, stopped: bool
+) -> Step:
+    pattern = re.compile(rf"{re.escape(place)}\(\d+\)\.executor(\(\d+\))?")
+    executors = [node for name, node in by_name.items() if pattern.fullmatch(name)]
+    pods = [node for node in executors if node["type"] == "Pod"]
+    pods.sort(key=lambda node: str(node.get("startedAt")))
+    attempts = tuple(
+        Attempt(
+            node_id=str(node["id"]),
+            pod=pod_name(workflow, str(node.get("templateName") or ""), node["id"]),
+            state=_state(node),
+            started=_time(node.get("startedAt")),
+            ended=_time(node.get("finishedAt")),
+            message=str(node.get("message") or ""),
+        )
+        for node in pods
+    )
+    driver = by_name.get(f"{place}-driver", {})
+    node = by_name.get(place) or by_name.get(f"{place}(0)") or driver
+    state, message = _state(node), str(node.get("message") or "")
+    if node is driver and state == SUCCEEDED:
+        state = PENDING  # what it decided has not begun
+    if state == SUCCEEDED and not pods and executors:
+        state, message = CACHED, ""
+    elif state == FAILED:
+        if stopped and _STOPPED in message:
+            state = CANCELED
+        message = _reason(attempts, executors, message)
+    elif state in (RUNNING, PENDING) and attempts:
+        state, message = attempts[-1].state, attempts[-1].message
+        if state not in (RUNNING, PENDING):
+            state = RUNNING  # the next attempt is about to come
+    elif state == SUCCEEDED:
+        message = ""
+    trial = _ITERATION.findall(place)
+    return Step(
+        name=place.rpartition(".")[2],
+        trial=int(trial[-1]) if trial else None,
+        state=state,
+        started=None if state == SKIPPED else _time(node.get("startedAt")),
+        ended=_time(node.get("finishedAt")),
+        attempts=attempts,
+        message=message,
+    )
+
+
+def _reason(attempts: tuple[Attempt, ...], executors: list[Any], message: str) -> str:
+    """Why a step failed: what its last pod met, and what kept it from another try."""
+    last = attempts[-1].message if attempts else ""
+    above = [str(node.get("message") or "") for node in executors]
+    found = [last, *(text for text in above if "limit exceeded" in text), message]
+    return "; ".join(dict.fromkeys(text for text in found if text))
+
+
+def _state(node: Mapping[str, Any]) -> str:
+    return _STATES.get(str(node.get("phase") or ""), RUNNING)
+
+
+def _time(text: Any) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text else None
