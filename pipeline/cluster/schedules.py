@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.cluster.connection import Cluster, model
 from pipeline.cluster.failures import ClusterError
+from pipeline.cluster.limits import fitted, sendable
 from pipeline.cluster.order import Order
 from pipeline.cluster.schedule_file import Schedule
 from pipeline.cluster.uploads import ensure_experiment, ensure_version, every
@@ -49,11 +50,6 @@ class Wanted:
         return f"{self.group}-{self.name}"
 
     @property
-    def mark(self) -> str:
-        """The first line of its description, by which it is known."""
-        return f"schedule: {self.group}/{self.name}"
-
-    @property
     def content(self) -> str:
         """A hash of all that it cannot change later."""
         parts = [
@@ -71,7 +67,16 @@ class Wanted:
 
     @property
     def description(self) -> str:
-        return f"{self.mark}\ncontent: {self.content}\n{self.order.description}"
+        """By which it is known. Its parameters say data and configuration."""
+        facts = self.order.facts
+        return fitted(
+            {
+                "schedule": f"{self.group}/{self.name}",
+                "content": self.content,
+                "commit": facts["commit"],
+                "image": facts["image"],
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +196,7 @@ def _create(cluster: Cluster, wanted: Wanted) -> None:
         "cron_schedule": "V2beta1CronSchedule",
         "periodic_schedule": "V2beta1PeriodicSchedule",
     }
-    body = model(
+    body = sendable(
         "V2beta1RecurringRun",
         display_name=wanted.display_name,
         description=wanted.description,

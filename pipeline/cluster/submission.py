@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.cluster.connection import Cluster, model
 from pipeline.cluster.failures import ClusterError
 from pipeline.cluster.identity import RunName, Triple
+from pipeline.cluster.limits import fitted, sendable
 from pipeline.cluster.order import Order
 from pipeline.cluster.runs import (
     Run,
@@ -84,10 +85,10 @@ def submit(
         cluster, order.document, told=f"image: {order.document.image}"
     )
     say(f"version      {version.name} of {order.document.name}")
-    wanted = model(
+    wanted = sendable(
         "V2beta1Run",
         display_name=str(name),
-        description=order.description,
+        description=fitted(order.facts),
         experiment_id=experiment_id,
         pipeline_version_reference=version.reference,
         runtime_config=_runtime(order.parameters, pipeline_root),

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 import kfp_server_api
@@ -39,6 +40,8 @@ from tests.pipeline.kfp_contract import (
     parse_filter,
 )
 
+_RECORDED = Path(__file__).parent / "recorded" / "http"
+_WIDTH = 255  # of the columns DisplayName and Description, in characters
 _LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
 _FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
@@ -138,6 +141,9 @@ class KfpApi:
         self.pipeline_versions: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
         self.recurring_runs: dict[str, dict[str, Any]] = {}
+        # What was made in Kubernetes and did not fit into KFP's tables: it runs, and
+        # KFP lists it nowhere.
+        self.ghosts: dict[str, dict[str, Any]] = {}
         self.logs: dict[tuple[str, str], str] = {}  # (run, pod) → text
         self.extra: dict[tuple[str, str], tuple[int, str]] = {}  # (method, path) →
         self.faults: list[Fault] = []
@@ -305,6 +311,7 @@ class KfpApi:
             "state": "PENDING",
             "state_history": [{"update_time": self._now(), "state": "PENDING"}],
         }
+        self._store(made, "run", made["run_id"])
         self.runs[made["run_id"]] = made
         self._plays.setdefault(made["run_id"], list(self._plays.get("*", ())))
         return made
@@ -368,6 +375,7 @@ class KfpApi:
             "updated_at": self._now(),
             "status": "ENABLED" if enabled else "DISABLED",
         }
+        self._store(made, "recurring-run", made["recurring_run_id"])
         self.recurring_runs[made["recurring_run_id"]] = made
         return made
 
@@ -545,6 +553,19 @@ class KfpApi:
             )
         return {**given, "experiment_id": experiment}
 
+    def _store(self, made: Mapping[str, Any], kind: str, key: str) -> None:
+        """Fail as recorded where a text does not fit; by then Kubernetes has it."""
+        texts = {"DisplayName": "display_name", "Description": "description"}
+        for column, name in texts.items():
+            if len(made.get(name, "")) > _WIDTH:
+                self.ghosts[key] = dict(made)
+                said = recorded(f"{kind}-description-too-long.txt")["message"]
+                said = said.replace("'Description'", f"'{column}'")
+                for word, told in (("run", "too-long"), ("job", "lab-often")):
+                    named = f"store {word} {made['display_name']} to"
+                    said = said.replace(f"store {word} {told} to", named)
+                raise Refusal(500, said)
+
     def _default_experiment(self) -> str:
         for one in self.experiments.values():
             if one["display_name"] == "Default":
@@ -715,6 +736,11 @@ class _Request:
             headers=self.headers,
             body=self.raw.decode("utf-8", "replace"),
         )
+
+
+def recorded(name: str) -> Any:
+    """The body of an answer of the real server."""
+    return json.loads((_RECORDED / name).read_text().strip().rpartition("\n\n")[2])
 
 
 def _handler(api: KfpApi) -> type[BaseHTTPRequestHandler]:

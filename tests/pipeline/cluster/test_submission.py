@@ -61,8 +61,8 @@ def test_the_run_is_named_by_commit_and_data_and_says_what_it_is(
         f"commit: {commit}",
         f"data: {DATA.data_md5}",
         f"config: {order.triple.config_hash}",
-        f"image: {IMAGE}",
         f"triple: {order.triple.key}",
+        f"image: {IMAGE}",
     ]
     dirty = replace(order, commit=f"{commit}-dirty", data=_other_data())
     assert submit(cluster, dirty).run.name.startswith("1234567-dirty-fedcba9-")
