@@ -40,8 +40,7 @@ from tests.pipeline.kfp_contract import (
     parse_filter,
 )
 
-_RECORDED = Path(__file__).parent / "recorded" / "http"
-_WIDTH = 255  # of the columns DisplayName and Description, in characters
+RECORDED = Path(__file__).parent / "recorded" / "http"
 _LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
 _FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
@@ -143,6 +142,7 @@ class KfpApi:
         self.recurring_runs: dict[str, dict[str, Any]] = {}
         # What was made in Kubernetes and did not fit into KFP's tables: it runs, and
         # KFP lists it nowhere.
+        self.width = 255  # of the columns DisplayName and Description, in characters
         self.ghosts: dict[str, dict[str, Any]] = {}
         self.logs: dict[tuple[str, str], str] = {}  # (run, pod) → text
         self.extra: dict[tuple[str, str], tuple[int, str]] = {}  # (method, path) →
@@ -557,7 +557,7 @@ class KfpApi:
         """Fail as recorded where a text does not fit; by then Kubernetes has it."""
         texts = {"DisplayName": "display_name", "Description": "description"}
         for column, name in texts.items():
-            if len(made.get(name, "")) > _WIDTH:
+            if len(made.get(name, "")) > self.width:
                 self.ghosts[key] = dict(made)
                 said = recorded(f"{kind}-description-too-long.txt")["message"]
                 said = said.replace("'Description'", f"'{column}'")
@@ -740,7 +740,7 @@ class _Request:
 
 def recorded(name: str) -> Any:
     """The body of an answer of the real server."""
-    return json.loads((_RECORDED / name).read_text().strip().rpartition("\n\n")[2])
+    return json.loads((RECORDED / name).read_text().strip().rpartition("\n\n")[2])
 
 
 def _handler(api: KfpApi) -> type[BaseHTTPRequestHandler]:
