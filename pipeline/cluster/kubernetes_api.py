@@ -113,14 +113,9 @@ def kubernetes_of(cluster: Cluster) -> Kubernetes:
     configuration.retries = 1
     return Kubernetes(
         client=client.ApiClient(configuration),
-        namespace=namespace_of(cluster),
+        namespace=cluster.namespace,
         timeout_s=cluster.endpoint.timeout_s,
     )
-
-
-def namespace_of(cluster: Cluster) -> str:
-    """Where KFP makes what it makes."""
-    return cluster.scope.get("namespace") or cluster.endpoint.namespace
 
 
 @contextmanager
