@@ -20,7 +20,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from seglib.errors import SegError
@@ -40,6 +40,8 @@ _STATES = {
 }
 _STEP = re.compile(r"(retry-)?system-container-executor")  # Argo's template of a step
 _DRIVER = "system-container-driver"  # decides whether it is cached
+_ENDS = ("", "(0)", "-driver")  # of names of nodes that belong to a step
+_EXIT = ".onExit(0)."  # of the exit task, which comes last
 _COUNT = re.compile(r"\(\d+\)$")
 _ITERATION = re.compile(r"iteration-iterations\((\d+):")
 # How Argo refuses further attempts in a workflow that was told to stop.
@@ -73,8 +75,15 @@ class Step:
 
     @property
     def label(self) -> str:
-        """The name, and of which trial."""
-        return self.name if self.trial is None else f"{self.name}[{self.trial}]"
+        """As people call it: train for train-model, train[1] of the second trial."""
+        short = re.sub("-(model|data)$", "", self.name)
+        return short if self.trial is None else f"{short}[{self.trial}]"
+
+    def duration_s(self, now: datetime | None = None) -> float | None:
+        """Until its end, or until now."""
+        if not self.started:
+            return None
+        return ((self.ended or now or datetime.now(UTC)) - self.started).total_seconds()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +96,7 @@ class Workflow:
     run_id: str
     run_name: str
     stopped: bool  # whether it was told to end before its time
-    steps: tuple[Step, ...]  # in the order of their start; those never reached last
+    steps: tuple[Step, ...]  # in the order in which they were come to
 
     @property
     def failed(self) -> Step | None:
@@ -157,10 +166,6 @@ def _workflow(
     message = str(status.get("message") or "")
     stopped = spec.get("activeDeadlineSeconds") == 0 or _STOPPED in message
     name = str(metadata["name"])
-    steps = sorted(
-        _steps(name, nodes, stopped=stopped),
-        key=lambda step: (step.started is None, str(step.started), step.name),
-    )
     return Workflow(
         name=name,
         phase=str(status.get("phase") or ""),
@@ -168,7 +173,7 @@ def _workflow(
         run_id=str(labels.get("pipeline/runid", "")),
         run_name=str(notes.get("pipelines.kubeflow.org/run_name", "")),
         stopped=stopped,
-        steps=tuple(steps),
+        steps=tuple(_steps(name, nodes, stopped=stopped)),
     )
 
 
@@ -181,7 +186,12 @@ def _steps(workflow: str, nodes: Mapping[str, Any], *, stopped: bool) -> Iterato
             places.setdefault(_COUNT.sub("", name))
         elif template == _DRIVER:
             places.setdefault(_COUNT.sub("", name).removesuffix("-driver"))
-    for place in places:
+
+    def begun(place: str) -> str:
+        times = [by_name.get(f"{place}{end}", {}).get("startedAt") for end in _ENDS]
+        return min((str(time) for time in times if time), default="~")
+
+    for place in sorted(places, key=lambda place: (_EXIT in place, begun(place))):
         yield _step(workflow, place, by_name, stopped=stopped)
 
 
@@ -206,20 +216,23 @@ def _step(
     driver = by_name.get(f"{place}-driver", {})
     node = by_name.get(place) or by_name.get(f"{place}(0)") or driver
     state, message = _state(node), str(node.get("message") or "")
-    if node is driver and state == SUCCEEDED:
-        state = PENDING  # what it decided has not begun
+    if node is driver and state in (RUNNING, SUCCEEDED):
+        state = PENDING  # it is still decided whether it is cached
     if state == SUCCEEDED and not pods and executors:
         state, message = CACHED, ""
+    elif state == FAILED and stopped and _STOPPED in message:
+        state, message = CANCELED, "stopped on request"
     elif state == FAILED:
-        if stopped and _STOPPED in message:
-            state = CANCELED
         message = _reason(attempts, executors, message)
     elif state in (RUNNING, PENDING) and attempts:
-        state, message = attempts[-1].state, attempts[-1].message
+        # Of a pod without a place, the sentence on the next best remedy is left out.
+        state, message = attempts[-1].state, attempts[-1].message.partition(". ")[0]
         if state not in (RUNNING, PENDING):
             state = RUNNING  # the next attempt is about to come
     elif state == SUCCEEDED:
         message = ""
+    elif state == SKIPPED:
+        message = "not reached" if node.get("phase") == "Omitted" else "its condition"
     trial = _ITERATION.findall(place)
     return Step(
         name=place.rpartition(".")[2],

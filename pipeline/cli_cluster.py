@@ -1,7 +1,6 @@
 """The commands on runs of a cluster: `submit`, `status`, `wait`, `logs`, `cancel`."""
 
 import json
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,7 +97,7 @@ def submit(
         ),
     ] = "",
     wait: Annotated[
-        bool, typer.Option("--wait", help="Show its tasks until it ends.")
+        bool, typer.Option("--wait", help="Show its steps until it ends.")
     ] = False,
     every: Every = 5.0,
     longest: Longest = 0.0,
@@ -165,14 +164,14 @@ def status(
     number: Annotated[int, typer.Option("-n", min=1, help="Newest runs.")] = 20,
     form: Form = "text",
 ) -> None:
-    """Show the newest runs, or one with its tasks.
+    """Show the newest runs, or one with its steps.
 
     For example: python -m pipeline status latest --format json
     """
     from itertools import islice
 
     from pipeline.cluster.runs import find_run, list_runs
-    from pipeline.cluster.showing import ending, runs_table, tasks_table
+    from pipeline.cluster.showing import ending, runs_table, steps_table
 
     _check_form(form)
     reached = connect()
@@ -184,7 +183,7 @@ def status(
             typer.echo(json.dumps({**run.to_json(), "url": page}, indent=2))
             return
         echo(ending(run) if run.finished else f"{run.name}: {run.state.lower()}")
-        console.print(tasks_table(run))
+        console.print(steps_table(run) if run.steps else run.note or "No steps yet.")
         echo(reached.url("runs", "details", run.run_id))
         return
     runs = list(islice(list_runs(reached, experiment=experiment), number))
@@ -202,7 +201,7 @@ def wait(
     every: Every = 5.0,
     longest: Longest = 0.0,
 ) -> None:
-    """Show a run's tasks as they change, until it ends. Ctrl-C leaves it running.
+    """Show a run's steps as they change, until it ends. Ctrl-C leaves it running.
 
     For example: python -m pipeline wait latest --longest 90
     """
@@ -236,40 +235,52 @@ def cancel(connect: Connect, name: RunName) -> None:
 def logs(
     connect: Connect,
     name: RunName = "latest",
-    task: Annotated[
+    step: Annotated[
         str,
         typer.Argument(
-            help="Such as train. Default: the task that failed, else that runs.",
+            help="Such as train, or train[1] of the second trial. Default: the step "
+            "that failed, else that runs.",
             show_default=False,
         ),
     ] = "",
     tail: Annotated[int, typer.Option(min=0, help="Only the last lines; 0: all.")] = 0,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the task ends.")
+        bool, typer.Option("--follow", "-f", help="Go on until the step ends.")
     ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="KFP's and Argo's own lines, too.")
+    ] = False,
+    attempt: Annotated[
+        int, typer.Option(min=0, help="Of the step's pods; 0: the newest.")
+    ] = 0,
     every: Every = 5.0,
 ) -> None:
-    """Print what a task printed: from KFP, else from its pod by the Kubernetes API.
+    """Print what a step printed, while it runs and after its pod is gone.
+
+    It comes from KFP, else from the pod by the Kubernetes API.
 
     For example: python -m pipeline logs latest train --tail 50
     """
-    from pipeline.cluster.logs import find_task, read_log
-    from pipeline.cluster.runs import find_run, get_run
+    from pipeline.cluster.following import follow_log
+    from pipeline.cluster.logs import find_step
+    from pipeline.cluster.runs import find_run
 
     reached = connect()
     run = find_run(reached, name)
-    found = find_task(run, task)
-    echo(f"{run.name}: {found.name}, {found.state.lower()}", err=True)
-    text = read_log(reached, run, found)
-    lines = text.splitlines(keepends=True)
-    write_log("".join(lines[-tail:]))
-    while follow and found.state in ("RUNNING", "PENDING"):
-        time.sleep(every)
-        run = get_run(reached, run.run_id)
-        found = find_task(run, found.name)
-        longer = read_log(reached, run, found)
-        write_log(longer[len(text) :])
-        text = longer
+    found = find_step(run, step)
+    echo(f"{run.name}: {found.label}, {found.state.lower()}", err=True)
+    if found.message:
+        echo(found.message, err=True)
+    for text in follow_log(
+        reached,
+        run,
+        found,
+        attempt=attempt,
+        tail=tail,
+        raw=raw,
+        every_s=every if follow else None,
+    ):
+        write_log(text)
 
 
 def _check_form(form: str) -> None:

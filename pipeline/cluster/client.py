@@ -54,7 +54,7 @@ class QuietClient(Client):
         self.get_kfp_healthz()
         return dict(json.loads(self._healthz_api.api_client.last_response.data))
 
-    def read(self, path: str) -> str:
+    def read(self, path: str, *, _request_timeout: tuple[float, float]) -> str:
         """The text behind a path that the specification does not have."""
         client = self._healthz_api.api_client
         client.call_api(
@@ -63,7 +63,7 @@ class QuietClient(Client):
             header_params={"Accept": "text/plain"},
             auth_settings=["Bearer"],
             response_type="",
-            _request_timeout=(self._timeout_s, self._timeout_s),
+            _request_timeout=_request_timeout,
         )
         return str(client.last_response.data)  # decoded by then
 

@@ -121,6 +121,20 @@ class Cluster:
             patience=self.endpoint.patience,
         )
 
+    def read(self, path: str, *, doing: str) -> str:
+        """The text behind a path that kfp-server-api does not have.
+
+        Raises:
+            ClusterError: as with `call`.
+        """
+        # KFP says 500 of much that is not there: trying that again is no use.
+        return str(self.call(self.client.read, path, doing=doing, again=False))
+
+    @property
+    def namespace(self) -> str:
+        """Where the runs' pods are."""
+        return self.scope.get("namespace") or self.endpoint.namespace
+
     def url(self, *path: str) -> str:
         """A page of KFP's user interface."""
         host = self.endpoint.ui_host or self.endpoint.host or self.client.address

@@ -1,102 +1,127 @@
-"""What a task printed: from KFP's API, else from its pod."""
+"""What a step printed: from KFP, which keeps it, else from its pod."""
 
+import json
 import re
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from pipeline.cluster.connection import Cluster, attempt
+from components.workflow import FAILED, RUNNING, Attempt, Step
+from pipeline.cluster.connection import Cluster
 from pipeline.cluster.failures import ClusterError, shortened
-from pipeline.cluster.runs import Run, Task
+from pipeline.cluster.runs import Run
 from seglib.errors import SegError, unknown
 
-_IMPL = "system-container-impl"  # Argo's template of all of KFP's steps
-_NODE_NAME = "workflows.argoproj.io/node-name"
 _RUN_LABEL = "pipeline/runid"
+_NO_USE = ("unauthenticated", "forbidden", "refused", "unreachable", "dns", "tls")
+# Of KFP's launcher and executor, and of Argo's own helper.
+_LAUNCHER = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+\.go:\d+\] ")
+_EXECUTOR = re.compile(r"\[KFP Executor [\d ,:.-]+ \w+\]: ")
+_ARGO = re.compile(r'time="?[\d:TZ.+-]+"? level=(info|debug|warning) msg=')
+_BLOCK = re.compile(r"Got executor_input:$")  # JSON over many lines follows
 
 
-def find_task(run: Run, name: str = "") -> Task:
-    """A task by its name, `train` for train-model, too.
+def find_step(run: Run, name: str = "") -> Step:
+    """A step by its name, `train` for train-model, too.
 
     Args:
-        name: empty: the one that failed, else the one that runs, else the last.
+        name: `train[1]` is that of the second trial. Empty: the one that failed, else
+            the one that runs, else the last that printed something.
 
     Raises:
         SegError: there is none.
     """
-    if not run.tasks:
+    if not run.steps:
+        why = run.note or run.error
         raise SegError(
-            f"{run.name} has no tasks yet: it is {run.state}. {run.error}".rstrip()
+            f"{run.name} has no steps yet: it is {run.state}. {why}".rstrip()
         )
     if not name:
-        for state in ("FAILED", "RUNNING"):
-            if found := [task for task in run.tasks if task.state == state]:
+        for state in (FAILED, RUNNING):
+            if found := [step for step in run.steps if step.state == state]:
                 return found[0]
-        return run.tasks[-1]
+        return next((s for s in reversed(run.steps) if s.attempts), run.steps[-1])
     wanted = name.replace("_", "-")
-    for task in run.tasks:
-        if task.name == wanted:
-            return task
-    near = [task for task in run.tasks if task.name.startswith(f"{wanted}-")]
-    if len(near) == 1:
-        return near[0]
-    raise unknown("task", name, {task.name for task in run.tasks})
+    found = [step for step in run.steps if wanted in (step.name, step.label)]
+    found = found or [s for s in run.steps if s.name.startswith(f"{wanted}-")]
+    if len({step.name for step in found}) == 1:
+        return next((step for step in found if step.state == FAILED), found[0])
+    raise unknown("step", name, {step.label for step in run.steps})
 
 
-def read_log(cluster: Cluster, run: Run, task: Task) -> str:
-    """What a task has printed so far.
+def read_log(cluster: Cluster, run: Run, step: Step, attempt: Attempt) -> str:
+    """What one attempt of a step has printed so far.
 
     Raises:
-        SegError: it has nothing to print, or nobody gives its log.
+        SegError: nobody gives its log.
     """
-    if task.cached:
-        raise SegError(
-            f"{task.name} printed nothing in this run: its result is from the cache. "
-            "The row in MLflow says which run made it (tag step.…)."
-        )
-    reasons = []
-    for pod in _names(task):
-        try:
-            return _from_kfp(cluster, run, pod)
-        except ClusterError as error:
-            if error.kind in ("unauthenticated", "forbidden", "refused", "unreachable"):
-                raise
-            reasons.append(str(error))
     try:
-        return _from_pods(cluster, run, task)
+        return _from_kfp(cluster, run, attempt.pod)
+    except ClusterError as error:
+        if error.kind in _NO_USE:
+            raise
+        reasons = [str(error)]
+    try:
+        return _from_pod(cluster, attempt.pod)
     except SegError as error:
         reasons.append(str(error))
-    told = "\n".join(f"  {reason}" for reason in dict.fromkeys(reasons))
-    namespace = _namespace(cluster)
+    told = "\n".join(f"  {reason}" for reason in reasons)
+    namespace = cluster.namespace
     raise SegError(
-        f"{task.name} ({task.state}): no log. A pod that is gone took it along, "
-        "unless Argo archives logs; the page of the run shows archived ones: "
-        f"{cluster.url('runs', 'details', run.run_id)}\n{told}\n"
+        f"{step.label} ({step.state}): no log of the pod {attempt.pod}. KFP keeps logs "
+        "in its object store; a pod that never started has none.\n"
+        f"{told}\n"
         f"By hand: kubectl logs -n {namespace} -l {_RUN_LABEL}={run.run_id} -c main"
     )
 
 
-def _from_kfp(cluster: Cluster, run: Run, pod: str) -> str:
-    path = f"/apis/v1alpha1/runs/{run.run_id}/nodes/{pod}/log"
-    return str(
-        attempt(
-            lambda: cluster.client.read(path),
-            host=cluster.client.address,
-            doing=f"read the log of {pod}",
-            patience=cluster.endpoint.patience,
-            again=False,  # KFP says 500 where the pod is gone: trying again is no use
+def last_attempt(step: Step) -> Attempt:
+    """The newest pod of a step.
+
+    Raises:
+        SegError: it has none.
+    """
+    if step.attempts:
+        return step.attempts[-1]
+    if step.state == "CACHED":
+        raise SegError(
+            f"{step.label} printed nothing in this run: its result is from the cache. "
+            "The row in MLflow says which run made it (tag step.…)."
         )
+    raise SegError(
+        f"{step.label} has no pod: it is {step.state.lower()}. {step.message}".rstrip()
     )
 
 
-def _names(task: Task) -> list[str]:
-    """What its pod may be called: as Argo's node, or with the template in it."""
-    found = []
-    for node in task.pods:
-        workflow, _, number = node.rpartition("-")
-        found += [f"{workflow}-{_IMPL}-{number}", node] if workflow else [node]
-    return found
+def own_lines(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of the step itself, without those of KFP and Argo around it.
+
+    What KFP's launcher says of an error stays.
+    """
+    in_block = False
+    for line in lines:
+        text = line.rstrip("\r\n")
+        if in_block and (text[:1] in "{ }" or not text):
+            in_block = not text.startswith("}")
+            continue
+        in_block = False
+        if _EXECUTOR.match(text):
+            in_block = bool(_BLOCK.search(text))
+        elif not (_LAUNCHER.match(text) or _ARGO.match(text)):
+            yield line
 
 
-def _from_pods(cluster: Cluster, run: Run, task: Task) -> str:
+def _from_kfp(cluster: Cluster, run: Run, pod: str) -> str:
+    path = f"/apis/v1alpha1/runs/{run.run_id}/nodes/{pod}/log"
+    text = cluster.read(path, doing=f"read the log of {pod}")
+    if text.startswith('{"error_message"'):  # with the status 200
+        try:
+            told = str(json.loads(text)["error_message"])
+        except (ValueError, KeyError, TypeError):
+            return text
+        raise ClusterError(f"KFP: {shortened(told)}", kind="no-log")
+    return text
+
+
+def _from_pod(cluster: Cluster, pod: str) -> str:
     """By the Kubernetes API, where this machine may ask it."""
     import urllib3
     from kubernetes import client, config
@@ -110,46 +135,18 @@ def _from_pods(cluster: Cluster, run: Run, task: Task) -> str:
             config.load_kube_config(client_configuration=configuration, context=context)
         configuration.retries = 1
         core = client.CoreV1Api(client.ApiClient(configuration))
-        timeout = cluster.endpoint.timeout_s
-        namespace = _namespace(cluster)
-        pods = core.list_namespaced_pod(
-            namespace,
-            label_selector=f"{_RUN_LABEL}={run.run_id}",
-            _request_timeout=timeout,
-        ).items
-        mine = sorted(
-            (pod for pod in pods if _is_of(pod, task)),
-            key=lambda pod: pod.metadata.creation_timestamp,
-        )
-        if not mine:
-            raise SegError(
-                f"Kubernetes: {len(pods)} pod(s) of the run in {namespace}, none of "
-                f"{task.name}."
-            )
         return str(
             core.read_namespaced_pod_log(
-                mine[-1].metadata.name,
-                namespace,
+                pod,
+                cluster.namespace,
                 container="main",
-                _request_timeout=timeout,
+                _request_timeout=cluster.endpoint.timeout_s,
             )
         )
     except config.ConfigException as error:
         raise SegError(f"Kubernetes: {shortened(str(error))}") from error
     except client.ApiException as error:
-        role = " (the role needs get and list of pods, and get of pods/log)"
-        note = role if error.status == 403 else ""
-        raise SegError(f"Kubernetes: {error.status} {error.reason}{note}") from error
+        role = " (the role needs get of pods/log)" if error.status == 403 else ""
+        raise SegError(f"Kubernetes: {error.status} {error.reason}{role}") from error
     except urllib3.exceptions.HTTPError as error:
         raise SegError(f"Kubernetes: {shortened(str(error))}") from error
-
-
-def _is_of(pod: Any, task: Task) -> bool:
-    """Whether a pod executes the task: …root.train-model.executor, perhaps (0)."""
-    name = (pod.metadata.annotations or {}).get(_NODE_NAME, "")
-    pattern = rf"(.*\.)?{re.escape(task.name)}\.executor(\(\d+\))?"
-    return bool(re.fullmatch(pattern, name)) or pod.metadata.name in task.pods
-
-
-def _namespace(cluster: Cluster) -> str:
-    return cluster.scope.get("namespace") or cluster.endpoint.namespace

@@ -1,11 +1,13 @@
-"""Runs of the cluster, and their tasks, as they are now."""
+"""Runs of the cluster, and their steps, as they are now."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from components.workflow import Step, Workflow, workflow_of
 from pipeline.cluster.connection import Cluster
 from pipeline.cluster.failures import ClusterError
 from pipeline.cluster.identity import Triple, tag_of
@@ -13,51 +15,31 @@ from pipeline.cluster.uploads import every, find_experiment
 from seglib.errors import SegError
 
 SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
+CANCELING = "CANCELING"
 FINISHED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
 # Of the exit status of `submit --wait`, `wait` and `status`.
 EXIT_STATUSES = {SUCCEEDED: 0, SKIPPED: 0, FAILED: 1, CANCELED: 3}
-_IN_VAIN = (CANCELED, "CANCELING", FAILED, SKIPPED)
+_IN_VAIN = (CANCELED, CANCELING, FAILED, SKIPPED)
 _AT_ONCE = timedelta(minutes=2)
+_NO_WORKFLOW = ("missing", "invalid", "broken", "not-kfp")  # kinds of errors
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-# What Argo makes besides the steps.
-_MACHINERY = re.compile(
-    r"root|executor(\(\d+\))?|.*-driver|.*driver\(\d+\)|iteration-.*"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A step of a run."""
-
-    name: str
-    state: str
-    started: datetime | None
-    ended: datetime | None
-    cached: bool
-    pods: tuple[str, ...]  # as Argo calls its nodes
-    error: str
-
-    def duration_s(self, now: datetime | None = None) -> float | None:
-        """Until its end, or until now."""
-        if not self.started:
-            return None
-        return ((self.ended or now or datetime.now(UTC)) - self.started).total_seconds()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run, with the tasks that it has come to."""
+    """A run, with the steps that it has come to."""
 
     run_id: str
     name: str
-    state: str  # as KFP's RuntimeState; PENDING where it does not say yet
+    state: str  # KFP's, but CANCELED where it was stopped; PENDING before it is said
     created: datetime
     ended: datetime | None
     description: str
     error: str
     recurring: bool
     parameters: dict[str, Any]
-    tasks: tuple[Task, ...]
+    steps: tuple[Step, ...] = ()
+    note: str = ""  # why the steps are not known
 
     @property
     def finished(self) -> bool:
@@ -80,8 +62,8 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """For programs: times as text, in UTC."""
         content = asdict(self)
-        content["tasks"] = [asdict(task) for task in self.tasks]
-        for one in (content, *content["tasks"]):
+        attempts = [one for step in content["steps"] for one in step["attempts"]]
+        for one in (content, *content["steps"], *attempts):
             for name, value in one.items():
                 if isinstance(value, datetime):
                     one[name] = value.astimezone(UTC).isoformat()
@@ -89,13 +71,41 @@ class Run:
 
 
 def get_run(cluster: Cluster, run_id: str) -> Run:
-    """A run as it is now.
+    """A run as it is now, with its steps.
 
     Raises:
         ClusterError: there is none, or the cluster says no.
     """
     get = cluster.client.runs.run_service_get_run
-    return to_run(cluster.call(get, run_id, doing=f"read the run {run_id}"))
+    run = to_run(cluster.call(get, run_id, doing=f"read the run {run_id}"))
+    try:
+        workflow = get_workflow(cluster, run_id)
+    except SegError as error:
+        if isinstance(error, ClusterError) and error.kind not in _NO_WORKFLOW:
+            raise
+        return replace(run, note=f"The steps are not known: {error}")
+    stopped = workflow.stopped and run.state == FAILED
+    return replace(
+        run,
+        steps=workflow.steps,
+        state=CANCELED if stopped else run.state,
+        error=run.error or _reason(workflow),
+    )
+
+
+def get_workflow(cluster: Cluster, run_id: str) -> Workflow:
+    """What Argo has of a run, by KFP's API of version 1, which alone gives it.
+
+    Raises:
+        SegError: it cannot be read.
+    """
+    text = cluster.read(f"/apis/v1beta1/runs/{run_id}", doing="read the run's workflow")
+    try:
+        answer = json.loads(text)
+    except ValueError as error:
+        address = cluster.client.address
+        raise SegError(f"{address}: no JSON about the run's workflow.") from error
+    return workflow_of(answer)
 
 
 def list_runs(
@@ -168,7 +178,7 @@ def alive_runs(cluster: Cluster, key: str, tag: str) -> list[Run]:
 
 def in_its_place(cluster: Cluster, run: Run) -> Run | None:
     """The run that a run gave way to, when two were submitted at once."""
-    if run.state not in (CANCELED, "CANCELING") or not run.tag:
+    if run.state not in (CANCELED, CANCELING) or not run.tag:
         return None
     others = alive_runs(cluster, run.tag.partition("-")[0], run.tag)
     near = (o for o in others if abs(o.created - run.created) < _AT_ONCE)
@@ -201,26 +211,24 @@ def terminate(cluster: Cluster, run_id: str) -> None:
         )
     except ClusterError as error:
         # A run that ends just now, or a stop that had worked at the first try.
-        ending = get_run(cluster, run_id).state in (*FINISHED, "CANCELING")
+        ending = get_run(cluster, run_id).state in (*FINISHED, CANCELING)
         if error.kind not in ("invalid", "broken") or not ending:
             raise
 
 
 def to_run(found: Any) -> Run:
-    """From an answer of the API."""
-    details = found.run_details.task_details if found.run_details else None
+    """From an answer of the API; it knows no steps."""
     config = found.runtime_config
     return Run(
         run_id=found.run_id,
         name=found.display_name or "",
-        state=_state(found.state),
+        state=_state(found),
         created=found.created_at or datetime.fromtimestamp(0, UTC),
         ended=_time(found.finished_at),
         description=found.description or "",
         error=found.error.message or "" if found.error else "",
         recurring=bool(found.recurring_run_id),
         parameters=dict((config.parameters if config else None) or {}),
-        tasks=_tasks(details or []),
     )
 
 
@@ -233,39 +241,19 @@ def _runs_of_key(cluster: Cluster, key: str) -> list[Run]:
     return sorted(found.values(), key=lambda run: run.age)
 
 
-def _tasks(details: list[Any]) -> tuple[Task, ...]:
-    """The steps among what Argo made, in the order of their start.
-
-    A step is a node with a child, `executor`, that is skipped where the step's result
-    came from the cache.
-    """
-    by_id = {one.task_id: one for one in details}
-    found = []
-    for one in details:
-        if _MACHINERY.fullmatch(one.display_name or ""):
-            continue
-        children = [child.pod_name or child.task_id for child in one.child_tasks or ()]
-        executors = [by_id[name] for name in children if name in by_id]
-        executors += [e for e in details if e.parent_task_id == one.task_id]
-        task = Task(
-            name=one.display_name or one.task_id or "",
-            state=_state(one.state),
-            started=_time(one.start_time or one.create_time),
-            ended=_time(one.end_time),
-            cached=bool(executors)
-            and all(_state(e.state) == SKIPPED for e in executors)
-            and _state(one.state) in (SUCCEEDED, SKIPPED),
-            pods=tuple(filter(None, dict.fromkeys([one.pod_name, *children]))),
-            error=one.error.message or "" if one.error else "",
-        )
-        found.append(replace(task, state="CACHED") if task.cached else task)
-    first = datetime.fromtimestamp(0, UTC)
-    return tuple(sorted(found, key=lambda task: task.started or first))
-
-
-def _state(value: Any) -> str:
-    text = str(value or "")
+def _state(found: Any) -> str:
+    """KFP says FAILED of a run that was stopped; its history alone tells."""
+    text = str(found.state or "")
+    if text == FAILED and any(
+        entry.state == CANCELING for entry in found.state_history or ()
+    ):
+        return CANCELED
     return "PENDING" if text in ("", "RUNTIME_STATE_UNSPECIFIED") else text
+
+
+def _reason(workflow: Workflow) -> str:
+    failed = workflow.failed
+    return f"{failed.label}: {failed.message}" if failed and failed.message else ""
 
 
 def _time(value: datetime | None) -> datetime | None:

@@ -1,10 +1,11 @@
-"""Runs, tasks, news and plans as people read them."""
+"""Runs, steps, news and plans as people read them."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipeline.cluster.runs import CANCELED, FAILED, SUCCEEDED, Run, Task
+from components.workflow import CACHED, PENDING, SKIPPED, Step
+from pipeline.cluster.runs import CANCELED, CANCELING, FAILED, SUCCEEDED, Run
 from pipeline.cluster.watching import News
 
 if TYPE_CHECKING:
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 
 STYLES = {
     SUCCEEDED: "green",
-    "CACHED": "green",
+    CACHED: "green",
     FAILED: "bold red",
     CANCELED: "yellow",
-    "CANCELING": "yellow",
+    CANCELING: "yellow",
     "RUNNING": "cyan",
 }
 
@@ -35,12 +36,17 @@ def runs_table(runs: Iterable[Run]) -> "Table":
     return table
 
 
-def tasks_table(run: Run) -> "Table":
-    """One line a task."""
-    table = _table("task", "state", "took", "")
-    for task in run.tasks:
+def steps_table(run: Run) -> "Table":
+    """One line a step."""
+    table = _table("step", "state", "took", "pods", "")
+    for step in run.steps:
+        pods = str(len(step.attempts) or "")
         table.add_row(
-            task.name, _styled(task.state), _took(task), _first_line(task.error)
+            step.label,
+            _styled(step.state),
+            _took(step),
+            pods,
+            _first_line(step.message),
         )
     return table
 
@@ -50,16 +56,18 @@ def news_lines(news: News, *, now: datetime | None = None) -> Iterator[str]:
     age = duration(news.run.duration_s(now))
     if news.trouble:
         yield f"{age:>9}  {news.trouble} The run goes on; trying further."
-    for task in news.tasks:
-        took = _took(task) if task.ended or task.state == "CACHED" else ""
-        error = _first_line(task.error)
-        yield f"{age:>9}  {task.name:<20} {task.state:<10} {took} {error}".rstrip()
+    for step in news.steps:
+        took = _took(step) if step.ended else ""
+        again = f"attempt {len(step.attempts)}" if len(step.attempts) > 1 else ""
+        told = (took, again, _first_line(step.message))
+        text = "  ".join(part for part in told if part)
+        yield f"{age:>9}  {step.label:<12} {step.state:<10} {text}".rstrip()
 
 
 def ending(run: Run) -> str:
     """How a run ended, in a sentence."""
-    failed = [task.name for task in run.tasks if task.state == FAILED]
-    where = f" in {', '.join(failed)}" if failed else ""
+    failed = [step.label for step in run.steps if step.state == FAILED]
+    where = f" in {', '.join(failed)}" if failed and not run.error else ""
     why = f": {_first_line(run.error)}" if run.error else ""
     word = run.state.lower()
     return f"{run.name}: {word} after {duration(run.duration_s())}{where}{why}"
@@ -74,8 +82,9 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
-def _took(task: Task) -> str:
-    return "" if task.state in ("PENDING", "SKIPPED") else duration(task.duration_s())
+def _took(step: Step) -> str:
+    idle = step.state in (PENDING, SKIPPED, CACHED)
+    return "" if idle else duration(step.duration_s())
 
 
 def _styled(state: str) -> "Text":

@@ -4,9 +4,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from components.workflow import Step
 from pipeline.cluster.connection import Cluster
 from pipeline.cluster.failures import ClusterError
-from pipeline.cluster.runs import Run, Task, get_run
+from pipeline.cluster.runs import Run, get_run
 
 _AWAY_S = 600.0  # that a server may be away while a run is followed
 
@@ -16,7 +17,7 @@ class News:
     """What has changed since the last look."""
 
     run: Run
-    tasks: tuple[Task, ...] = ()  # in a state that they were not in
+    steps: tuple[Step, ...] = ()  # that are not as they were
     trouble: str = ""  # the server does not answer; the run goes on
 
 
@@ -34,7 +35,7 @@ def follow(
         ClusterError: the cluster says no, or is away for longer.
     """
     run = get_run(cluster, run_id)
-    yield News(run=run, tasks=run.tasks)
+    yield News(run=run, steps=run.steps)
     begun = heard = time.monotonic()
     trouble = False
     while not run.finished and not 0 < longest_s <= time.monotonic() - begun:
@@ -52,13 +53,13 @@ def follow(
         changed = _changed(run, now)
         run, before = now, run
         if changed or run.state != before.state:
-            yield News(run=run, tasks=changed)
+            yield News(run=run, steps=changed)
 
 
-def _changed(before: Run, now: Run) -> tuple[Task, ...]:
-    states = {(task.name, task.started): task.state for task in before.tasks}
-    return tuple(
-        task
-        for task in now.tasks
-        if states.get((task.name, task.started)) != task.state
-    )
+def _changed(before: Run, now: Run) -> tuple[Step, ...]:
+    known = {step.label: _told(step) for step in before.steps}
+    return tuple(step for step in now.steps if known.get(step.label) != _told(step))
+
+
+def _told(step: Step) -> tuple[object, ...]:
+    return step.state, len(step.attempts), step.message

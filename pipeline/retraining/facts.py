@@ -99,7 +99,7 @@ def _failure(run: "Run", tags: Mapping[str, str]) -> str:
     """The step that failed, and why, as far as anybody said."""
     if tags.get("failed_step"):
         return f"{tags['failed_step']}: {tags.get('failure', '')}".rstrip(": ")
-    failed = [task for task in run.tasks if task.state == "FAILED"]
-    names = ", ".join(task.name for task in failed)
-    said = next((task.error for task in failed if task.error), run.error)
+    failed = [step for step in run.steps if step.state == "FAILED"]
+    names = ", ".join(step.label for step in failed)
+    said = next((step.message for step in failed if step.message), run.error)
     return ": ".join(filter(None, (names, said.partition("\n")[0])))

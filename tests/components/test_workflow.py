@@ -25,24 +25,24 @@ def read(case: str) -> Workflow:
 
 
 STATES = {
-    "running": "verify-data SUCCEEDED, augment-data SUCCEEDED, train-model RUNNING",
-    "succeeded": "verify-data SUCCEEDED, augment-data SUCCEEDED, train-model SUCCEEDED,"
-    " evaluate-model SUCCEEDED, gate-model SUCCEEDED, export-model SUCCEEDED,"
+    "running": "verify SUCCEEDED, augment SUCCEEDED, train RUNNING",
+    "succeeded": "verify SUCCEEDED, augment SUCCEEDED, train SUCCEEDED,"
+    " evaluate SUCCEEDED, gate SUCCEEDED, export SUCCEEDED,"
     " finalize SUCCEEDED",
-    "held": "verify-data CACHED, augment-data CACHED, train-model CACHED,"
-    " evaluate-model CACHED, gate-model SUCCEEDED, finalize SUCCEEDED",
-    "deleted": "verify-data CACHED, augment-data CACHED, train-model PENDING",
-    "cancelled": "verify-data CACHED, augment-data CACHED, train-model CANCELED,"
-    " finalize SUCCEEDED, evaluate-model SKIPPED, gate-model SKIPPED",
-    "oom": "verify-data CACHED, augment-data CACHED, train-model FAILED,"
-    " finalize SUCCEEDED, evaluate-model SKIPPED, gate-model SKIPPED",
+    "held": "verify CACHED, augment CACHED, train CACHED,"
+    " evaluate CACHED, gate SUCCEEDED, finalize SUCCEEDED",
+    "deleted": "verify CACHED, augment CACHED, train PENDING",
+    "cancelled": "verify CACHED, augment CACHED, train CANCELED,"
+    " evaluate SKIPPED, gate SKIPPED, finalize SUCCEEDED",
+    "oom": "verify CACHED, augment CACHED, train FAILED,"
+    " evaluate SKIPPED, gate SKIPPED, finalize SUCCEEDED",
     "a0-ok": "work SUCCEEDED, report SUCCEEDED",
     "a0-failed": "work FAILED, report SUCCEEDED",
     "retry-max-60s": "work FAILED",
     "retry-max-20s": "work SUCCEEDED",
-    "sweep": "verify-data SUCCEEDED, augment-data SUCCEEDED, train-model[0] SUCCEEDED,"
-    " train-model[1] SUCCEEDED, select-model SUCCEEDED, evaluate-model SUCCEEDED,"
-    " gate-model SUCCEEDED, export-model SUCCEEDED, finalize SUCCEEDED",
+    "sweep": "verify SUCCEEDED, augment SUCCEEDED, train[0] SUCCEEDED,"
+    " train[1] SUCCEEDED, select SUCCEEDED, evaluate SUCCEEDED,"
+    " gate SUCCEEDED, export SUCCEEDED, finalize SUCCEEDED",
 }
 
 
@@ -73,7 +73,9 @@ def test_a_failed_step_tells_why(case: str, reason: str) -> None:
 
 def test_a_waiting_pod_tells_why() -> None:
     step = read("deleted").steps[-1]
-    assert step.message.startswith("Unschedulable: 0/1 nodes are available: 1 Insuff")
+    assert step.message == (
+        "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu"
+    )
     assert [attempt.message[:11] for attempt in step.attempts] == [
         "pod deleted",
         "Unschedulab",

@@ -3,12 +3,14 @@
 It keeps pipelines, versions, experiments, runs and recurring runs, as the real server
 does. Every request is checked against the package kfp-server-api (`kfp_contract.py`):
 what that does not define is answered with 400, and noted in `violations`, which is
-empty at a test's end. `faults` make it fail on purpose; `play` moves runs on.
+empty at a test's end. What becomes of a run is what a real server answered of one
+(`recorded_runs.py`): `become` makes it a recorded one, `play` goes through its moments,
+one each time that the run is asked for. `faults` make it fail on purpose.
 
     api.url                      for `--host`
     api.faults.append(Fault("run_service_create_run", after=True))
-    api.play(run_id, ("verify-data", "RUNNING"), ("verify-data", "SUCCEEDED"))
-    api.finish(run_id)           every task, and the run
+    api.become(run_id, "oom")    at its end
+    api.play(run_id, "succeeded")
     api.sent                     what came, for canaries
 """
 
@@ -38,8 +40,10 @@ from tests.pipeline.kfp_contract import (
     find,
     parse_filter,
 )
+from tests.pipeline.recorded_runs import Recorded, recorded_body
 
 _LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
+_V1_RUN = re.compile(r"/apis/v1beta1/runs/([^/:]+)")
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
 _FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 # What can be filtered by, as in the server's models.
@@ -144,7 +148,8 @@ class KfpApi:
         self.sent: list[Sent] = []
         self.violations: list[str] = []
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-        self._plays: dict[str, list[tuple[str, str]]] = {}
+        self._plays: dict[str, list[tuple[Recorded, int]]] = {}
+        self._at: dict[str, tuple[Recorded, str]] = {}  # of what has become of a run
         self._lock = threading.RLock()
         self._prefix = prefix
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -170,50 +175,23 @@ class KfpApi:
         (run,) = self.runs.values()
         return run
 
-    def play(self, run_id: str, *steps: tuple[str, str]) -> None:
-        """Have a run go on by one step each time that it is asked for.
+    def become(self, run_id: str, case: str, moment: int = -1) -> None:
+        """Have a run be a recorded one, at one of its moments; default: the last."""
+        with self._lock:
+            self._plays.pop(run_id, None)
+            self._move(run_id, Recorded(case), moment)
+
+    def play(self, run_id: str, *cases: str) -> None:
+        """Have a run go through recorded ones, by a moment each time it is asked for.
 
         Args:
-            steps: (task, state); the task "" is the run itself. For a run id of "*",
-                what every new run does.
+            run_id: "*": what every new run does.
         """
-        self._plays[run_id] = list(steps)
-
-    def task(self, run_id: str, name: str, state: str, *, cached: bool = False) -> None:
-        """Put a task into a state, as the server sees it: a task and its executor."""
-        with self._lock:
-            details = self.runs[run_id].setdefault("run_details", {})
-            tasks = details.setdefault("task_details", [])
-            self._set(tasks, run_id, name, state)
-            executor = "SKIPPED" if cached else state
-            task = next(t for t in tasks if t["display_name"] == name)
-            child = f"wf-{run_id[:5]}-{len(name)}{len(tasks)}"
-            if "child_tasks" not in task:
-                task["child_tasks"] = [{"pod_name": child}]
-                pod = {
-                    "display_name": "executor",
-                    "run_id": run_id,
-                    "task_id": child,
-                    "parent_task_id": task["task_id"],
-                }
-                tasks.append(pod)
-            pod = next(
-                t
-                for t in tasks
-                if t.get("task_id") == task["child_tasks"][0]["pod_name"]
-            )
-            pod.update(state=executor, pod_name=pod["task_id"])
-
-    def finish(self, run_id: str, state: str = "SUCCEEDED", error: str = "") -> None:
-        """End a run."""
-        with self._lock:
-            run = self.runs[run_id]
-            run["state"], run["finished_at"] = state, self._now()
-            run.setdefault("state_history", []).append(
-                {"update_time": self._now(), "state": state}
-            )
-            if error:
-                run["error"] = {"code": 13, "message": error}
+        self._plays[run_id] = [
+            (recorded, moment)
+            for recorded in map(Recorded, cases)
+            for moment in range(len(recorded.moments))
+        ]
 
     # The operations, by their names in kfp-server-api.
 
@@ -311,16 +289,32 @@ class KfpApi:
 
     def run_service_get_run(self, request: "_Request") -> Any:
         run = self._get(self.runs, request.place("run_id"))
-        if steps := self._plays.get(run["run_id"]):
-            name, state = steps.pop(0)
-            if name:
-                self.task(run["run_id"], name, state)
-                run["state"] = "RUNNING"
-            else:
-                self.finish(run["run_id"], state)
-        if run["state"] == "CANCELING":
-            self.finish(run["run_id"], "CANCELED")
-        return run
+        if plays := self._plays.get(run["run_id"]):
+            self._move(run["run_id"], *plays.pop(0))
+        elif run["state"] == "CANCELING":
+            self._move(run["run_id"], Recorded("cancelled"), -1)
+        return self._told(run)
+
+    def _told(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a run is answered: what was sent, and what became of it."""
+        if found := self._at.get(run["run_id"]):
+            return found[0].v2beta1(run, found[1])
+        return dict(run)
+
+    def _move(self, run_id: str, recorded: Recorded, moment: int) -> None:
+        run = self.runs[run_id]
+        self._at[run_id] = recorded, recorded.moments[moment]
+        told = self._told(run)
+        for name in ("state", "state_history", "finished_at"):
+            run[name] = told[name]
+
+    def _v1_run(self, run_id: str) -> tuple[int, str, dict[str, str]]:
+        run = self.runs.get(run_id)
+        if run is None:
+            status, body = recorded_body("run-v1-unknown")
+            return status, body, {}
+        found = self._at.get(run_id) or (Recorded("running"), "0")
+        return 200, json.dumps(found[0].v1beta1(run, found[1])), {}
 
     def run_service_list_runs(self, request: "_Request") -> Any:
         query = request.query
@@ -329,14 +323,20 @@ class KfpApi:
             found = [run for run in found if run["experiment_id"] == experiment]
         else:
             self._namespace(query.get("namespace", ""))
-        return self._page(request, "runs", found)
+        return self._page(request, "runs", [self._told(run) for run in found])
 
     def run_service_terminate_run(self, request: "_Request") -> Any:
-        run = self._get(self.runs, request.place("run_id"))
+        run_id = request.place("run_id")
+        if run_id not in self.runs:
+            raise Refusal(404, _message("terminate-unknown"))
+        run = self.runs[run_id]
         if run["state"] in _FINISHED:
-            raise Refusal(400, f"Failed to terminate run {run['run_id']}: it has ended")
+            raise Refusal(400, _message("terminate-ended"))
+        # The list of a run's states is the only place that keeps this word.
         run["state"] = "CANCELING"
-        self._plays.pop(run["run_id"], None)
+        run["state_history"].append({"update_time": self._now(), "state": "CANCELING"})
+        self._at.pop(run_id, None)
+        self._plays.pop(run_id, None)
         return {}
 
     def run_service_delete_run(self, request: "_Request") -> Any:
@@ -408,6 +408,8 @@ class KfpApi:
         path = request.path.removeprefix(self._prefix)
         if match := _LOG.fullmatch(path):
             return self._log(*match.groups())
+        if request.method == "GET" and (match := _V1_RUN.fullmatch(path)):
+            return self._v1_run(match[1])
         found = find(request.method, path)
         if not found:
             return 404, json.dumps({"code": 5, "message": "Not Found"}), {}
@@ -468,11 +470,12 @@ class KfpApi:
         return None
 
     def _log(self, run_id: str, pod: str) -> tuple[int, str, dict[str, str]]:
+        plain = {"Content-Type": "text/plain; charset=utf-8"}
         text = self.logs.get((run_id, pod))
-        if text is None:
-            message = f"Failed to read logs for run {run_id}: pods {pod!r} not found"
-            return 500, json.dumps({"error_message": message}), {}
-        return 200, text, {"Content-Type": "text/plain"}
+        if text is None:  # the answer's body says that it is none
+            status, text = recorded_body("log-wrong-pod")
+            return status, text, plain
+        return 200, text, plain
 
     def _new_pipeline(self, given: Mapping[str, Any]) -> dict[str, Any]:
         name = given.get("name") or given.get("display_name", "")
@@ -598,28 +601,6 @@ class KfpApi:
             if not _holds(one, predicate):
                 return False
         return True
-
-    def _set(self, tasks: list[Any], run_id: str, name: str, state: str) -> None:
-        task = next((t for t in tasks if t["display_name"] == name), None)
-        if task is None:
-            task = {
-                "run_id": run_id,
-                "task_id": _new_id(),
-                "display_name": name,
-                "create_time": self._now(),
-                "start_time": self._now(),
-            }
-            driver = {
-                "run_id": run_id,
-                "task_id": _new_id(),
-                "state": "SUCCEEDED",
-                "display_name": f"{name}-driver",
-                "create_time": self._now(),
-            }
-            tasks += [driver, task]
-        task["state"] = state
-        if state in _FINISHED:
-            task["end_time"] = self._now()
 
     def _check(self, documents: list[Any]) -> None:
         try:
@@ -777,6 +758,11 @@ def _holds(one: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
             values = predicate["string_values"]["values"]
             return value in [text.lower() for text in values]
     raise Refusal(400, f"Invalid input error: operation {predicate['operation']}")
+
+
+def _message(name: str) -> str:
+    """Of a recorded error."""
+    return str(json.loads(recorded_body(name)[1])["message"])
 
 
 def _error(status: int, message: str) -> str:

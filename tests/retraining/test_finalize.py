@@ -103,10 +103,12 @@ def test_a_run_that_failed_before_its_row_says_where_too(
     world: World, finalize: Run
 ) -> None:
     run_id = world.submitted("RUNNING")
-    world.kfp.task(run_id, "verify-data", "FAILED")
-    world.kfp.finish(run_id, "FAILED", error="pod was evicted")
+    world.kfp.become(run_id, "oom")
     finalize()
-    assert world.statuses[-1] == ("failure", "failed: verify-data: pod was evicted")
+    assert world.statuses[-1] == (
+        "failure",
+        "failed: train: main: OOMKilled (exit code 1)",
+    )
 
 
 def test_a_stopped_run_is_an_error(world: World, finalize: Run) -> None:

@@ -180,7 +180,7 @@ def test_from_the_push_to_the_verdict_and_no_secret_is_written(
     run_id = world.kfp.run()["run_id"]
     said += [run("finalize", **store).output]
     assert "not ended yet" in said[-1]
-    world.kfp.finish(run_id)
+    world.kfp.become(run_id, "succeeded")
     tracking.add_row(run_id, "promote")
     world.forge.faults.append(Fault("POST", "comments", 500, after=True))
     said += [run("finalize", **store).output]

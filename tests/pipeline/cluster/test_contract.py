@@ -60,11 +60,13 @@ def test_kfps_own_client_is_served(
         version_id=version.pipeline_version_id,
         params=order.parameters,
     )
-    api.finish(by_version.run_id)
+    api.become(by_version.run_id, "succeeded")
     done = client.wait_for_run_completion(by_version.run_id, timeout=int(HANG_S))
     assert done.state == "SUCCEEDED"
     client.terminate_run(by_package.run_id)
-    assert client.get_run(by_package.run_id).state == "CANCELED"
+    stopped = client.get_run(by_package.run_id)
+    assert stopped.state == "FAILED", "as KFP says of a run that was stopped"
+    assert "CANCELING" in [entry.state for entry in stopped.state_history]
     assert len(client.list_runs(experiment_id=experiment).runs) == 2
 
 

@@ -111,8 +111,8 @@ def test_a_forced_run_is_another_one_and_leaves_the_first_alone(
     assert forced.new
     assert forced.run.tag.startswith(f"{order.triple.key}-")
     assert {run["state"] for run in api.runs.values()} == {"PENDING"}
-    api.finish(first.run.run_id, "FAILED")
-    api.finish(forced.run.run_id, "SUCCEEDED")
+    api.become(first.run.run_id, "oom")
+    api.become(forced.run.run_id, "succeeded")
     found = run_of(cluster, order.triple)
     assert found
     assert found.run_id == forced.run.run_id
@@ -133,7 +133,7 @@ def test_a_run_is_found_among_more_than_a_page_of_others(
 ) -> None:
     key = order.triple.key
     wanted = submit(cluster, order).run
-    api.finish(wanted.run_id)
+    api.become(wanted.run_id, "succeeded")
     template = api.runs[wanted.run_id]
     for number in range(250):  # of the same triple, all of them failed
         run_id = f"{number:08}-0000-4000-8000-000000000000"
