@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.cluster.connection import Cluster, model
 from pipeline.cluster.document import Document
 from pipeline.cluster.failures import ClusterError
+from pipeline.cluster.limits import VERSION_WIDTH, check_text, sendable
 
 PAGE = 100
 
@@ -47,7 +48,7 @@ def ensure_experiment(cluster: Cluster, name: str) -> str:
     """The id of an experiment, which is made where it is missing."""
     if known := find_experiment(cluster, name):
         return known
-    wanted = model("V2beta1Experiment", display_name=name, **cluster.scope)
+    wanted = sendable("V2beta1Experiment", display_name=name, **cluster.scope)
     create = cluster.client.experiments.experiment_service_create_experiment
     try:
         made = cluster.call(create, experiment=wanted, doing="create the experiment")
@@ -64,6 +65,8 @@ def ensure_version(cluster: Cluster, document: Document, *, told: str = "") -> V
     Args:
         told: its description, where it is made.
     """
+    what = f"the version's name ({document.path})"
+    check_text(what, document.version, width=VERSION_WIDTH)
     pipeline_id = _ensure_pipeline(cluster, document.name)
     known = _find_version(cluster, pipeline_id, document)
     if not known:
@@ -131,7 +134,7 @@ def every(
 def _ensure_pipeline(cluster: Cluster, name: str) -> str:
     if known := _find_pipeline(cluster, name):
         return known
-    wanted = model("V2beta1Pipeline", display_name=name, name=name, **cluster.scope)
+    wanted = sendable("V2beta1Pipeline", display_name=name, name=name, **cluster.scope)
     create = cluster.client.pipelines.pipeline_service_create_pipeline
     try:
         made = cluster.call(create, pipeline=wanted, doing="create the pipeline")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.cluster.kubernetes_api import SCHEDULES, WORKFLOWS
 from tests.deploy.manifests import Manifests, Pod, references, selects
 
 VERSIONS = ("1.33", "1.37")  # sidecars are stable since the first
@@ -284,6 +285,20 @@ def test_the_role_that_replaces_kubeflows_is_ours(built) -> None:
     assert binding["roleRef"]["name"] == "seglib-runner"
     assert binding["subjects"][0]["name"] == "pipeline-runner"
     assert binding["subjects"][0]["namespace"] == NAMESPACE
+
+
+def test_the_role_of_submitters_allows_to_find_and_end_what_was_half_made(
+    built,
+) -> None:
+    role = built("kind").get("Role", "seglib-submitter")
+    allowed = {
+        f"{resource}.{rule['apiGroups'][0]}": {*rule["verbs"]}
+        for rule in role["rules"]
+        for resource in rule["resources"]
+    }
+    for resource in (WORKFLOWS, SCHEDULES):
+        assert allowed[str(resource)] == {"get", "list", "delete"}
+    assert role["metadata"]["namespace"] == NAMESPACE
 
 
 def test_what_is_to_be_filled_in_is_marked(repository: Path) -> None:

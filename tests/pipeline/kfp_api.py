@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 import kfp_server_api
@@ -42,6 +43,7 @@ from tests.pipeline.kfp_contract import (
 )
 from tests.pipeline.recorded_runs import Recorded, recorded_body
 
+RECORDED = Path(__file__).parent / "recorded" / "http"
 _LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
 _V1_RUN = re.compile(r"/apis/v1beta1/runs/([^/:]+)")
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
@@ -142,6 +144,10 @@ class KfpApi:
         self.pipeline_versions: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
         self.recurring_runs: dict[str, dict[str, Any]] = {}
+        # What was made in Kubernetes and did not fit into KFP's tables: it runs, and
+        # KFP lists it nowhere.
+        self.width = 255  # of the columns DisplayName and Description, in characters
+        self.ghosts: dict[str, dict[str, Any]] = {}
         self.logs: dict[tuple[str, str], str] = {}  # (run, pod) → text
         self.extra: dict[tuple[str, str], tuple[int, str]] = {}  # (method, path) →
         self.faults: list[Fault] = []
@@ -283,6 +289,7 @@ class KfpApi:
             "state": "PENDING",
             "state_history": [{"update_time": self._now(), "state": "PENDING"}],
         }
+        self._store(made, "run", made["run_id"])
         self.runs[made["run_id"]] = made
         self._plays.setdefault(made["run_id"], list(self._plays.get("*", ())))
         return made
@@ -368,6 +375,7 @@ class KfpApi:
             "updated_at": self._now(),
             "status": "ENABLED" if enabled else "DISABLED",
         }
+        self._store(made, "recurring-run", made["recurring_run_id"])
         self.recurring_runs[made["recurring_run_id"]] = made
         return made
 
@@ -548,6 +556,19 @@ class KfpApi:
             )
         return {**given, "experiment_id": experiment}
 
+    def _store(self, made: Mapping[str, Any], kind: str, key: str) -> None:
+        """Fail as recorded where a text does not fit; by then Kubernetes has it."""
+        texts = {"DisplayName": "display_name", "Description": "description"}
+        for column, name in texts.items():
+            if len(made.get(name, "")) > self.width:
+                self.ghosts[key] = dict(made)
+                said = recorded(f"{kind}-description-too-long.txt")["message"]
+                said = said.replace("'Description'", f"'{column}'")
+                for word, told in (("run", "too-long"), ("job", "lab-often")):
+                    named = f"store {word} {made['display_name']} to"
+                    said = said.replace(f"store {word} {told} to", named)
+                raise Refusal(500, said)
+
     def _default_experiment(self) -> str:
         for one in self.experiments.values():
             if one["display_name"] == "Default":
@@ -696,6 +717,11 @@ class _Request:
             headers=self.headers,
             body=self.raw.decode("utf-8", "replace"),
         )
+
+
+def recorded(name: str) -> Any:
+    """The body of an answer of the real server."""
+    return json.loads((RECORDED / name).read_text().strip().rpartition("\n\n")[2])
 
 
 def _handler(api: KfpApi) -> type[BaseHTTPRequestHandler]:
