@@ -8,7 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from components.train_together import HOST_INDEX, HOSTS, PORT, PORT_NAME, PROCESSES
+from components.train_together import HOST_INDEX, HOSTS, PORT, PORTS_FROM, PROCESSES
 from pipeline.cluster.identity import RunName
 from pipeline.quantities import duration_s
 from pipeline.resource_file import resources_text, write_resources
@@ -132,7 +132,7 @@ def _members(training: Training, name: str) -> list[Spec]:
         {"name": HOSTS, "value": ",".join(host_names(name, training.nodes))},
         {"name": HOST_INDEX, "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}},
         {"name": PROCESSES, "value": str(training.processes)},
-        {"name": PORT_NAME, "value": str(PORT)},
+        {"name": PORTS_FROM, "value": str(PORT)},
     ]
 
 
