@@ -1,9 +1,6 @@
 """What a step printed: from KFP, which keeps it, else from its pod."""
 
-import json
-import re
-from collections.abc import Iterable, Iterator
-
+from components.pod_log import path_of_log, refusal
 from components.workflow import FAILED, RUNNING, Attempt, Step
 from pipeline.cluster.connection import Cluster
 from pipeline.cluster.failures import ClusterError, shortened
@@ -12,11 +9,6 @@ from seglib.errors import SegError, unknown
 
 _RUN_LABEL = "pipeline/runid"
 _NO_USE = ("unauthenticated", "forbidden", "refused", "unreachable", "dns", "tls")
-# Of KFP's launcher and executor, and of Argo's own helper.
-_LAUNCHER = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+\.go:\d+\] ")
-_EXECUTOR = re.compile(r"\[KFP Executor [\d ,:.-]+ \w+\]: ")
-_ARGO = re.compile(r'time="?[\d:TZ.+-]+"? level=(info|debug|warning) msg=')
-_BLOCK = re.compile(r"Got executor_input:$")  # JSON over many lines follows
 
 
 def find_step(run: Run, name: str = "") -> Step:
@@ -91,32 +83,10 @@ def last_attempt(step: Step) -> Attempt:
     )
 
 
-def own_lines(lines: Iterable[str]) -> Iterator[str]:
-    """The lines of the step itself, without those of KFP and Argo around it.
-
-    What KFP's launcher says of an error stays.
-    """
-    in_block = False
-    for line in lines:
-        text = line.rstrip("\r\n")
-        if in_block and (text[:1] in "{ }" or not text):
-            in_block = not text.startswith("}")
-            continue
-        in_block = False
-        if _EXECUTOR.match(text):
-            in_block = bool(_BLOCK.search(text))
-        elif not (_LAUNCHER.match(text) or _ARGO.match(text)):
-            yield line
-
-
 def _from_kfp(cluster: Cluster, run: Run, pod: str) -> str:
-    path = f"/apis/v1alpha1/runs/{run.run_id}/nodes/{pod}/log"
+    path = path_of_log(run.run_id, pod)
     text = cluster.read(path, doing=f"read the log of {pod}")
-    if text.startswith('{"error_message"'):  # with the status 200
-        try:
-            told = str(json.loads(text)["error_message"])
-        except (ValueError, KeyError, TypeError):
-            return text
+    if told := refusal(text):
         raise ClusterError(f"KFP: {shortened(told)}", kind="no-log")
     return text
 
