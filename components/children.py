@@ -13,6 +13,7 @@ from typing import Any
 
 PARENT_TAG = "mlflow.parentRunId"
 STEP_TAG = "seglib.step"  # run/step: finds a step's run again
+FAILURE = ("failed_step", "failure")  # tags of the row, until another attempt
 
 
 class Children:
@@ -30,6 +31,18 @@ class Children:
         self._parent_id = parent_id
         self._run = run
         self._ids: dict[str, str] = {}
+
+    def go_on(self, *, repeated: str, time_ms: int) -> None:
+        """A step starts: the row goes on if it had ended, and forgets what failed.
+
+        Args:
+            repeated: the step, if it starts another time.
+        """
+        is_reopened = _reopen(self._client, self._parent_id, time_ms=time_ms)
+        tags = self._client.get_run(self._parent_id).data.tags
+        if is_reopened or (repeated and tags.get(FAILURE[0]) == repeated):
+            for name in tags.keys() & set(FAILURE):
+                self._client.delete_tag(self._parent_id, name)
 
     def begin(self, step: str, *, time_ms: int, adopted: str = "") -> str:
         """Start a step's run, or take up the one of an earlier attempt.
@@ -50,7 +63,7 @@ class Children:
             for name, value in tags.items():
                 self._client.set_tag(adopted, name, value)
         elif found:
-            self._client.update_run(found, status="RUNNING")
+            _reopen(self._client, found, time_ms=time_ms)
         else:
             created = self._client.create_run(
                 self._experiment_id, start_time=time_ms, run_name=step, tags=tags
@@ -58,6 +71,11 @@ class Children:
             found = str(created.info.run_id)
         self._ids[step] = adopted or found
         return self._ids[step]
+
+    def ended_ms(self, step: str) -> int:
+        """When the newest attempt of a step ended; 0: it goes on, or there is none."""
+        found = self.find(step)
+        return _ended_ms(self._client.get_run(found)) if found else 0
 
     def end(self, step: str, status: str, *, time_ms: int) -> None:
         """End a step's run, if it has one.
@@ -87,3 +105,22 @@ class Children:
                 return ""
             self._ids[step] = str(found[0].info.run_id)
         return self._ids[step]
+
+
+def _reopen(client: Any, run_id: str, *, time_ms: int) -> bool:
+    """Let a run go on that has ended before this moment: another attempt has begun.
+
+    A message of the attempt before, which is sent late or twice, reopens nothing.
+
+    Returns:
+        Whether it was reopened. MLflow shows the earlier end until there is another.
+    """
+    is_later = 0 < _ended_ms(client.get_run(run_id)) <= time_ms
+    if is_later:
+        client.update_run(run_id, status="RUNNING")
+    return is_later
+
+
+def _ended_ms(run: Any) -> int:
+    """When a run ended; 0 if it goes on."""
+    return 0 if run.info.status == "RUNNING" else int(run.info.end_time or 1)

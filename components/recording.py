@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.children import FAILURE
 from components.contest import record_contender, record_promotion, record_withdrawal
 from components.names import dataset_name, key
 from components.publication import record_publication
@@ -46,10 +47,10 @@ def record_identity(row: "Row", message: Message) -> None:
 
 def record_start(row: "Row", message: Message) -> None:
     """A run of the step's own, under the row, with where its inputs are from."""
-    step, child = message["step"], _child(message)
-    row.children.begin(
-        child, time_ms=message["time_ms"], adopted=message.get("adopted", "")
-    )
+    step, child, time_ms = message["step"], _child(message), message["time_ms"]
+    is_repeated = 0 < row.children.ended_ms(child) <= time_ms
+    row.children.go_on(repeated=step if is_repeated else "", time_ms=time_ms)
+    row.children.begin(child, time_ms=time_ms, adopted=message.get("adopted", ""))
     inputs = {k: v for k, v in message["lineage"].items() if k != step}
     record_lineage(row, {"lineage": inputs})  # this step may not come to its end
     tags = {f"input.{name}": f"run {one['run_id']}" for name, one in inputs.items()}
@@ -104,7 +105,9 @@ def record_epoch(row: "Row", message: Message) -> None:
 def record_failure(row: "Row", message: Message) -> None:
     """Which step failed, and its word for it."""
     step = message["step"]
-    tags = {"failed_step": step, "failure": message["message"]}
+    if row.children.ended_ms(_child(message)) > message["time_ms"]:
+        return  # told late: another attempt has ended since
+    tags = dict(zip(FAILURE, (step, message["message"]), strict=True))
     row.log(tags={**tags, f"step.{step}": "failed"})
     _end_child(row, message, "FAILED")
 

@@ -68,7 +68,7 @@ def train_model(
     from seglib.models import build_from_config
     from seglib.processes import Processes
     from seglib.steps.train import train
-    from seglib.store import open_remote
+    from seglib.store import check_place
 
     inputs, own = [manifest, shards], json.loads(trial or "{}")
     given = {**locals(), **own}
@@ -81,7 +81,7 @@ def train_model(
         place = os.environ.get(CHECKPOINTS)
         checkpoints = Checkpoints(place, keep_outcome=True) if place else None
         if place and "://" in place:
-            open_remote(place)  # now, for a wrong address is no trial's fault
+            check_place(place)  # now, for a wrong address is no trial's fault
         with may_fall_out(step):
             config = tracking.config(given)
             facts = read_manifest(Path(manifest.path))

@@ -5,9 +5,14 @@ fetches, verifies and augments the data for itself, by the pipeline's own steps;
 all train together. The outcome is kept where checkpoints are: the training step of a
 pipeline run of the same image, data and settings finds it there, and takes no step.
 
-The pods find each other by TF_CONFIG, or by SEGLIB_HOSTS (all of them, in the order of
-their index, each `HOST` or `HOST:PORT`), SEGLIB_HOST_INDEX and SEGLIB_PORT (2222). Each
-starts SEGLIB_PROCESSES processes (1), one for each of its GPUs, on ports that follow.
+The pods find each other by SEGLIB_HOSTS (all of them, in the order of their index, each
+`HOST` or `HOST:PORT`), SEGLIB_HOST_INDEX and SEGLIB_PORTS_FROM (2222). Each starts
+SEGLIB_PROCESSES processes (1), one for each of its GPUs, on ports that follow.
+
+The exit status is 78 for an error that comes every time, such as a bucket that is not
+there: the job ends by it (pipeline/train_job.py). After any other error all pods start
+again, SEGLIB_RETRIES times; SEGLIB_ATTEMPT counts them from 0, and the row in MLflow
+stays open until the last one has failed.
 """
 
 import inspect
@@ -28,17 +33,21 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 from components.step import CHECKPOINTS
-from seglib.errors import SegError, UsageError
+from seglib.errors import FINAL, SegError, UsageError, is_final
 from seglib.termination import Terminated
 
 logger = logging.getLogger(__name__)
 
 HOSTS, HOST_INDEX = "SEGLIB_HOSTS", "SEGLIB_HOST_INDEX"
-PORT_NAME, PROCESSES = "SEGLIB_PORT", "SEGLIB_PROCESSES"
+PORTS_FROM, PROCESSES = "SEGLIB_PORTS_FROM", "SEGLIB_PROCESSES"
+ATTEMPT, RETRIES = "SEGLIB_ATTEMPT", "SEGLIB_RETRIES"
+TRAIN_JOB = "SEGLIB_TRAIN_JOB"  # NAMESPACE/NAME, a tag of the row
 PORT = 2222  # of a pod's first process; the next has the next
 _STORE = "MLFLOW_TRACKING_URI"
 _PREPARED = "SEGLIB_PREPARED"  # for the processes of a pod: the folder of their data
 _TICK_S, _GRACE_S = 0.2, 60.0  # the others notice a lost process within seconds
+
+_GIVEN = ("data_md5", "remote", "code_version")  # beside the settings
 
 Parameters = Mapping[str, Any]
 
@@ -72,12 +81,23 @@ def main(arguments: list[str]) -> int:
     if _index(configs[0]) != 0:
         os.environ.pop(_STORE, None)  # the first pod alone tracks
     with tempfile.TemporaryDirectory(prefix="train-together-") as place:
-        _prepare(parameters, Path(place))
-        if len(configs) > 1:
-            return _train_in_processes(arguments, configs, place)
-        if configs[0]:
-            os.environ["TF_CONFIG"] = configs[0]
-        return _train(parameters, Path(place))
+        try:
+            status = _work(parameters, arguments, configs, place)
+        except Exception as error:
+            _close(parameters, Path(place), exit_status(error))
+            raise
+        except SystemExit as ended:  # a step, or SIGTERM
+            _close(parameters, Path(place), exit_status(ended))
+            raise
+        _close(parameters, Path(place), status)
+        return status
+
+
+def exit_status(error: BaseException) -> int:
+    """78 for what comes every time; a step ends by an exit whose cause is its error."""
+    if isinstance(error, Terminated):
+        return 128 + signal.SIGTERM
+    return FINAL if is_final(error) or is_final(error.__cause__) else 1
 
 
 def tf_configs(environment: Mapping[str, str]) -> list[str]:
@@ -86,15 +106,8 @@ def tf_configs(environment: Mapping[str, str]) -> list[str]:
     Raises:
         UsageError: a variable is not as it should be.
     """
-    given = environment.get("TF_CONFIG", "").strip()
-    if given not in ("", "{}"):  # some operators set it though there is one pod alone
-        if environment.get(PROCESSES, "1") != "1":
-            raise UsageError(
-                f"TF_CONFIG names the processes, so {PROCESSES} must be 1 or unset."
-            )
-        return [given]
     processes = _whole(environment, PROCESSES, "1", 1)
-    port = _whole(environment, PORT_NAME, str(PORT), 1)
+    port = _whole(environment, PORTS_FROM, str(PORT), 1)
     named = (host.strip() for host in environment.get(HOSTS, "").split(","))
     hosts = [_host_and_port(host, port) for host in named if host]
     if not hosts and processes == 1:
@@ -129,7 +142,7 @@ def _parameters(arguments: list[str]) -> dict[str, Any]:
     try:
         (text,) = arguments
         parameters: dict[str, Any] = json.loads(text)
-        given = {key: parameters[key] for key in ("data_md5", "remote", "code_version")}
+        given = {key: parameters[key] for key in _GIVEN}
         rest = {key: value for key, value in parameters.items() if key not in given}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise UsageError(
@@ -150,6 +163,36 @@ def _require_checkpoints() -> None:
         )
 
 
+def _work(
+    parameters: Parameters, arguments: list[str], configs: list[str], place: str
+) -> int:
+    from components.step import send, source_tags
+
+    given = {name: parameters[name] for name in _GIVEN}
+    tags = {**source_tags(), "train_job": os.environ.get(TRAIN_JOB, "")}
+    settings = {k: v for k, v in parameters.items() if k not in given}
+    send("open", parameters=settings, tags=tags, **given)
+    _require_place()
+    _prepare(parameters, Path(place))
+    if len(configs) > 1:
+        return _train_in_processes(arguments, configs, place)
+    if configs[0]:
+        os.environ["TF_CONFIG"] = configs[0]
+    return _train(parameters, Path(place))
+
+
+def _require_place() -> None:
+    """Read and write where checkpoints go, before the data are fetched for nothing."""
+    from components.step import send
+    from seglib.store import check_place
+
+    try:
+        check_place(os.environ[CHECKPOINTS])
+    except SegError as error:
+        send("failed", step="train", message=str(error), lineage={})
+        raise
+
+
 def _prepare(parameters: Parameters, folder: Path) -> None:
     """Verify and augment the data, as the pipeline does."""
     from components.augment_data import augment_data
@@ -160,27 +203,30 @@ def _prepare(parameters: Parameters, folder: Path) -> None:
 
 
 def _train(parameters: Parameters, folder: Path) -> int:
-    """Train in this process; the first one closes the row of what it tracked."""
-    from components.finalize import finalize
+    """Train in this process; the first one of all tracks it."""
     from components.train_model import train_model
 
     is_first = _index(os.environ.get("TF_CONFIG", "")) == 0
     if not is_first:
         os.environ.pop(_STORE, None)
-    state = "FAILED"
-    try:
-        with tempfile.TemporaryDirectory(dir=folder) as own:
-            _call(train_model, parameters, folder, model=Output(f"{own}/model"))
-        state = "SUCCEEDED"
-        kept = f"the outcome is kept in {os.environ[CHECKPOINTS]}"
-        logger.info("trained; %s", kept if is_first else "the first process keeps it")
-    except Terminated:
-        state = ""  # the job goes on in other pods
-        raise
-    finally:
-        if is_first and state:
-            _call(finalize, parameters, folder, status=SimpleNamespace(state=state))
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        _call(train_model, parameters, folder, model=Output(f"{own}/model"))
+    kept = f"the outcome is kept in {os.environ[CHECKPOINTS]}"
+    logger.info("trained; %s", kept if is_first else "the first process keeps it")
     return 0
+
+
+def _close(parameters: Parameters, folder: Path, status: int) -> None:
+    """Close the row of the job, unless other pods go on with it."""
+    from components.finalize import finalize
+
+    attempt, retries = (os.environ.get(name) or "0" for name in (ATTEMPT, RETRIES))
+    goes_on = int(attempt) < int(retries) and status != FINAL
+    if status and (goes_on or status == 128 + signal.SIGTERM):
+        return
+    if os.environ.get(_STORE):
+        state = "FAILED" if status else "SUCCEEDED"
+        _call(finalize, parameters, folder, status=SimpleNamespace(state=state))
 
 
 def _train_in_processes(arguments: list[str], configs: list[str], place: str) -> int:
@@ -279,7 +325,9 @@ def _as_program() -> int:
         return main(sys.argv[1:])
     except SegError as error:
         logger.error("%s", error)
-        return 1
+        return exit_status(error)
+    except SystemExit as ended:
+        return exit_status(ended)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from pipeline.cli_options import (
     Revision,
     Settings,
 )
-from pipeline.train_plan import Kind
 from seglib.terminal import echo
 
 if TYPE_CHECKING:
@@ -52,12 +51,6 @@ def train_job(
     rev: Revision = "",
     data_md5: DataHash = "",
     remote: Remote = "",
-    kind: Annotated[
-        Kind,
-        typer.Option(
-            help="Kubeflow Trainer's TrainJob, or the older training operator's TFJob."
-        ),
-    ] = Kind.trainjob,
     cache: Annotated[
         bool,
         typer.Option(
@@ -111,7 +104,6 @@ def train_job(
         parameters=order.parameters,
         cluster=needs(cluster, gpus),
         nodes=nodes,
-        kind=kind,
         checkpoints=checkpoints,
         cache=cache,
     )
@@ -134,7 +126,6 @@ def _tell(training: "Training", output: Path, name: str) -> None:
     file, parts = shlex.quote(str(output)), training.processes
     each = f"{parts} processes each" if parts > 1 else "a process each"
     kubectl = f"kubectl -n {training.cluster.namespace}"
-    done = "Complete" if training.kind is Kind.trainjob else "Succeeded"
     echo(f"written      {output}: {name}, {training.nodes} pods with {each}")
     echo(
         f"checkpoints  {training.place}"
@@ -147,7 +138,7 @@ def _tell(training: "Training", output: Path, name: str) -> None:
         f"It is watched:\n  {kubectl} get pods -l {LABEL}={name}\n"
         f"  {kubectl} logs -l {LABEL}={name} --prefix --tail=-1 -f"
         f" --max-log-requests={training.nodes}\n"
-        f"  {kubectl} wait {training.kind}/{name} --for=condition={done}"
+        f"  {kubectl} wait trainjob/{name} --for=condition=Complete"
         " --timeout=24h\n"
         "Then the pipeline takes it over, evaluates it and puts it before the gate:"
     )

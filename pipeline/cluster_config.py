@@ -78,7 +78,8 @@ _SECRETS = (
 _PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 _RESERVED = {  # the pipeline sets them
     *("KFP_RUN_ID", "SEGLIB_CACHE", "SEGLIB_IMAGE", "TF_CONFIG"),
-    *("SEGLIB_HOSTS", "SEGLIB_HOST_INDEX", "SEGLIB_PROCESSES", "SEGLIB_PORT"),
+    *("SEGLIB_HOSTS", "SEGLIB_HOST_INDEX", "SEGLIB_PROCESSES", "SEGLIB_PORTS_FROM"),
+    *("SEGLIB_ATTEMPT", "SEGLIB_RETRIES", "SEGLIB_TRAIN_JOB"),
 }
 _SECRETIVE = re.compile(r"(KEY|SECRET|PASSW(OR)?D|TOKEN|CREDENTIALS?)(_|$)", re.I)
 _LOGIN = re.compile(r"://[^/@\s]+:[^/@\s]*@")  # https://user:password@host

@@ -1,25 +1,28 @@
-"""One training in several pods, as Kubernetes' resources: for `kubectl apply`.
+"""One training in several pods, as Kubernetes' resources.
 
-`trainjob` is Kubeflow Trainer's (v2): a TrainJob and a TrainingRuntime of its own, of
-which it makes a JobSet. `tfjob` is the older training operator's.
+They are Kubeflow Trainer's (v2): a TrainJob and a TrainingRuntime of its own, of which
+it makes a JobSet.
 """
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
-from components.train_together import HOST_INDEX, HOSTS, PORT, PORT_NAME, PROCESSES
+from components.train_together import (
+    ATTEMPT,
+    HOST_INDEX,
+    HOSTS,
+    PORT,
+    PORTS_FROM,
+    PROCESSES,
+    RETRIES,
+    TRAIN_JOB,
+)
 from pipeline.cluster.identity import RunName
 from pipeline.quantities import duration_s
 from pipeline.resource_file import resources_text, write_resources
-from pipeline.train_plan import NODE, Kind, Training, host_names, require_job_name
-from pipeline.train_pod import (
-    LABEL,
-    STEP,
-    Spec,
-    labels_of,
-    pod_template,
-)
+from pipeline.train_plan import NODE, Training, host_names, require_job_name
+from pipeline.train_pod import LABEL, STEP, Spec, labels_of, pod_template
+from seglib.errors import FINAL
 
 _TRAINER = "trainer.kubeflow.org"
 _TRAINER_API = f"{_TRAINER}/v1alpha1"
@@ -27,8 +30,19 @@ _TRAINER_API = f"{_TRAINER}/v1alpha1"
 # manifests/base/runtimes).
 _ANCESTOR = {f"{_TRAINER}/trainjob-ancestor-step": "trainer"}
 _INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
-# The training operator's (kubeflow/training-operator, tensorflow_types.go).
-_TENSORFLOW, _TFJOB_PORT = "tensorflow", "tfjob-port"
+_RESTART = "metadata.annotations['jobset.sigs.k8s.io/restart-attempt']"
+
+# What comes every time is not repeated: a pod that ends with this status fails its Job
+# for a reason of its own, and by that reason JobSet ends instead of starting again.
+_FAIL_FOR_GOOD: Spec = {
+    "action": "FailJob",
+    "onExitCodes": {"containerName": NODE, "operator": "In", "values": [FINAL]},
+}
+_END_FOR_GOOD: Spec = {
+    "name": "final",
+    "action": "FailJobSet",
+    "onJobFailureReasons": ["PodFailurePolicy"],
+}
 
 
 def default_name(training: Training, *, commit: str) -> str:
@@ -45,8 +59,7 @@ def documents(training: Training, name: str) -> list[Spec]:
     Args:
         name: of the job, and of all of them.
     """
-    own = {Kind.trainjob: _trainer_documents, Kind.tfjob: _operator_documents}
-    return [_policy(training, name), *own[training.kind](training, name)]
+    return [_policy(training, name), *_trainer_documents(training, name)]
 
 
 def write_training(training: Training, output: Path, *, name: str) -> None:
@@ -82,7 +95,13 @@ def _trainer_documents(training: Training, name: str) -> list[Spec]:
         "apiVersion": _TRAINER_API,
         "kind": "TrainingRuntime",
         "metadata": metadata,
-        "spec": {"mlPolicy": policy, "template": {"spec": _job_set(training, name)}},
+        "spec": {
+            "mlPolicy": policy,
+            "template": {
+                "metadata": {"labels": labels_of(name)},  # the JobSet's
+                "spec": _job_set(training, name),
+            },
+        },
     }
     reference = {"apiGroup": _TRAINER, "kind": "TrainingRuntime"}
     job = {
@@ -98,9 +117,14 @@ def _job_set(training: Training, name: str) -> Spec:
     job: Spec = {
         "completionMode": "Indexed",
         "backoffLimit": 0,  # a pod alone cannot go on: the whole set starts again
-        "template": _pods(
-            training,
-            name,
+        "podFailurePolicy": {"rules": [_FAIL_FOR_GOOD]},
+        "template": pod_template(
+            name=name,
+            image=training.image,
+            parameters=training.parameters,
+            cluster=training.cluster,
+            checkpoints=training.checkpoints,
+            cache=training.cache,
             container=NODE,
             environment=_members(training, name),
             ports={f"process-{i}": PORT + i for i in range(training.processes)},
@@ -114,6 +138,7 @@ def _job_set(training: Training, name: str) -> Spec:
         "failurePolicy": {
             "maxRestarts": training.needs.retries,
             "restartStrategy": "BlockingRecreate",
+            "rules": [_END_FOR_GOOD],
         },
         # They find each other before any of them is ready.
         "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
@@ -121,7 +146,10 @@ def _job_set(training: Training, name: str) -> Spec:
             {
                 "name": NODE,
                 "replicas": 1,
-                "template": {"metadata": {"labels": _ANCESTOR}, "spec": job},
+                "template": {
+                    "metadata": {"labels": {**_ANCESTOR, **labels_of(name)}},
+                    "spec": job,
+                },
             }
         ],
     }
@@ -132,45 +160,11 @@ def _members(training: Training, name: str) -> list[Spec]:
         {"name": HOSTS, "value": ",".join(host_names(name, training.nodes))},
         {"name": HOST_INDEX, "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}},
         {"name": PROCESSES, "value": str(training.processes)},
-        {"name": PORT_NAME, "value": str(PORT)},
+        {"name": PORTS_FROM, "value": str(PORT)},
+        {"name": ATTEMPT, "valueFrom": {"fieldRef": {"fieldPath": _RESTART}}},
+        {"name": RETRIES, "value": str(training.needs.retries)},
+        {"name": TRAIN_JOB, "value": f"{training.cluster.namespace}/{name}"},
     ]
-
-
-def _operator_documents(training: Training, name: str) -> list[Spec]:
-    """A TFJob; its operator sets TF_CONFIG, by the container's name and port."""
-    retries = training.needs.retries
-    run: Spec = {"cleanPodPolicy": "None"}  # logs stay
-    # Of all pods' restarts together, and this many are one too many.
-    run["backoffLimit"] = retries * training.nodes + 1 if retries else 0
-    if training.needs.timeout:
-        run["activeDeadlineSeconds"] = duration_s(training.needs.timeout)
-    worker = {
-        "replicas": training.nodes,
-        "restartPolicy": "OnFailure" if retries else "Never",
-        "template": _pods(
-            training, name, container=_TENSORFLOW, ports={_TFJOB_PORT: PORT}
-        ),
-    }
-    return [
-        {
-            "apiVersion": "kubeflow.org/v1",
-            "kind": "TFJob",
-            "metadata": _metadata(training, name),
-            "spec": {"runPolicy": run, "tfReplicaSpecs": {"Worker": worker}},
-        }
-    ]
-
-
-def _pods(training: Training, name: str, **own: Any) -> Spec:
-    return pod_template(
-        name=name,
-        image=training.image,
-        parameters=training.parameters,
-        cluster=training.cluster,
-        checkpoints=training.checkpoints,
-        cache=training.cache,
-        **own,
-    )
 
 
 def _metadata(training: Training, name: str) -> Spec:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from components.step import CHECKPOINTS
@@ -16,13 +15,6 @@ _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _S3 = re.compile(r"s3://[^/\s]+(/\S*)?")
 
 
-class Kind(StrEnum):
-    """Of which operator."""
-
-    trainjob = "trainjob"  # Kubeflow Trainer, v2
-    tfjob = "tfjob"  # the older training operator, v1
-
-
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """What is trained, where, and in how many pods."""
@@ -31,17 +23,10 @@ class Training:
     parameters: Mapping[str, Any]  # of the pipeline, as a run of it would get them
     cluster: ClusterConfig
     nodes: int  # pods
-    kind: Kind = Kind.trainjob
     checkpoints: str = ""  # s3://bucket/prefix; "": what the cluster says
     cache: bool = False  # mount the claim of fetched data
 
     def __post_init__(self) -> None:
-        if self.kind is Kind.tfjob and self.processes > 1:
-            raise UsageError(
-                "A TFJob gives each pod one process. Expected one GPU a pod. Received: "
-                f"gpus={self.needs.gpus}. Take --gpus 1 and --nodes "
-                f"{self.nodes * self.processes}, or --kind trainjob."
-            )
         if self.cache and not self.cluster.cache.claim:
             raise UsageError(
                 "--cache mounts the claim of fetched data, and the cluster's file has "

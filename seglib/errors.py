@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from seglib.addresses import without_login
 
+FINAL = 78  # exit status of an error that comes every time; EX_CONFIG of sysexits.h
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LONGEST = 300  # characters, of what a library tells
 _REFUSED = {
@@ -53,6 +54,18 @@ class DatasetError(SegError):
         if len(self.problems) > limit:
             lines.append(f"  … and {len(self.problems) - limit} more.")
         super().__init__("\n".join(lines))
+
+
+class RefusedError(SegError):
+    """A store's refusal: no such bucket, or no right to use it."""
+
+
+def is_final(error: BaseException | None) -> bool:
+    """Whether an error comes every time, so that another attempt is of no use.
+
+    A server that is away, a full disk or a lost process may be back by then.
+    """
+    return isinstance(error, UsageError | DatasetError | DivergedError | RefusedError)
 
 
 def disk_problem(error: BaseException) -> SegError | None:

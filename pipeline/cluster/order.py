@@ -36,17 +36,16 @@ class Order:
         }
 
     @property
-    def description(self) -> str:
-        """What the name is short for."""
+    def facts(self) -> dict[str, str]:
+        """What the name is short for: the lines of a run's description."""
         triple = self.triple
-        lines = {
+        return {
             "commit": self.commit or "unknown",
             "data": triple.data_md5,
             "config": triple.config_hash,
-            "image": self.document.image,
             "triple": triple.key,
+            "image": self.document.image,
         }
-        return "\n".join(f"{name}: {value}" for name, value in lines.items())
 
 
 def make_order(document: Document, data: Data, config: Config) -> Order:

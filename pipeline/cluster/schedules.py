@@ -13,12 +13,13 @@ from enum import StrEnum
 from typing import Any
 
 from pipeline.cluster.connection import Cluster, model
+from pipeline.cluster.creation import create_once
 from pipeline.cluster.failures import ClusterError
+from pipeline.cluster.ghosts import Trace
+from pipeline.cluster.limits import fitted, sendable
 from pipeline.cluster.order import Order
 from pipeline.cluster.schedule_file import Schedule
 from pipeline.cluster.uploads import ensure_experiment, ensure_version, every
-
-_TRIES = 3  # of a creation whose outcome is not known
 
 
 class Act(StrEnum):
@@ -49,11 +50,6 @@ class Wanted:
         return f"{self.group}-{self.name}"
 
     @property
-    def mark(self) -> str:
-        """The first line of its description, by which it is known."""
-        return f"schedule: {self.group}/{self.name}"
-
-    @property
     def content(self) -> str:
         """A hash of all that it cannot change later."""
         parts = [
@@ -71,7 +67,16 @@ class Wanted:
 
     @property
     def description(self) -> str:
-        return f"{self.mark}\ncontent: {self.content}\n{self.order.description}"
+        """By which it is known. Its parameters say data and configuration."""
+        facts = self.order.facts
+        return fitted(
+            {
+                "schedule": f"{self.group}/{self.name}",
+                "content": self.content,
+                "commit": facts["commit"],
+                "image": facts["image"],
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +196,7 @@ def _create(cluster: Cluster, wanted: Wanted) -> None:
         "cron_schedule": "V2beta1CronSchedule",
         "periodic_schedule": "V2beta1PeriodicSchedule",
     }
-    body = model(
+    body = sendable(
         "V2beta1RecurringRun",
         display_name=wanted.display_name,
         description=wanted.description,
@@ -209,17 +214,20 @@ def _create(cluster: Cluster, wanted: Wanted) -> None:
         service_account=wanted.service_account or None,
     )
     create = cluster.client.recurring_runs.recurring_run_service_create_recurring_run
-    for left in reversed(range(_TRIES)):
-        try:
+    create_once(
+        cluster,
+        lambda: [
             cluster.call(
                 create, recurring_run=body, doing="create the schedule", again=False
             )
-            break
-        except ClusterError as error:
-            if not error.undecided or not (left or _equal(cluster, wanted)):
-                raise
-            if _equal(cluster, wanted):
-                break
+        ],
+        lambda: _equal(cluster, wanted),
+        Trace.of_schedule(
+            wanted.display_name,
+            experiment_id=body.experiment_id,
+            version_id=version.version_id,
+        ),
+    )
     for doubled in _equal(cluster, wanted)[1:]:  # somebody did the same just now
         _act_on(cluster, Act.delete, doubled)
 

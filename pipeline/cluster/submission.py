@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.cluster.connection import Cluster, model
-from pipeline.cluster.failures import ClusterError
+from pipeline.cluster.creation import create_once
+from pipeline.cluster.ghosts import Trace
 from pipeline.cluster.identity import RunName, Triple
+from pipeline.cluster.limits import fitted, sendable
 from pipeline.cluster.order import Order
 from pipeline.cluster.runs import (
     Run,
@@ -21,8 +23,6 @@ from pipeline.cluster.runs import (
 from pipeline.cluster.uploads import ensure_experiment, ensure_version
 from pipeline.compiling import require_digest
 from pipeline.inputs import refuse_placeholders
-
-_TRIES = 3  # of a creation whose outcome is not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,38 +84,30 @@ def submit(
         cluster, order.document, told=f"image: {order.document.image}"
     )
     say(f"version      {version.name} of {order.document.name}")
-    wanted = model(
+    wanted = sendable(
         "V2beta1Run",
         display_name=str(name),
-        description=order.description,
+        description=fitted(order.facts),
         experiment_id=experiment_id,
         pipeline_version_reference=version.reference,
         runtime_config=_runtime(order.parameters, pipeline_root),
         service_account=service_account or None,
     )
-    made = _create(cluster, wanted, order.triple, name.tag)
+    made = create_once(
+        cluster,
+        lambda: to_run(
+            cluster.call(
+                cluster.client.runs.run_service_create_run,
+                run=wanted,
+                doing="create the run",
+                again=False,
+            )
+        ),
+        lambda: next(iter(alive_runs(cluster, order.triple.key, name.tag)), None),
+        Trace.of_run(str(name)),
+    )
     time.sleep(cluster.endpoint.patience.settle_s)
     return _settle(cluster, made, order.triple, name.tag)
-
-
-def _create(cluster: Cluster, wanted: Any, triple: Triple, tag: str) -> Run:
-    """Create the run; where the outcome is not known, look before trying again."""
-    create = cluster.client.runs.run_service_create_run
-    for left in reversed(range(_TRIES)):
-        try:
-            made = cluster.call(create, run=wanted, doing="create the run", again=False)
-        except ClusterError as error:
-            if not error.undecided:
-                raise
-            for wait_s in (0.0, *cluster.endpoint.patience.waits()[:3]):
-                time.sleep(wait_s)  # it may still be at work
-                if found := alive_runs(cluster, triple.key, tag):
-                    return found[0]
-            if not left:
-                raise
-        else:
-            return to_run(made)
-    raise AssertionError
 
 
 def _settle(cluster: Cluster, made: Run, triple: Triple, tag: str) -> Submitted:

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.cluster.connection import Cluster, model
 from pipeline.cluster.document import Document
 from pipeline.cluster.failures import ClusterError
+from pipeline.cluster.limits import VERSION_WIDTH, check_text, sendable
 
 PAGE = 100
 
@@ -47,7 +48,7 @@ def ensure_experiment(cluster: Cluster, name: str) -> str:
     """The id of an experiment, which is made where it is missing."""
     if known := find_experiment(cluster, name):
         return known
-    wanted = model("V2beta1Experiment", display_name=name, **cluster.scope)
+    wanted = sendable("V2beta1Experiment", display_name=name, **cluster.scope)
     create = cluster.client.experiments.experiment_service_create_experiment
     try:
         made = cluster.call(create, experiment=wanted, doing="create the experiment")
@@ -64,6 +65,8 @@ def ensure_version(cluster: Cluster, document: Document, *, told: str = "") -> V
     Args:
         told: its description, where it is made.
     """
+    what = f"the version's name ({document.path})"
+    check_text(what, document.version, width=VERSION_WIDTH)
     pipeline_id = _ensure_pipeline(cluster, document.name)
     known = _find_version(cluster, pipeline_id, document)
     if not known:
@@ -87,6 +90,19 @@ def ensure_version(cluster: Cluster, document: Document, *, told: str = "") -> V
             kind="broken",
         )
     return Version(pipeline_id=pipeline_id, version_id=known, name=document.version)
+
+
+def find_pipeline(cluster: Cluster, name: str) -> str:
+    """The id of a pipeline; empty where there is none."""
+    found = every(
+        cluster,
+        cluster.client.pipelines.pipeline_service_list_pipelines,
+        "pipelines",
+        where={"display_name": name},
+        doing="list pipelines",
+        among=cluster.scope,
+    )
+    return next((one.pipeline_id for one in found if one.display_name == name), "")
 
 
 def every(
@@ -129,31 +145,19 @@ def every(
 
 
 def _ensure_pipeline(cluster: Cluster, name: str) -> str:
-    if known := _find_pipeline(cluster, name):
+    if known := find_pipeline(cluster, name):
         return known
-    wanted = model("V2beta1Pipeline", display_name=name, name=name, **cluster.scope)
+    wanted = sendable("V2beta1Pipeline", display_name=name, name=name, **cluster.scope)
     create = cluster.client.pipelines.pipeline_service_create_pipeline
     try:
         made = cluster.call(create, pipeline=wanted, doing="create the pipeline")
     except ClusterError as error:
         if error.kind != "conflict":
             raise
-        if known := _find_pipeline(cluster, name):
+        if known := find_pipeline(cluster, name):
             return known
         raise
     return str(made.pipeline_id)
-
-
-def _find_pipeline(cluster: Cluster, name: str) -> str:
-    found = every(
-        cluster,
-        cluster.client.pipelines.pipeline_service_list_pipelines,
-        "pipelines",
-        where={"display_name": name},
-        doing="list pipelines",
-        among=cluster.scope,
-    )
-    return next((one.pipeline_id for one in found if one.display_name == name), "")
 
 
 def _find_version(cluster: Cluster, pipeline_id: str, document: Document) -> str:

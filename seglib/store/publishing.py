@@ -7,6 +7,7 @@ again. Of a name's publications, a pointer says which is the newest (store/point
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -14,10 +15,18 @@ from threading import Event
 from seglib.errors import SegError
 from seglib.store.fetching import fetch
 from seglib.store.folders import Entry, hash_entries, list_folder, listing
-from seglib.store.objects import Moved, Remote, object_key
+from seglib.store.objects import (
+    OBJECTS,
+    MissingObjectError,
+    Moved,
+    Remote,
+    object_key,
+)
 from seglib.store.parallel import Progress, in_parallel
 from seglib.store.pointers import Pointer, begin, latest, move_latest, pointer_key
 from seglib.store.remotes import open_remote
+
+_PROBE = f"{OBJECTS}/probe"  # there is none
 
 
 @dataclass(frozen=True)
@@ -80,17 +89,23 @@ def publish(
 
 
 def check_place(url: str, name: str = "") -> None:
-    """Fail before a training, rather than when its export shall be published.
+    """Read and write at a place now, rather than after a training.
+
+    Args:
+        url: where a training's state or its export will go.
+        name: whose `latest` is looked at, too.
 
     Raises:
         UsageError: an address or a name that cannot be one.
-        SegError: there is no such place, it cannot be written to, or `latest` of the
-            name is damaged.
+        SegError: there is no such place, it cannot be read or written to, or `latest`
+            of the name is damaged.
     """
     if name:
         pointer_key(name)
     remote = open_remote(url, create=True)
     remote.require_writable()
+    with suppress(MissingObjectError):
+        remote.read(_PROBE)
     if name:
         begin(remote, name)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from seglib.errors import SegError
+from seglib.errors import RefusedError, SegError
 from seglib.store.client import Client, FailedCallError, told
 from seglib.store.direct import read_small
 from seglib.store.objects import (
@@ -26,6 +26,7 @@ from seglib.store.upload import Uploader
 _LISTED_AT_ONCE = 1000  # keys in an answer of S3
 _PLACES = 256  # beginnings that share the objects evenly: files/md5/00/ … ff/
 _SIGNED_FOR_S = 600  # until which an object must have been asked for
+_REFUSED = (401, 403, 404)  # of HTTP; a missing object is told apart before
 _NOT_FOUND = ("NoSuchKey", "404")
 _CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 _OF_NO_OBJECT = {"IfNoneMatch": "*", "IfMatch": f'"{"0" * 32}"'}
@@ -230,7 +231,8 @@ class S3Remote:
         return f"{self.prefix}/{key}".lstrip("/")
 
     def _problem(self, done: str, key: str, error: FailedCallError) -> SegError:
-        return SegError(
+        kind = RefusedError if error.status in _REFUSED else SegError
+        return kind(
             f"{self.name(key)}: cannot be {done}. {error}. {_remedy(error, done)}"
         )
 

@@ -115,6 +115,67 @@ def test_a_steps_run_is_taken_up_again_when_its_pod_is_retried(
     row, children = row_and_children(store, "retried")
     assert [child.info.status for child in children.values()] == ["FINISHED"]
     assert row.data.tags["step.train"] == "executed"
+    assert not row.data.tags.keys() & {"failed_step", "failure"}
+
+
+@pytest.fixture
+def attempts(store: Any) -> Callable[..., Any]:
+    """Tells a step's start, failure or end, or the run's end, at a moment."""
+    tracker = Tracker(store.uri, warn=pytest.fail)
+
+    def tell(run: str, kind: str, time_ms: int, **content: Any) -> Any:
+        origin = {"run_id": run, "folder": "f"}
+        if kind == "finished":
+            origin |= {"duration_s": 1.0, "finished": "2026-11-26T20:52:00Z"}
+        message = {"step": "train", "lineage": {"train": origin}, **content}
+        identity = {"parameters": {}, "data_md5": "d", "code_version": "c"}
+        if kind in ("open", "close"):
+            message = {**identity, **content}
+        tracker.apply({"run": run, "kind": kind, "time_ms": time_ms, **message})
+        return row_and_children(store, run)
+
+    return tell
+
+
+def test_another_attempt_reopens_the_row_and_forgets_the_failure(attempts: Any) -> None:
+    """As in B-seed2 of the recordings: a lost process, then success."""
+    run = "reopened"
+    attempts(run, "open", 1000)
+    attempts(run, "started", 1000)
+    attempts(run, "failed", 2000, message="Process 0 of 2 has lost process 1.")
+    row, children = attempts(run, "close", 2500, state="FAILED")
+    assert row.info.status == children["train"].info.status == "FAILED"
+    assert row.data.tags["failed_step"] == "train"
+    row, children = attempts(run, "started", 9000)
+    assert row.info.status == children["train"].info.status == "RUNNING"
+    assert not row.data.tags.keys() & {"failed_step", "failure"}
+    attempts(run, "finished", 12000)
+    row, children = attempts(run, "close", 12500, state="SUCCEEDED")
+    assert row.info.status == children["train"].info.status == "FINISHED"
+    assert row.info.end_time == 12500
+
+
+def test_what_an_earlier_attempt_tells_late_changes_nothing(attempts: Any) -> None:
+    run = "told late"
+    attempts(run, "open", 1000)
+    attempts(run, "started", 5000)
+    attempts(run, "finished", 6000)
+    attempts(run, "close", 6500, state="SUCCEEDED")
+    attempts(run, "started", 1500)
+    row, children = attempts(run, "failed", 2000, message="Evicted.")
+    assert row.info.status == children["train"].info.status == "FINISHED"
+    assert not row.data.tags.keys() & {"failed_step", "failure"}
+    assert row.data.tags["step.train"] == "executed"
+
+
+def test_a_step_that_starts_keeps_the_failure_of_another(attempts: Any) -> None:
+    run = "of another"
+    attempts(run, "open", 1000)
+    attempts(run, "started", 1000)
+    attempts(run, "failed", 2000, message="Out of memory.")
+    origin = {"evaluate": {"run_id": run, "folder": "f"}}
+    row, _ = attempts(run, "started", 3000, step="evaluate", lineage=origin)
+    assert row.data.tags["failed_step"] == "train"
 
 
 def test_the_steps_that_a_stopped_run_leaves_open_are_closed_with_it(

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.cluster_config import ClusterConfig
 from pipeline.train_job import write_training
-from pipeline.train_plan import Kind, Training
+from pipeline.train_plan import Training
 from tests.deploy.manifests import Manifests, Pod, build, references, selects
 
 # Kubernetes starts a pod without them.
@@ -18,14 +18,8 @@ def overlay(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(params=Kind)
-def written(
-    request: pytest.FixtureRequest,
-    overlay: str,
-    kubectl: str,
-    repository: Path,
-    tmp_path: Path,
-) -> Manifests:
+@pytest.fixture
+def written(overlay: str, kubectl: str, repository: Path, tmp_path: Path) -> Manifests:
     """What kubectl reads of the file."""
     pods = repository / "deploy" / "overlays" / overlay / "pods.yaml"
     training = Training(
@@ -33,7 +27,6 @@ def written(
         parameters={"data_md5": "0.dir", "batch_size": 8},
         cluster=ClusterConfig.load(pods),
         nodes=2,
-        kind=request.param,
         cache=True,
     )
     write_training(training, tmp_path / "job.yaml", name="job")
@@ -43,10 +36,7 @@ def written(
 
 def test_kubectl_reads_the_file(written: Manifests) -> None:
     kinds = {document["kind"] for document in written.documents}
-    assert kinds in (
-        {"NetworkPolicy", "TrainingRuntime", "TrainJob"},
-        {"NetworkPolicy", "TFJob"},
-    )
+    assert kinds == {"NetworkPolicy", "TrainingRuntime", "TrainJob"}
     assert {d["metadata"]["namespace"] for d in written.documents} == {"kubeflow"}
 
 
@@ -93,10 +83,7 @@ def test_no_policy_of_the_overlay_takes_its_pods(
 
 
 def _pod(written: Manifests) -> Pod:
-    if jobs := written.of("TFJob"):
-        template = jobs[0]["spec"]["tfReplicaSpecs"]["Worker"]["template"]
-    else:
-        (runtime,) = written.of("TrainingRuntime")
-        (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
-        template = job["template"]["spec"]["template"]
+    (runtime,) = written.of("TrainingRuntime")
+    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    template = job["template"]["spec"]["template"]
     return Pod("one of the job's", template["metadata"]["labels"], template["spec"])

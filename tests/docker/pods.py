@@ -101,7 +101,9 @@ class Pods:
         for variable in container["env"]:
             source = variable.get("valueFrom", {})
             if "fieldRef" in source:
-                found[variable["name"]] = str(index)
+                field = source["fieldRef"]["fieldPath"]
+                is_index = "job-completion-index" in field
+                found[variable["name"]] = str(index) if is_index else "0"
             elif not source:
                 found[variable["name"]] = _expanded(variable["value"])
             else:

@@ -142,11 +142,17 @@ class KfpApi:
         self.pipeline_versions: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
         self.recurring_runs: dict[str, dict[str, Any]] = {}
+        # What was made in Kubernetes and did not fit into KFP's tables: it runs, and
+        # KFP lists it nowhere.
+        self.width = 255  # of the columns DisplayName and Description, in characters
+        self.ghosts: dict[str, dict[str, Any]] = {}
         self.logs: dict[tuple[str, str], str] = {}  # (run, pod) → text
         self.extra: dict[tuple[str, str], tuple[int, str]] = {}  # (method, path) →
         self.faults: list[Fault] = []
         self.sent: list[Sent] = []
         self.violations: list[str] = []
+        # The recorded run that a new one is to go through; None: it stays PENDING.
+        self.chosen: Callable[[Mapping[str, Any]], str] | None = None
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._plays: dict[str, list[tuple[Recorded, int]]] = {}
         self._at: dict[str, tuple[Recorded, str]] = {}  # of what has become of a run
@@ -283,8 +289,11 @@ class KfpApi:
             "state": "PENDING",
             "state_history": [{"update_time": self._now(), "state": "PENDING"}],
         }
+        self._store(made, "run", made["run_id"])
         self.runs[made["run_id"]] = made
         self._plays.setdefault(made["run_id"], list(self._plays.get("*", ())))
+        if self.chosen:
+            self.play(made["run_id"], self.chosen(made))
         return made
 
     def run_service_get_run(self, request: "_Request") -> Any:
@@ -368,6 +377,7 @@ class KfpApi:
             "updated_at": self._now(),
             "status": "ENABLED" if enabled else "DISABLED",
         }
+        self._store(made, "recurring-run", made["recurring_run_id"])
         self.recurring_runs[made["recurring_run_id"]] = made
         return made
 
@@ -547,6 +557,20 @@ class KfpApi:
                 f"input has no parameter(s) provided: {', '.join(missing)}",
             )
         return {**given, "experiment_id": experiment}
+
+    def _store(self, made: Mapping[str, Any], kind: str, key: str) -> None:
+        """Fail as recorded where a text does not fit; by then Kubernetes has it."""
+        texts = {"DisplayName": "display_name", "Description": "description"}
+        for column, name in texts.items():
+            if len(made.get(name, "")) > self.width:
+                self.ghosts[key] = dict(made)
+                status, body = recorded_body(f"{kind}-description-too-long")
+                said = str(json.loads(body)["message"])
+                said = said.replace("'Description'", f"'{column}'")
+                for word, told in (("run", "too-long"), ("job", "lab-often")):
+                    named = f"store {word} {made['display_name']} to"
+                    said = said.replace(f"store {word} {told} to", named)
+                raise Refusal(status, said)
 
     def _default_experiment(self) -> str:
         for one in self.experiments.values():

@@ -20,7 +20,7 @@ from pipeline.cluster_config import (
     Toleration,
 )
 from pipeline.train_job import default_name, documents, write_training
-from pipeline.train_plan import Kind, Training, require_job_name
+from pipeline.train_plan import Training, require_job_name
 from seglib.errors import SegError, UsageError
 
 GOLDEN = Path(__file__).parent / "golden" / "train-job.yaml"
@@ -73,11 +73,6 @@ TRAININGS = {
     "plain": _training(),
     "rich": _training(cluster=RICH, cache=True),
     "bare": _training(cluster=BARE, checkpoints="s3://bucket/checkpoints"),
-    "tfjob": _training(kind=Kind.tfjob),
-    "rich tfjob": _training(
-        cluster=RICH.with_step("train", gpus=1), kind=Kind.tfjob, cache=True
-    ),
-    "bare tfjob": _training(cluster=BARE, kind=Kind.tfjob),
 }
 
 
@@ -101,16 +96,23 @@ def test_every_resource_keeps_its_published_schema(training: Training) -> None:
         ("TrainingRuntime", "spec.mlPolicy.tensorflow", {}),
         ("TrainingRuntime", "spec.template.spec.failurePolicy.restartStrategy", "All"),
         ("TrainingRuntime", "spec.template.spec.replicatedJobs.0.replica", 1),
-        ("TFJob", "spec.tfReplicaSpecs.Worker.nodes", 2),
-        ("TFJob", "spec.backoffLimit", 2),
+        (
+            "TrainingRuntime",
+            "spec.template.spec.failurePolicy.rules.0.action",
+            "FailJob",
+        ),
+        (
+            "TrainingRuntime",
+            "spec.template.spec.replicatedJobs.0.template.spec.podFailurePolicy.rule",
+            [],
+        ),
         ("NetworkPolicy", "spec.ingress.0.form", []),
     ],
 )
 def test_the_schemas_refuse_what_they_do_not_know(
     kind: str, path: str, wrong: Any
 ) -> None:
-    training = TRAININGS["tfjob" if kind == "TFJob" else "plain"]
-    document = _of(training, kind)
+    document = _of(TRAININGS["plain"], kind)
     _validate(document)
     *parents, last = path.split(".")
     place: Any = document
@@ -136,9 +138,9 @@ def test_a_train_job_names_the_runtime_that_is_made_before_it() -> None:
     (replicated,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
     # pkg/webhooks/trainingruntime_webhook.go of kubeflow/trainer wants these.
     assert replicated["replicas"] == 1
-    assert replicated["template"]["metadata"]["labels"] == {
-        "trainer.kubeflow.org/trainjob-ancestor-step": "trainer"
-    }
+    ancestor = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
+    labels = replicated["template"]["metadata"]["labels"]
+    assert ancestor.items() <= labels.items()
     assert _container(TRAININGS["plain"])["name"] == "node"
 
 
@@ -172,22 +174,10 @@ def test_a_pod_runs_a_process_a_gpu_each_with_a_port(gpus: int, processes: int) 
     variables = _environment(training)
     assert variables["SEGLIB_PROCESSES"] == str(processes)
     ports = [port["containerPort"] for port in _container(training)["ports"]]
-    first = int(variables["SEGLIB_PORT"])
+    first = int(variables["SEGLIB_PORTS_FROM"])
     assert ports == list(range(first, first + processes))
     limits = _container(training)["resources"]["limits"]
     assert limits.get("nvidia.com/gpu") == (str(gpus) if gpus else None)
-
-
-def test_a_tfjobs_container_is_the_one_that_its_operator_looks_for() -> None:
-    training = TRAININGS["tfjob"]
-    container = _container(training)
-    # pkg/apis/kubeflow.org/v1/tensorflow_types.go of kubeflow/training-operator
-    assert container["name"] == "tensorflow"
-    assert container["ports"] == [{"name": "tfjob-port", "containerPort": 2222}]
-    names = _environment(training).keys()
-    assert not names & {"SEGLIB_HOSTS", "SEGLIB_HOST_INDEX", "TF_CONFIG"}
-    template = _template(training)
-    assert "restartPolicy" not in template["spec"], "the replica's own goes before it"
 
 
 def test_one_failed_pod_starts_all_of_them_again() -> None:
@@ -195,20 +185,44 @@ def test_one_failed_pod_starts_all_of_them_again() -> None:
     assert spec["failurePolicy"] == {
         "maxRestarts": 4,
         "restartStrategy": "BlockingRecreate",
+        "rules": spec["failurePolicy"]["rules"],
     }
     job = spec["replicatedJobs"][0]["template"]["spec"]
     assert job["backoffLimit"] == 0
     assert job["activeDeadlineSeconds"] == 5400  # 1h30m
     assert job["template"]["spec"]["restartPolicy"] == "Never"
-    tfjob = _of(TRAININGS["rich tfjob"], "TFJob")["spec"]
-    # Restarts of all pods are added up, and the limit itself is one too many
-    # (PastBackoffLimit of kubeflow/training-operator): 4 times 2 pods, and one more.
-    assert tfjob["runPolicy"]["backoffLimit"] == 9
-    assert tfjob["runPolicy"]["activeDeadlineSeconds"] == 5400
-    assert tfjob["tfReplicaSpecs"]["Worker"]["restartPolicy"] == "OnFailure"
-    never = _of(TRAININGS["bare tfjob"], "TFJob")["spec"]
-    assert never["runPolicy"] == {"cleanPodPolicy": "None", "backoffLimit": 0}
-    assert never["tfReplicaSpecs"]["Worker"]["restartPolicy"] == "Never"
+    variables = _environment(TRAININGS["rich"])
+    assert variables["SEGLIB_RETRIES"] == "4"
+    assert variables["SEGLIB_ATTEMPT"] == {
+        "fieldPath": "metadata.annotations['jobset.sigs.k8s.io/restart-attempt']"
+    }
+
+
+def test_an_error_that_comes_every_time_ends_the_job_at_once() -> None:
+    """The status fails the Job for its own reason, and JobSet ends by that reason."""
+    spec = _of(TRAININGS["plain"], "TrainingRuntime")["spec"]["template"]["spec"]
+    (job,) = spec["replicatedJobs"]
+    (by_pod,) = job["template"]["spec"]["podFailurePolicy"]["rules"]
+    assert by_pod["action"] == "FailJob"
+    (container,) = job["template"]["spec"]["template"]["spec"]["containers"]
+    assert by_pod["onExitCodes"] == {
+        "containerName": container["name"],
+        "operator": "In",
+        "values": [78],
+    }
+    (by_job,) = spec["failurePolicy"]["rules"]
+    assert by_job["action"] == "FailJobSet"
+    assert by_job["onJobFailureReasons"] == ["PodFailurePolicy"]
+
+
+def test_all_that_a_job_makes_is_found_by_its_label() -> None:
+    label = {"seglib-train-job": "job"}
+    for document in documents(TRAININGS["plain"], "job"):
+        assert label.items() <= document["metadata"]["labels"].items()
+    template = _of(TRAININGS["plain"], "TrainingRuntime")["spec"]["template"]
+    (job,) = template["spec"]["replicatedJobs"]
+    for made in (template, job["template"], job["template"]["spec"]["template"]):
+        assert label.items() <= made["metadata"]["labels"].items()
 
 
 def test_only_pods_of_the_job_reach_its_pods(training: Training) -> None:
@@ -359,10 +373,6 @@ def test_a_file_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> 
             {"cluster": ClusterConfig().with_step("train", gpus=3)},
             "2 pods × 3 = 6. Received: batch_size=8. Try --set batch_size=6 or 12",
         ),
-        (
-            {"kind": Kind.tfjob, "cluster": ClusterConfig().with_step("train", gpus=4)},
-            "Take --gpus 1 and --nodes 8, or --kind trainjob.",
-        ),
         ({"checkpoints": "/mnt/checkpoints"}, "must be s3://bucket/prefix"),
         (
             {"cluster": ClusterConfig(environment={}, config_maps=())},
@@ -396,8 +406,6 @@ def _of(training: Training, kind: str) -> dict[str, Any]:
 
 def _template(training: Training) -> dict[str, Any]:
     """Of the pods."""
-    if training.kind is Kind.tfjob:
-        return _of(training, "TFJob")["spec"]["tfReplicaSpecs"]["Worker"]["template"]
     runtime = _of(training, "TrainingRuntime")
     (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
     return job["template"]["spec"]["template"]
@@ -438,9 +446,6 @@ def _validate(document: Mapping[str, Any]) -> None:
     if kind == "TrainingRuntime":
         for replicated in spec["template"]["spec"]["replicatedJobs"]:
             _validate_by_kubernetes(_job(replicated["template"]))
-    if kind == "TFJob":
-        for replica in spec["tfReplicaSpecs"].values():
-            _validate_by_kubernetes(_job({"spec": {"template": replica["template"]}}))
 
 
 def _job(template: Mapping[str, Any]) -> dict[str, Any]:

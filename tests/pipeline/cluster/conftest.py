@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kubernetes.config import kube_config
 
 from pipeline.cluster.connection import Cluster, Endpoint, Patience, connect
 from pipeline.cluster.document import Document, read_document
@@ -14,6 +15,7 @@ from pipeline.compiling import compile_pipeline
 from pipeline.inputs import Data
 from seglib.config import Config
 from tests.pipeline.kfp_api import KfpApi
+from tests.pipeline.kubernetes_api import KubernetesApi
 
 IMAGE = f"registry.example/seglib@sha256:{'ab' * 32}"
 DATA = Data(data_md5="0123456789" * 3 + "01.dir", remote="s3://data/dvc", title="")
@@ -48,6 +50,18 @@ def api() -> Iterator[KfpApi]:
     with KfpApi() as api:
         yield api
     assert not api.violations
+
+
+@pytest.fixture
+def kubernetes(
+    api: KfpApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[KubernetesApi]:
+    """The Kubernetes API below KFP's, which a kubeconfig leads to."""
+    with KubernetesApi(api) as below:
+        path = below.write_kubeconfig(tmp_path / "kubeconfig")
+        monkeypatch.setenv("KUBECONFIG", str(path))
+        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        yield below
 
 
 @pytest.fixture

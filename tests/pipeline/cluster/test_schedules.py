@@ -137,7 +137,7 @@ def test_what_is_not_in_the_file_is_deleted_and_others_are_not_touched(
 
 
 def test_a_creation_that_was_done_though_the_answer_is_500_is_not_doubled(
-    api: KfpApi, wanted: Callable[..., Wanted], reconcile: Any
+    api: KfpApi, wanted: Callable[..., Wanted], reconcile: Any, kubernetes: object
 ) -> None:
     api.faults.append(Fault(CREATE, after=True))
     reconcile(wanted())

@@ -22,8 +22,15 @@ from seglib.config import Config
 from seglib.errors import SegError, UsageError
 from tests.pipeline.cluster.conftest import DATA, IMAGE, QUICK
 from tests.pipeline.kfp_api import Fault, KfpApi
+from tests.pipeline.kubernetes_api import KubernetesApi
 
 CREATE = "run_service_create_run"
+
+
+@pytest.fixture
+def earlier(cluster: Cluster, order: Order, kubernetes: KubernetesApi) -> str:
+    """The id of another run, by which Kubernetes is known to be the one below KFP."""
+    return submit(cluster, replace(order, data=_other_data())).run.run_id
 
 
 def test_a_run_is_started_with_all_that_it_needs(
@@ -61,8 +68,8 @@ def test_the_run_is_named_by_commit_and_data_and_says_what_it_is(
         f"commit: {commit}",
         f"data: {DATA.data_md5}",
         f"config: {order.triple.config_hash}",
-        f"image: {IMAGE}",
         f"triple: {order.triple.key}",
+        f"image: {IMAGE}",
     ]
     dirty = replace(order, commit=f"{commit}-dirty", data=_other_data())
     assert submit(cluster, dirty).run.name.startswith("1234567-dirty-fedcba9-")
@@ -198,16 +205,20 @@ def test_a_creation_that_was_done_though_the_answer_is_500_is_not_doubled(
 @pytest.mark.parametrize("status", [0, 503], ids=["dropped", "unavailable"])
 @pytest.mark.parametrize("after", [True, False], ids=["done", "not done"])
 def test_a_creation_without_an_answer_gives_one_run(
-    api: KfpApi, cluster: Cluster, order: Order, status: int, after: bool
+    api: KfpApi, cluster: Cluster, order: Order, earlier: str, status: int, after: bool
 ) -> None:
     api.faults.append(Fault(CREATE, status=status, after=after))
     done = submit(cluster, order, force=True)
-    assert done.run.run_id == api.run()["run_id"]
-    assert len(api.calls(CREATE)) == (1 if after else 2)
+    assert api.runs.keys() == {earlier, done.run.run_id}
+    assert len(api.calls(CREATE)) == (2 if after else 3)
 
 
 def test_a_creation_that_takes_longer_than_we_wait_gives_one_run(
-    api: KfpApi, cluster: Cluster, order: Order, monkeypatch: pytest.MonkeyPatch
+    api: KfpApi,
+    cluster: Cluster,
+    order: Order,
+    earlier: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     create, held = cluster.client.runs.run_service_create_run, threading.Event()
     limits = [{"_request_timeout": (HANG_S, 0.1)}]  # of the first answer alone
@@ -219,8 +230,9 @@ def test_a_creation_that_takes_longer_than_we_wait_gives_one_run(
     api.faults.append(Fault(CREATE, status=200, held=held))
     submit(cluster, order)
     held.set()
-    wait_until(lambda: len(api.runs) == 2)  # the slow one is done now, too
+    wait_until(lambda: len(api.runs) == 3)  # the slow one is done now, too
     submit(cluster, order)
+    del api.runs[earlier]
     going = [run for run in api.runs.values() if run["state"] == "PENDING"]
     assert len(going) == 1
 
@@ -255,12 +267,12 @@ def test_a_busy_server_is_asked_again(
 
 
 def test_a_server_that_stays_broken_is_told_with_its_own_words(
-    api: KfpApi, cluster: Cluster, order: Order
+    api: KfpApi, cluster: Cluster, order: Order, earlier: str
 ) -> None:
     api.faults.append(Fault(CREATE, times=9, message="the workflow's webhook is away"))
     with pytest.raises(ClusterError, match="create the run.*the workflow's webhook"):
         submit(cluster, order)
-    assert not api.runs
+    assert api.runs.keys() == {earlier}
 
 
 def test_equal_submissions_have_equal_cache_keys(
@@ -411,6 +423,21 @@ def test_a_run_is_found_by_id_name_part_and_as_the_latest(
         find_run(cluster, "nothing")
     with pytest.raises(ClusterError, match="read the run.*not found"):
         find_run(cluster, "00000000-0000-0000-0000-000000000000")
+
+
+def test_the_latest_run_is_that_of_this_pipeline(
+    api: KfpApi, cluster: Cluster, order: Order
+) -> None:
+    with pytest.raises(SegError, match="No runs of segmentation-training on"):
+        find_run(cluster, "latest")
+    run = submit(cluster, order).run
+    reference = {"pipeline_id": "somebody's", "pipeline_version_id": "other"}
+    later = {"run_id": "later", "created_at": "2099-01-01T00:00:00Z"}
+    foreign = {**api.run(), **later, "pipeline_version_reference": reference}
+    api.runs["later"] = foreign
+    assert find_run(cluster, "latest").run_id == run.run_id
+    del foreign["pipeline_version_reference"]  # of a spec that KFP does not keep
+    assert find_run(cluster, "latest").run_id == run.run_id
 
 
 def _other_data() -> Data:
