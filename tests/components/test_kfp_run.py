@@ -1,12 +1,8 @@
 """How runs ended, as their exit task finds out from what a real KFP 2.17.0 answered."""
 
-import copy
 import json
-import re
-import threading
+import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +11,19 @@ from kfp import dsl
 
 from components import kfp_run
 from components.finalize import finalize
+from components.rows import Rows
+from components.run_end import status_of
 from components.step import MESSAGES, RUN_ID
 from components.tracking import Tracker
 from seglib.config import Config
+from tests.pipeline.kfp_api import Fault, KfpApi
+from tests.pipeline.recorded_runs import RECORDED, Recorded, nodes_of
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
     "ignore:The ``noload`` loader strategy is deprecated"
 )
-RECORDED = Path(__file__).parents[1] / "pipeline" / "recorded"
+NAME = "43fd10e-105973d-56cb7d4662048fc5"
 # The word that the exit task got (README of the recorded answers).
 WORDS = {
     "succeeded": "COMPLETE",
@@ -39,9 +39,8 @@ STATUSES = {
     "oom": "FAILED",
     "sweep": "FINISHED",
 }
-Answer = tuple[int, bytes]
 IDENTITY = {"data_md5": "d.dir", "code_version": "c"}
-LOG = b"""\
+LOG = """\
 time=2026-11-26T20:57:25.586Z level=INFO msg="capturing logs" argo=true
 I1126 20:57:25.801790      15 main.go:67] Setting log level to: '1'
 [KFP Executor 2026-11-26 20:57:26,780 INFO]: Got executor_input:
@@ -54,93 +53,38 @@ time=2026-11-26T20:59:13.161Z level=INFO msg="sub-process exited" argo=true erro
 """
 
 
-class Kfp:
-    """KFP's API on loopback: answers by their paths, and what was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
-        self.later: list[dict[str, Answer]] = []  # one after another, from then on
-        self.asked: list[str] = []
-        kfp = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                kfp.asked.append(self.path)
-                status, body = kfp.answers.get(self.path, (404, b'{"code": 5}'))
-                if "v1beta1" in self.path and kfp.later:
-                    kfp.answers.update(kfp.later.pop(0))
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-def recorded(case: str, version: str) -> dict[str, Any]:
-    return json.loads((RECORDED / case / f"{version}-run.json").read_text())
-
-
-def run_of(case: str) -> str:
-    return str(recorded(case, "v2beta1")["run_id"])
-
-
-def begin_of_exit_task(case: str) -> datetime:
-    nodes = manifest_of(recorded(case, "v1beta1"))["status"]["nodes"].values()
-    (pod,) = (n for n in nodes if n["name"].endswith("finalize(0).executor(0)"))
-    return datetime.fromisoformat(pod["startedAt"])
-
-
-def manifest_of(answer: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(answer["pipeline_runtime"]["workflow_manifest"])
-
-
-def answers(case: str, *, at: datetime | None = None) -> dict[str, Answer]:
-    """What KFP said of a run at its end, or would have said at a moment before."""
-    workflow, run = recorded(case, "v1beta1"), recorded(case, "v2beta1")
-    if at:
-        workflow["pipeline_runtime"]["workflow_manifest"] = json.dumps(
-            rewound(manifest_of(workflow), at)
-        )
-        run["state_history"] = [
-            one
-            for one in run["state_history"]
-            if datetime.fromisoformat(one["update_time"]) <= at
-        ]
-        run["state"] = run["state_history"][-1]["state"]
-    path = f"/runs/{run['run_id']}"
-    return {
-        f"/apis/v1beta1{path}": (200, json.dumps(workflow).encode()),
-        f"/apis/v2beta1{path}": (200, json.dumps(run).encode()),
-    }
-
-
-def rewound(manifest: dict[str, Any], at: datetime) -> dict[str, Any]:
-    """A workflow as it was: what ended later still runs, what began later is not."""
-    before = copy.deepcopy(manifest)
-    before["status"].update(phase="Running", message="")
-    nodes = before["status"]["nodes"]
-    for key, node in list(nodes.items()):
-        if datetime.fromisoformat(node["startedAt"]) > at:
-            del nodes[key]
-        elif datetime.fromisoformat(node["finishedAt"]) > at:
-            node.update(phase="Running", message="", finishedAt=None)
-    return before
-
-
 @pytest.fixture
-def kfp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kfp]:
-    kfp = Kfp()
-    monkeypatch.setenv(kfp_run.API, kfp.url)
-    monkeypatch.setattr(kfp_run, "_PAUSES_S", (0, 0, 0))
-    yield kfp
-    kfp.server.shutdown()
-    kfp.server.server_close()
+def kfp(monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpApi]:
+    with KfpApi() as kfp:
+        monkeypatch.setenv(kfp_run.API, kfp.url)
+        monkeypatch.setattr(kfp_run, "_PAUSES_S", (0, 0, 0))
+        yield kfp
+        assert not kfp.violations
+
+
+def add_run(kfp: KfpApi, case: str, moment: int = -1) -> str:
+    """A run that became a recorded one: its id."""
+    run = str(uuid.uuid4())
+    kfp.runs[run] = {
+        "run_id": run,
+        "display_name": NAME,
+        "created_at": "2026-11-27T08:00:00Z",
+        "storage_state": "AVAILABLE",
+    }
+    kfp.become(run, case, moment)
+    return run
+
+
+def begin_of_exit_task(case: str) -> int:
+    """The moment at which its pod began."""
+    answer = json.loads((RECORDED / case / "v1beta1-run.json").read_text())
+    manifest = json.loads(answer["pipeline_runtime"]["workflow_manifest"])
+    (begin,) = (
+        node["startedAt"]
+        for node in nodes_of(manifest).values()
+        if node["name"].endswith("finalize(0).executor(0)")
+    )
+    return Recorded(case).moments.index(begin)
 
 
 @pytest.fixture
@@ -169,20 +113,20 @@ def end(
     return end
 
 
-def told(kfp: Kfp, case: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv(RUN_ID, run_of(case))
-    return kfp_run.ending(WORDS[case])
+def ending(run: str, word: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setenv(RUN_ID, run)
+    return kfp_run.ending(word)
 
 
 @pytest.mark.parametrize("case", STATUSES)
 def test_the_row_of_a_recorded_run_says_how_it_ended(
-    case: str, kfp: Kfp, end: Callable[..., Any]
+    case: str, kfp: KfpApi, end: Callable[..., Any]
 ) -> None:
-    kfp.answers.update(answers(case))
-    row, tags = end(run_of(case), WORDS[case])
+    run = add_run(kfp, case)
+    row, tags = end(run, WORDS[case])
     assert row.info.status == STATUSES[case]
-    assert row.info.run_name == recorded(case, "v2beta1")["display_name"]
-    assert tags["kfp.page"] == f"/#/runs/details/{run_of(case)}"
+    assert row.info.run_name == NAME
+    assert tags["kfp.page"] == f"/#/runs/details/{run}"
     shown = {k: v for k, v in tags.items() if k.startswith("step.")}
     if case == "oom":
         assert tags["failed_step"] == "train"
@@ -199,50 +143,45 @@ def test_the_row_of_a_recorded_run_says_how_it_ended(
         }
 
 
-@pytest.mark.parametrize("case", [case for case in STATUSES if case != "sweep"])
+@pytest.mark.parametrize("case", STATUSES)
 def test_the_end_is_known_while_the_exit_task_runs(
-    case: str, kfp: Kfp, monkeypatch: pytest.MonkeyPatch
+    case: str, kfp: KfpApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kfp.answers.update(answers(case))
-    at_last = told(kfp, case, monkeypatch)
-    moment = begin_of_exit_task(case) + timedelta(seconds=2)
-    kfp.answers.update(answers(case, at=moment))
-    assert told(kfp, case, monkeypatch) == at_last
+    run = add_run(kfp, case)
+    at_last = ending(run, WORDS[case], monkeypatch)
+    kfp.become(run, case, begin_of_exit_task(case))
+    assert ending(run, WORDS[case], monkeypatch) == at_last
+    assert at_last["state"] != WORDS[case] or case == "oom"
 
 
 def test_an_older_copy_of_the_workflow_is_asked_for_again(
-    kfp: Kfp, monkeypatch: pytest.MonkeyPatch
+    kfp: KfpApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = begin_of_exit_task("held")
-    kfp.answers.update(answers("held", at=begin - timedelta(seconds=35)))
-    kfp.later.append(answers("held", at=begin + timedelta(seconds=2)))
-    assert told(kfp, "held", monkeypatch)["state"] == "SUCCEEDED"
-    assert len(kfp.asked) == 4
+    run = add_run(kfp, "held", 0)
+    assert ending(run, "RUNNING", monkeypatch)["state"] == "RUNNING"
+    kfp.play(run, "held")
+    monkeypatch.setattr(kfp_run, "_PAUSES_S", (0,) * 100)
+    assert ending(run, "RUNNING", monkeypatch)["state"] == "SUCCEEDED"
 
 
 def test_the_failure_has_the_last_lines_of_the_steps_log(
-    kfp: Kfp, monkeypatch: pytest.MonkeyPatch
+    kfp: KfpApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kfp.answers.update(answers("oom"))
+    run = add_run(kfp, "oom")
     pod = "segmentation-training-r2hsb-retry-system-container-impl-194004551"
-    path = f"/apis/v1alpha1/runs/{run_of('oom')}/nodes/{pod}/log"
-    kfp.answers[path] = (200, LOG)
-    assert told(kfp, "oom", monkeypatch)["failure"].splitlines() == [
+    kfp.logs[run, pod] = LOG
+    assert ending(run, "FAILED", monkeypatch)["failure"].splitlines() == [
         "OOMKilled (exit code 1)",
         "epoch 1 of 3",
         r"killed \x1b[31msoon: http://host/",
     ]
-    refusal = (RECORDED / "http" / "log-wrong-pod.txt").read_text()
-    kfp.answers[path] = (200, refusal.rpartition("\n\n")[2].encode())
-    assert told(kfp, "oom", monkeypatch)["failure"] == "OOMKilled (exit code 1)"
 
 
 def test_the_steps_own_word_for_its_failure_stays(
-    kfp: Kfp, store: Any, end: Callable[..., Any]
+    kfp: KfpApi, store: Any, end: Callable[..., Any]
 ) -> None:
     """The recorded run of one step is called `work`; its exit task is `report`."""
-    run = run_of("a0-failed")
-    kfp.answers.update(answers("a0-failed"))
+    run = add_run(kfp, "a0-failed")
     failure = {"step": "work", "message": "Too dark.", "lineage": {}}
     head = {"kind": "failed", "run": run, "time_ms": 1_000_000}
     Tracker(store.uri, warn=pytest.fail).apply({**head, **failure})
@@ -265,66 +204,70 @@ def test_the_steps_own_word_for_its_failure_stays(
         ({"verdict": "promote"}, "?", "FAILED"),
     ],
 )
-@pytest.mark.parametrize("answer", [None, (500, b"no"), (200, b"<html>login</html>")])
 def test_without_an_answer_what_the_steps_told_decides(
-    answer: Answer | None,
-    told: dict[str, str],
-    word: str,
-    status: str,
-    kfp: Kfp,
-    monkeypatch: pytest.MonkeyPatch,
+    told: dict[str, str], word: str, status: str
 ) -> None:
-    from components.run_end import status_of
-
-    run = run_of("held")
-    if answer:
-        kfp.answers[f"/apis/v2beta1/runs/{run}"] = answer
-    monkeypatch.setenv(RUN_ID, run)
-    message = kfp_run.ending(word)
-    assert message == {"state": word, "word": word}
-    assert status_of(message, told) == status
-    assert len(kfp.asked) == (1 if answer is None else 3)  # 404 stays 404
+    assert status_of({"state": word, "word": word}, told) == status
 
 
-def test_steps_that_ended_well_do_not_hide_that_the_workflow_failed(
-    kfp: Kfp, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("fault", "asked"),
+    [
+        (Fault("run_service_get_run", 503, times=9), 3),
+        (Fault("run_service_get_run", 0, times=9), 3),
+        (Fault("run_service_get_run", 203, text="<html>a login", times=9), 3),
+        (Fault("run_service_get_run", 404, times=9), 1),
+    ],
+)
+def test_an_api_that_does_not_answer_leaves_the_word(
+    fault: Fault, asked: int, kfp: KfpApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.run_end import status_of
+    run = add_run(kfp, "succeeded")
+    kfp.faults.append(fault)
+    assert ending(run, "?", monkeypatch) == {"state": "?", "word": "?"}
+    assert len(kfp.calls("run_service_get_run")) == asked
 
-    kfp.answers.update(answers("held"))
-    monkeypatch.setenv(RUN_ID, run_of("held"))
-    message = kfp_run.ending("FAILED")  # such as by the driver of a condition
+
+def test_a_workflow_that_failed_beside_its_steps_has_failed(
+    kfp: KfpApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = ending(add_run(kfp, "held"), "FAILED", monkeypatch)
     assert message["state"] == "SUCCEEDED"
     assert status_of(message, {"verdict": "promote"}) == "FAILED"
     assert status_of(message, {"verdict": "hold"}) == "FINISHED"
 
 
 def test_a_row_has_the_runs_name_and_its_page_while_it_runs(
-    kfp: Kfp, store: Any, monkeypatch: pytest.MonkeyPatch
+    kfp: KfpApi, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(kfp_run.UI, "https://kfp.example.com/")
-    run = run_of("retry-max-60s")
-    kfp.answers.update(answers("retry-max-60s"))
+    run = add_run(kfp, "running")
+    kfp.runs[run]["display_name"] = "one-of-its-kind"
     tracker = Tracker(store.uri, warn=pytest.fail)
-    head = {"kind": "failed", "run": run, "time_ms": 1_000_000}
-    tracker.apply({**head, "step": "train", "message": "m", "lineage": {}})
+    lineage = {
+        "verify": {"run_id": "first", "finished": "2026-01-01T00:00:00Z"},
+        "train": {"run_id": run, "folder": "f"},
+    }
+    head = {"kind": "started", "run": run, "time_ms": 1_000_000}
+    tracker.apply({**head, "step": "train", "lineage": lineage})
     row = store.client.get_run(tracker.rows[run].id)
-    assert row.info.run_name == recorded("retry-max-60s", "v2beta1")["display_name"]
+    assert row.info.run_name == "one-of-its-kind"
     page = f"https://kfp.example.com/#/runs/details/{run}"
     assert row.data.tags["kfp.page"] == page
+    cached = "cached from run first of 2026-01-01T00:00:00Z"
+    assert row.data.tags["step.verify"] == cached
+    assert "step.train" not in row.data.tags
+    rows = Rows(store.uri)
+    assert rows.find("one-of-its-kind").id == row.info.run_id
+    assert rows.find(run).name == "one-of-its-kind"
 
 
 def test_the_api_is_that_of_the_pods_namespace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kfp_run, "_PLACE", tmp_path / "namespace")
-    run = run_of("held")
+    run = str(uuid.uuid4())
     assert kfp_run._address(run) == ""
     (tmp_path / "namespace").write_text("team-a")
     assert kfp_run._address(run) == "http://ml-pipeline.team-a:8888"
     assert kfp_run._address("20261122-140501") == "", "a local run asks nobody"
-
-
-def test_no_recorded_run_has_an_id_that_is_not_asked_for() -> None:
-    cases = [path.parent.name for path in RECORDED.glob("*/v2beta1-run.json")]
-    assert all(re.fullmatch(kfp_run._RUN, run_of(case)) for case in cases)
