@@ -151,6 +151,8 @@ class KfpApi:
         self.faults: list[Fault] = []
         self.sent: list[Sent] = []
         self.violations: list[str] = []
+        # The recorded run that a new one is to go through; None: it stays PENDING.
+        self.chosen: Callable[[Mapping[str, Any]], str] | None = None
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._plays: dict[str, list[tuple[Recorded, int]]] = {}
         self._at: dict[str, tuple[Recorded, str]] = {}  # of what has become of a run
@@ -290,6 +292,8 @@ class KfpApi:
         self._store(made, "run", made["run_id"])
         self.runs[made["run_id"]] = made
         self._plays.setdefault(made["run_id"], list(self._plays.get("*", ())))
+        if self.chosen:
+            self.play(made["run_id"], self.chosen(made))
         return made
 
     def run_service_get_run(self, request: "_Request") -> Any:
