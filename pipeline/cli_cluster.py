@@ -138,7 +138,7 @@ def submit(
         say(f"image        {document.image}")
         if push_check:
             check_pushed(data)
-            require_splits(data, wanted)
+            require_splits(data, wanted, sweep=bool(order.triple.trials))
             check_publication(wanted, elsewhere=True)
         reached = connect()
         done = start(

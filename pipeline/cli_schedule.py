@@ -114,9 +114,9 @@ def _entries(
         if push_check and (data.data_md5, data.remote) not in checked:
             check_pushed(data)
             checked.add((data.data_md5, data.remote))
-        if push_check:
-            require_splits(data, settings)
         order = make_order(document, data, settings)
+        if push_check:
+            require_splits(data, settings, sweep=bool(order.triple.trials))
         document.check_parameters(order.parameters)
         yield Wanted(
             group=wanted.name,

@@ -40,12 +40,13 @@ def create_once(
                 raise
             if found := _look(find, waits[:_LOOKS]):
                 return found
-            if find_ghosts(cluster, trace, error):
-                # Without an answer KFP may still be at work, and list it yet.
-                if found := _look(find, waits[_LOOKS:]):
-                    return found
-                if ghosts := find_ghosts(cluster, trace, error):
-                    raise end_ghosts(cluster, trace, ghosts, error) from error
+            ghosts = find_ghosts(cluster, trace, error)
+            # Without an answer KFP may still be at work, and list it yet.
+            slow = ghosts and not error.answered
+            if found := _look(find, waits[_LOOKS:] if slow else [0.0]):
+                return found
+            if ghosts and (ghosts := find_ghosts(cluster, trace, error)):
+                raise end_ghosts(cluster, trace, ghosts, error) from error
             if not left:
                 raise
     raise AssertionError

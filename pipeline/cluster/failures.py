@@ -23,6 +23,7 @@ class ClusterError(SegError):
         kind: a word for programs, such as "refused" or "forbidden".
         undecided: whether the request may have been carried out all the same.
         passing: whether it is worth to ask again.
+        answered: whether KFP itself has failed, so that it is no longer at work.
     """
 
     exit_code = 6
@@ -35,11 +36,13 @@ class ClusterError(SegError):
         undecided: bool = False,
         passing: bool = False,
         wait_s: float = 0.0,
+        answered: bool = False,
     ):
         super().__init__(message)
         self.kind = kind
         self.undecided = undecided
         self.passing = passing
+        self.answered = answered
         self.wait_s = wait_s  # that the server asks for
 
 
@@ -165,6 +168,7 @@ def _explain_answer(error: Any, status: int, *, host: str, doing: str) -> Cluste
             kind="broken",
             undecided=True,
             passing=status != 501,
+            answered=status == 500 and _from_kfp(error),
             wait_s=_seconds(headers.get("retry-after", "")),
         )
     return ClusterError(f"{host}: refuses to {doing} ({status}){said}", kind="invalid")

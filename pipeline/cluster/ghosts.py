@@ -109,7 +109,7 @@ def end_ghosts(
             lines.append(f"{what}: it is deleted.")
         except KubernetesError as error:
             command = _ending(cluster, trace, name)
-            lines.append(f"{what}, and it goes on. {error} End it: {command}")
+            lines.append(f"{what}, and it goes on. {error}. End it: {command}")
     lines.append("Nothing was made again: mend the cause, and repeat the command.")
     return ClusterError("\n".join(lines), kind="half-made")
 

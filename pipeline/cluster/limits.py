@@ -37,6 +37,7 @@ def sendable(kind: str, /, **fields: Any) -> Any:
             check_text(f"the {what}'s {name.replace('_', ' ')}", value)
     if config := fields.get("runtime_config"):
         check_parameters(config.parameters)
+        _check_characters("the pipeline root", config.pipeline_root or "")
     return model(kind, **fields)
 
 

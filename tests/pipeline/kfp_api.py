@@ -438,10 +438,10 @@ class KfpApi:
             with self._lock:
                 body = self._do(request)
         except Refusal as refusal:
-            return refusal.status, _error(refusal.status, str(refusal)), {}
-        if fault and failing:
-            return fault.answer()
-        return 200, body, {}
+            status, body = refusal.status, _error(refusal.status, str(refusal))
+        else:
+            status = 200
+        return fault.answer() if fault and failing else (status, body, {})
 
     def _do(self, request: "_Request") -> str:
         operation = request.operation

@@ -12,9 +12,11 @@ from pipeline.cluster_config import ClusterConfig
 from pipeline.compiling import compile_pipeline
 from pipeline.trials import plan_sweep
 from seglib.config import Config
+from seglib.data.images import write_bytes
 from seglib.errors import UsageError
 from tests.pipeline.cluster.conftest import DATA, IMAGE
 from tests.pipeline.kfp_api import KfpApi
+from tests.pushing import push
 
 
 def _compile(path: Path, *changes: str) -> Document:
@@ -90,3 +92,16 @@ def test_a_submitted_sweep_trains_as_it_was_compiled(
     assert done.exit_code == 0, done.output
     parameters = api.run()["runtime_config"]["parameters"]
     assert (parameters["epochs"], parameters["publish_name"]) == (7, "streets")
+
+
+def test_data_by_which_a_sweep_cannot_choose_are_not_sent(
+    api: KfpApi, sweep: Document, tmp_path: Path
+) -> None:
+    for split in ("train", "test"):
+        write_bytes(tmp_path / "data" / f"{split}_images" / "a.png", b"a")
+    data_md5 = push(tmp_path / "data", tmp_path / "remote")
+    words = ["submit", "--pipeline", str(sweep.path), "--host", api.url]
+    words += ["--data-md5", data_md5, "--remote", str(tmp_path / "remote")]
+    done = CliRunner().invoke(command_line.app, words)
+    assert "no val split, by which a sweep chooses" in str(done.exception)
+    assert not api.sent

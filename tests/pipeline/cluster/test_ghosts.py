@@ -140,23 +140,24 @@ def test_the_kubernetes_of_another_kfp_is_no_witness(
     assert not kubernetes.deleted
 
 
+@pytest.mark.parametrize("looks", [1, 2], ids=["before it is asked", "after"])
 def test_a_run_that_kfp_lists_late_is_no_ghost(
-    api: KfpApi,
-    cluster: Cluster,
-    order: Order,
-    kubernetes: KubernetesApi,
-    make: Callable[[str], None],
+    api: KfpApi, kubernetes: KubernetesApi, make: Callable[[str], None], looks: int
 ) -> None:
     """It made the workflow and gave no answer, and fills its table seconds later."""
+    asked: list[str] = []
 
     def store_late(verb: str) -> None:
-        if verb == "list workflows":
+        asked.append(verb)
+        if asked.count("list workflows") == looks:
             api.runs.update(api.ghosts)
             api.ghosts.clear()
 
     kubernetes.after = store_late
+    api.faults.append(Fault(CREATE, status=0, after=True))
     make("run")
-    assert len(api.calls(CREATE)) == 3
+    assert len(api.calls(CREATE)) == 2
+    assert len(api.runs) == 2
     assert not kubernetes.deleted
 
 

@@ -100,6 +100,18 @@ def test_an_experiments_name_that_does_not_fit_is_refused(
     assert not api.pipelines
 
 
+def test_a_pipelines_name_that_makes_too_long_a_versions_name_is_refused(
+    api: KfpApi, cluster: Cluster, document: Document, order: Order, tmp_path: Path
+) -> None:
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(
+        document.text.replace("name: segmentation-training", f"name: {'p' * 120}")
+    )
+    with pytest.raises(SegError, match="version's name .* at most 127.*Received: 133"):
+        submit(cluster, replace(order, document=read_document(path)))
+    assert not api.pipelines
+
+
 def test_characters_are_counted_and_not_bytes(
     api: KfpApi, cluster: Cluster, order: Order
 ) -> None:
