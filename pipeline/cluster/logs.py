@@ -4,6 +4,7 @@ from components.pod_log import path_of_log, refusal
 from components.workflow import FAILED, RUNNING, Attempt, Step
 from pipeline.cluster.connection import Cluster
 from pipeline.cluster.failures import ClusterError, shortened
+from pipeline.cluster.kubernetes_api import kubernetes_of
 from pipeline.cluster.runs import Run
 from seglib.errors import SegError, unknown
 
@@ -52,7 +53,7 @@ def read_log(cluster: Cluster, run: Run, step: Step, attempt: Attempt) -> str:
             raise
         reasons = [str(error)]
     try:
-        return _from_pod(cluster, attempt.pod)
+        return kubernetes_of(cluster).log(attempt.pod, "main")
     except SegError as error:
         reasons.append(str(error))
     told = "\n".join(f"  {reason}" for reason in reasons)
@@ -89,34 +90,3 @@ def _from_kfp(cluster: Cluster, run: Run, pod: str) -> str:
     if told := refusal(text):
         raise ClusterError(f"KFP: {shortened(told)}", kind="no-log")
     return text
-
-
-def _from_pod(cluster: Cluster, pod: str) -> str:
-    """By the Kubernetes API, where this machine may ask it."""
-    import urllib3
-    from kubernetes import client, config
-
-    try:
-        configuration = client.Configuration()
-        try:
-            config.load_incluster_config(client_configuration=configuration)
-        except config.ConfigException:
-            context = cluster.endpoint.context or None
-            config.load_kube_config(client_configuration=configuration, context=context)
-        configuration.retries = 1
-        core = client.CoreV1Api(client.ApiClient(configuration))
-        return str(
-            core.read_namespaced_pod_log(
-                pod,
-                cluster.namespace,
-                container="main",
-                _request_timeout=cluster.endpoint.timeout_s,
-            )
-        )
-    except config.ConfigException as error:
-        raise SegError(f"Kubernetes: {shortened(str(error))}") from error
-    except client.ApiException as error:
-        role = " (the role needs get of pods/log)" if error.status == 403 else ""
-        raise SegError(f"Kubernetes: {error.status} {error.reason}{role}") from error
-    except urllib3.exceptions.HTTPError as error:
-        raise SegError(f"Kubernetes: {shortened(str(error))}") from error

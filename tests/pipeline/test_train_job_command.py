@@ -73,13 +73,13 @@ def test_the_command_that_it_prints_submits_the_very_training(
 def test_it_says_what_to_do_next(run: Run, tmp_path: Path) -> None:
     options = ["--nodes", "2", "--name", "job", "--no-push-check"]
     printed = run("train-job", "-o", "job.yaml", *GIVEN, *options)
-    assert "written      job.yaml: job, 2 pods with a process each" in printed
+    assert "job          job, 2 pods with a process each" in printed
+    assert "written      job.yaml" in printed
     assert "SEGLIB_CHECKPOINTS of the ConfigMap seglib says, which only the" in printed
     for command in (
         "kubectl apply -f job.yaml",
-        "kubectl -n kubeflow get pods -l seglib-train-job=job",
-        "kubectl -n kubeflow wait trainjob/job --for=condition=Complete",
-        "kubectl delete -f job.yaml",
+        "kubectl -n kubeflow get trainjob,jobset,pod -l seglib-train-job=job",
+        "kubectl -n kubeflow delete trainjob/job trainingruntime/job networkpolicy/job",
     ):
         assert f"\n  {command}" in printed
 
@@ -91,7 +91,7 @@ def test_options_beat_the_clusters_file(run: Run, tmp_path: Path) -> None:
     options = ["--cluster", "pods.yaml", "--nodes", "2", "--no-push-check"]
     printed = run("train-job", "-o", "job.yaml", *GIVEN, *options, "--gpus", "2")
     assert "2 pods with 2 processes each" in printed
-    assert "kubectl -n vision get pods" in printed
+    assert "kubectl -n vision get trainjob" in printed
     assert "--cluster pods.yaml" in printed
     limits = _container(tmp_path / "job.yaml")["resources"]["limits"]
     assert limits["amd.com/gpu"] == "2"
