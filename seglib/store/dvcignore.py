@@ -10,6 +10,7 @@ from seglib.files import read_file
 from seglib.store.dvc_config import repository_of
 
 _FILE = ".dvcignore"
+_NOTHING = ("*", "**")  # with a slash after it, this matches nothing in DVC
 
 
 class _Rule(NamedTuple):
@@ -68,7 +69,7 @@ def _parse(base: Path, line: str) -> _Rule | None:
     line = line if ignores else line[1:]
     only_folders = line.endswith("/")
     pattern = line.rstrip("/")
-    if not pattern:
+    if not pattern or (only_folders and pattern in _NOTHING):
         return None
     if "/" not in pattern:
         pattern = f"**/{pattern}"

@@ -16,7 +16,6 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from pipeline.cluster.connection import Endpoint, connect
 from seglib.errors import SegError
@@ -43,6 +42,9 @@ def main() -> None:
         help="options of `python -m pipeline submit`, as one word",
     )
     parser.add_argument(
+        "--train-job", default="", help="options of `python -m pipeline train-job`"
+    )
+    parser.add_argument(
         "--only", default="", help="checks whose sentence holds this word"
     )
     parser.add_argument(
@@ -65,8 +67,8 @@ def main() -> None:
             cluster=cluster,
             probe=probe,
             waiting=waiting,
-            kubernetes=kubernetes(options.context),
             training=tuple(shlex.split(options.training)),
+            train_job=tuple(shlex.split(options.train_job)),
             longest_s=60 * options.longest,
         )
         with ground.cleaning():
@@ -92,20 +94,6 @@ def run(ground: Ground, *, only: str = "") -> int:
 def sentence(check: Check) -> str:
     """What a check says, after the sections of docs/cluster.md that it belongs to."""
     return (check.__doc__ or "").partition("\n")[0].rstrip(".")
-
-
-def kubernetes(context: str) -> Any:
-    """The API of the cluster that kubeconfig names; None where it names none."""
-    from kubernetes import client, config
-
-    configuration = client.Configuration()
-    try:
-        config.load_kube_config(
-            client_configuration=configuration, context=context or None
-        )
-    except config.ConfigException:
-        return None
-    return client.ApiClient(configuration)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,12 @@ import yaml
 
 from pipeline.cluster.connection import Cluster, model
 from pipeline.cluster.failures import ClusterError
+from pipeline.cluster.kubernetes_api import (
+    PODS,
+    Kubernetes,
+    KubernetesError,
+    kubernetes_of,
+)
 from pipeline.cluster.runs import Run, get_run, terminate
 from pipeline.cluster.uploads import ensure_experiment
 
@@ -32,8 +38,8 @@ class Ground:
         probe: the compiled pipeline of seconds.
         waiting: the same, asking for more CPU cores than there are.
         recorded: whether answers are recorded ones, to which no pods belong.
-        kubernetes: kubernetes.client.ApiClient; None: no kubeconfig is given.
         training: words for `python -m pipeline submit` of a training; empty: none.
+        train_job: words for `python -m pipeline train-job`; empty: none.
         every_s: between two looks.
         longest_s: that a run of seconds may take, with all its pods.
     """
@@ -42,8 +48,8 @@ class Ground:
     probe: Path
     waiting: Path
     recorded: bool = False
-    kubernetes: Any = None
     training: tuple[str, ...] = ()
+    train_job: tuple[str, ...] = ()
     every_s: float = 2.0
     longest_s: float = 900.0
     salt: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -51,22 +57,29 @@ class Ground:
 
     def start(self, behaviour: str, *, seconds: float = 0.0, salt: str = "") -> str:
         """Start a run of the probe; gives its id."""
+        wanted = self.wanted(behaviour, seconds=seconds, salt=salt)
+        create = self.cluster.client.runs.run_service_create_run
+        done = self.cluster.call(create, run=wanted, doing="start a run", again=False)
+        self.made.append(done.run_id)
+        return str(done.run_id)
+
+    def wanted(
+        self, behaviour: str, *, seconds: float = 0.0, salt: str = "", told: str = ""
+    ) -> Any:
+        """A run of the probe as it is sent, with `told` as its description."""
         given = {
             "behaviour": behaviour,
             "seconds": seconds,
             "salt": salt or f"{self.salt}-{len(self.made)}",
         }
-        wanted = model(
+        return model(
             "V2beta1Run",
             display_name=f"{EXPERIMENT}-{self.salt}-{len(self.made)}-{behaviour}",
+            description=told,
             experiment_id=self.experiment(),
             pipeline_spec=self.spec(waits=behaviour == "wait"),
             runtime_config=model("V2beta1RuntimeConfig", parameters=given),
         )
-        create = self.cluster.client.runs.run_service_create_run
-        done = self.cluster.call(create, run=wanted, doing="start a run", again=False)
-        self.made.append(done.run_id)
-        return str(done.run_id)
 
     def spec(self, *, waits: bool = False) -> dict[str, Any]:
         """The compiled probe, as it is sent."""
@@ -108,19 +121,28 @@ class Ground:
         text = "".join(p.read_text() for f in folders for p in f.rglob("*.py"))
         return set(re.findall(r"\"(SEGLIB_[A-Z0-9_]+)\"", text))
 
-    def pods_api(self) -> Any:
-        """The Kubernetes API of pods.
+    def below(self) -> Kubernetes:
+        """The Kubernetes API below KFP.
 
         Raises:
             Unverified: there is none.
         """
+        try:
+            return kubernetes_of(self.cluster)
+        except KubernetesError as error:
+            raise Unverified(f"needs a kubeconfig: {error}") from error
+
+    def delete_pod(self, name: str) -> None:
+        """Delete a pod, as an operator does.
+
+        Raises:
+            Unverified: this is not a cluster with pods.
+        """
         if self.recorded:
             raise Unverified("no pods belong to recorded answers")
-        if self.kubernetes is None:
-            raise Unverified("needs a kubeconfig with rights on pods")
-        from kubernetes import client
-
-        return client.CoreV1Api(self.kubernetes)
+        kubernetes = self.below()
+        pod = kubernetes.get(PODS, name)
+        kubernetes.delete(PODS, name, uid=pod["metadata"]["uid"])
 
     @contextlib.contextmanager
     def cleaning(self) -> Iterator[None]:

@@ -141,6 +141,7 @@ def require_whole(uri: str, run: str) -> None:
     assert len(found.row.inputs.dataset_inputs) == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_server_that_is_killed_and_back_before_the_end_of_training_loses_nothing(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_server_killed_for_good_gets_the_rest_later(
     assert not waiting_folders(run.parent, server.uri)
 
 
+@pytest.mark.usefixtures("patient")
 def test_messages_that_are_sent_twice_are_recorded_once(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
@@ -196,6 +198,7 @@ def test_messages_that_are_sent_twice_are_recorded_once(
     assert after.row.outputs.model_outputs == before.row.outputs.model_outputs
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_server_that_answers_500_for_a_while_loses_nothing(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
@@ -213,6 +216,7 @@ def test_a_server_that_answers_500_for_a_while_loses_nothing(
     proxy.close()
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_next_run_sends_what_an_earlier_one_could_not(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:

@@ -175,6 +175,7 @@ _PATTERNS = [
     *(".DS_Store", "*.tmp", "/data/a", "data/**/x", "**/b", "a/", "!a/b", "!*.tmp"),
     *("data/*", "!data/keep", "[ab].png", "[!a].png", "a?b", "# note", "", "/", "a/**"),
     *("\\#a", "\\!a", "data", "!data/a/b", "**", "data/a/*.tmp", "x/y", "*", "!*/"),
+    *("*/", "**/", "!**/", "data/*/", "!data/**/", "/*/"),
 ]
 _PATHS = [
     *("a", "b", "x", "a/b", "a/b/x", "keep", "a.png", "c.png", "a/q.tmp", ".DS_Store")
@@ -182,7 +183,7 @@ _PATHS = [
 
 
 @given(st.lists(st.sampled_from(_PATTERNS), max_size=5))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=400)
 def test_what_is_ignored_is_what_dvc_ignores(tmp_path_factory, patterns):
     from dvc.fs import localfs
     from dvc.ignore import DvcIgnorePatterns
