@@ -49,7 +49,6 @@ def status_of(message: Message, tags: Mapping[str, str]) -> str:
 def record_end(row: "Row", message: Message) -> None:
     """How the run ended, what became of its steps, and why one of them failed."""
     tags = row.tags()
-    status = status_of(message, tags)
     told = {
         f"step.{step}": word
         for step, word in message.get("steps", {}).items()
@@ -61,6 +60,4 @@ def record_end(row: "Row", message: Message) -> None:
         if not (has_said and _EXITED.match(message["failure"])):
             told["failure"] = message["failure"]
     row.log(tags=told)
-    if status == FINISHED:
-        row.forget("failed_step", "failure")  # of an attempt that was repeated
-    row.close(status, name=message.get("run_name", ""))
+    row.close(status_of(message, tags), name=message.get("run_name", ""))

@@ -146,11 +146,6 @@ class Row:
     def tags(self) -> dict[str, str]:
         return dict(self._client.get_run(self.id).data.tags)
 
-    def forget(self, *names: str) -> None:
-        """Remove tags that no longer hold."""
-        for name in self.tags().keys() & names:
-            self._client.delete_tag(self.id, name)
-
     def missing(self, metrics: Mapping[str, float], *, step: int) -> dict[str, float]:
         """Of some metrics, those that have no value at a step."""
         for name in metrics.keys() - self._steps.keys():

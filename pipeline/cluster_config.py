@@ -63,7 +63,10 @@ _CONFIG_MAPS = (
     Source(name="seglib", keys=("MLFLOW_TRACKING_URI",)),
     Source(
         name="seglib",
-        keys=("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "SEGLIB_CHECKPOINTS"),
+        keys=(
+            *("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "SEGLIB_CHECKPOINTS"),
+            *("SEGLIB_KFP_API", "SEGLIB_KFP_UI"),
+        ),
         optional=True,
     ),
 )

@@ -80,5 +80,8 @@ def _tell_error(forge: Forge | None, commit: str, error: SegError) -> None:
     with suppress(ForgeError):  # the first error is the one to read
         status = forge.status(commit, CONTEXT)
         if status is None or not run_in(status):
-            text = f"not submitted: {str(error).partition(chr(10))[0]}"
+            lines = str(error).splitlines()
+            text = f"not submitted: {lines[0]}"
+            if getattr(error, "kind", "") == "half-made":
+                text = lines[1]  # what became of what KFP does not list
             set_status(forge, commit, Status(CONTEXT, State.error, text))

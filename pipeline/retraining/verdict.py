@@ -7,7 +7,7 @@ from typing import Any
 
 from components.names import key
 from pipeline.retraining.forge import State
-from seglib.plain import table_cell
+from seglib.plain import table_cell, visible
 
 _SCORES = ("miou", "pixel_accuracy", "miou_frequency_weighted", "baseline_miou")
 _NAMES = {
@@ -31,7 +31,7 @@ class Outcome:
         verdict: promote or hold; empty: the gate did not come to one.
         reasons: why a model was held.
         promotion: what the registry made of it.
-        failure: which step failed, and its word for it.
+        failure: which step failed, and why; in further lines, what it printed last.
         metrics: of the model, as its row has them.
         decision: the gate's decision.json; empty where it cannot be had.
     """
@@ -51,7 +51,8 @@ class Outcome:
     def status(self) -> tuple[State, str]:
         """Of the commit: a run that went well is a success, whatever the verdict."""
         if self.state == "FAILED":
-            return State.failure, f"failed: {self.failure or 'see the run'}"
+            reason = self.failure.partition("\n")[0] or "see the run"
+            return State.failure, f"failed: {reason}"
         if self.state != "SUCCEEDED":
             return State.error, f"the run was {self.state.lower()}"
         if not self.verdict:
@@ -81,6 +82,7 @@ class Outcome:
             lines += [*(f"- {table_cell(r)}" for r in self.reasons.split("; ")), ""]
         if self.promotion:
             lines += [table_cell(self.promotion), ""]
+        lines += _block(self.failure.partition("\n")[2])
         lines += _scores_table(self.metrics, self.decision)
         lines += _checks_table(self.decision.get("checks") or ())
         lines += [f"Run [{table_cell(self.run)}]({self.url})", ""]
@@ -147,6 +149,12 @@ def _facts(facts: Mapping[str, str]) -> list[str]:
     rows = [f"| {table_cell(name)} | {_code(value)} |" for name, value in facts.items()]
     summary = "<details><summary>What it was made of</summary>"
     return [summary, "", "| | |", "|---|---|", *rows, "", "</details>", ""]
+
+
+def _block(text: str) -> list[str]:
+    """The lines as they are; none of them ends the block."""
+    lines = visible(text).replace("```", "` ` `").splitlines()
+    return ["```", *lines, "```", ""] if lines else []
 
 
 def _signed(change: Mapping[str, float | None] | None, name: str) -> str:

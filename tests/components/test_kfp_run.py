@@ -120,7 +120,7 @@ def ending(run: str, word: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, An
 
 @pytest.mark.parametrize("case", STATUSES)
 def test_the_row_of_a_recorded_run_says_how_it_ended(
-    case: str, kfp: KfpApi, end: Callable[..., Any]
+    case: str, kfp: KfpApi, store: Any, end: Callable[..., Any]
 ) -> None:
     run = add_run(kfp, case)
     row, tags = end(run, WORDS[case])
@@ -129,7 +129,10 @@ def test_the_row_of_a_recorded_run_says_how_it_ended(
     assert tags["kfp.page"] == f"/#/runs/details/{run}"
     shown = {k: v for k, v in tags.items() if k.startswith("step.")}
     if case == "oom":
-        assert tags["failed_step"] == "train"
+        searched = (
+            f"tags.failed_step = 'train' and attributes.run_id = '{row.info.run_id}'"
+        )
+        assert store.client.search_runs([row.info.experiment_id], searched)
         assert tags["failure"] == "OOMKilled (exit code 1)"
     else:
         assert "failed_step" not in tags

@@ -263,6 +263,8 @@ def test_the_pipelines_names_are_there(built, secrets: Callable) -> None:
         "AWS_ENDPOINT_URL",
         "AWS_DEFAULT_REGION",
         "SEGLIB_CHECKPOINTS",
+        "SEGLIB_KFP_API",
+        "SEGLIB_KFP_UI",
     }
     keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
     assert set(secrets("").get("Secret", "seglib-s3")["data"]) == keys

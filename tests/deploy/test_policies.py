@@ -31,6 +31,15 @@ def test_what_is_allowed_is_exactly_what_each_needs(built, variant: str) -> None
     assert _traffic(built(variant)) == ALLOWED
 
 
+@pytest.mark.parametrize("variant", ["kind", "cloud"])
+def test_the_exit_task_may_ask_kfps_api(built, variant: str) -> None:
+    manifests = built(variant)
+    address = manifests.get("ConfigMap", "seglib")["data"]["SEGLIB_KFP_API"]
+    assert address == "http://ml-pipeline.kubeflow.svc:8888"
+    assert _rules(manifests, STEP, "egress") is None, "nothing of ours limits it"
+    assert _rules(manifests, KUBEFLOW, "ingress") is None
+
+
 def test_in_a_cloud_store_and_database_are_outside(built) -> None:
     inside = {"seglib-mlflow", "seglib-serving"}
     cloud = built("cloud")

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from components.kfp_run import ending
 from tests.retraining.forge_server import Fault
 from tests.retraining.nursery import Command, Nursery
-from tests.retraining.world import Tracking, World
+from tests.retraining.world import KFP_TOKEN, Tracking, World
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
@@ -107,7 +108,7 @@ def test_a_run_that_failed_before_its_row_says_where_too(
     finalize()
     assert world.statuses[-1] == (
         "failure",
-        "failed: train: main: OOMKilled (exit code 1)",
+        "failed: train: OOMKilled (exit code 1)",
     )
 
 
@@ -115,6 +116,45 @@ def test_a_stopped_run_is_an_error(world: World, finalize: Run) -> None:
     world.submitted("CANCELED")
     finalize()
     assert world.statuses[-1] == ("error", "the run was canceled")
+
+
+OOM_POD = "segmentation-training-r2hsb-retry-system-container-impl-194004551"
+
+
+@pytest.mark.parametrize(
+    ("case", "word", "told"),
+    [
+        ("held", "RUNNING", ("success", "held, mIoU 0.7912 (+0.0120 to the champion)")),
+        ("cancelled", "RUNNING", ("error", "the run was canceled")),
+        ("oom", "FAILED", ("failure", "failed: train: OOMKilled (exit code 1)")),
+    ],
+)
+def test_a_recorded_run_gets_the_status_that_its_exit_task_found(
+    case: str,
+    word: str,
+    told: tuple[str, str],
+    world: World,
+    finalize: Run,
+    tracking: Tracking,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_id = world.submitted("RUNNING")
+    world.kfp.become(run_id, case)
+    world.kfp.logs[run_id, OOM_POD] = "epoch 1\n```\n# no title\n"
+    if case == "held":
+        tracking.add_row(run_id, "hold")
+    monkeypatch.setenv("KFP_RUN_ID", run_id)
+    monkeypatch.setenv("SEGLIB_KFP_API", world.kfp.url)
+    world.kfp.token = ""  # within the cluster none is asked for
+    message = ending(word)
+    world.kfp.token = KFP_TOKEN
+    status = tracking.close_row(run_id, message)
+    assert status == {"success": "FINISHED", "error": "KILLED"}.get(told[0], "FAILED")
+    finalize()
+    assert world.statuses[-1][0] == told[0]
+    assert world.statuses[-1][1].startswith(told[1])
+    has_lines = "\n```\nepoch 1\n` ` `\n# no title\n```\n" in world.comments[0]
+    assert has_lines == (case == "oom")
 
 
 def test_a_deleted_run_is_an_error(world: World, finalize: Run) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.retraining.changes import dataset_at
 from tests.pipeline.kfp_api import Fault as KfpFault
+from tests.pipeline.kubernetes_api import KubernetesApi
 from tests.retraining.forge_server import TOKEN, Fault
 from tests.retraining.nursery import Command, Nursery
 from tests.retraining.repositories import pin, push
@@ -91,6 +92,22 @@ def test_a_cluster_that_is_away_is_an_error_and_the_next_push_makes_up_for_it(
     said = run("retrain", RETRAIN_SINCE=data).output
     assert "why          " in said
     assert len(world.kfp.runs) == 1
+
+
+def test_a_ghost_is_an_error_that_says_what_became_of_it(
+    world: World, run: Run
+) -> None:
+    with KubernetesApi(world.kfp) as kubernetes:
+        (world.folder / ".kube").mkdir()
+        kubernetes.write_kubeconfig(world.folder / ".kube" / "config")
+        world.add_run("SUCCEEDED", commit=world.old)
+        world.kfp.width = 100  # characters of a description; ours is longer
+        said = run("retrain", status=6, HOME=str(world.folder)).output
+    ((state, description),) = world.statuses
+    assert state == "error"
+    assert "which it does not list: it is deleted." in description
+    assert "Data too long for column 'Description'" in said
+    assert not world.kfp.ghosts
 
 
 def test_data_that_nobody_pushed_are_not_submitted(world: World, run: Run) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from components.names import key
+from components.rows import Rows
+from components.run_end import record_end
 from components.tracking import Row
 from pipeline.retraining.finalizing import CONTEXT
 from pipeline.retraining.git import Git
@@ -249,6 +251,13 @@ class Tracking:
         self._rows.append(row)
         row.log(tags={"failed_step": step, "failure": message})
         row.close("FAILED")
+
+    def close_row(self, run_id: str, message: Mapping[str, Any]) -> str:
+        """What the exit task does: MLflow's word for the run's end."""
+        row = Row(self.uri, run_id, time_ms=int(1000 * time.time()))
+        self._rows.append(row)
+        record_end(row, message)
+        return str(Rows(self.uri).find(run_id).status)
 
     def close(self) -> None:
         for row in self._rows:
