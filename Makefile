@@ -135,6 +135,10 @@ test-slow: $(DEV_READY) ## The tests that take minutes
 test-docker: $(DEV_READY) image ## Build the image, and run the pipeline in it
 	$(PY) -m pytest -m docker
 
+.PHONY: test-cluster
+test-cluster: $(DEV_READY) ## Whether a cluster is as the product takes it: ARGS="--help"
+	$(PY) -m tests.acceptance $(ARGS)
+
 .PHONY: lint
 lint: $(DEV_READY) ## Format, lint, import contracts and types, without the tests
 	$(PY) -m ruff format --check

@@ -28,6 +28,7 @@ from components.registry import (
     Registry,
     Version,
 )
+from components.run_end import FINISHED, status_of
 from seglib.data.manifest import MANIFEST
 from seglib.digests import file_sha256, model_digest
 from seglib.steps.gate import Champion
@@ -155,17 +156,18 @@ def record_promotion(row: "Row", message: Message) -> None:
 
 def record_withdrawal(row: "Row", message: Message) -> None:
     """A run that failed after its gate promotes nothing, and blocks nobody."""
-    if message["state"] == "SUCCEEDED":
+    status = status_of(message, row.tags())
+    if status == FINISHED:
         return
     version = registered(row)
     is_own = version and version.tags.get("kfp.run_id") == row.run
     if version and is_own and version.state == WAITING:
-        Registry(row.uri).withdraw(version, f"its run ended {message['state']}")
+        Registry(row.uri).withdraw(version, f"its run ended {status}")
 
 
 def registered(row: "Row") -> Version | None:
     """The version that a run's model is; None if no gate has registered it."""
-    name, _, number = row.tag("registered_model").rpartition("/")
+    name, _, number = row.tags().get("registered_model", "").rpartition("/")
     return Registry(row.uri).get(name, int(number)) if name else None
 
 

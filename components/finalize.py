@@ -67,17 +67,18 @@ def finalize(
     early, or whose first steps were cached, says what was asked for.
 
     Args:
-        status: how the steps ended, from KFP.
+        status: how the steps ended, from KFP; a hint, where its API says more.
         remote: where the data are.
         swept: settings that differ by trial, so that the chosen one's are the run's.
     """
     from components import tracking
+    from components.kfp_run import ending
 
     settings = tracking.config(locals()).flat()
     with tracking.closing():
         tracking.send(
             "close",
-            state=status.state,
+            **ending(status.state),
             parameters={k: v for k, v in settings.items() if k not in swept.split(",")},
             data_md5=data_md5,
             remote=remote,

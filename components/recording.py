@@ -17,6 +17,7 @@ from components.children import FAILURE
 from components.contest import record_contender, record_promotion, record_withdrawal
 from components.names import dataset_name, key
 from components.publication import record_publication
+from components.run_end import record_end
 from components.step import FELL_OUT
 from components.trials import TABLE, label
 
@@ -51,8 +52,9 @@ def record_start(row: "Row", message: Message) -> None:
     is_repeated = 0 < row.children.ended_ms(child) <= time_ms
     row.children.go_on(repeated=step if is_repeated else "", time_ms=time_ms)
     row.children.begin(child, time_ms=time_ms, adopted=message.get("adopted", ""))
-    inputs = {k: v["run_id"] for k, v in message["lineage"].items() if k != step}
-    tags = {f"input.{name}": f"run {run}" for name, run in inputs.items()}
+    inputs = {k: v for k, v in message["lineage"].items() if k != step}
+    record_lineage(row, {"lineage": inputs})  # this step may not come to its end
+    tags = {f"input.{name}": f"run {one['run_id']}" for name, one in inputs.items()}
     tags["folder"] = message["lineage"][step]["folder"]
     row.log(parameters=message.get("trial"), tags=tags, child=child)
 
@@ -203,11 +205,6 @@ def record_reports(row: "Row", message: Message) -> None:
 def record_export(row: "Row", message: Message) -> None:
     """The exported files."""
     row.log_folder(Path(message["export"]), "export")
-
-
-def record_end(row: "Row", message: Message) -> None:
-    """How the run ended."""
-    row.close(message["state"])
 
 
 Part = Callable[["Row", Message], None]

@@ -38,7 +38,7 @@ class Rows:
         self._client = connect(uri)
 
     def find(self, word: str) -> RowFacts:
-        """A row by its MLflow id, the name or folder of its run, or `latest`.
+        """A row by its MLflow id, the name, folder or KFP's id of its run, or `latest`.
 
         Raises:
             UsageError: there is none; names the newest.
@@ -50,7 +50,9 @@ class Rows:
             found = self._by_id(name)
         else:
             quoted = name.replace("'", "")
-            found = self._search(f"tags.`{RUN_TAG}` = '{quoted}'", 1)
+            found = self._search(f"tags.`{RUN_TAG}` = '{quoted}'", 1) or self._search(
+                f"attributes.run_name = '{quoted}' and {_OURS}", 1
+            )
         if not found:
             known = ", ".join(row.name for row in self.newest(3)) or "none"
             raise UsageError(
@@ -99,7 +101,7 @@ def _facts(run: Any) -> RowFacts:
     duration = (info.end_time - info.start_time) / 1000 if info.end_time else None
     return RowFacts(
         id=str(info.run_id),
-        name=data.tags.get(RUN_TAG) or str(info.run_name),
+        name=str(info.run_name or data.tags.get(RUN_TAG)),
         status=str(info.status),
         start_ms=int(info.start_time),
         duration_s=duration,

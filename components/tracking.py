@@ -21,6 +21,7 @@ from typing import Any
 
 from components.children import PARENT_TAG, Children
 from components.delivery import Tracker
+from components.kfp_run import name_of, page_of
 from components.mlflow_client import connect, experiment_id
 from components.pictures import log_pictures
 from components.step import closing, config, send, source_tags, step
@@ -45,7 +46,6 @@ _LONGEST_DIGEST = 36  # characters: MLflow's limit, and a DVC hash's length
 _LONGEST_TAG = 5000  # characters
 _MOST_AT_ONCE = 100  # metrics: MLflow takes 1000, and 1 MB
 _PREFIX = "seg/"  # of our parameters where KFP's launcher logs its own
-_STATUS = {"SUCCEEDED": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
 
 
 class Row:
@@ -89,7 +89,7 @@ class Row:
     @property
     def model_id(self) -> str | None:
         """The LoggedModel that the row made or took, if it has come to it."""
-        self._model_id = self._model_id or self.tag("model_id")
+        self._model_id = self._model_id or self.tags().get("model_id", "")
         return self._model_id or None
 
     def log(
@@ -143,9 +143,13 @@ class Row:
         for name in self._steps.keys() & (metrics or {}).keys() if not child else ():
             self._steps[name].add(step)
 
-    def tag(self, name: str) -> str:
-        """A tag's value; empty where there is none."""
-        return str(self._client.get_run(self.id).data.tags.get(name, ""))
+    def tags(self) -> dict[str, str]:
+        return dict(self._client.get_run(self.id).data.tags)
+
+    def forget(self, *names: str) -> None:
+        """Remove tags that no longer hold."""
+        for name in self.tags().keys() & names:
+            self._client.delete_tag(self.id, name)
 
     def missing(self, metrics: Mapping[str, float], *, step: int) -> dict[str, float]:
         """Of some metrics, those that have no value at a step."""
@@ -219,16 +223,13 @@ class Row:
     def log_folder(self, path: Path, place: str) -> None:
         self._client.log_artifacts(self.id, str(path), place)
 
-    def close(self, state: str) -> None:
-        """End the run.
-
-        Args:
-            state: KFP's word for how: SUCCEEDED, FAILED, CANCELLED …
-        """
-        status = _STATUS.get(state, "FAILED")
+    def close(self, status: str, *, name: str = "") -> None:
+        """End the run: FINISHED, FAILED or KILLED; call it as KFP does, if known."""
         # A step that has not told its end did not come to it.
         left = "KILLED" if status == "KILLED" else "FAILED"
         self.children.end_all(left, time_ms=self.time_ms)
+        if name:
+            self._client.update_run(self.id, name=name)
         self._client.set_terminated(self.id, status, end_time=self.time_ms)
 
     def _task(self, run_id: str) -> Any:
@@ -270,8 +271,8 @@ class Row:
         created = self._client.create_run(
             self.experiment_id,
             start_time=self.time_ms,
-            run_name=self.run or None,
-            tags={RUN_TAG: self.run},
+            run_name=name_of(self.run) or self.run or None,
+            tags={RUN_TAG: self.run, **page_of(self.run)},
         )
         return str(created.info.run_id)
 

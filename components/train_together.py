@@ -6,7 +6,7 @@ all train together. The outcome is kept where checkpoints are: the training step
 pipeline run of the same image, data and settings finds it there, and takes no step.
 
 The pods find each other by SEGLIB_HOSTS (all of them, in the order of their index, each
-`HOST` or `HOST:PORT`), SEGLIB_HOST_INDEX and SEGLIB_PORT (2222). Each starts
+`HOST` or `HOST:PORT`), SEGLIB_HOST_INDEX and SEGLIB_PORTS_FROM (2222). Each starts
 SEGLIB_PROCESSES processes (1), one for each of its GPUs, on ports that follow.
 
 The exit status is 78 for an error that comes every time, such as a bucket that is not
@@ -39,7 +39,7 @@ from seglib.termination import Terminated
 logger = logging.getLogger(__name__)
 
 HOSTS, HOST_INDEX = "SEGLIB_HOSTS", "SEGLIB_HOST_INDEX"
-PORT_NAME, PROCESSES = "SEGLIB_PORT", "SEGLIB_PROCESSES"
+PORTS_FROM, PROCESSES = "SEGLIB_PORTS_FROM", "SEGLIB_PROCESSES"
 ATTEMPT, RETRIES = "SEGLIB_ATTEMPT", "SEGLIB_RETRIES"
 TRAIN_JOB = "SEGLIB_TRAIN_JOB"  # NAMESPACE/NAME, a tag of the row
 PORT = 2222  # of a pod's first process; the next has the next
@@ -107,7 +107,7 @@ def tf_configs(environment: Mapping[str, str]) -> list[str]:
         UsageError: a variable is not as it should be.
     """
     processes = _whole(environment, PROCESSES, "1", 1)
-    port = _whole(environment, PORT_NAME, str(PORT), 1)
+    port = _whole(environment, PORTS_FROM, str(PORT), 1)
     named = (host.strip() for host in environment.get(HOSTS, "").split(","))
     hosts = [_host_and_port(host, port) for host in named if host]
     if not hosts and processes == 1:

@@ -9,6 +9,7 @@ import typer
 from pipeline import cli_schedule
 from pipeline.cli_connection import Connect, on_cluster
 from pipeline.cli_options import (
+    AllowTag,
     ClusterFile,
     CompiledPipeline,
     ConfigFile,
@@ -84,10 +85,7 @@ def submit(
         bool,
         typer.Option("--force", help="Run although the same run is there already."),
     ] = False,
-    allow_tag: Annotated[
-        bool,
-        typer.Option("--allow-tag", help="Take an image without a digest, for trials."),
-    ] = False,
+    allow_tag: AllowTag = False,
     push_check: PushCheck = True,
     service_account: ServiceAccount = "",
     pipeline_root: Annotated[
@@ -115,14 +113,18 @@ def submit(
     python -m pipeline submit --image registry/seglib@sha256:… --config my.yaml --wait
     """
     from pipeline.cluster.document import document_of, service_account_of
-    from pipeline.cluster.order import check_pushed, find_version, make_order
+    from pipeline.cluster.order import (
+        check_pushed,
+        find_version,
+        make_order,
+        settings_of,
+    )
     from pipeline.cluster.submission import submit as start
-    from pipeline.inputs import check_publication, find_settings, require_splits
+    from pipeline.inputs import check_publication, require_splits
 
     _check_form(form)
     say: Say = echo if form == "text" else lambda text: echo(text, err=True)
     data = find_version(rev, data_md5=data_md5, remote=remote)
-    wanted = find_settings(config, settings or ())
     with document_of(
         pipeline,
         image=image,
@@ -130,6 +132,7 @@ def submit(
         checkpoints=checkpoints,
         allow_tag=allow_tag,
     ) as document:
+        wanted = settings_of(document, config, settings or ())
         order = make_order(document, data, wanted)
         say(f"data         {data.data_md5} on {data.remote}")
         say(f"image        {document.image}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli_options import AllowTag
 from seglib.terminal import echo
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ Checkpoints = Annotated[
         "says.",
         show_default=False,
     ),
-]
-AllowTag = Annotated[
-    bool, typer.Option("--allow-tag", help="For a trial: an image without digest.")
 ]
 
 

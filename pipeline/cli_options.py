@@ -29,6 +29,10 @@ Image = Annotated[
         show_default=False,
     ),
 ]
+AllowTag = Annotated[
+    bool,
+    typer.Option("--allow-tag", help="Take an image without a digest, for trials."),
+]
 CompiledPipeline = Annotated[
     Path | None,
     typer.Option(

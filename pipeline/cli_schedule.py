@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli_connection import Connect, on_cluster
 from pipeline.cli_options import (
+    AllowTag,
     ClusterFile,
     CompiledPipeline,
     Image,
@@ -39,6 +40,7 @@ def schedule(
     image: Image = "",
     pipeline: CompiledPipeline = None,
     cluster: ClusterFile = None,
+    allow_tag: AllowTag = False,
     push_check: PushCheck = True,
     service_account: ServiceAccount = "",
     pipeline_root: Annotated[
@@ -65,8 +67,9 @@ def schedule(
     from pipeline.compiling import require_digest
 
     wanted = read_schedules(file)
-    with document_of(pipeline, image=image, cluster=cluster) as document:
-        require_digest(document.image)
+    compiled = document_of(pipeline, image=image, cluster=cluster, allow_tag=allow_tag)
+    with compiled as document:
+        require_digest(document.image, allow_tag=allow_tag)
         entries = list(
             _entries(
                 wanted,
@@ -94,15 +97,20 @@ def _entries(
     service_account: str,
     pipeline_root: str,
 ) -> Iterator["Wanted"]:
-    from pipeline.cluster.order import check_pushed, find_version, make_order
+    from pipeline.cluster.order import (
+        check_pushed,
+        find_version,
+        make_order,
+        settings_of,
+    )
     from pipeline.cluster.schedules import Wanted
-    from pipeline.inputs import find_settings, require_splits
+    from pipeline.inputs import require_splits
 
     checked: set[tuple[str, str]] = set()
     for name, entry in wanted.entries.items():
         data = find_version(entry.rev, data_md5=entry.data_md5, remote=entry.remote)
         config = wanted.folder / entry.config if entry.config else None
-        settings = find_settings(config, entry.settings)
+        settings = settings_of(document, config, entry.settings)
         if push_check and (data.data_md5, data.remote) not in checked:
             check_pushed(data)
             checked.add((data.data_md5, data.remote))

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from pipeline.cli_compile import (
-    AllowTag,
     Checkpoints,
     ClusterFile,
     Gpus,
@@ -14,7 +13,7 @@ from pipeline.cli_compile import (
     default_image,
     needs,
 )
-from pipeline.cli_options import ConfigFile
+from pipeline.cli_options import AllowTag, ConfigFile
 from seglib.terminal import Terminal, echo
 
 app = typer.Typer()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli_compile import AllowTag, Gpus
+from pipeline.cli_compile import Gpus
 from pipeline.cli_options import (
+    AllowTag,
     ClusterFile,
     ConfigFile,
     DataHash,

@@ -85,8 +85,12 @@ def _set_resources(task: dsl.PipelineTask, needs: StepResources) -> None:
     if needs.gpus:
         task.set_accelerator_type(needs.gpu_type).set_accelerator_limit(needs.gpus)
     if needs.retries:
-        delay = f"{duration_s(needs.retry_delay)}s"
-        task.set_retry(needs.retries, backoff_duration=delay, backoff_factor=2.0)
+        task.set_retry(
+            needs.retries,
+            backoff_duration=f"{duration_s(needs.retry_delay)}s",
+            backoff_factor=2.0,
+            backoff_max_duration=f"{needs.deadline_s}s",
+        )
 
 
 def _set_volumes(

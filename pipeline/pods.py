@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.quantities import cpu_cores, duration_s, size_bytes
+from pipeline.quantities import (
+    LONGEST_S,
+    UNLIMITED_S,
+    attempts_s,
+    cpu_cores,
+    duration_s,
+    size_bytes,
+)
 from seglib.errors import UsageError, unknown
 from seglib.settings import require
 
@@ -80,6 +87,20 @@ class StepResources:
         require(bool(named), "gpu_type", "such as nvidia.com/gpu", self.gpu_type)
         _require_pairs("node_selector", "a node's `label: value`", self.node_selector)
         _require_pairs("annotations", "short `name: value` pairs", self.annotations)
+
+    @property
+    def deadline_s(self) -> int:
+        """Seconds after its first start at which Argo gives a step up.
+
+        It only ever cuts off: `retries` and `timeout` are the limits. So it holds all
+        attempts, all pauses, and what attempts wait for a node.
+        """
+        needed = attempts_s(
+            self.retries,
+            timeout_s=duration_s(self.timeout) if self.timeout else 0,
+            pause_s=duration_s(self.retry_delay),
+        )
+        return min(needed + UNLIMITED_S, LONGEST_S)
 
     @property
     def all_tolerations(self) -> tuple[Toleration, ...]:

@@ -4,6 +4,9 @@ import re
 
 from seglib.errors import UsageError
 
+UNLIMITED_S = 365 * 86400  # of attempts that have no timeout
+LONGEST_S = 2**31 - 1  # of a deadline in Kubernetes
+
 _UNITS = {
     "": 1,
     **{unit: 1000**power for power, unit in enumerate("kMGTPE", start=1)},
@@ -82,6 +85,32 @@ def duration_s(text: str, name: str = "duration") -> int:
         for number, seconds in zip(match.groups(), _SECONDS.values(), strict=True)
         if number
     )
+
+
+def attempts_s(
+    retries: int, *, timeout_s: int, pause_s: float, factor: float = 2.0
+) -> int:
+    """Seconds from the start of a step's first attempt to the end of its last one.
+
+    Argo counts `backoff.maxDuration` from the same start, and ends by it what runs.
+
+    Args:
+        timeout_s: of one attempt; 0: none.
+        pause_s: before the second attempt.
+        factor: of each further pause to the one before.
+
+    Returns:
+        At most LONGEST_S.
+
+    >>> attempts_s(2, timeout_s=7200, pause_s=30)
+    21690
+    """
+    attempts = (retries + 1) * timeout_s or UNLIMITED_S
+    try:
+        pauses = retries if factor == 1 else (factor**retries - 1) / (factor - 1)
+    except OverflowError:
+        return LONGEST_S
+    return round(min(LONGEST_S, attempts + pause_s * pauses))
 
 
 def kfp_size(text: str) -> str:

@@ -109,7 +109,7 @@ class Follower:
         """What a pod has printed since the last look."""
         seen = self._seen.get(pod, "")
         try:
-            text = self.kubernetes.log(pod, NODE, since=seen)
+            text = self.kubernetes.log(pod, NODE, since=seen, times=True)
         except KubernetesError as error:
             if error.status in (400, 404):  # it does not run yet, or is gone
                 return

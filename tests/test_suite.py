@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 from benchmarks.waiting import wait_until
 
 # Slow networks, and a kill at a random moment.
-SLEEPERS = set(
-    map(Path, ("store/proxy.py", "store/test_direct.py", "steps/test_resume.py"))
-)
+SLEEPERS = {
+    Path(name)
+    for name in (
+        "store/proxy.py",
+        "store/test_direct.py",
+        "steps/test_resume.py",
+        "acceptance/ground.py",  # which looks at a real cluster again and again
+        "acceptance/probe.py",
+    )
+}
 
 
 def test_a_property_may_take_any_time():

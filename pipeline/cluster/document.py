@@ -67,6 +67,15 @@ class Document:
         definitions = self.spec["root"].get("inputDefinitions", {})
         return dict(definitions.get("parameters", {}))
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Values that it was compiled with: name → value."""
+        return {
+            name: one["defaultValue"]
+            for name, one in self.parameters.items()
+            if "defaultValue" in one
+        }
+
     def check_parameters(self, given: Mapping[str, Any]) -> None:
         """See that it takes just what it is given.
 

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Iterator
 
+from components.pod_log import own_lines
 from components.workflow import PENDING, RUNNING, Attempt, Step
 from pipeline.cluster.connection import Cluster
-from pipeline.cluster.logs import find_step, last_attempt, own_lines, read_log
+from pipeline.cluster.logs import find_step, last_attempt, read_log
 from pipeline.cluster.runs import Run, get_run
 from seglib.errors import SegError, UsageError
 

@@ -18,7 +18,6 @@ from pipeline.cluster.kubernetes_api import (
     KubernetesError,
     Resource,
     kubernetes_of,
-    namespace_of,
 )
 
 _RUN_NAME = "pipelines.kubeflow.org/run_name"
@@ -167,4 +166,4 @@ def _ending(cluster: Cluster, trace: Trace, name: str) -> str:
 def _kubectl(cluster: Cluster) -> str:
     context = cluster.endpoint.context
     chosen = f" --context {context}" if context else ""
-    return f"kubectl{chosen} -n {namespace_of(cluster)}"
+    return f"kubectl{chosen} -n {cluster.namespace}"

@@ -7,6 +7,7 @@ filter finds it, and its parts are written out in the run's description.
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,11 +24,13 @@ class Triple:
     image: str  # the digest sha256:…; for trials, a whole name with a tag
     data_md5: str
     config_hash: str
+    trials: tuple[str, ...] = ()  # of a sweep, as JSON
 
     @cached_property
     def key(self) -> str:
         """16 hexadecimal digits; equal triples have equal ones."""
-        text = json.dumps([self.image, self.data_md5, self.config_hash])
+        parts = [self.image, self.data_md5, self.config_hash, *self.trials]
+        text = json.dumps(parts)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -52,11 +55,15 @@ class RunName:
         return f"{self.key}-{self.again}" if self.again else self.key
 
 
-def triple_of(image: str, data_md5: str, config: Config) -> Triple:
+def triple_of(
+    image: str, data_md5: str, config: Config, *, trials: Iterable[str] = ()
+) -> Triple:
     """The triple of an image's whole name, a dataset and a configuration."""
-    digest = digest_of(image)
     return Triple(
-        image=digest or image, data_md5=data_md5, config_hash=config_hash(config)
+        image=digest_of(image) or image,
+        data_md5=data_md5,
+        config_hash=config_hash(config),
+        trials=tuple(trials),
     )
 
 

@@ -116,9 +116,11 @@ class Kubernetes:
         body = {"preconditions": {"uid": uid}}
         self._call("DELETE", resource, name, body=body)
 
-    def log(self, pod: str, container: str, *, since: str = "") -> str:
-        """What a container printed, each line after its time."""
-        query = {"container": container, "timestamps": "true"}
+    def log(
+        self, pod: str, container: str, *, since: str = "", times: bool = False
+    ) -> str:
+        """What a container printed; with `times`, each line after its time."""
+        query = {"container": container, "timestamps": str(times).lower()}
         query |= {"sinceTime": since} if since else {}
         answer = self._call("GET", PODS, f"{pod}/log", query=query, accept="*/*")
         return str(answer.data.decode(errors="replace"))
@@ -158,7 +160,7 @@ def kubernetes_of(cluster: Cluster) -> Kubernetes:
     """
     endpoint = cluster.endpoint
     return kubernetes_at(
-        namespace_of(cluster), context=endpoint.context, timeout_s=endpoint.timeout_s
+        cluster.namespace, context=endpoint.context, timeout_s=endpoint.timeout_s
     )
 
 
@@ -187,11 +189,6 @@ def kubernetes_at(
     return Kubernetes(
         client=client.ApiClient(configuration), namespace=namespace, timeout_s=timeout_s
     )
-
-
-def namespace_of(cluster: Cluster) -> str:
-    """Where KFP makes what it makes."""
-    return cluster.scope.get("namespace") or cluster.endpoint.namespace
 
 
 @contextmanager

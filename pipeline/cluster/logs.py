@@ -1,22 +1,15 @@
 """What a step printed: from KFP, which keeps it, else from its pod."""
 
-import json
-import re
-from collections.abc import Iterable, Iterator
-
+from components.pod_log import path_of_log, refusal
 from components.workflow import FAILED, RUNNING, Attempt, Step
 from pipeline.cluster.connection import Cluster
 from pipeline.cluster.failures import ClusterError, shortened
+from pipeline.cluster.kubernetes_api import kubernetes_of
 from pipeline.cluster.runs import Run
 from seglib.errors import SegError, unknown
 
 _RUN_LABEL = "pipeline/runid"
 _NO_USE = ("unauthenticated", "forbidden", "refused", "unreachable", "dns", "tls")
-# Of KFP's launcher and executor, and of Argo's own helper.
-_LAUNCHER = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+\.go:\d+\] ")
-_EXECUTOR = re.compile(r"\[KFP Executor [\d ,:.-]+ \w+\]: ")
-_ARGO = re.compile(r'time="?[\d:TZ.+-]+"? level=(info|debug|warning) msg=')
-_BLOCK = re.compile(r"Got executor_input:$")  # JSON over many lines follows
 
 
 def find_step(run: Run, name: str = "") -> Step:
@@ -60,7 +53,7 @@ def read_log(cluster: Cluster, run: Run, step: Step, attempt: Attempt) -> str:
             raise
         reasons = [str(error)]
     try:
-        return _from_pod(cluster, attempt.pod)
+        return kubernetes_of(cluster).log(attempt.pod, "main")
     except SegError as error:
         reasons.append(str(error))
     told = "\n".join(f"  {reason}" for reason in reasons)
@@ -91,62 +84,9 @@ def last_attempt(step: Step) -> Attempt:
     )
 
 
-def own_lines(lines: Iterable[str]) -> Iterator[str]:
-    """The lines of the step itself, without those of KFP and Argo around it.
-
-    What KFP's launcher says of an error stays.
-    """
-    in_block = False
-    for line in lines:
-        text = line.rstrip("\r\n")
-        if in_block and (text[:1] in "{ }" or not text):
-            in_block = not text.startswith("}")
-            continue
-        in_block = False
-        if _EXECUTOR.match(text):
-            in_block = bool(_BLOCK.search(text))
-        elif not (_LAUNCHER.match(text) or _ARGO.match(text)):
-            yield line
-
-
 def _from_kfp(cluster: Cluster, run: Run, pod: str) -> str:
-    path = f"/apis/v1alpha1/runs/{run.run_id}/nodes/{pod}/log"
+    path = path_of_log(run.run_id, pod)
     text = cluster.read(path, doing=f"read the log of {pod}")
-    if text.startswith('{"error_message"'):  # with the status 200
-        try:
-            told = str(json.loads(text)["error_message"])
-        except (ValueError, KeyError, TypeError):
-            return text
+    if told := refusal(text):
         raise ClusterError(f"KFP: {shortened(told)}", kind="no-log")
     return text
-
-
-def _from_pod(cluster: Cluster, pod: str) -> str:
-    """By the Kubernetes API, where this machine may ask it."""
-    import urllib3
-    from kubernetes import client, config
-
-    try:
-        configuration = client.Configuration()
-        try:
-            config.load_incluster_config(client_configuration=configuration)
-        except config.ConfigException:
-            context = cluster.endpoint.context or None
-            config.load_kube_config(client_configuration=configuration, context=context)
-        configuration.retries = 1
-        core = client.CoreV1Api(client.ApiClient(configuration))
-        return str(
-            core.read_namespaced_pod_log(
-                pod,
-                cluster.namespace,
-                container="main",
-                _request_timeout=cluster.endpoint.timeout_s,
-            )
-        )
-    except config.ConfigException as error:
-        raise SegError(f"Kubernetes: {shortened(str(error))}") from error
-    except client.ApiException as error:
-        role = " (the role needs get of pods/log)" if error.status == 403 else ""
-        raise SegError(f"Kubernetes: {error.status} {error.reason}{role}") from error
-    except urllib3.exceptions.HTTPError as error:
-        raise SegError(f"Kubernetes: {shortened(str(error))}") from error

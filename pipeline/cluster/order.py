@@ -1,14 +1,22 @@
 """What is to run: a compiled pipeline, a version of the dataset, a configuration."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.cluster.document import Document
 from pipeline.cluster.identity import Triple, digest_of, triple_of
-from pipeline.inputs import PIN, REPOSITORY, Data, code_version, git_commit
+from pipeline.inputs import (
+    PIN,
+    REPOSITORY,
+    Data,
+    code_version,
+    find_settings,
+    git_commit,
+)
 from seglib.config import Config
-from seglib.errors import SegError
+from seglib.errors import SegError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +31,9 @@ class Order:
 
     @property
     def triple(self) -> Triple:
-        return triple_of(self.document.image, self.data.data_md5, self.config)
+        trials = self.document.defaults.get("trials", ())
+        image, data_md5 = self.document.image, self.data.data_md5
+        return triple_of(image, data_md5, self.config, trials=trials)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -61,6 +71,51 @@ def make_order(document: Document, data: Data, config: Config) -> Order:
         code_version=digest[:16] or code_version(),
         commit=git_commit(),
     )
+
+
+def settings_of(
+    document: Document, file: Path | None, changes: Iterable[str] = ()
+) -> Config:
+    """The settings of a run: those that its document was compiled with, and changes.
+
+    Args:
+        document: a sweep's has settings of its own, for all its trials.
+        file: YAML; `None` leaves the document's settings as they are.
+        changes: "name=value" each, on top of both.
+
+    Raises:
+        UsageError: an unknown name or unfit value; the file says something else than
+            the document was compiled with; or a change is of what trials try.
+    """
+    changes, usual = list(changes), Config().flat()
+    given = find_settings(file, changes).flat()
+    changed = {change.partition("=")[0].strip() for change in changes}
+    swept = {*str(document.defaults.get("swept", "")).split(",")}
+    if tried := sorted(changed & swept):
+        raise UsageError(
+            f"{document.path} tries several values of {', '.join(tried)}, so --set "
+            "cannot change it. Compile the sweep anew."
+        )
+    own = {
+        name: type(usual[name])(value)
+        for name, value in document.defaults.items()
+        if name in usual
+    }
+    kept = {
+        name: value
+        for name, value in own.items()
+        if value not in (usual[name], given[name]) and name not in changed
+    }
+    if file and kept:
+        told = ", ".join(
+            f"{name}={value} ({file}: {given[name]})" for name, value in kept.items()
+        )
+        raise UsageError(
+            f"{document.path} was compiled with other settings than {file} gives: "
+            f"{told}. Leave --config out, as the document has its settings; or change "
+            "single ones with --set."
+        )
+    return Config.from_flat({**given, **kept})
 
 
 def find_version(

@@ -11,7 +11,7 @@ from components.workflow import Step, Workflow, workflow_of
 from pipeline.cluster.connection import Cluster
 from pipeline.cluster.failures import ClusterError
 from pipeline.cluster.identity import Triple, tag_of
-from pipeline.cluster.uploads import every, find_experiment
+from pipeline.cluster.uploads import every, find_experiment, find_pipeline
 from seglib.errors import SegError
 
 SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
@@ -37,6 +37,7 @@ class Run:
     description: str
     error: str
     recurring: bool
+    pipeline_id: str  # empty: of no pipeline that KFP keeps
     parameters: dict[str, Any]
     steps: tuple[Step, ...] = ()
     note: str = ""  # why the steps are not known
@@ -138,7 +139,7 @@ def list_runs(
 
 
 def find_run(cluster: Cluster, name: str) -> Run:
-    """The run of an id, a name or a part of one; or `latest`.
+    """The run of an id, a name or a part of one; `latest` is the newest of ours.
 
     Raises:
         SegError: none, or several.
@@ -146,10 +147,7 @@ def find_run(cluster: Cluster, name: str) -> Run:
     if _UUID.fullmatch(name):
         return get_run(cluster, name)
     if name == "latest":
-        newest = next(list_runs(cluster), None)
-        if not newest:
-            raise SegError(f"No runs on {cluster.client.address} yet.")
-        return get_run(cluster, newest.run_id)
+        return get_run(cluster, _newest(cluster).run_id)
     found = list(list_runs(cluster, part=name))
     exact = [run for run in found if run.name == name] or found
     if len(exact) == 1:
@@ -218,7 +216,7 @@ def terminate(cluster: Cluster, run_id: str) -> None:
 
 def to_run(found: Any) -> Run:
     """From an answer of the API; it knows no steps."""
-    config = found.runtime_config
+    config, version = found.runtime_config, found.pipeline_version_reference
     return Run(
         run_id=found.run_id,
         name=found.display_name or "",
@@ -228,8 +226,21 @@ def to_run(found: Any) -> Run:
         description=found.description or "",
         error=found.error.message or "" if found.error else "",
         recurring=bool(found.recurring_run_id),
+        pipeline_id=(version.pipeline_id or "") if version else "",
         parameters=dict((config.parameters if config else None) or {}),
     )
+
+
+def _newest(cluster: Cluster) -> Run:
+    """The newest run of the training pipeline or of the sweep."""
+    from pipeline.sweep import NAME as SWEEP
+    from pipeline.training import NAME as TRAINING
+
+    ours = {find_pipeline(cluster, name) for name in (TRAINING, SWEEP)} - {""}
+    for run in list_runs(cluster) if ours else ():
+        if run.pipeline_id in ours:
+            return run
+    raise SegError(f"No runs of {TRAINING} on {cluster.client.address} yet.")
 
 
 def _runs_of_key(cluster: Cluster, key: str) -> list[Run]:

@@ -92,6 +92,19 @@ def ensure_version(cluster: Cluster, document: Document, *, told: str = "") -> V
     return Version(pipeline_id=pipeline_id, version_id=known, name=document.version)
 
 
+def find_pipeline(cluster: Cluster, name: str) -> str:
+    """The id of a pipeline; empty where there is none."""
+    found = every(
+        cluster,
+        cluster.client.pipelines.pipeline_service_list_pipelines,
+        "pipelines",
+        where={"display_name": name},
+        doing="list pipelines",
+        among=cluster.scope,
+    )
+    return next((one.pipeline_id for one in found if one.display_name == name), "")
+
+
 def every(
     cluster: Cluster,
     operation: Any,
@@ -132,7 +145,7 @@ def every(
 
 
 def _ensure_pipeline(cluster: Cluster, name: str) -> str:
-    if known := _find_pipeline(cluster, name):
+    if known := find_pipeline(cluster, name):
         return known
     wanted = sendable("V2beta1Pipeline", display_name=name, name=name, **cluster.scope)
     create = cluster.client.pipelines.pipeline_service_create_pipeline
@@ -141,22 +154,10 @@ def _ensure_pipeline(cluster: Cluster, name: str) -> str:
     except ClusterError as error:
         if error.kind != "conflict":
             raise
-        if known := _find_pipeline(cluster, name):
+        if known := find_pipeline(cluster, name):
             return known
         raise
     return str(made.pipeline_id)
-
-
-def _find_pipeline(cluster: Cluster, name: str) -> str:
-    found = every(
-        cluster,
-        cluster.client.pipelines.pipeline_service_list_pipelines,
-        "pipelines",
-        where={"display_name": name},
-        doing="list pipelines",
-        among=cluster.scope,
-    )
-    return next((one.pipeline_id for one in found if one.display_name == name), "")
 
 
 def _find_version(cluster: Cluster, pipeline_id: str, document: Document) -> str:

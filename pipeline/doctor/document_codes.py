@@ -188,7 +188,7 @@ DOCUMENT_CODES = {
         WARNING,
         "state is kept, but a lost pod is not started again",
         "A step that keeps checkpoints goes on where it was, if somebody starts it: "
-        "nodes are drained and spot machines taken away.",
+        "nodes are drained and spot machines taken away, and their pods are deleted.",
         "Set retries (task.set_retry; retries: in configs/cluster.yaml).",
     ),
     "P163": Code(
@@ -211,6 +211,15 @@ DOCUMENT_CODES = {
         "The image's own user decides, and many images have none but root.",
         "Set run_as_non_root (kubernetes.set_security_context; security: in "
         "configs/cluster.yaml).",
+    ),
+    "P166": Code(
+        WARNING,
+        "attempts end before their time",
+        "Argo counts backoff_max_duration from the start of the first attempt, and a "
+        "later one ends by it, however short it has run. The SDK's default is 3600 s: "
+        "a training that is disturbed after 50 minutes has ten left.",
+        "Set backoff_max_duration (task.set_retry) to (retries + 1) × timeout and all "
+        "pauses, or more; `python -m pipeline compile` does so.",
     ),
     "P170": Code(
         ERROR,

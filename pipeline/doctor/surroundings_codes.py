@@ -70,6 +70,15 @@ SURROUNDINGS_CODES = {
         "A pod that mounts it is never scheduled.",
         "Look at `kubectl describe pvc`, and restore the volume or make a new claim.",
     ),
+    "S216": Code(
+        WARNING,
+        "Argo does not repeat a step whose pod is deleted",
+        "Drained nodes, autoscalers and spot machines delete pods: the run fails, "
+        "whatever `retries` says, because KFP 2.17 leaves the policy to Argo's "
+        "configuration.",
+        "Set the retryPolicy of templateDefaults in workflow-controller-configmap "
+        "(docs/cluster.md, “What is repeated”).",
+    ),
     "S220": Code(
         ERROR,
         "no node fits",

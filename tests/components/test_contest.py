@@ -100,7 +100,7 @@ class Contest:
         self.rows.update(tracker.rows)
 
     def tag(self, run: str, name: str) -> str:
-        return str(self.rows[run].tag(name))
+        return self.rows[run].tags().get(name, "")
 
     def version(self, number: int) -> Version:
         return self.registry.get(NAME, number)
@@ -215,7 +215,7 @@ def test_who_is_not_better_is_held_and_stays_challenger(
     assert held.state == "held"
     assert held.against == 1
     assert contest.registry.numbers(NAME) == {"champion": 1, "challenger": 2}
-    assert contest.rows["contest-3"].tag("promotion") == ""
+    assert "promotion" not in contest.rows["contest-3"].tags()
 
 
 def test_a_run_that_fails_after_its_gate_blocks_nobody(

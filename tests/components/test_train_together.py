@@ -30,7 +30,7 @@ from tests.components.test_children import row_and_children
                 "SEGLIB_HOSTS": "a.x,b.x",
                 "SEGLIB_HOST_INDEX": "1",
                 "SEGLIB_PROCESSES": "2",
-                "SEGLIB_PORT": "3000",
+                "SEGLIB_PORTS_FROM": "3000",
             },
             ["a.x:3000", "a.x:3001", "b.x:3000", "b.x:3001"],
             [2, 3],

@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, Self
 
 import kfp_server_api
@@ -43,7 +42,6 @@ from tests.pipeline.kfp_contract import (
 )
 from tests.pipeline.recorded_runs import Recorded, recorded_body
 
-RECORDED = Path(__file__).parent / "recorded" / "http"
 _LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
 _V1_RUN = re.compile(r"/apis/v1beta1/runs/([^/:]+)")
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
@@ -153,6 +151,8 @@ class KfpApi:
         self.faults: list[Fault] = []
         self.sent: list[Sent] = []
         self.violations: list[str] = []
+        # The recorded run that a new one is to go through; None: it stays PENDING.
+        self.chosen: Callable[[Mapping[str, Any]], str] | None = None
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._plays: dict[str, list[tuple[Recorded, int]]] = {}
         self._at: dict[str, tuple[Recorded, str]] = {}  # of what has become of a run
@@ -292,6 +292,8 @@ class KfpApi:
         self._store(made, "run", made["run_id"])
         self.runs[made["run_id"]] = made
         self._plays.setdefault(made["run_id"], list(self._plays.get("*", ())))
+        if self.chosen:
+            self.play(made["run_id"], self.chosen(made))
         return made
 
     def run_service_get_run(self, request: "_Request") -> Any:
@@ -562,12 +564,13 @@ class KfpApi:
         for column, name in texts.items():
             if len(made.get(name, "")) > self.width:
                 self.ghosts[key] = dict(made)
-                said = recorded(f"{kind}-description-too-long.txt")["message"]
+                status, body = recorded_body(f"{kind}-description-too-long")
+                said = str(json.loads(body)["message"])
                 said = said.replace("'Description'", f"'{column}'")
                 for word, told in (("run", "too-long"), ("job", "lab-often")):
                     named = f"store {word} {made['display_name']} to"
                     said = said.replace(f"store {word} {told} to", named)
-                raise Refusal(500, said)
+                raise Refusal(status, said)
 
     def _default_experiment(self) -> str:
         for one in self.experiments.values():
@@ -717,11 +720,6 @@ class _Request:
             headers=self.headers,
             body=self.raw.decode("utf-8", "replace"),
         )
-
-
-def recorded(name: str) -> Any:
-    """The body of an answer of the real server."""
-    return json.loads((RECORDED / name).read_text().strip().rpartition("\n\n")[2])
 
 
 def _handler(api: KfpApi) -> type[BaseHTTPRequestHandler]:

@@ -21,7 +21,8 @@ from typing import Any, Self
 
 import yaml
 
-from tests.pipeline.kfp_api import RECORDED, KfpApi
+from tests.pipeline.kfp_api import KfpApi
+from tests.pipeline.recorded_runs import RECORDED
 
 TOKEN = "a-users-token"
 _GROUPS = {
@@ -123,7 +124,9 @@ class KubernetesApi:
 
 
 def _workflow(run: Mapping[str, Any]) -> dict[str, Any]:
-    one = copy.deepcopy(json.loads((RECORDED / "ghost-workflow.json").read_text()))
+    one = copy.deepcopy(
+        json.loads((RECORDED / "http" / "ghost-workflow.json").read_text())
+    )
     meta = one["metadata"]
     meta["annotations"]["pipelines.kubeflow.org/run_name"] = run["display_name"]
     meta["labels"]["pipeline/runid"] = run["run_id"]
@@ -135,7 +138,9 @@ def _workflow(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scheduled(recurring: Mapping[str, Any]) -> dict[str, Any]:
-    (one,) = json.loads((RECORDED / "ghost-scheduledworkflow.json").read_text())
+    (one,) = json.loads(
+        (RECORDED / "http" / "ghost-scheduledworkflow.json").read_text()
+    )
     meta, reference = one["metadata"], recurring["pipeline_version_reference"]
     meta["uid"] = recurring["recurring_run_id"]
     meta["generateName"] = recurring["display_name"][:25]

@@ -87,6 +87,26 @@ def test_resources_are_in_the_container() -> None:
     assert (retried.max_retry_count, retried.backoff_duration) == (4, "60s")
 
 
+# Argo counts from the start of the first attempt: with 60 s, the second one was killed
+# after 12 s on a real cluster (recorded/retry-max-60s).
+@pytest.mark.parametrize("timeout", ["1h", "24h", "30d", ""])
+@pytest.mark.parametrize("retries", [1, 5])
+def test_the_deadline_of_all_attempts_holds_each_attempt_and_pause(
+    timeout: str, retries: int
+) -> None:
+    needs = StepResources(retries=retries, timeout=timeout, retry_delay="1m")
+    task = _task(_ours(ClusterConfig(steps={"train": needs})))
+    given = task._task_spec.retry_policy.to_proto().backoff_max_duration.seconds
+    hours = {"1h": 1, "24h": 24, "30d": 720, "": 24 * 30}[timeout]
+    pauses_s = {1: 60, 5: 60 + 120 + 240 + 480 + 960}[retries]
+    assert given >= (retries + 1) * hours * 3600 + pauses_s
+    assert given < 2**31  # what Kubernetes takes as a pod's activeDeadlineSeconds
+
+
+def test_no_number_of_retries_makes_a_deadline_that_kubernetes_refuses() -> None:
+    assert StepResources(retries=2**31 - 1, timeout="300d").deadline_s == 2**31 - 1
+
+
 def test_what_is_not_wanted_is_not_mentioned() -> None:
     bare = StepResources(
         cpu_request="",

@@ -174,7 +174,7 @@ def test_a_pod_runs_a_process_a_gpu_each_with_a_port(gpus: int, processes: int) 
     variables = _environment(training)
     assert variables["SEGLIB_PROCESSES"] == str(processes)
     ports = [port["containerPort"] for port in _container(training)["ports"]]
-    first = int(variables["SEGLIB_PORT"])
+    first = int(variables["SEGLIB_PORTS_FROM"])
     assert ports == list(range(first, first + processes))
     limits = _container(training)["resources"]["limits"]
     assert limits.get("nvidia.com/gpu") == (str(gpus) if gpus else None)

@@ -242,7 +242,7 @@ class Tracking:
             metrics={**metrics, **decision.metrics},
         )
         row.log_file(out / "decision.json", "gate")
-        row.close("SUCCEEDED")
+        row.close("FINISHED")
 
     def add_failure(self, run_id: str, step: str, message: str) -> None:
         row = Row(self.uri, run_id, time_ms=int(1000 * time.time()))

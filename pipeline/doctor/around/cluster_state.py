@@ -1,4 +1,4 @@
-"""What a namespace has of what a document refers to: S201 … S220."""
+"""What a cluster has of what a document refers to: S201 … S220."""
 
 import os
 from collections.abc import Callable
@@ -10,9 +10,11 @@ import yaml
 from pipeline.doctor.around.looking import Look, Seen, look_at_all
 from pipeline.doctor.around.nodes import check_nodes
 from pipeline.doctor.around.references import Reference, node_needs, references
+from pipeline.doctor.around.repetition import CONFIG_MAP, see_repetition
 from pipeline.doctor.document import Document
 from pipeline.doctor.findings import Finding
 
+_KFP_NAMESPACE = "kubeflow"
 _LONGEST = 2  # timeouts, of a question that ends by itself
 _LACKS = {"secret": "S211", "config map": "S213"}
 _ABSENT = {
@@ -44,13 +46,17 @@ class ClusterState:
         if service_account:
             looks.append(partial(self._see, "service account", service_account))
         looks.append(partial(self._see_nodes, document))
+        looks.append(partial(self._see_repetition, document))
         seen = look_at_all(
             [Look("the cluster", look, _LONGEST * self._timeout_s) for look in looks]
         )
         where = f"namespace {self._namespace}"
         return Seen(
             tuple(finding for one in seen for finding in one.findings),
-            (f"{where}: {len(looks)} things looked at",),
+            (
+                f"{where}: {len(looks)} things looked at",
+                *(note for one in seen for note in one.notes),
+            ),
         )
 
     def _connect(self) -> Finding | None:
@@ -107,6 +113,17 @@ class ClusterState:
         found = (check_nodes(need, nodes.items) for need in node_needs(document))
         return Seen(tuple(finding for finding in found if finding))
 
+    def _see_repetition(self, document: Document) -> Seen:
+        """Where KFP is: in the namespace of its runs, or, with many users, its own."""
+        for namespace in dict.fromkeys((self._namespace, _KFP_NAMESPACE)):
+            read = self._in_namespace("config_map", CONFIG_MAP, namespace)
+            found, wrong = self._problem(read, f"config map {CONFIG_MAP}", "config map")
+            if found:
+                return see_repetition(found.data or {}, document)
+            if wrong and wrong.code != "S212":
+                return Seen((wrong,))
+        return Seen((), (f"no {CONFIG_MAP}: what Argo repeats is not known",))
+
     def _read(self, kind: str, name: str) -> Finding | None:
         return self._get(kind, name)[1]
 
@@ -120,10 +137,12 @@ class ClusterState:
         }[kind]
         return self._problem(read, f"{kind} {name}", kind)
 
-    def _in_namespace(self, resource: str, name: str) -> Callable[..., Any]:
+    def _in_namespace(
+        self, resource: str, name: str, namespace: str = ""
+    ) -> Callable[..., Any]:
         def read(**options: Any) -> Any:
             call = getattr(self._core, f"read_namespaced_{resource}")
-            return call(name, self._namespace, **options)
+            return call(name, namespace or self._namespace, **options)
 
         return read
 

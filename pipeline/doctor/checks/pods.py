@@ -1,10 +1,12 @@
-"""What a pod may take, and as whom: P160 … P165."""
+"""What a pod may take, and as whom: P160 … P166."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pipeline.doctor.document import Document, Step
 from pipeline.doctor.findings import Finding
 from pipeline.doctor.quantities import quantity
+from pipeline.quantities import attempts_s
 
 SHM = "/dev/shm"
 _DEFAULT_SHM = 64 * 2**20
@@ -20,9 +22,9 @@ def check_pods(document: Document) -> Iterator[Finding]:
             what = f"it asks for {step.gpus} and mounts nothing at {SHM}"
             yield Finding(code="P161", where=step.where, what=what)
         yield from _check_retries(document, step)
-        own = int(step.kubernetes.get("activeDeadlineSeconds", 0))
-        if not own and not document.pipeline_deadline_s:
+        if not _timeout_s(step) and not document.pipeline_deadline_s:
             yield Finding(code="P163", where=step.where, what="it may run for ever")
+        yield from _check_deadline(document, step)
         yield from _check_user(step)
 
 
@@ -70,6 +72,33 @@ def _check_retries(document: Document, step: Step) -> Iterator[Finding]:
     if kept and not all(retries):
         what = f"{kept} says that it keeps its state, and it has no retries"
         yield Finding(code="P162", where=step.where, what=what)
+
+
+def _check_deadline(document: Document, step: Step) -> Iterator[Finding]:
+    for task in document.tasks_of(step):
+        policy = task.spec.get("retryPolicy", {})
+        retries = int(policy.get("maxRetryCount", 0))
+        needed = attempts_s(
+            retries,
+            timeout_s=_timeout_s(step),
+            pause_s=_seconds(policy, "backoffDuration"),
+            factor=float(policy.get("backoffFactor", 2.0)),
+        )
+        given = _seconds(policy, "backoffMaxDuration")
+        if retries and given < needed:
+            what = f"all attempts end {given:g} s after the start of the first one"
+            if _timeout_s(step):
+                what += f", and {retries + 1} of them with their pauses take {needed} s"
+            yield Finding(code="P166", where=task.where, what=what)
+
+
+def _timeout_s(step: Step) -> int:
+    return int(step.kubernetes.get("activeDeadlineSeconds", 0))
+
+
+def _seconds(policy: Mapping[str, Any], name: str) -> float:
+    """A duration as protobuf writes it: "3600s", "1.5s"."""
+    return float(str(policy.get(name, "0s")).removesuffix("s"))
 
 
 def _state(step: Step) -> str:

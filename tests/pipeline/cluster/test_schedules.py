@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from pipeline import __main__ as command_line
 from pipeline.cluster.connection import Cluster, Endpoint, connect
@@ -252,6 +253,24 @@ def test_the_command_shows_the_plan_and_does_it_once(
     file.write_text("name: x\n")
     assert run().startswith("- nightly ")
     assert not api.recurring_runs
+
+
+def test_an_image_without_digest_is_scheduled_for_trials_only(
+    api: KfpApi, tmp_path: Path
+) -> None:
+    file = tmp_path / "schedules.yaml"
+    entry = {"every": "1d", "data_md5": DATA.data_md5, "remote": DATA.remote}
+    file.write_text(yaml.safe_dump({"name": "x", "schedules": {"nightly": entry}}))
+    words = ["schedule", str(file), "--image", "registry.example/seglib:trial"]
+    words += ["--host", api.url, "--no-push-check"]
+    refused = CliRunner().invoke(command_line.app, words)
+    assert isinstance(refused.exception, UsageError)
+    assert "For a trial: --allow-tag." in str(refused.exception)
+    assert not api.sent
+    done = CliRunner().invoke(command_line.app, [*words, "--allow-tag"])
+    assert done.exit_code == 0, done.output
+    (made,) = api.recurring_runs.values()
+    assert made["description"].endswith("image: registry.example/seglib:trial")
 
 
 def test_the_example_is_right(repository: Path) -> None:

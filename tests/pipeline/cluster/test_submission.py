@@ -425,6 +425,21 @@ def test_a_run_is_found_by_id_name_part_and_as_the_latest(
         find_run(cluster, "00000000-0000-0000-0000-000000000000")
 
 
+def test_the_latest_run_is_that_of_this_pipeline(
+    api: KfpApi, cluster: Cluster, order: Order
+) -> None:
+    with pytest.raises(SegError, match="No runs of segmentation-training on"):
+        find_run(cluster, "latest")
+    run = submit(cluster, order).run
+    reference = {"pipeline_id": "somebody's", "pipeline_version_id": "other"}
+    later = {"run_id": "later", "created_at": "2099-01-01T00:00:00Z"}
+    foreign = {**api.run(), **later, "pipeline_version_reference": reference}
+    api.runs["later"] = foreign
+    assert find_run(cluster, "latest").run_id == run.run_id
+    del foreign["pipeline_version_reference"]  # of a spec that KFP does not keep
+    assert find_run(cluster, "latest").run_id == run.run_id
+
+
 def _other_data() -> Data:
     return Data(data_md5="fedcba9876543210" * 2 + ".dir", remote="s3://x/y", title="")
 

@@ -265,6 +265,16 @@ def _no_timeout(compiled: Compiled) -> None:
     del compiled.pods["exec-train-model"]["activeDeadlineSeconds"]
 
 
+def _deadline_of_the_sdk(compiled: Compiled) -> None:
+    policy = _tasks(compiled)["train-model"]["retryPolicy"]
+    policy["backoffMaxDuration"] = "3600s"
+
+
+def _deadline_without_a_pause(compiled: Compiled) -> None:
+    policy = _tasks(compiled)["train-model"]["retryPolicy"]
+    policy["backoffMaxDuration"] = f"{6 * 86400 + 30 + 60 + 120 + 240 + 480 - 1}s"
+
+
 def _root(compiled: Compiled) -> None:
     compiled.pods["exec-train-model"]["securityContext"] = {"runAsUser": 0}
 
@@ -318,6 +328,8 @@ SEEDED = {
     _no_shm: "P161",
     _no_retries: "P162",
     _no_timeout: "P163",
+    _deadline_of_the_sdk: "P166",
+    _deadline_without_a_pause: "P166",
     _root: "P164",
     _any_user: "P165",
 }
@@ -362,6 +374,25 @@ def test_every_code_of_documents_is_seeded_here_or_compiled_by_kfp() -> None:
     sized = {"P170", "P171", "P172"}  # see test_sizing.py
     of_documents = {code for code in CODES if code.startswith("P")}
     assert of_documents == {*SEEDED.values()} | compiled | sized
+
+
+def test_attempts_without_a_timeout_must_not_end_by_the_default_of_the_sdk(
+    ours: Compiled, found: Found
+) -> None:
+    _no_timeout(ours)
+    _deadline_of_the_sdk(ours)
+    told = {finding.code: finding.what for finding in found(ours)}
+    assert told.keys() == {"P163", "P166"}
+    assert told["P166"] == "all attempts end 3600 s after the start of the first one"
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5, 1e300])
+def test_the_deadline_of_any_number_of_attempts_is_weighed_at_once(
+    ours: Compiled, found: Found, factor: float
+) -> None:
+    policy = _tasks(ours)["train-model"]["retryPolicy"]
+    policy |= {"maxRetryCount": 2**31 - 1, "backoffFactor": factor}
+    assert [finding.code for finding in found(ours)] == ["P166"]
 
 
 def test_places_say_where_to_look(ours: Compiled, found: Found) -> None:

@@ -32,6 +32,8 @@ from tests.store.proxy import proxy
 DIGEST = IMAGE.partition("@")[2]
 ACCOUNT = "pipeline-runner"
 GPU = "nvidia.com/gpu"
+FAILS = "that fails (exit code, memory, timeout)"
+CONFIG_MAPS = "/api/v1/namespaces/kubeflow/configmaps"
 Seen = Callable[..., Sequence[Finding]]
 
 
@@ -115,6 +117,72 @@ def test_a_cluster_that_has_everything_gives_no_finding(
     assert not any("maybe" in path for path in api.asked), "it is optional"
 
 
+def _argo(api: KubernetesApi, strategy: str, key: str = "workflowDefaults") -> None:
+    """Its configuration, such as KFP 2.17.0 ships it."""
+    default = f"spec: {{templateDefaults: {{retryStrategy: {strategy}}}}}"
+    text = default if key == "workflowDefaults" else f"workflowDefaults: {{{default}}}"
+    api.add("V1ConfigMap", "workflow-controller-configmap", data={key: text})
+
+
+@pytest.fixture
+def told(
+    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: KubernetesApi
+) -> Callable[[], str]:
+    """What the doctor notes about what Argo repeats."""
+
+    def look() -> str:
+        path = referring.write(tmp_path / "pipeline.yaml")
+        with api.run(kubeconfig):
+            around = Surroundings(timeout_s=HANG_S, cluster=True)
+            diagnosis = examine(path, around=around)
+        assert diagnosis.findings == ()
+        (note,) = (note for note in diagnosis.notes if "Argo" in note)
+        return note
+
+    return look
+
+
+@pytest.mark.parametrize("key", ["workflowDefaults", "config"])
+@pytest.mark.parametrize(
+    ("strategy", "note"),
+    [
+        (  # as KFP 2.17.0 ships it
+            "{limit: 2, retryPolicy: OnError}",
+            f"a step whose pod is deleted, and none {FAILS} (retryPolicy OnError in",
+        ),
+        (
+            "{limit: 2, retryPolicy: Always}",
+            f"a step {FAILS} and one whose pod is deleted (retryPolicy Always in",
+        ),
+        ("{expression: 'true'}", "workflow-controller-configmap), if true"),
+    ],
+)
+def test_the_doctor_says_what_argo_repeats(
+    told: Callable[[], str], api: KubernetesApi, key: str, strategy: str, note: str
+) -> None:
+    _argo(api, strategy, key)
+    assert note in told()
+
+
+def test_without_argos_configuration_the_doctor_says_that_it_knows_nothing(
+    told: Callable[[], str],
+) -> None:
+    assert told().startswith("no workflow-controller-configmap: what Argo repeats is")
+
+
+def test_a_pipeline_without_retries_needs_no_repetition(
+    told: Callable[[], str], referring: Compiled, api: KubernetesApi
+) -> None:
+    components = referring.pipeline["components"]
+    for component in (referring.pipeline["root"], *components.values()):
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            task.pop("retryPolicy", None)
+    for pod in referring.pods.values():
+        pod.pop("configMapAsEnv", None)
+    _argo(api, "{limit: 2}")
+    assert "and none whose pod is deleted (retryPolicy OnFailure" in told()
+
+
 def _lost(api: KubernetesApi) -> None:
     lost = client.V1PersistentVolumeClaimStatus(phase="Lost")
     api.add("V1PersistentVolumeClaim", "seglib-cache", status=lost)
@@ -136,6 +204,14 @@ def _lost(api: KubernetesApi) -> None:
         ("S214", "none in kubeflow", lambda api: api.remove("/seglib-cache")),
         ("S215", "exec-train-model mount it", _lost),
         ("S205", "may not read", lambda api: api.forbidden.add("/api/v1/nodes")),
+        (
+            "S205",
+            "may not read",
+            lambda api: api.forbidden.add(f"{CONFIG_MAPS}/workflow-controller"),
+        ),
+        ("S216", "none whose pod is deleted", lambda api: _argo(api, "{limit: 2}")),
+        ("S216", "no workflow", lambda api: _argo(api, "[1]")),
+        ("S216", "no workflow", lambda api: _argo(api, "{")),
         (
             "S220",
             f"none fits: 1 without the label pool=gpu; 1 with less {GPU} than 1",
