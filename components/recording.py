@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.attempts import TRAINED_BY, total_s
 from components.children import FAILURE
 from components.contest import record_contender, record_promotion, record_withdrawal
 from components.names import dataset_name, key
@@ -60,8 +61,8 @@ def record_start(row: "Row", message: Message) -> None:
 
 def record_finish(row: "Row", message: Message) -> None:
     """The end of a step's run."""
-    duration = message["lineage"][message["step"]]["duration_s"]
-    row.log(metrics={"duration_s": duration}, child=_child(message))
+    duration_s = total_s(message["lineage"][message["step"]])
+    row.log(metrics={"duration_s": duration_s}, child=_child(message))
     has_fallen_out = FELL_OUT in message["lineage"][message["step"]]
     _end_child(row, message, "FAILED" if has_fallen_out else "FINISHED")
 
@@ -77,6 +78,8 @@ def record_lineage(row: "Row", message: Message) -> None:
         return  # one of several; the row is that of the chosen one
     tags = {}
     for step, origin in message.get("lineage", {}).items():
+        if TRAINED_BY in origin:
+            tags[TRAINED_BY] = origin[TRAINED_BY]
         if origin["run_id"] != row.run:
             made_by = f"run {origin['run_id']} of {origin.get('finished', '?')}"
             tags[f"step.{step}"] = f"cached from {made_by}"
@@ -85,7 +88,7 @@ def record_lineage(row: "Row", message: Message) -> None:
         if "duration_s" in origin:
             # At the time of its end: whoever tells it again tells the same point.
             row.log(
-                metrics={f"duration_s/{step}": origin["duration_s"]},
+                metrics={f"duration_s/{step}": total_s(origin)},
                 time_ms=_milliseconds(origin["finished"]),
             )
     row.log(tags=tags)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from components.children import PARENT_TAG
 from components.mlflow_client import connect, require_active
 from components.tracking import EXPERIMENT, RUN_TAG
 from seglib.errors import UsageError
 
 _OURS = f"tags.`{RUN_TAG}` != ''"
+_MOST = 1000  # of a search
 _NEWEST = ["attributes.start_time DESC"]
 _PREFIX = "seg/"  # of parameters beside those of KFP's launcher
 
@@ -64,6 +66,22 @@ class Rows:
     def newest(self, count: int) -> list[RowFacts]:
         """The newest rows, the newest first."""
         return self._search(_OURS, count)
+
+    def open_jobs(self) -> list[RowFacts]:
+        """The rows of trainings in several pods that have not ended."""
+        is_open = "attributes.status = 'RUNNING' and tags.`train_job` != ''"
+        return self._search(f"{_OURS} and {is_open}", _MOST)
+
+    def last_sign_ms(self, row: RowFacts) -> int:
+        """When something of a row or its steps was measured last, or begun."""
+        own, signs = self._client.get_run(row.id), []
+        steps = f"tags.`{PARENT_TAG}` = '{row.id}'"
+        for run in (own, *self._client.search_runs([own.info.experiment_id], steps)):
+            signs.append(int(run.info.start_time))
+            for name in run.data.metrics:
+                history = self._client.get_metric_history(run.info.run_id, name)
+                signs += [point.timestamp for point in history]
+        return max(signs)
 
     def read_file(self, row: RowFacts, path: str) -> str:
         """The text of a small file that a row keeps; empty if it has no such file."""

@@ -60,6 +60,7 @@ def train_model(
     import keras
 
     from components import tracking
+    from components.attempts import Attempt, tell_before
     from components.step import CHECKPOINTS, KEPT, LOADER_THREADS
     from components.trials import NO_VAL, may_fall_out
     from seglib.checkpoints import Checkpoints, forget
@@ -79,7 +80,8 @@ def train_model(
         processes = Processes.join()
         # A pod that dies on the way of its model to KFP's store does not train again.
         place = os.environ.get(CHECKPOINTS)
-        checkpoints = Checkpoints(place, keep_outcome=True) if place else None
+        notes = Attempt().notes
+        kept = Checkpoints(place, keep_outcome=True, notes=notes) if place else None
         if place and "://" in place:
             check_place(place)  # now, for a wrong address is no trial's fault
         with may_fall_out(step):
@@ -103,13 +105,14 @@ def train_model(
                 config=config.train,
                 shards=Path(shards.path),
                 out=Path(model.path),
-                checkpoints=checkpoints,
+                checkpoints=kept,
                 processes=processes,
                 loader_threads=int(os.environ.get(LOADER_THREADS) or 0),
                 on_epoch=step.epoch,
                 on_step=step.progress,
             )
-        if checkpoints and step.has_fallen_out:
-            forget(checkpoints.folder)
-        elif checkpoints:
-            step.lineage["train"][KEPT] = checkpoints.folder
+        if kept and step.has_fallen_out:
+            forget(kept.folder)
+        elif kept:
+            step.lineage["train"][KEPT] = kept.folder
+            tell_before(step.lineage["train"], kept.found)

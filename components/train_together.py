@@ -20,7 +20,6 @@ import json
 import logging
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -29,24 +28,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, SimpleNamespace
+from types import FrameType
 from typing import Any
 
+from components.pod_processes import index_of, tf_configs
 from components.step import CHECKPOINTS
 from seglib.errors import FINAL, SegError, UsageError, is_final
 from seglib.termination import Terminated
 
 logger = logging.getLogger(__name__)
 
-HOSTS, HOST_INDEX = "SEGLIB_HOSTS", "SEGLIB_HOST_INDEX"
-PORTS_FROM, PROCESSES = "SEGLIB_PORTS_FROM", "SEGLIB_PROCESSES"
 ATTEMPT, RETRIES = "SEGLIB_ATTEMPT", "SEGLIB_RETRIES"
 TRAIN_JOB = "SEGLIB_TRAIN_JOB"  # NAMESPACE/NAME, a tag of the row
-PORT = 2222  # of a pod's first process; the next has the next
 _STORE = "MLFLOW_TRACKING_URI"
 _PREPARED = "SEGLIB_PREPARED"  # for the processes of a pod: the folder of their data
 _TICK_S, _GRACE_S = 0.2, 60.0  # the others notice a lost process within seconds
-
 _GIVEN = ("data_md5", "remote", "code_version")  # beside the settings
 
 Parameters = Mapping[str, Any]
@@ -78,18 +74,15 @@ def main(arguments: list[str]) -> int:
     if folder := os.environ.get(_PREPARED):
         return _train(parameters, Path(folder))
     configs = tf_configs(os.environ)
-    if _index(configs[0]) != 0:
+    if index_of(configs[0]) != 0:
         os.environ.pop(_STORE, None)  # the first pod alone tracks
     with tempfile.TemporaryDirectory(prefix="train-together-") as place:
         try:
             status = _work(parameters, arguments, configs, place)
-        except Exception as error:
-            _close(parameters, Path(place), exit_status(error))
+        except (Exception, SystemExit) as error:  # of a step, or SIGTERM
+            _close(parameters, exit_status(error))
             raise
-        except SystemExit as ended:  # a step, or SIGTERM
-            _close(parameters, Path(place), exit_status(ended))
-            raise
-        _close(parameters, Path(place), status)
+        _close(parameters, status)
         return status
 
 
@@ -98,42 +91,6 @@ def exit_status(error: BaseException) -> int:
     if isinstance(error, Terminated):
         return 128 + signal.SIGTERM
     return FINAL if is_final(error) or is_final(error.__cause__) else 1
-
-
-def tf_configs(environment: Mapping[str, str]) -> list[str]:
-    """TF_CONFIG for each process of this pod; one that is empty for one pod alone.
-
-    Raises:
-        UsageError: a variable is not as it should be.
-    """
-    processes = _whole(environment, PROCESSES, "1", 1)
-    port = _whole(environment, PORTS_FROM, str(PORT), 1)
-    named = (host.strip() for host in environment.get(HOSTS, "").split(","))
-    hosts = [_host_and_port(host, port) for host in named if host]
-    if not hosts and processes == 1:
-        return [""]
-    hosts = hosts or [("localhost", port)]
-    index = _whole(environment, HOST_INDEX, "0", 0)
-    if index >= len(hosts):
-        raise UsageError(
-            f"{HOST_INDEX}: expected the place of this pod in {HOSTS}, of 0 to "
-            f"{len(hosts) - 1}. Received: {index}."
-        )
-    workers = [
-        f"{name}:{first + process}"
-        for name, first in hosts
-        for process in range(processes)
-    ]
-    tasks = range(index * processes, (index + 1) * processes)
-    return [
-        json.dumps(
-            {
-                "cluster": {"worker": workers},
-                "task": {"type": "worker", "index": task},
-            }
-        )
-        for task in tasks
-    ]
 
 
 def _parameters(arguments: list[str]) -> dict[str, Any]:
@@ -166,12 +123,9 @@ def _require_checkpoints() -> None:
 def _work(
     parameters: Parameters, arguments: list[str], configs: list[str], place: str
 ) -> int:
-    from components.step import send, source_tags
+    from components.step import send
 
-    given = {name: parameters[name] for name in _GIVEN}
-    tags = {**source_tags(), "train_job": os.environ.get(TRAIN_JOB, "")}
-    settings = {k: v for k, v in parameters.items() if k not in given}
-    send("open", parameters=settings, tags=tags, **given)
+    send("open", **_identity(parameters))
     _require_place()
     _prepare(parameters, Path(place))
     if len(configs) > 1:
@@ -206,7 +160,7 @@ def _train(parameters: Parameters, folder: Path) -> int:
     """Train in this process; the first one of all tracks it."""
     from components.train_model import train_model
 
-    is_first = _index(os.environ.get("TF_CONFIG", "")) == 0
+    is_first = index_of(os.environ.get("TF_CONFIG", "")) == 0
     if not is_first:
         os.environ.pop(_STORE, None)
     with tempfile.TemporaryDirectory(dir=folder) as own:
@@ -216,17 +170,27 @@ def _train(parameters: Parameters, folder: Path) -> int:
     return 0
 
 
-def _close(parameters: Parameters, folder: Path, status: int) -> None:
+def _close(parameters: Parameters, status: int) -> None:
     """Close the row of the job, unless other pods go on with it."""
-    from components.finalize import finalize
+    from components.step import closing, send
 
     attempt, retries = (os.environ.get(name) or "0" for name in (ATTEMPT, RETRIES))
     goes_on = int(attempt) < int(retries) and status != FINAL
     if status and (goes_on or status == 128 + signal.SIGTERM):
         return
-    if os.environ.get(_STORE):
+    with closing():
         state = "FAILED" if status else "SUCCEEDED"
-        _call(finalize, parameters, folder, status=SimpleNamespace(state=state))
+        send("close", state=state, **_identity(parameters))
+
+
+def _identity(parameters: Parameters) -> dict[str, Any]:
+    """What the row of the job tells of it from the beginning."""
+    from components.step import source_tags
+
+    given = {name: parameters[name] for name in _GIVEN}
+    settings = {k: v for k, v in parameters.items() if k not in given}
+    tags = {**source_tags(), "train_job": os.environ.get(TRAIN_JOB, "")}
+    return {**given, "parameters": settings, "tags": tags}
 
 
 def _train_in_processes(arguments: list[str], configs: list[str], place: str) -> int:
@@ -271,33 +235,6 @@ def _first_failure(running: list[subprocess.Popen[bytes]]) -> int:
             break
         time.sleep(_TICK_S)
     return status or next((p.returncode for p in running if p.returncode), 0)
-
-
-def _host_and_port(text: str, port: int) -> tuple[str, int]:
-    """Of `HOST`, `HOST:PORT`, `[IPv6]:PORT` or a bare IPv6 address."""
-    if found := re.fullmatch(r"(\[[^\[\]]+\]|[^\[\]:\s]+)(?::(\d+))?", text):
-        return found[1], int(found[2] or port)
-    if re.fullmatch(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", text):
-        return f"[{text}]", port
-    raise UsageError(
-        f"{HOSTS}: expected names, each `HOST` or `HOST:PORT`, with commas between. "
-        f"Received: {text}"
-    )
-
-
-def _index(config: str) -> int:
-    """Of a process, by its TF_CONFIG."""
-    try:
-        return int(json.loads(config or "{}").get("task", {}).get("index", 0))
-    except (ValueError, AttributeError, TypeError):
-        return 0  # who joins by it will say what is wrong
-
-
-def _whole(environment: Mapping[str, str], name: str, default: str, least: int) -> int:
-    text = environment.get(name) or default
-    if not text.isdecimal() or int(text) < least:
-        raise UsageError(f"{name}: expected a number from {least} on. Received: {text}")
-    return int(text)
 
 
 def _call(component: Any, parameters: Parameters, folder: Path, **others: Any) -> None:

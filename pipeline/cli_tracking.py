@@ -2,11 +2,13 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seglib.addresses import without_login
 from seglib.errors import SegError, UsageError
 from seglib.terminal import Terminal, echo
 
@@ -25,13 +27,21 @@ _TOLERANCE = 0.005  # mIoU
 @app.command()
 def track(
     folders: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Folders of runs, outputs of steps with an untracked.jsonl, or "
-            "s3://… as the log of a pod names it.",
+            "s3://… as the log of a pod names it. Default: none; rows of trainings in "
+            "several pods are closed.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    context: Annotated[
+        str,
+        typer.Option(
+            help="Of kubeconfig, for rows. Default: its current one.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Send MLflow what it has not got of a run, because it was away.
 
@@ -39,13 +49,24 @@ def track(
     default it is the store that the run was to be tracked in. Exits with 1 if
     something is still left.
 
-    For example: python -m pipeline track runs/20261122-140501
+    Without a folder, Kubernetes is asked for the jobs of all rows of `train-job` that
+    are RUNNING and silent for a quarter of an hour: a row whose job was deleted is
+    closed as KILLED, and one whose job has ended as that ended.
+
+    For example:
+
+    python -m pipeline track runs/20261122-140501
+
+    python -m pipeline track
     """
     from pipeline.tracker import send_left_behind, send_waiting, tracking_uri
 
     def warn(text: str) -> None:
         echo(text, err=True)
 
+    if not folders:
+        _close_rows(tracking_uri(Path("runs")), context, warn)
+        return
     whole = True
     for folder in folders:
         if "://" in folder:
@@ -170,6 +191,19 @@ def reproduce(
         f"difference {more:+.6f} (accepted: {tolerance})"
     )
     raise typer.Exit(0 if same else 1)
+
+
+def _close_rows(uri: str, context: str, warn: Callable[[str], None]) -> None:
+    from components.mlflow_errors import answering
+    from pipeline.open_rows import close_rows
+
+    with answering(_existing(uri, Path("runs"))):
+        rows = list(close_rows(uri, context=context, warn=warn))
+    for row in rows:
+        word = f"closed as {row.status}" if row.status else "stays open"
+        echo(f"{row.name}: {word}: {row.reason}")
+    if not rows:
+        echo(f"{without_login(uri)}: no row of a training in several pods is open")
 
 
 def _store_of(folder: Path) -> str:

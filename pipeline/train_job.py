@@ -7,16 +7,8 @@ it makes a JobSet.
 import hashlib
 from pathlib import Path
 
-from components.train_together import (
-    ATTEMPT,
-    HOST_INDEX,
-    HOSTS,
-    PORT,
-    PORTS_FROM,
-    PROCESSES,
-    RETRIES,
-    TRAIN_JOB,
-)
+from components.pod_processes import HOST_INDEX, HOSTS, PORT, PORTS_FROM, PROCESSES
+from components.train_together import ATTEMPT, RETRIES, TRAIN_JOB
 from pipeline.cluster.identity import RunName
 from pipeline.quantities import duration_s
 from pipeline.resource_file import resources_text, write_resources

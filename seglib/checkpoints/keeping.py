@@ -5,12 +5,12 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from seglib.checkpoints.snapshot import Snapshot
 from seglib.errors import SegError
@@ -21,6 +21,7 @@ from seglib.store.remotes import open_remote
 logger = logging.getLogger(__name__)
 
 Check = Callable[[Snapshot], None]
+Notes = Mapping[str, Any]  # JSON values
 
 # Written in turns: while one is being replaced, the other is whole.
 _SLOTS = ("0.checkpoint", "1.checkpoint")
@@ -42,6 +43,8 @@ class Checkpoints:
         resume: whether to go on from what lies there; otherwise it is removed.
         keep_outcome: leave the outcome where it is, because the model has yet to get
             to a safe place. Whoever finds it there removes it with `forget`.
+        notes: gives what each of them is to tell of its writer, from the notes of the
+            one that was gone on from; they decide nothing.
     """
 
     def __init__(
@@ -52,9 +55,12 @@ class Checkpoints:
         largest_share: float = 0.02,
         resume: bool = True,
         keep_outcome: bool = False,
+        notes: Callable[[Notes], Notes] = dict,
     ):
         self.place = str(place).rstrip("/")
         self.written_step = 0  # of the newest that is whole
+        self.found: Notes = {}  # of the one that is gone on from
+        self._notes = notes
         self._every_s, self._largest_share = every_s, largest_share
         self._resume, self._keep_outcome = resume, keep_outcome
         self._key = ""
@@ -95,6 +101,8 @@ class Checkpoints:
             return None
         snapshot, self._newest = max(found, key=lambda pair: pair[0].rank)
         self.written_step = snapshot.facts["step"]
+        notes = snapshot.facts.get("notes")
+        self.found = notes if isinstance(notes, dict) else {}
         return snapshot
 
     def is_due(self, *, epoch_ends: bool = False) -> bool:
@@ -176,7 +184,8 @@ class Checkpoints:
 
     def _write(self, snapshot: Snapshot) -> None:
         started = time.thread_time()
-        signed = replace(snapshot, facts={**snapshot.facts, "key": self._key})
+        own = {"key": self._key, "notes": dict(self._notes(self.found))}
+        signed = replace(snapshot, facts={**snapshot.facts, **own})
         slot = 1 - self._newest
         try:
             self._remote.write(_SLOTS[slot], signed.to_bytes())

@@ -155,6 +155,22 @@ def test_another_attempt_reopens_the_row_and_forgets_the_failure(attempts: Any) 
     assert row.info.end_time == 12500
 
 
+def test_the_row_names_the_job_that_trained_and_counts_all_its_attempts(
+    attempts: Any,
+) -> None:
+    """As in C-submit of the recordings, whose step `train` took 11 s of its own."""
+    run = "takes over"
+    origin = {"run_id": run, "folder": "f", "finished": "2026-11-26T20:56:00Z"}
+    by = "run train-43fd10e-105973d-20c99f3d in 1 attempt"
+    origin |= {"duration_s": 10.853, "before_s": 379.1, "trained_by": by}
+    attempts(run, "open", 1000)
+    attempts(run, "started", 1000)
+    row, children = attempts(run, "finished", 12000, lineage={"train": origin})
+    assert row.data.tags["trained_by"] == by
+    assert row.data.metrics["duration_s/train"] == 389.953
+    assert children["train"].data.metrics["duration_s"] == 389.953
+
+
 def test_what_an_earlier_attempt_tells_late_changes_nothing(attempts: Any) -> None:
     run = "told late"
     attempts(run, "open", 1000)

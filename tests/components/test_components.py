@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from components.attempts import total_s
 from components.gate_model import gate_model
 from components.step import CHECKPOINTS, KEPT, read_lineage
 from components.train_model import train_model
@@ -128,6 +129,24 @@ def test_a_trainings_outcome_is_kept_until_its_model_has_come_through(
     lineage = read_lineage(Path(chain.artifacts["model"].path))
     assert chain.kept == [lineage["train"][KEPT]]
     assert not (chain.folder / "kept").exists(), "the evaluation has read the model"
+
+
+def test_a_run_that_takes_a_training_over_names_who_trained_and_what_it_cost(
+    chain: Any, telling: Callable[..., Any], tmp_path: Path
+) -> None:
+    other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
+    origins = []
+    for run in ("train-0123456-89abcdef", "pipeline-run"):
+        with telling(run, tmp_path / "messages.jsonl") as patch:
+            patch.setenv(CHECKPOINTS, str(tmp_path / "kept"))
+            other.call(train_model, ("manifest", "shards"), train_seed=7)
+        out = Path(other.artifacts["model"].path)
+        origins.append(read_lineage(out)["train"])
+    job, run = origins
+    assert "trained_by" not in job
+    assert run["trained_by"] == "run train-0123456-89abcdef in 1 attempt"
+    assert 0 < run["before_s"] < job["duration_s"]
+    assert total_s(run) == pytest.approx(run["duration_s"] + run["before_s"], abs=0.01)
 
 
 def test_a_trial_that_diverges_falls_out_and_leaves_the_reason_and_nothing_else(

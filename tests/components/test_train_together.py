@@ -8,8 +8,9 @@ import pytest
 
 from components import train_together
 from components.pod import _delivery
+from components.pod_processes import tf_configs
 from components.step import MESSAGES
-from components.train_together import exit_status, main, tf_configs
+from components.train_together import exit_status, main
 from seglib.config import Config
 from seglib.errors import DatasetError, RefusedError, SegError, UsageError
 from seglib.termination import Terminated
