@@ -48,7 +48,8 @@ def on_kubernetes(
     needs = cluster.steps[step]
     _set_resources(task, needs)
     _set_volumes(task, needs, cluster)
-    _set_environment(task, cluster, dict(environment or {}))
+    own = {**needs.environment, **cluster.environment, **(environment or {})}
+    _set_environment(task, cluster, own)
     settings = _settings(task)
     if needs.node_selector:
         settings["nodeSelector"] = {"labels": dict(needs.node_selector)}
@@ -116,9 +117,8 @@ def _set_volumes(
 
 
 def _set_environment(
-    task: dsl.PipelineTask, cluster: ClusterConfig, own: dict[str, str]
+    task: dsl.PipelineTask, cluster: ClusterConfig, plain: dict[str, str]
 ) -> None:
-    plain = {**cluster.environment, **own}
     if cluster.cache.claim:
         plain["SEGLIB_CACHE"] = cluster.cache.mount_path
     for name, value in plain.items():

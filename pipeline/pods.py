@@ -54,7 +54,10 @@ class Toleration:
 
 @dataclass(frozen=True, kw_only=True)
 class StepResources:
-    """What the pod of one step asks for, and how often and how long it may try."""
+    """What the pod of one step asks for, and how often and how long it may try.
+
+    After what a pod is repeated, Argo's configuration says (docs/cluster.md).
+    """
 
     cpu_request: str = "1"  # cores; "": as the limit
     cpu_limit: str = "2"  # cores; "": as many as the node has
@@ -67,8 +70,8 @@ class StepResources:
     tolerations: tuple[Toleration, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)  # for autoscalers
     shm: str = ""  # of /dev/shm, and of the memory when used; "": the runtime's 64 MB
-    ephemeral_storage: str = "10Gi"  # of /tmp, on the node's disk; "": no limit
-    retries: int = 2  # of a pod that failed
+    ephemeral_storage: str = "10Gi"  # of /tmp, not of outputs; "": no limit
+    retries: int = 2  # of a pod that Argo repeats: as KFP ships it, a deleted one
     retry_delay: str = "30s"  # before the first; doubled before each further one
     timeout: str = "2h"  # of one attempt; "": none
 
@@ -101,6 +104,15 @@ class StepResources:
             pause_s=duration_s(self.retry_delay),
         )
         return min(needed + UNLIMITED_S, LONGEST_S)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that follow from what a step asks for.
+
+        Where it asks for no GPU, TensorFlow's error of finding none (cuInit) is left
+        out; its real errors are exceptions as well.
+        """
+        return {} if self.gpus else {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
     @property
     def all_tolerations(self) -> tuple[Toleration, ...]:

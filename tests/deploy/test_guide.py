@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.doctor.around.repetition import see_repetition
+from pipeline.doctor.document import Document
 from tests.deploy.manifests import Manifests
 
 # What Kubeflow Pipelines brings.
@@ -50,6 +52,16 @@ def test_the_guide_installs_the_version_of_the_sdk(
     )
     assert locked
     assert f"PIPELINE_VERSION={locked[1]}\n" in guide
+
+
+def test_with_the_patch_of_the_guide_failures_and_deleted_pods_are_repeated(
+    guide: str,
+) -> None:
+    (patch,) = re.findall(r"```yaml\n(spec:\n  templateDefaults:\n.*?)```", guide, re.S)
+    seen = see_repetition({"workflowDefaults": patch}, Document())
+    assert seen.findings == ()
+    assert "that fails (exit code, memory, timeout) and one whose pod" in seen.notes[0]
+    assert "if lastRetry.status" in seen.notes[0]
 
 
 def test_served_and_saving_tensorflow_are_of_one_version(repository: Path) -> None:

@@ -14,6 +14,7 @@ from pipeline.cluster_config import (
 )
 from pipeline.executor import in_image, on_kubernetes
 
+LOUD = {"TF_CPP_MIN_LOG_LEVEL": "0"}
 IMAGE = "registry.example/seglib@sha256:0"
 RICH = ClusterConfig(
     image_pull_policy="Always",
@@ -105,6 +106,18 @@ def test_the_deadline_of_all_attempts_holds_each_attempt_and_pause(
 
 def test_no_number_of_retries_makes_a_deadline_that_kubernetes_refuses() -> None:
     assert StepResources(retries=2**31 - 1, timeout="300d").deadline_s == 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("gpus", "own", "level"),
+    [(0, {}, "3"), (1, {}, None), (0, LOUD, "0"), (1, LOUD, "0")],
+)
+def test_a_pod_without_a_gpu_logs_no_error_of_finding_none(
+    gpus: int, own: dict[str, str], level: str | None
+) -> None:
+    steps = {"train": StepResources(gpus=gpus)}
+    task = _task(_ours(ClusterConfig(steps=steps, environment=own)))
+    assert task.container_spec.env.get("TF_CPP_MIN_LOG_LEVEL") == level
 
 
 def test_what_is_not_wanted_is_not_mentioned() -> None:
