@@ -13,6 +13,13 @@ from components.step import IMAGE_NAME, RUN_ID
 from pipeline.cluster_config import ClusterConfig, Source, StepResources
 from pipeline.quantities import duration_s, kfp_size
 
+# Where KFP has outputs until they are stored. It makes these volumes itself, without a
+# limit; a volume of the same name is merged into its own (Argo's podSpecPatch).
+_OUTPUTS = tuple(
+    {"volumeName": f"{store}-scratch", "mountPath": f"/{store}"}
+    for store in ("minio", "s3", "gcs")
+)
+
 Settings = dict[str, Any]  # a task's KubernetesExecutorConfig
 
 
@@ -101,6 +108,8 @@ def _set_volumes(
     mounts = [{"volumeName": "tmp", "mountPath": "/tmp"}]
     if needs.ephemeral_storage:
         mounts[0]["sizeLimit"] = needs.ephemeral_storage
+    if needs.output_storage:
+        mounts += [{**volume, "sizeLimit": needs.output_storage} for volume in _OUTPUTS]
     if needs.shm:
         shm = {"volumeName": "shm", "mountPath": "/dev/shm", "medium": "Memory"}
         mounts.append({**shm, "sizeLimit": needs.shm})

@@ -70,7 +70,8 @@ class StepResources:
     tolerations: tuple[Toleration, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)  # for autoscalers
     shm: str = ""  # of /dev/shm, and of the memory when used; "": the runtime's 64 MB
-    ephemeral_storage: str = "10Gi"  # of /tmp, not of outputs; "": no limit
+    ephemeral_storage: str = "10Gi"  # of /tmp, on the node's disk; "": no limit
+    output_storage: str = ""  # of KFP's volumes of outputs, on that disk; "": no limit
     retries: int = 2  # of a pod that Argo repeats: as KFP ships it, a deleted one
     retry_delay: str = "30s"  # before the first; doubled before each further one
     timeout: str = "2h"  # of one attempt; "": none
@@ -79,8 +80,9 @@ class StepResources:
         _require_at_most("cpu_request", "cpu_limit", self, cpu_cores)
         _require_at_most("memory_request", "memory_limit", self, size_bytes)
         _require_at_most("shm", "memory_limit", self, size_bytes)
-        if self.ephemeral_storage:
-            size_bytes(self.ephemeral_storage, "ephemeral_storage")
+        for name in ("ephemeral_storage", "output_storage"):
+            if size := getattr(self, name):
+                size_bytes(size, name)
         duration_s(self.retry_delay, "retry_delay")
         limited = not self.timeout or duration_s(self.timeout, "timeout") > 0
         require(limited, "timeout", 'more than 0, or "": none', self.timeout)
