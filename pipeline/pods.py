@@ -112,7 +112,7 @@ class StepResources:
         """Variables that follow from what a step asks for.
 
         Where it asks for no GPU, TensorFlow's error of finding none (cuInit) is left
-        out; its real errors are exceptions as well.
+        out, as in the image of the CPU variant.
         """
         return {} if self.gpus else {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
