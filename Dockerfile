@@ -57,7 +57,16 @@ COPY pipeline pipeline
 RUN uv pip install --python /opt/venv/bin/python --target /opt/seglib --no-deps \
       --no-build-isolation --compile-bytecode --no-cache .
 
-FROM base
+# What TensorFlow logs: errors; on a processor it would log one each time that it finds no
+# GPU, and its real errors are exceptions as well.
+FROM base AS quiet-cpu
+ENV TF_CPP_MIN_LOG_LEVEL=3
+
+FROM base AS quiet-gpu
+ENV TF_CPP_MIN_LOG_LEVEL=2
+
+# hadolint ignore=DL3006
+FROM quiet-${VARIANT}
 # DVC and others look their user up; HOME is where caches can be written.
 RUN useradd --uid 1000 --user-group --home-dir /tmp --no-create-home seglib \
     && install -d -o seglib -g seglib /work
@@ -65,7 +74,6 @@ ENV PATH=/opt/seglib/bin:$PATH \
     HOME=/tmp \
     USER=seglib \
     NO_ALBUMENTATIONS_UPDATE=1 \
-    TF_CPP_MIN_LOG_LEVEL=2 \
     MPLBACKEND=Agg \
     MLFLOW_DISABLE_TELEMETRY=true \
     DO_NOT_TRACK=1 \

@@ -57,7 +57,7 @@ _OWN: Mapping[str, dict[str, Any]] = {
 }
 _QUANTITIES = (
     *("cpu_request", "cpu_limit", "memory_request", "memory_limit", "shm"),
-    *("ephemeral_storage", "retry_delay", "timeout"),
+    *("ephemeral_storage", "output_storage", "retry_delay", "timeout"),
 )
 _CONFIG_MAPS = (
     Source(name="seglib", keys=("MLFLOW_TRACKING_URI",)),

@@ -13,6 +13,13 @@ from components.step import IMAGE_NAME, RUN_ID
 from pipeline.cluster_config import ClusterConfig, Source, StepResources
 from pipeline.quantities import duration_s, kfp_size
 
+# Where KFP has outputs until they are stored. It makes these volumes itself, without a
+# limit; a volume of the same name is merged into its own (Argo's podSpecPatch).
+_OUTPUTS = tuple(
+    {"volumeName": f"{store}-scratch", "mountPath": f"/{store}"}
+    for store in ("minio", "s3", "gcs")
+)
+
 Settings = dict[str, Any]  # a task's KubernetesExecutorConfig
 
 
@@ -48,7 +55,8 @@ def on_kubernetes(
     needs = cluster.steps[step]
     _set_resources(task, needs)
     _set_volumes(task, needs, cluster)
-    _set_environment(task, cluster, dict(environment or {}))
+    own = {**needs.environment, **cluster.environment, **(environment or {})}
+    _set_environment(task, cluster, own)
     settings = _settings(task)
     if needs.node_selector:
         settings["nodeSelector"] = {"labels": dict(needs.node_selector)}
@@ -100,6 +108,8 @@ def _set_volumes(
     mounts = [{"volumeName": "tmp", "mountPath": "/tmp"}]
     if needs.ephemeral_storage:
         mounts[0]["sizeLimit"] = needs.ephemeral_storage
+    if needs.output_storage:
+        mounts += [{**volume, "sizeLimit": needs.output_storage} for volume in _OUTPUTS]
     if needs.shm:
         shm = {"volumeName": "shm", "mountPath": "/dev/shm", "medium": "Memory"}
         mounts.append({**shm, "sizeLimit": needs.shm})
@@ -116,9 +126,8 @@ def _set_volumes(
 
 
 def _set_environment(
-    task: dsl.PipelineTask, cluster: ClusterConfig, own: dict[str, str]
+    task: dsl.PipelineTask, cluster: ClusterConfig, plain: dict[str, str]
 ) -> None:
-    plain = {**cluster.environment, **own}
     if cluster.cache.claim:
         plain["SEGLIB_CACHE"] = cluster.cache.mount_path
     for name, value in plain.items():

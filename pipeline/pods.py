@@ -54,7 +54,10 @@ class Toleration:
 
 @dataclass(frozen=True, kw_only=True)
 class StepResources:
-    """What the pod of one step asks for, and how often and how long it may try."""
+    """What the pod of one step asks for, and how often and how long it may try.
+
+    After what a pod is repeated, Argo's configuration says (docs/cluster.md).
+    """
 
     cpu_request: str = "1"  # cores; "": as the limit
     cpu_limit: str = "2"  # cores; "": as many as the node has
@@ -68,7 +71,8 @@ class StepResources:
     annotations: Mapping[str, str] = field(default_factory=dict)  # for autoscalers
     shm: str = ""  # of /dev/shm, and of the memory when used; "": the runtime's 64 MB
     ephemeral_storage: str = "10Gi"  # of /tmp, on the node's disk; "": no limit
-    retries: int = 2  # of a pod that failed
+    output_storage: str = ""  # of KFP's volumes of outputs, on that disk; "": no limit
+    retries: int = 2  # of a pod that Argo repeats: as KFP ships it, a deleted one
     retry_delay: str = "30s"  # before the first; doubled before each further one
     timeout: str = "2h"  # of one attempt; "": none
 
@@ -76,8 +80,9 @@ class StepResources:
         _require_at_most("cpu_request", "cpu_limit", self, cpu_cores)
         _require_at_most("memory_request", "memory_limit", self, size_bytes)
         _require_at_most("shm", "memory_limit", self, size_bytes)
-        if self.ephemeral_storage:
-            size_bytes(self.ephemeral_storage, "ephemeral_storage")
+        for name in ("ephemeral_storage", "output_storage"):
+            if size := getattr(self, name):
+                size_bytes(size, name)
         duration_s(self.retry_delay, "retry_delay")
         limited = not self.timeout or duration_s(self.timeout, "timeout") > 0
         require(limited, "timeout", 'more than 0, or "": none', self.timeout)
@@ -101,6 +106,15 @@ class StepResources:
             pause_s=duration_s(self.retry_delay),
         )
         return min(needed + UNLIMITED_S, LONGEST_S)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that follow from what a step asks for.
+
+        Where it asks for no GPU, TensorFlow's error of finding none (cuInit) is left
+        out, as in the image of the CPU variant.
+        """
+        return {} if self.gpus else {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
     @property
     def all_tolerations(self) -> tuple[Toleration, ...]:

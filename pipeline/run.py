@@ -29,6 +29,7 @@ from pipeline.process import RunnerProcess, Stopped, termination_as_exception
 from pipeline.tracker import RunTracker
 from pipeline.trials import Sweep
 from seglib.config import Config
+from seglib.cores import tensorflow_log_level
 
 
 def run_pipeline(
@@ -228,7 +229,7 @@ def _environment(told: Mapping[str, str]) -> dict[str, str]:
     """Of the runner, and so of the steps that it starts as processes."""
     path = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     return {
-        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_CPP_MIN_LOG_LEVEL": tensorflow_log_level(),
         "NO_ALBUMENTATIONS_UPDATE": "1",
         **{k: v for k, v in os.environ.items() if k != TASK_RUN},
         "PYTHONPATH": os.pathsep.join(filter(None, path)),

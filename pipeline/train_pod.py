@@ -128,6 +128,7 @@ def _plain(image: str, cluster: ClusterConfig, checkpoints: str) -> list[Spec]:
     plain = {
         IMAGE_NAME: image,
         "SEGLIB_CACHE": cluster.cache.mount_path,
+        **cluster.steps[STEP].environment,
         **cluster.environment,
     }
     if checkpoints:

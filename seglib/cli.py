@@ -27,6 +27,7 @@ from seglib.console import (
     override,
     progress_bar,
 )
+from seglib.cores import tensorflow_log_level
 from seglib.errors import SegError
 from seglib.plain import visible
 from seglib.terminal import TerminalHandler, run_commands, tell_error
@@ -53,7 +54,7 @@ app = _new_app()
 
 def main() -> None:
     """Run the command line; a problem is one message and a non-zero exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", tensorflow_log_level())
     logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
     logging.getLogger("seglib").setLevel(logging.INFO)
     run_commands(app)

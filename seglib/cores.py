@@ -1,4 +1,4 @@
-"""How many cores this process may use; importing this is cheap."""
+"""What this machine has: cores, and whether a GPU; importing this is cheap."""
 
 import math
 import os
@@ -22,3 +22,14 @@ def usable_cores(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
         if quota > 0 and period > 0:
             cores = min(cores, math.ceil(quota / period))
     return cores
+
+
+def tensorflow_log_level(devices: Path = Path("/dev")) -> str:
+    """What TF_CPP_MIN_LOG_LEVEL should be: 2 leaves out all but errors.
+
+    Without a GPU it is 3: TensorFlow logs an error there each time that it finds none
+    (cuInit), though nothing is wrong, and its real errors are exceptions as well.
+    """
+    names = ("nvidia*", "kfd", "dxg")  # CUDA, ROCm, Windows' subsystem for Linux
+    has_gpu = any(path for name in names for path in devices.glob(name))
+    return "2" if has_gpu else "3"

@@ -6,6 +6,7 @@ where a name is wrong, with the nearest right one.
 """
 
 import inspect
+import math
 import re
 import typing
 from collections.abc import Iterator, Mapping
@@ -94,10 +95,8 @@ def typed(value: Any, expected: Any, name: str) -> Any:
         return None if value is None else typed(value, inner, name)
     if expected is str and isinstance(value, list):
         return ",".join(str(item) for item in value)
-    if expected is float and isinstance(value, str) and _NUMBER.fullmatch(value):
-        return float(value)
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if expected is float:
+        return _finite(value, name)
     if expected is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return _of_type(value, expected, name)
@@ -126,6 +125,16 @@ def require(ok: bool, name: str, expected: str, value: Any) -> None:
     """Raise a UsageError that names a setting, what it must be, and what it is."""
     if not ok:
         raise UsageError(f"`{name}` must be {expected}. Received: {name}={value!r}.")
+
+
+def _finite(value: Any, name: str) -> float:
+    """JSON, in which parameters travel, has neither NaN nor infinity."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if is_number or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        value = float(value)
+    number: float = _of_type(value, float, name)
+    require(math.isfinite(number), name, "a finite number", number)
+    return number
 
 
 def _of_type(value: Any, expected: type, name: str) -> Any:

@@ -113,6 +113,17 @@ def test_a_mistake_names_file_and_key(load, text, message):
         load(text)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), "1e999"])
+def test_no_setting_is_a_number_that_json_does_not_have(value):
+    numbers = [
+        name for name, default in Config().flat().items() if default.__class__ is float
+    ]
+    assert len(numbers) > 10
+    for name in numbers:
+        with pytest.raises(UsageError, match=f"{name}` must be a finite number"):
+            Config.from_flat({name: value})
+
+
 def test_an_unknown_flat_key_names_the_nearest():
     with pytest.raises(UsageError, match=r"`epoch`. Did you mean `epochs`\?"):
         Config.from_flat({"epoch": 1})

@@ -1,8 +1,10 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
-from seglib.cores import usable_cores
+from seglib.cores import tensorflow_log_level, usable_cores
 
 
 @pytest.fixture
@@ -42,3 +44,27 @@ def test_the_affinity_of_the_process_lowers_it_too(tmp_path):
         assert usable_cores(tmp_path) == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize("device", ["nvidia0", "nvidiactl", "kfd", "dxg"])
+def test_the_error_of_finding_no_gpu_is_left_out_where_there_is_none(tmp_path, device):
+    assert tensorflow_log_level(tmp_path) == "3"
+    (tmp_path / device).touch()
+    assert tensorflow_log_level(tmp_path) == "2"
+
+
+@pytest.mark.slow  # it starts TensorFlow
+def test_the_level_leaves_out_that_error_and_nothing_of_pythons():
+    script = (
+        "import tensorflow as tf; tf.config.list_physical_devices();"
+        "tf.linalg.matmul(tf.zeros([2, 3]), tf.zeros([2, 3]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "cuInit" not in done.stderr
+    assert "InvalidArgumentError" in done.stderr

@@ -22,6 +22,7 @@ from components.step import CHECKPOINTS, MESSAGES, RUN_ID
 from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.config import Config
+from tests.stored import through_a_store
 
 SETTINGS = {
     "epochs": 2,
@@ -54,7 +55,10 @@ class Chain:
     kept: list[str] = field(default_factory=list)  # of the training, right after it
 
     def call(self, component: Any, inputs: tuple[str, ...], **changes: Any) -> Any:
-        """Run a component's body; its outputs become artifacts of the chain."""
+        """Run a component's body; its outputs become artifacts of the chain.
+
+        As on a cluster, each is what an artifact store gives back.
+        """
         name = component.component_spec.name
         given = {
             **Config().flat(),
@@ -76,6 +80,8 @@ class Chain:
         (self.folder / name).mkdir(parents=True, exist_ok=True)  # as KFP does
         taken = {key: self.artifacts[key] for key in inputs}
         result = component.python_func(**given, **taken, **outputs)
+        for output in outputs.values():
+            through_a_store(Path(output.path))
         self.artifacts.update(outputs)
         return result
 

@@ -27,6 +27,22 @@ def test_every_output_is_there_or_it_would_never_be_reused(chain: Any) -> None:
     assert not missing
 
 
+def test_no_json_that_a_step_hands_on_holds_what_json_does_not_have(chain: Any) -> None:
+    """KFP's launcher refuses NaN and Infinity in parameters and metadata."""
+
+    def refuse(name: str) -> float:
+        raise AssertionError(name)
+
+    files = [f for f in chain.folder.rglob("*.json") if "caches" not in f.parts]
+    assert {"provenance.json", "metrics.json", "history.json"} <= {
+        f.name for f in files
+    }
+    for file in files:
+        json.loads(file.read_text(), parse_constant=refuse)
+    for artifact in chain.artifacts.values():
+        json.dumps(artifact.metadata, allow_nan=False)
+
+
 def test_a_hand_made_remote_and_our_store_agree_on_the_hash(
     chain: Any, tiny_root: Path
 ) -> None:

@@ -1,10 +1,13 @@
 """docs/cluster.md names what is there."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from pipeline.doctor.around.repetition import see_repetition
+from pipeline.doctor.document import Document
 from tests.deploy.manifests import Manifests
 
 # What Kubeflow Pipelines brings.
@@ -50,6 +53,32 @@ def test_the_guide_installs_the_version_of_the_sdk(
     )
     assert locked
     assert f"PIPELINE_VERSION={locked[1]}\n" in guide
+
+
+def test_with_the_patch_of_the_guide_failures_and_deleted_pods_are_repeated(
+    guide: str,
+) -> None:
+    (patch,) = re.findall(r"```yaml\n(spec:\n  templateDefaults:\n.*?)```", guide, re.S)
+    seen = see_repetition({"workflowDefaults": patch}, Document())
+    assert seen.findings == ()
+    assert "that fails (exit code, memory, timeout) and one whose pod" in seen.notes[0]
+    assert "if lastRetry.status" in seen.notes[0]
+
+
+def test_the_patch_of_the_guide_tells_failed_pods_from_what_is_around_them(
+    repository: Path,
+) -> None:
+    """It repeats what has a message: on a real cluster all failed pods, and no DAG."""
+    messages: dict[str, set[bool]] = {"Pod": set(), "DAG": set()}
+    for case in ("a0-failed", "cancelled", "oom", "retry-max-60s"):
+        answer = repository / f"tests/pipeline/recorded/{case}/v1beta1-run.json"
+        runtime = json.loads(answer.read_text())["pipeline_runtime"]
+        for node in json.loads(runtime["workflow_manifest"])["status"][
+            "nodes"
+        ].values():
+            if node["phase"] == "Failed" and node["type"] in messages:
+                messages[node["type"]].add(bool(node.get("message")))
+    assert messages == {"Pod": {True}, "DAG": {False}}
 
 
 def test_served_and_saving_tensorflow_are_of_one_version(repository: Path) -> None:

@@ -1,5 +1,7 @@
 """What a pod's settings are in KFP's own form."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from pipeline.cluster_config import (
 )
 from pipeline.executor import in_image, on_kubernetes
 
+LOUD = {"TF_CPP_MIN_LOG_LEVEL": "0"}
 IMAGE = "registry.example/seglib@sha256:0"
 RICH = ClusterConfig(
     image_pull_policy="Always",
@@ -34,6 +37,7 @@ RICH = ClusterConfig(
     annotations={"karpenter.sh/do-not-disrupt": "true"},
     shm="2Gi",
     ephemeral_storage="20Gi",
+    output_storage="40Gi",
     retries=4,
     retry_delay="1m",
     timeout="1h30m",
@@ -50,6 +54,9 @@ def test_a_pods_settings_are_those_that_kfps_own_helpers_would_write() -> None:
         run = "metadata.labels['pipeline/runid']"
         kubernetes.use_field_path_as_env(task, "KFP_RUN_ID", run)
         kubernetes.empty_dir_mount(task, "tmp", "/tmp", size_limit="20Gi")
+        for store in ("minio", "s3", "gcs"):
+            name, path = f"{store}-scratch", f"/{store}"
+            kubernetes.empty_dir_mount(task, name, path, size_limit="40Gi")
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", "Memory", "2Gi")
         kubernetes.mount_pvc(task, "fetched", "/fetched")
         both = {"A": "A", "B": "B"}
@@ -69,6 +76,23 @@ def test_a_pods_settings_are_those_that_kfps_own_helpers_would_write() -> None:
         kubernetes.set_security_context(task, 1000, 1000, run_as_non_root=True)
 
     assert _settings(theirs) == _settings(_ours(RICH))
+
+
+def test_the_volumes_of_outputs_are_those_that_a_real_pod_of_kfp_has() -> None:
+    recorded = Path(__file__).parent / "recorded" / "a0-ok" / "pods.json"
+    containers = (
+        container
+        for pod in json.loads(recorded.read_text())["items"]
+        for container in pod["status"]["containerStatuses"]
+        if container["name"] == "main" and "system-container-impl" in str(pod)
+    )
+    theirs = [
+        {(m["mountPath"], m["name"]) for m in c["volumeMounts"]} for c in containers
+    ]
+    limited = _settings(_ours(RICH))["emptyDirMounts"]
+    ours = {(m["mountPath"], m["volumeName"]) for m in limited if "scratch" in str(m)}
+    assert len(ours) == 3
+    assert any(ours <= mounted for mounted in theirs)
 
 
 def test_resources_are_in_the_container() -> None:
@@ -105,6 +129,18 @@ def test_the_deadline_of_all_attempts_holds_each_attempt_and_pause(
 
 def test_no_number_of_retries_makes_a_deadline_that_kubernetes_refuses() -> None:
     assert StepResources(retries=2**31 - 1, timeout="300d").deadline_s == 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("gpus", "own", "level"),
+    [(0, {}, "3"), (1, {}, None), (0, LOUD, "0"), (1, LOUD, "0")],
+)
+def test_a_pod_without_a_gpu_logs_no_error_of_finding_none(
+    gpus: int, own: dict[str, str], level: str | None
+) -> None:
+    steps = {"train": StepResources(gpus=gpus)}
+    task = _task(_ours(ClusterConfig(steps=steps, environment=own)))
+    assert task.container_spec.env.get("TF_CPP_MIN_LOG_LEVEL") == level
 
 
 def test_what_is_not_wanted_is_not_mentioned() -> None:

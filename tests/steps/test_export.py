@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from seglib.contract import Contract
 from seglib.data.images import read_image
 from seglib.errors import SegError
 from seglib.steps.export import export
+from tests.stored import through_a_store
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,20 @@ def test_the_comparison_and_the_contract_lie_beside_it(exported, trained):
     assert comparison["max_logit_difference"] < 1e-3
     contract = Contract.from_json((out / "contract.json").read_text())
     assert contract == load_model(trained.folder).contract
+
+
+def test_the_export_answers_after_an_artifact_store_lost_its_empty_folders(
+    exported, tmp_path
+):
+    import tensorflow as tf
+
+    export = tmp_path / "export"
+    shutil.copytree(exported[0], export)
+    assert (export / "saved_model/assets").is_dir()
+    through_a_store(export)
+    assert not (export / "saved_model/assets").exists()
+    served = tf.saved_model.load(str(export / "saved_model"))
+    assert served.serve(np.zeros((1, 48, 64, 3), np.uint8)).shape == (1, 48, 64)
 
 
 def test_every_weight_is_stored_once(exported, trained):
