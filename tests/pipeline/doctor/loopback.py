@@ -94,8 +94,11 @@ class KubernetesApi:
             )
         }
         self.nodes: list[client.V1Node] = []
-        namespace = client.V1Namespace(metadata=client.V1ObjectMeta(name=NAMESPACE))
-        self._objects[f"/api/v1/namespaces/{NAMESPACE}"] = namespace
+        self.add_namespace(NAMESPACE)
+
+    def add_namespace(self, name: str) -> None:
+        namespace = client.V1Namespace(metadata=client.V1ObjectMeta(name=name))
+        self._objects[f"/api/v1/namespaces/{name}"] = namespace
 
     def add(self, kind: str, name: str, **fields: Any) -> None:
         """Add an object of the namespace, such as `add("V1Secret", "s3", data=…)`."""

@@ -170,6 +170,18 @@ def test_without_argos_configuration_the_doctor_says_that_it_knows_nothing(
     assert told().startswith("no workflow-controller-configmap: what Argo repeats is")
 
 
+def test_argos_configuration_is_found_in_kfps_namespace_where_runs_have_their_own(
+    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: KubernetesApi
+) -> None:
+    api.add_namespace("vision")
+    _argo(api, "{retryPolicy: Always}")
+    path = referring.write(tmp_path / "pipeline.yaml")
+    with api.run(kubeconfig):
+        around = Surroundings(timeout_s=HANG_S, cluster=True, namespace="vision")
+        notes = examine(path, around=around).notes
+    assert any("retryPolicy Always" in note for note in notes)
+
+
 def test_a_pipeline_without_retries_needs_no_repetition(
     told: Callable[[], str], referring: Compiled, api: KubernetesApi
 ) -> None:
