@@ -145,7 +145,7 @@ def _steps(run: str, workflow: Workflow, state: str) -> dict[str, Any]:
     failed = workflow.failed
     if state != FAILED or not failed:
         return {"steps": steps}
-    reason = failed.message.removeprefix("main: ") or "failed, and Argo says no reason"
+    reason = failed.message or "failed, and Argo says no reason"
     failure = "\n".join([reason, *_last_lines(run, failed)])
     return {"steps": steps, "failed_step": _short(failed), "failure": failure}
 

@@ -164,7 +164,8 @@ def _workflow(
 ) -> Workflow:
     labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
     message = str(status.get("message") or "")
-    stopped = spec.get("activeDeadlineSeconds") == 0 or _STOPPED in message
+    told = spec.get("activeDeadlineSeconds") == 0 or bool(spec.get("shutdown"))
+    stopped = told or _STOPPED in message
     name = str(metadata["name"])
     return Workflow(
         name=name,
@@ -250,7 +251,8 @@ def _reason(attempts: tuple[Attempt, ...], executors: list[Any], message: str) -
     last = attempts[-1].message if attempts else ""
     above = [str(node.get("message") or "") for node in executors]
     found = [last, *(text for text in above if "limit exceeded" in text), message]
-    return "; ".join(dict.fromkeys(text for text in found if text))
+    reasons = (text.removeprefix("main: ") for text in found if text)
+    return "; ".join(dict.fromkeys(reasons))
 
 
 def _state(node: Mapping[str, Any]) -> str:

@@ -102,4 +102,4 @@ def _failure(run: "Run", tags: Mapping[str, str]) -> str:
     failed = [step for step in run.steps if step.state == "FAILED"]
     names = ", ".join(step.label for step in failed)
     said = next((step.message for step in failed if step.message), run.error)
-    return ": ".join(filter(None, (names, said.removeprefix("main: "))))
+    return ": ".join(filter(None, (names, said)))

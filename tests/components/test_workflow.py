@@ -60,9 +60,9 @@ def test_every_recorded_run_is_read() -> None:
 @pytest.mark.parametrize(
     ("case", "reason"),
     [
-        ("oom", "main: OOMKilled (exit code 1)"),
-        ("a0-failed", "main: Error (exit code 1)"),
-        ("retry-max-60s", "main: Error (exit code 143); Max duration limit exceeded"),
+        ("oom", "OOMKilled (exit code 1)"),
+        ("a0-failed", "Error (exit code 1)"),
+        ("retry-max-60s", "Error (exit code 143); Max duration limit exceeded"),
     ],
 )
 def test_a_failed_step_tells_why(case: str, reason: str) -> None:
@@ -85,6 +85,15 @@ def test_a_waiting_pod_tells_why() -> None:
 def test_a_run_that_was_told_to_stop_is_known_by_it() -> None:
     stopped = {case for case in STATES if read(case).stopped}
     assert stopped == {"cancelled"}
+
+
+@pytest.mark.parametrize("spec", [{"shutdown": "Stop"}, {"activeDeadlineSeconds": 0}])
+def test_a_run_is_told_to_stop_by_its_specification(spec: dict[str, Any]) -> None:
+    told = answer("running")
+    manifest = json.loads(told["pipeline_runtime"]["workflow_manifest"])
+    manifest["spec"] |= spec
+    told["pipeline_runtime"]["workflow_manifest"] = json.dumps(manifest)
+    assert workflow_of(told).stopped
 
 
 def test_attempts_of_repeated_tasks_are_those_of_one_step() -> None:

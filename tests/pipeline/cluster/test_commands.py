@@ -149,7 +149,7 @@ def test_submit_as_json_is_only_json(
             "oom",
             1,
             OUT_OF_MEMORY,
-            "failed after 0:02:40: train: main: OOMKilled (exit code 1)",
+            "failed after 0:02:40: train: OOMKilled (exit code 1)",
         ),
         ("cancelled", 3, None, "canceled after 0:13:19"),
         ("sweep", 0, None, "succeeded after 0:17:41"),
@@ -316,7 +316,7 @@ def test_status_lists_runs_and_the_steps_of_one(
     content = json.loads(run("status", "latest", "--format", "json")[1])
     assert content["url"].endswith(made["run_id"])
     assert content["state"] == "FAILED"
-    assert content["error"] == "train: main: OOMKilled (exit code 1)"
+    assert content["error"] == "train: OOMKilled (exit code 1)"
     assert [(s["name"], s["state"]) for s in content["steps"]] == [
         ("verify-data", "CACHED"),
         ("augment-data", "CACHED"),
@@ -327,9 +327,7 @@ def test_status_lists_runs_and_the_steps_of_one(
     ]
     _, out, _ = run("status", made["run_id"])
     (line,) = (line for line in out.splitlines() if line.startswith(" train"))
-    assert " ".join(line.split()) == (
-        "train FAILED 0:01:17 1 main: OOMKilled (exit code 1)"
-    )
+    assert " ".join(line.split()) == ("train FAILED 0:01:17 1 OOMKilled (exit code 1)")
     (listed,) = json.loads(run("status", "--format", "json")[1])
     assert listed["name"] == made["display_name"]
     assert "FAILED" in run("status")[1]
