@@ -135,8 +135,9 @@ test-slow: $(DEV_READY) ## The tests that take minutes
 test-docker: $(DEV_READY) image ## Build the image, and run the pipeline in it
 	$(PY) -m pytest -m docker
 
+ARGS = --help
 .PHONY: test-cluster
-test-cluster: $(DEV_READY) ## Whether a cluster is as the product takes it: ARGS="--help"
+test-cluster: $(DEV_READY) ## Whether a cluster is as the product takes it: ARGS="--image …"
 	$(PY) -m tests.acceptance $(ARGS)
 
 .PHONY: lint

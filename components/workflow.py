@@ -38,7 +38,8 @@ _STATES = {
     "Skipped": SKIPPED,
     "Omitted": SKIPPED,
 }
-_STEP = re.compile(r"(retry-)?system-container-executor")  # Argo's template of a step
+# Argo's template of a step; with annotations metadata-1-0-retry-system-container-…
+_STEP = "system-container-executor"
 _DRIVER = "system-container-driver"  # decides whether it is cached
 _ENDS = ("", "(0)", "-driver")  # of names of nodes that belong to a step
 _EXIT = ".onExit(0)."  # of the exit task, which comes last
@@ -46,6 +47,7 @@ _COUNT = re.compile(r"\(\d+\)$")
 _ITERATION = re.compile(r"iteration-iterations\((\d+):")
 # How Argo refuses further attempts in a workflow that was told to stop.
 _STOPPED = "exceeded workflow deadline"
+_WHY_NO_MORE = "retryStrategy.expression"  # … evaluated to false: after each failure
 _MOST_BYTES = 256 * 2**20  # of unpacked nodes: 100,000 take a tenth
 
 
@@ -183,7 +185,7 @@ def _steps(workflow: str, nodes: Mapping[str, Any], *, stopped: bool) -> Iterato
     places: dict[str, None] = {}
     for name, node in by_name.items():
         template = str(node.get("templateName") or "")
-        if _STEP.fullmatch(template):
+        if template.endswith(_STEP):
             places.setdefault(_COUNT.sub("", name))
         elif template == _DRIVER:
             places.setdefault(_COUNT.sub("", name).removesuffix("-driver"))
@@ -251,7 +253,8 @@ def _reason(attempts: tuple[Attempt, ...], executors: list[Any], message: str) -
     last = attempts[-1].message if attempts else ""
     above = [str(node.get("message") or "") for node in executors]
     found = [last, *(text for text in above if "limit exceeded" in text), message]
-    reasons = (text.removeprefix("main: ") for text in found if text)
+    told = (text for text in found if not text.startswith(_WHY_NO_MORE))
+    reasons = (text.removeprefix("main: ") for text in told if text)
     return "; ".join(dict.fromkeys(reasons))
 
 

@@ -24,6 +24,10 @@ def read(case: str) -> Workflow:
     return workflow_of(answer(case))
 
 
+def read_as(told: dict[str, Any]) -> list[tuple[str, str, int]]:
+    return [(s.label, s.state, len(s.attempts)) for s in workflow_of(told).steps]
+
+
 STATES = {
     "running": "verify SUCCEEDED, augment SUCCEEDED, train RUNNING",
     "succeeded": "verify SUCCEEDED, augment SUCCEEDED, train SUCCEEDED,"
@@ -85,6 +89,14 @@ def test_a_waiting_pod_tells_why() -> None:
 def test_a_run_that_was_told_to_stop_is_known_by_it() -> None:
     stopped = {case for case in STATES if read(case).stopped}
     assert stopped == {"cancelled"}
+
+
+def test_a_step_with_annotations_is_one_too() -> None:
+    text = json.dumps(answer("running"))
+    for template in ("executor", "impl"):
+        old = f"retry-system-container-{template}"
+        text = text.replace(old, f"metadata-1-0-{old}")
+    assert read_as(json.loads(text)) == read_as(answer("running"))
 
 
 @pytest.mark.parametrize("spec", [{"shutdown": "Stop"}, {"activeDeadlineSeconds": 0}])
