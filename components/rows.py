@@ -67,6 +67,15 @@ class Rows:
         """The newest rows, the newest first."""
         return self._search(_OURS, count)
 
+    def of_run(self, run: str) -> RowFacts | None:
+        """The row of a run, by its name or KFP's id; None if there is none."""
+        quoted = run.replace("'", "")
+        return next(iter(self._search(f"tags.`{RUN_TAG}` = '{quoted}'", 1)), None)
+
+    def running(self) -> list[RowFacts]:
+        """The rows of all runs that have not ended."""
+        return self._search(f"{_OURS} and attributes.status = 'RUNNING'", _MOST)
+
     def open_jobs(self) -> list[RowFacts]:
         """The rows of trainings in several pods that have not ended."""
         is_open = "attributes.status = 'RUNNING' and tags.`train_job` != ''"

@@ -11,6 +11,7 @@ from pipeline import (
     cli_compile,
     cli_doctor,
     cli_finalize,
+    cli_gc,
     cli_registry,
     cli_retrain,
     cli_sweep,
@@ -37,7 +38,7 @@ def _new_app() -> typer.Typer:
         [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models,
         [bold]submit[/], [bold]status[/], [bold]wait[/], [bold]logs[/], [bold]cancel[/]
         and [bold]schedule[/] on a cluster, where [bold]train-job[/] trains in several
-        pods; CI calls [bold]retrain[/] and
+        pods, and [bold]gc[/] frees what nothing needs; CI calls [bold]retrain[/] and
         [bold]finalize[/].
         """,
     )
@@ -50,6 +51,7 @@ def _new_app() -> typer.Typer:
     app.add_typer(cli_finalize.app)
     app.add_typer(cli_doctor.app)
     app.add_typer(cli_train_job.app)
+    app.add_typer(cli_gc.app)
     return app
 
 

@@ -157,6 +157,13 @@ def send_left_behind(place: str, uri: str, *, warn: Callable[[str], None]) -> Se
     return sent
 
 
+def existing_store(runs: Path) -> str:
+    """As `tracking_uri`; empty where that is an SQLite store that is not there."""
+    uri = tracking_uri(runs)
+    database = path_of(uri)
+    return "" if database and not database.exists() else uri
+
+
 def tracking_uri(runs: Path) -> str:
     """MLFLOW_TRACKING_URI, else an SQLite store in the folder of runs.
 

@@ -75,9 +75,9 @@ def find_ghosts(
         ghosts = [
             one
             for one in objects
-            if trace.fits(one) and not _is_known(cluster, trace.resource, one)
+            if trace.fits(one) and not is_known(cluster, trace.resource, one)
         ]
-        _require_same(cluster, kubernetes)
+        require_same(cluster, kubernetes)
         if trace.spec:  # its name is shared with others
             ghosts = [
                 one
@@ -114,7 +114,15 @@ def end_ghosts(
     return ClusterError("\n".join(lines), kind="half-made")
 
 
-def _is_known(cluster: Cluster, resource: Resource, one: Metadata) -> bool:
+def runs(resource: Resource, one: Metadata) -> bool:
+    """Whether an object of Kubernetes is KFP's, and has not ended."""
+    labels = one.get("labels", {})
+    if resource is SCHEDULES:
+        return True
+    return _RUN_ID in labels and labels.get(_COMPLETED) != "true"
+
+
+def is_known(cluster: Cluster, resource: Resource, one: Metadata) -> bool:
     """Whether KFP has the run, or the recurring run, of an object."""
     client = cluster.client
     if resource is SCHEDULES:
@@ -134,13 +142,13 @@ def _is_known(cluster: Cluster, resource: Resource, one: Metadata) -> bool:
     return True
 
 
-def _require_same(cluster: Cluster, kubernetes: Kubernetes) -> None:
+def require_same(cluster: Cluster, kubernetes: Kubernetes) -> None:
     """See that it is the Kubernetes below this KFP, and not another one."""
     if cluster.client.address.startswith(f"{kubernetes.address}/"):
         return  # KFP is reached through it
     for resource in (WORKFLOWS, SCHEDULES):
         found = kubernetes.newest(resource)[:_WITNESSES]
-        if any(_is_known(cluster, resource, one) for one in found):
+        if any(is_known(cluster, resource, one) for one in found):
             return
     raise KubernetesError(
         f"Kubernetes: the KFP at {cluster.client.address} knows nothing of what is in "

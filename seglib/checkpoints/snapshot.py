@@ -79,6 +79,20 @@ class Snapshot:
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(f"malformed: {reason[:200]}") from error
 
+    @staticmethod
+    def facts_of(beginning: bytes) -> dict[str, Any]:
+        """What the head of a file says, whose rest need not be there; unchecked.
+
+        Raises:
+            ValueError: not the beginning of a checkpoint.
+        """
+        start = len(_MAGIC) + 8
+        if not beginning.startswith(_MAGIC) or len(beginning) < start:
+            raise ValueError("not a checkpoint")
+        (length,) = struct.unpack_from("<Q", beginning, len(_MAGIC))
+        facts: dict[str, Any] = json.loads(beginning[start : start + length])["facts"]
+        return facts
+
     def _buffers(self) -> Iterator[memoryview]:
         for arrays in self.arrays.values():
             for array in arrays:

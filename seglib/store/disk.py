@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from seglib.store.objects import (
     CHUNK,
     OBJECTS,
     ChangedObjectError,
+    Listed,
     MissingObjectError,
     Moved,
     Stored,
@@ -130,6 +132,17 @@ class FolderRemote:
                     f"{self.name(key)}: cannot be looked at ({error.strerror})."
                 ) from error
         return found
+
+    def objects(self, start: str) -> Iterator[Listed]:
+        """All objects whose key begins so; `start` ends with /, or is empty."""
+        for path in (self.root / start).rglob("*"):
+            try:
+                facts = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(facts.st_mode):
+                key = path.relative_to(self.root).as_posix()
+                yield Listed(key, facts.st_size, facts.st_mtime)
 
     @contextmanager
     def _reading(self, key: str) -> Iterator[None]:

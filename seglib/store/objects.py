@@ -20,6 +20,14 @@ class Stored(NamedTuple):
     etag: str
 
 
+class Listed(NamedTuple):
+    """An object of a list."""
+
+    key: str
+    size_bytes: int
+    modified_s: float  # since 1970
+
+
 class Remote(Protocol):
     """A store of objects under keys such as `files/md5/ab/cdef…`."""
 

@@ -16,6 +16,7 @@ from seglib.store.objects import (
     THREADS,
     BrokenOffError,
     ChangedObjectError,
+    Listed,
     MissingObjectError,
     Moved,
     Stored,
@@ -206,18 +207,24 @@ class S3Remote:
             "a recent MinIO, Ceph or SeaweedFS."
         )
 
+    def objects(self, start: str) -> Iterator[Listed]:
+        """All objects whose key begins so; `start` ends with /, or is empty."""
+        root = self._path("")
+        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self._path(start)}
+        while True:
+            with self._reading(start):
+                page = self._client.call("list_objects_v2", **asked)
+            for found in page.get("Contents", ()):
+                key = found["Key"].removeprefix(root)
+                modified_s = found["LastModified"].timestamp()
+                yield Listed(key, int(found["Size"]), modified_s)
+            if not page.get("IsTruncated"):
+                return
+            asked["ContinuationToken"] = page["NextContinuationToken"]
+
     def _list(self, place: str) -> dict[str, int]:
         """Sizes of all objects whose key begins so."""
-        start, sizes = self._path(""), dict[str, int]()
-        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self._path(place)}
-        with self._reading(place):
-            while True:
-                page = self._client.call("list_objects_v2", **asked)
-                for found in page.get("Contents", ()):
-                    sizes[found["Key"].removeprefix(start)] = int(found["Size"])
-                if not page.get("IsTruncated"):
-                    return sizes
-                asked["ContinuationToken"] = page["NextContinuationToken"]
+        return {found.key: found.size_bytes for found in self.objects(place)}
 
     def _size(self, key: str) -> int | None:
         place = {"Bucket": self.bucket, "Key": self._path(key)}
