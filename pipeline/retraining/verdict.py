@@ -24,7 +24,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        state: KFP's: SUCCEEDED, FAILED, CANCELED …
+        state: SUCCEEDED, FAILED, or CANCELED where it was stopped.
         run: its name.
         url: its page.
         facts: name → value, told as they are: commit, data, image …

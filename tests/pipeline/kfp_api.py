@@ -45,7 +45,7 @@ from tests.pipeline.recorded_runs import Recorded, recorded_body
 _LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
 _V1_RUN = re.compile(r"/apis/v1beta1/runs/([^/:]+)")
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
-_FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+_FINISHED = ("SUCCEEDED", "FAILED")
 # What can be filtered by, as in the server's models.
 _RUN_KEYS = {
     "run_id",
@@ -782,6 +782,11 @@ def _holds(one: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
             values = predicate["string_values"]["values"]
             return value in [text.lower() for text in values]
     raise Refusal(400, f"Invalid input error: operation {predicate['operation']}")
+
+
+def was_stopped(run: Mapping[str, Any]) -> bool:
+    """Whether a run was told to stop: its history alone says so."""
+    return any(one["state"] == "CANCELING" for one in run.get("state_history", ()))
 
 
 def _message(name: str) -> str:

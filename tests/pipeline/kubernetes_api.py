@@ -130,7 +130,7 @@ def _workflow(run: Mapping[str, Any]) -> dict[str, Any]:
     meta = one["metadata"]
     meta["annotations"]["pipelines.kubeflow.org/run_name"] = run["display_name"]
     meta["labels"]["pipeline/runid"] = run["run_id"]
-    completed = run["state"] in ("SUCCEEDED", "FAILED", "CANCELED")
+    completed = run["state"] in ("SUCCEEDED", "FAILED")
     meta["labels"]["workflows.argoproj.io/completed"] = str(completed).lower()
     meta["name"] = meta["generateName"] + run["run_id"][:5]
     meta["creationTimestamp"] = run["created_at"]

@@ -20,7 +20,7 @@ from typing import Any
 RECORDED = Path(__file__).parent / "recorded"
 _NEVER = ("", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z")
 _TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_FINISHED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+_FINISHED = ("SUCCEEDED", "FAILED")
 
 
 class Recorded:

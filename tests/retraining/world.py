@@ -24,7 +24,7 @@ from pipeline.retraining.git import Git
 from seglib.comparison import Comparison, Interval
 from seglib.data.images import encode_png
 from seglib.decision import Check, Decision, write_decision
-from tests.pipeline.kfp_api import KfpApi
+from tests.pipeline.kfp_api import KfpApi, was_stopped
 from tests.retraining.forge_server import REPOSITORY, TOKEN, ForgeServer
 from tests.retraining.repositories import commit, new_repository, pin, push
 
@@ -107,8 +107,7 @@ class World:
     @property
     def alive(self) -> list[dict[str, Any]]:
         """Runs that were not stopped."""
-        stopped = ("CANCELED", "CANCELING")
-        return [run for run in self.kfp.runs.values() if run["state"] not in stopped]
+        return [run for run in self.kfp.runs.values() if not was_stopped(run)]
 
     @property
     def docker_calls(self) -> list[list[str]]:
@@ -131,7 +130,7 @@ class World:
         """A run of a commit, as `retrain` submits it; gives its id.
 
         Args:
-            state: KFP's.
+            state: KFP's, or CANCELED, for which KFP says FAILED in the end.
             ended: how long ago.
             commit: default: the newest.
         """
@@ -146,7 +145,13 @@ class World:
             "created_at": (moment - EARLIER).isoformat().replace("+00:00", "Z"),
             "finished_at": moment.isoformat().replace("+00:00", "Z"),
             "storage_state": "AVAILABLE",
-            "state": state,
+            "state": "FAILED" if state == "CANCELED" else state,
+            "state_history": [
+                {"update_time": moment.isoformat(), "state": told}
+                for told in (
+                    ["CANCELING", "FAILED"] if state == "CANCELED" else [state]
+                )
+            ],
         }
         return run_id
 
