@@ -127,8 +127,7 @@ class Cluster:
         Raises:
             ClusterError: as with `call`.
         """
-        # KFP says 500 of much that is not there: trying that again is no use.
-        return str(self.call(self.client.read, path, doing=doing, again=False))
+        return str(self.call(self.client.read, path, doing=doing))
 
     @property
     def namespace(self) -> str:
