@@ -69,6 +69,8 @@ def _parse(base: Path, line: str) -> _Rule | None:
     line = line if ignores else line[1:]
     only_folders = line.endswith("/")
     pattern = line.rstrip("/")
+    if only_folders:
+        pattern = pattern.removesuffix("/**")  # DVC means the folder itself, too
     if not pattern or (only_folders and pattern in _NOTHING):
         return None
     if "/" not in pattern:

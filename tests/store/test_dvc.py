@@ -183,7 +183,7 @@ _PATHS = [
 
 
 @given(st.lists(st.sampled_from(_PATTERNS), max_size=5))
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 def test_what_is_ignored_is_what_dvc_ignores(tmp_path_factory, patterns):
     from dvc.fs import localfs
     from dvc.ignore import DvcIgnorePatterns
