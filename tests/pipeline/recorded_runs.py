@@ -3,8 +3,8 @@
 `recorded/CASE` holds both answers about a run: v2beta1, with KFP's rows of tasks, and
 v1beta1, with Argo's workflow. `Recorded(CASE)` gives them for a run of another id and
 name, as they were at one of its moments: what had not begun by then is left out, what
-had not ended is running. The last moment is the file itself. (Of the runs of one step the
-values of `pod-spec-patch`, which nothing reads, are left out.)
+had not ended is running. The last moment is the file itself. (Of the runs of one step
+the values of `pod-spec-patch`, which nothing reads, are left out.)
 """
 
 import base64
