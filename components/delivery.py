@@ -159,11 +159,14 @@ class Delivery:
         """
         started = time.monotonic()
         with self._changed:
-            self._queue.extend(self._aside)
-            self._aside.clear()
-            self._hurried, self._vain = True, 0
-            self._changed.notify_all()
-            while self._queue:
+            self._hurried, self._vain, is_again = True, 0, False
+            while self._queue or (self._aside and not is_again):
+                if not self._queue:
+                    # Once more: the store may have come back since they failed.
+                    self._queue.extend(self._aside)
+                    self._aside.clear()
+                    is_again = True
+                self._changed.notify_all()
                 longest = longest_s if self._answered else _FIRST_ANSWER_S
                 bound = failing_s if self._failures else longest
                 if time.monotonic() - started > bound:
