@@ -47,7 +47,7 @@ def main() -> None:
 
 def _ours(name: str, options: argparse.Namespace) -> dict[str, float]:
     from benchmarks.camvid import open_camvid, train_for
-    from seglib.device import has_native_bfloat16
+    from seglib.hardware import has_native_bfloat16
     from seglib.models import build_model
 
     data, config = open_camvid(options.camvid, options.config)

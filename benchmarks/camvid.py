@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from seglib.artifact import SegmentationModel
 from seglib.config import Config, TrainConfig
-from seglib.data.format import Dataset
-from seglib.data.images import read_mask
-from seglib.data.loading import dataset_from_config
-from seglib.metrics import Scores, confusion_matrix
-from seglib.scoring import score_pairs
+from seglib.data.dataset import Dataset
+from seglib.data.image_io import read_mask
+from seglib.data.verification.loading import dataset_from_config
+from seglib.evaluation.metrics import Scores, confusion_matrix
+from seglib.evaluation.scoring import score_pairs
+from seglib.models.model import SegmentationModel
 from seglib.steps.train import train
 
 

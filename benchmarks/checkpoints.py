@@ -36,11 +36,11 @@ def measure(name: str, encoder: str | None, place: str, times: int) -> tuple[str
     """One row of the table: the best of several."""
     import numpy as np
 
-    from seglib.checkpoints import Checkpoints, Snapshot, values
     from seglib.config import TrainConfig
-    from seglib.losses import CrossEntropy
     from seglib.models import build_model
-    from seglib.optimizer import build_optimizer
+    from seglib.training.checkpoints import Checkpoints, Snapshot, values
+    from seglib.training.losses import CrossEntropy
+    from seglib.training.optimizer import build_optimizer
 
     network = build_model(
         name, num_classes=11, image_size=(64, 96), encoder=encoder

@@ -23,8 +23,8 @@ from pathlib import Path
 import boto3
 
 from benchmarks.seaweedfs import environment, seaweedfs
-from seglib.store import fetch, manifest_entries, publish
-from seglib.store.objects import THREADS, object_key
+from seglib.storage import fetch, manifest_entries, publish
+from seglib.storage.backends.base import THREADS, object_key
 
 BUCKET, PREFIX = "datasets", "benchmark"
 URL = f"s3://{BUCKET}/{PREFIX}"

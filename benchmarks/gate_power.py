@@ -12,8 +12,8 @@ import argparse
 
 import numpy as np
 
-from seglib.comparison import Comparison, ImageCounts, compare
 from seglib.config import GateConfig
+from seglib.evaluation.bootstrap import Comparison, ImageCounts, compare
 
 PIXELS = 360 * 480
 SHARES = np.array([0.17, 0.23, 0.01, 0.29, 0.08, 0.1, 0.012, 0.03, 0.055, 0.008, 0.015])

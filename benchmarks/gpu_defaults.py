@@ -29,8 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("seglib").setLevel(logging.INFO)
-    from seglib.data.loading import load_dataset
-    from seglib.data.sample_scenes import write_sample_dataset
+    from seglib.data.verification.loading import load_dataset
+    from tools.sample_scenes import write_sample_dataset
 
     size = (options.height, options.width)
     with tempfile.TemporaryDirectory() as folder:
@@ -72,8 +72,8 @@ def train_briefly(
 def load(data: Any, size: tuple[int, int]) -> None:
     """Print images/s of the loader, by its number of threads."""
     from seglib.config import TrainConfig
-    from seglib.cores import usable_cores
-    from seglib.input_pipeline import PairSource, training_batches
+    from seglib.data.loader import PairSource, training_batches
+    from seglib.hardware import usable_cores
 
     config = TrainConfig()
     print(f"{usable_cores()} cores. Images/s of the loader:")

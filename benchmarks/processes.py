@@ -60,13 +60,13 @@ def measure(options: argparse.Namespace) -> tuple[float, float]:
     import numpy as np
 
     from seglib.config import TrainConfig
-    from seglib.device import keep_freed_memory
-    from seglib.losses import CrossEntropy
-    from seglib.metrics import MeanIoU
+    from seglib.distributed.collectives import synchronize
+    from seglib.distributed.process_group import Processes
+    from seglib.evaluation.metrics import MeanIoU
+    from seglib.hardware import keep_freed_memory
     from seglib.models import build_model, build_network
-    from seglib.optimizer import build_optimizer
-    from seglib.processes import Processes
-    from seglib.reductions import synchronize
+    from seglib.training.losses import CrossEntropy
+    from seglib.training.optimizer import build_optimizer
 
     processes = Processes.join()
     keep_freed_memory()

@@ -65,12 +65,12 @@ def measure(data: Path, epochs: int) -> dict[str, float]:
     """
     import keras
 
-    from components.spool import UNTRACKED, read_messages
-    from components.step import step
     from seglib.config import TrainConfig
-    from seglib.data.loading import load_dataset
+    from seglib.data.verification.loading import load_dataset
     from seglib.models import build_model
+    from seglib.runtime.step import step
     from seglib.steps.train import train
+    from seglib.tracking.outbox import UNTRACKED, read_messages
 
     keras.utils.clear_session()
     dataset = load_dataset(data)
@@ -109,7 +109,7 @@ def measure(data: Path, epochs: int) -> dict[str, float]:
 @contextlib.contextmanager
 def tracked_in(uri: str) -> Iterator[None]:
     """Within it, this process is the pod of a run that is tracked in a store."""
-    from components import pod
+    from seglib.tracking import pod
 
     os.environ["KFP_RUN_ID"] = f"benchmark-{time.time_ns()}"
     os.environ.pop(pod.STORE, None)
@@ -123,8 +123,8 @@ def tracked_in(uri: str) -> Iterator[None]:
 
 def write_scenes(root: Path) -> None:
     """A few small sample scenes."""
-    from seglib.data import sample_scenes
-    from seglib.data.images import write_image
+    from seglib.data.image_io import write_image
+    from tools import sample_scenes
 
     numbers = iter(range(100))
     for split, count in {"train": 16, "val": 2}.items():

@@ -52,10 +52,10 @@ def measure(
     """CPU and wall seconds of a step of batch 8 at 192×256."""
     import numpy as np
 
-    from seglib.device import keep_freed_memory
-    from seglib.losses import CrossEntropy
-    from seglib.metrics import MeanIoU
+    from seglib.evaluation.metrics import MeanIoU
+    from seglib.hardware import keep_freed_memory
     from seglib.models import build_model, build_network
+    from seglib.training.losses import CrossEntropy
 
     if keep_memory:
         keep_freed_memory()

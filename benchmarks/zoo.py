@@ -120,8 +120,8 @@ def _bare(model: Any) -> Any:
     """The same layers without what the model adds around them."""
     import keras
 
-    from seglib.models.encoders import ENCODERS
-    from seglib.models.zoo import ARCHITECTURES
+    from seglib.models.architectures import ARCHITECTURES
+    from seglib.models.encoders.catalogue import ENCODERS
 
     contract = model.contract
     encoder = ENCODERS[contract.encoder]

@@ -28,9 +28,9 @@ def augment_data(
     import shutil
     from pathlib import Path
 
-    from components import tracking
     from seglib.data.manifest import open_dataset
     from seglib.steps.augment import augment
+    from seglib.tracking import run as tracking
 
     with tracking.step("augment", out=shards, inputs=[manifest]) as step:
         config = tracking.config(locals())

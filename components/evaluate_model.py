@@ -29,11 +29,11 @@ def evaluate_model(
     import shutil
     from pathlib import Path
 
-    from components import tracking
-    from components.step import KEPT
-    from seglib.checkpoints import forget
     from seglib.data.manifest import open_dataset
+    from seglib.runtime.step import KEPT
     from seglib.steps.evaluate import evaluate
+    from seglib.tracking import run as tracking
+    from seglib.training.checkpoints import forget
 
     with tracking.step("evaluate", out=evaluation, inputs=[manifest, model]) as step:
         config = tracking.config(locals())

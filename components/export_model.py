@@ -29,11 +29,11 @@ def export_model(
     from dataclasses import asdict
     from pathlib import Path
 
-    from components import tracking
-    from components.lineage import write_lineage
-    from components.publication import absolute, publish_export
+    from seglib.registry.lineage import write_lineage
+    from seglib.registry.release import absolute, publish_export
     from seglib.steps.export import export as export_files
-    from seglib.store import check_place
+    from seglib.storage import check_place
+    from seglib.tracking import run as tracking
 
     inputs = [manifest, model, evaluation, decision]
     with tracking.step("export", out=export, inputs=inputs) as step:

@@ -71,8 +71,8 @@ def finalize(
         remote: where the data are.
         swept: settings that differ by trial, so that the chosen one's are the run's.
     """
-    from components import tracking
-    from components.kfp_run import ending
+    from seglib.runtime.kfp_run import ending
+    from seglib.tracking import run as tracking
 
     settings = tracking.config(locals()).flat()
     with tracking.closing():

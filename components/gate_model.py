@@ -35,10 +35,10 @@ def gate_model(
     import tempfile
     from pathlib import Path
 
-    from components import tracking
-    from components.contest import standing
-    from seglib.decision import write_decision
+    from seglib.evaluation.decision import write_decision
+    from seglib.registry.promotion import standing
     from seglib.steps.gate import gate
+    from seglib.tracking import run as tracking
 
     inputs = [manifest, model, evaluation]
     paths = {

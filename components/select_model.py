@@ -26,9 +26,8 @@ def select_model(
     import shutil
     from pathlib import Path
 
-    from components import tracking
-    from components.step import read_lineage, run_id
-    from components.trials import (
+    from seglib.runtime.step import read_lineage, run_id
+    from seglib.runtime.trials import (
         TABLE,
         best_of,
         can_be_referred_to,
@@ -38,6 +37,7 @@ def select_model(
         reasons,
         write_selection,
     )
+    from seglib.tracking import run as tracking
 
     with tracking.step("select", out=selection, inputs=models) as step:
         trials = read_trials([Path(one.path) for one in models])

@@ -59,24 +59,25 @@ def train_model(
 
     import keras
 
-    from components import tracking
-    from components.attempts import Attempt, tell_before
-    from components.step import CHECKPOINTS, KEPT, LOADER_THREADS
-    from components.trials import NO_VAL, may_fall_out
-    from seglib.checkpoints import Checkpoints, forget
     from seglib.data.manifest import open_dataset, read_manifest
+    from seglib.distributed.process_group import Processes
     from seglib.errors import DatasetError
     from seglib.models import build_from_config
-    from seglib.processes import Processes
+    from seglib.runtime.attempts import Attempt, tell_before
+    from seglib.runtime.step import CHECKPOINTS, KEPT, LOADER_THREADS
+    from seglib.runtime.trials import NO_VAL, may_fall_out
     from seglib.steps.train import train
-    from seglib.store import check_place
+    from seglib.storage import check_place
+    from seglib.tracking import run as tracking
+    from seglib.training.checkpoints import Checkpoints, forget
 
     inputs, own = [manifest, shards], json.loads(trial or "{}")
     given = {**locals(), **own}
     with tracking.step(
         "train", out=model, inputs=inputs, watched=True, trial=own
     ) as step:
-        # Several pods of a train-job (components/train_together.py), or this one alone.
+        # Several pods of a train-job (seglib/runtime/train_together.py), or this one
+        # alone.
         processes = Processes.join()
         # A pod that dies on the way of its model to KFP's store does not train again.
         place = os.environ.get(CHECKPOINTS)

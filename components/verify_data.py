@@ -29,10 +29,11 @@ def verify_data(
     import shutil
     from pathlib import Path
 
-    from components import tracking
-    from seglib.data.verify import verify, write_verification
-    from seglib.store import fetch
-    from seglib.versions import keep_counts
+    from seglib.data.verification.verify import verify
+    from seglib.data.versions import keep_counts
+    from seglib.steps.verify import write_verification
+    from seglib.storage import fetch
+    from seglib.tracking import run as tracking
 
     with tracking.step("verify", out=manifest) as step:
         config = tracking.config(locals())

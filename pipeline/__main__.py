@@ -6,20 +6,18 @@ from typing import Annotated
 
 import typer
 
-from pipeline import (
-    cli_cluster,
-    cli_compile,
-    cli_doctor,
-    cli_finalize,
-    cli_gc,
-    cli_registry,
-    cli_retrain,
-    cli_sweep,
-    cli_tracking,
-    cli_train_job,
-)
-from pipeline.cli_options import ConfigFile, Settings
-from seglib.terminal import Terminal, run_commands
+from pipeline.cli import cluster as cli_cluster
+from pipeline.cli import compile as cli_compile
+from pipeline.cli import doctor as cli_doctor
+from pipeline.cli import finalize as cli_finalize
+from pipeline.cli import gc as cli_gc
+from pipeline.cli import registry as cli_registry
+from pipeline.cli import retrain as cli_retrain
+from pipeline.cli import sweep as cli_sweep
+from pipeline.cli import tracking as cli_tracking
+from pipeline.cli import train_job as cli_train_job
+from pipeline.cli.options import ConfigFile, Settings
+from seglib.cli.terminal import Terminal, run_commands
 
 
 def _new_app() -> typer.Typer:
@@ -123,8 +121,8 @@ def run(
 
     python -m pipeline run --set epochs=5 --set min_miou=0.6 --name quick
     """
-    from pipeline.execution import execute
-    from pipeline.inputs import find_data, find_settings
+    from pipeline.dag.inputs import find_data, find_settings
+    from pipeline.local.execution import execute
 
     outcome = execute(
         find_settings(config, settings or ()),

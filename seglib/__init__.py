@@ -13,42 +13,42 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seglib.artifact import SegmentationModel as SegmentationModel
-    from seglib.artifact import load_model as load_model
     from seglib.config import EvaluateConfig as EvaluateConfig
     from seglib.config import TrainConfig as TrainConfig
-    from seglib.data.format import Dataset as Dataset
-    from seglib.data.loading import load_dataset as load_dataset
-    from seglib.data.verify import verify as verify
-    from seglib.distillation import Distillation as Distillation
+    from seglib.data.dataset import Dataset as Dataset
+    from seglib.data.verification.loading import load_dataset as load_dataset
+    from seglib.data.verification.verify import verify as verify
+    from seglib.inference.uncertainty import predict_uncertainty as predict_uncertainty
     from seglib.models import build_custom as build_custom
     from seglib.models import build_model as build_model
     from seglib.models import transfer_weights as transfer_weights
+    from seglib.models.model import SegmentationModel as SegmentationModel
+    from seglib.models.model import load_model as load_model
     from seglib.steps.augment import augment as augment
     from seglib.steps.evaluate import evaluate as evaluate
     from seglib.steps.export import export as export
     from seglib.steps.predict import predict as predict
     from seglib.steps.train import train as train
-    from seglib.uncertainty import predict_uncertainty as predict_uncertainty
+    from seglib.training.distillation import Distillation as Distillation
 
 _HOMES = {
-    "Dataset": "seglib.data.format",
-    "Distillation": "seglib.distillation",
+    "Dataset": "seglib.data.dataset",
+    "Distillation": "seglib.training.distillation",
     "EvaluateConfig": "seglib.config",
-    "SegmentationModel": "seglib.artifact",
+    "SegmentationModel": "seglib.models.model",
     "TrainConfig": "seglib.config",
     "augment": "seglib.steps.augment",
     "build_custom": "seglib.models",
     "build_model": "seglib.models",
     "evaluate": "seglib.steps.evaluate",
     "export": "seglib.steps.export",
-    "load_dataset": "seglib.data.loading",
-    "load_model": "seglib.artifact",
+    "load_dataset": "seglib.data.verification.loading",
+    "load_model": "seglib.models.model",
     "predict": "seglib.steps.predict",
-    "predict_uncertainty": "seglib.uncertainty",
+    "predict_uncertainty": "seglib.inference.uncertainty",
     "train": "seglib.steps.train",
     "transfer_weights": "seglib.models",
-    "verify": "seglib.data.verify",
+    "verify": "seglib.data.verification.verify",
 }
 __all__ = list(_HOMES)
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from seglib.errors import UsageError, unknown
 from seglib.settings import at, build, described, read_tree, require
-from seglib.store import check_url, pointer_key
+from seglib.storage import check_url, pointer_key
 
 PRECISIONS = ("float32", "bfloat16", "auto")
 XLA_CHOICES = ("auto", "always", "never")

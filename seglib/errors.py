@@ -4,7 +4,7 @@ import difflib
 import errno
 from collections.abc import Iterable
 
-from seglib.addresses import without_login
+from seglib.plain_text import without_login
 
 FINAL = 78  # exit status of an error that comes every time; EX_CONFIG of sysexits.h
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

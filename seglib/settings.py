@@ -17,8 +17,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from seglib.documents import read_yaml
 from seglib.errors import UsageError, unknown
+from seglib.storage.documents import read_yaml
 
 _NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)  # YAML reads 1e-3 as text
 _COMMENTED = re.compile(r"^    (\w+): .*  # (.+)$", re.MULTILINE)

@@ -124,8 +124,8 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of small sample scenes: 8 train, 3 val and 3 test pairs of 96×128."""
-    from seglib.data import sample_scenes
-    from seglib.data.images import write_image
+    from seglib.data.image_io import write_image
+    from tools import sample_scenes
 
     root = tmp_path_factory.mktemp("tiny")
     numbers = iter(range(100))
@@ -145,7 +145,7 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tiny_root: Path) -> Any:
-    from seglib.data.loading import load_dataset
+    from seglib.data.verification.loading import load_dataset
 
     return load_dataset(tiny_root)
 

@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from pipeline.__main__ import app as pipeline_app
-from seglib.cli import app as seglib_app
+from seglib.cli.main import app as seglib_app
 
 _BLOCK = re.compile(
     r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from pipeline import __main__ as pipeline
-from seglib import cli
-from seglib.artifact import SegmentationModel
+from seglib.cli import main as cli
 from seglib.config import AugmentConfig
 from seglib.errors import SegError
 from seglib.models import build_model
+from seglib.models.model import SegmentationModel
 from seglib.steps.augment import augment
 from seglib.steps.export import export
-from tests.disks import fill
+from tests.fakes.disks import fill
 
 
 def _names(folder: Path) -> set[str]:

@@ -8,24 +8,25 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from seglib.artifact import load_model
-from seglib.cli import app
+from seglib.cli.main import app
 from seglib.config import AugmentConfig, TrainConfig
-from seglib.contract import Contract
-from seglib.data.images import read_image, read_mask, write_image
-from seglib.data.loading import load_dataset
+from seglib.data.image_io import read_image, read_mask, write_image
+from seglib.data.loader import RandomView, ShardSource
 from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
-from seglib.data.verify import verify, write_verification
+from seglib.data.verification.loading import load_dataset
+from seglib.data.verification.verify import verify
 from seglib.errors import DatasetError, SegError, UsageError
-from seglib.input_pipeline import RandomView, ShardSource
 from seglib.models import ENCODERS, build_custom, build_model
-from seglib.models.normalization import CAFFE
+from seglib.models.contract import Contract
+from seglib.models.encoders.normalization import CAFFE
+from seglib.models.model import load_model
 from seglib.steps.augment import augment
 from seglib.steps.evaluate import evaluate
 from seglib.steps.export import export
 from seglib.steps.predict import predict
 from seglib.steps.train import train
+from seglib.steps.verify import write_verification
 
 SIZE = (48, 64)
 RGBD = {"image": 3, "depth": 1}

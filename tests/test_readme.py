@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 
-from seglib.artifact import load_model
-from seglib.data.sample_scenes import write_sample_dataset
+from seglib.models.model import load_model
+from tools.sample_scenes import write_sample_dataset
 
 
 def test_the_python_of_the_readme_runs(repository, tmp_path, monkeypatch, capsys):

@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from pipeline.cluster.connection import Cluster
-from pipeline.cluster.ghosts import Metadata, is_known, require_same, runs
-from pipeline.cluster.kubernetes_api import (
+from pipeline.garbage.items import Item
+from pipeline.kfp.connection import Cluster
+from pipeline.kfp.ghosts import Metadata, is_known, require_same, runs
+from pipeline.kfp.kubernetes_api import (
     SCHEDULES,
     WORKFLOWS,
     Kubernetes,
@@ -15,7 +16,6 @@ from pipeline.cluster.kubernetes_api import (
     Resource,
     kubernetes_of,
 )
-from pipeline.garbage.items import Item
 
 _GRACE_S = 3600.0  # KFP makes the object first, and its own row after that
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from components.rows import RowFacts, Rows
 from seglib.errors import SegError
+from seglib.tracking.queries import RowFacts, Rows
 
 _DAY_S = 86_400.0
 
@@ -53,7 +53,7 @@ class Needs:
         Args:
             uri: of the store; empty: there is none.
         """
-        from components.mlflow_errors import answering
+        from seglib.tracking.mlflow_errors import answering
 
         if not uri:
             return cls(grace_days=grace_days, rows=None, reason="no MLflow is named")
@@ -72,7 +72,7 @@ class Needs:
 
     def row(self, run: str) -> RowFacts | None:
         """The row of a run, where MLflow answers."""
-        from components.mlflow_errors import answering
+        from seglib.tracking.mlflow_errors import answering
 
         assert self.rows
         with answering(self.rows.uri):

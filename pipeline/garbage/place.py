@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from components import left_behind
 from pipeline.garbage.items import Item, Needs
 from seglib.errors import SegError
-from seglib.store import open_remote
-from seglib.store.disk import FolderRemote
-from seglib.store.objects import Listed
-from seglib.store.s3 import S3Remote
+from seglib.storage import open_remote
+from seglib.storage.backends.base import Listed
+from seglib.storage.backends.local import FolderRemote
+from seglib.storage.backends.s3 import S3Remote
+from seglib.tracking import remote_outbox as left_behind
 
 _GROUP = re.compile(r"([0-9a-f]{64}/)[01]\.checkpoint|(untracked/[^/]+/).+")
 
@@ -61,7 +61,7 @@ def _needed_by_training(run: str, needs: Needs) -> str:
 
 def _writer(place: Place, key: str) -> tuple[str, bool]:
     """The run that wrote a checkpoint, and whether it is an outcome."""
-    from seglib.checkpoints import Snapshot
+    from seglib.training.checkpoints import Snapshot
 
     try:
         facts = Snapshot.facts_of(next(place.chunks(key), b""))

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from seglib.data.format import SPLITS, Dataset
+from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.pairs import Inputs, Pair
-from seglib.documents import MAX_LISTING_BYTES, read_json
 from seglib.errors import DatasetError, SegError, UsageError, unknown
-from seglib.replacing import write_bytes
+from seglib.storage.atomic_write import write_bytes
+from seglib.storage.documents import MAX_LISTING_BYTES, read_json
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 2
@@ -135,7 +135,7 @@ def open_dataset(
         manifest: the folder with manifest.json, or that file.
         splits: only these are fetched and listed; "auto" is test where there is one,
             else val. Default: all.
-        cache: where fetched files are kept. Default: that of `seglib.store`.
+        cache: where fetched files are kept. Default: that of `seglib.storage`.
         progress: called with the files that are here and those that are wanted.
 
     Raises:
@@ -152,7 +152,7 @@ def open_dataset(
         )
     chosen = _choose(facts, splits)
     if facts.remote:
-        from seglib.store import fetch  # late: only a remote needs boto3
+        from seglib.storage import fetch  # late: only a remote needs boto3
 
         wanted = (p for pairs in chosen.values() for p in pairs)
         paths = [path for pair in wanted for path in pair.file_sizes]

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from seglib.data.images import IMAGE_SUFFIXES
+from seglib.data.image_io import IMAGE_SUFFIXES
 from seglib.data.pairs import Inputs, Pair
-from seglib.files import check_file, normal, visible_files
+from seglib.storage.files import check_file, normal, visible_files
 
 
 class Fault(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seglib.data.images import read_image, read_mask
+from seglib.data.image_io import read_image, read_mask
 from seglib.errors import DatasetError, SegError
 
 IMAGE = "image"  # the first input of every sample

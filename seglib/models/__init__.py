@@ -1,15 +1,15 @@
 """The architectures, by name, on any encoder, at any size."""
 
-from seglib.models.building import (
+from seglib.models.architectures import ARCHITECTURES, NAMES
+from seglib.models.build import (
     build_custom,
     build_from_config,
     build_model,
     build_network,
     copy_network,
 )
-from seglib.models.encoders import ENCODERS
-from seglib.models.pretrained import Transfer, transfer_weights
-from seglib.models.zoo import ARCHITECTURES, NAMES
+from seglib.models.encoders.catalogue import ENCODERS
+from seglib.models.weights import Transfer, transfer_weights
 
 __all__ = [
     "ARCHITECTURES",

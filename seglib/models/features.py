@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from seglib.models.upsampling import LearntUpsample, Upsample
+from seglib.models.layers.upsampling import LearntUpsample, Upsample
 
 
 @dataclass(frozen=True)

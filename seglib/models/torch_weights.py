@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from seglib.errors import SegError
-from seglib.files import read_file
+from seglib.storage.files import read_file
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {

@@ -1,6 +1,7 @@
 """Pictures, plots and pages: pure functions of arrays and numbers, for every step."""
 
-from seglib.report.evaluation import evaluation_page
+from seglib.report.augmentation_page import preview_page
+from seglib.report.evaluation_page import evaluation_page
 from seglib.report.layout import contact_sheet
 from seglib.report.pages import (
     class_legend,
@@ -14,7 +15,6 @@ from seglib.report.pages import (
 )
 from seglib.report.pictures import colorize, comparison, legend, overlay
 from seglib.report.plots import confusion_png, curves_png
-from seglib.report.preview import preview_page
 
 __all__ = [
     "class_legend",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from seglib.report.text import draw_text
+from seglib.report.captions import draw_text
 
 BACKGROUND = (24, 26, 31)
 MIN_PANEL, MAX_PANEL = 160, 640  # pixels wide; others are enlarged or reduced

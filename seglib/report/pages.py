@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from seglib.data.images import decode_image, encode_jpeg
+from seglib.data.image_io import decode_image, encode_jpeg
 from seglib.errors import SegError
 
 MAX_PAGE_BYTES = 1_000_000  # what a pipeline's user interface shows without trouble

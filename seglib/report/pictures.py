@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from seglib.report.captions import draw_text, text_width
 from seglib.report.layout import (
     BACKGROUND,
     MAX_PANEL,
@@ -20,7 +21,6 @@ from seglib.report.layout import (
     resize,
     resize_ids,
 )
-from seglib.report.text import draw_text, text_width
 
 Palette = Sequence[tuple[int, int, int]]
 

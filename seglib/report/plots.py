@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglib.plain import visible_line
+from seglib.plain_text import visible_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

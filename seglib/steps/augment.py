@@ -19,14 +19,14 @@ import cv2
 import numpy as np
 
 from seglib.config import AugmentConfig
-from seglib.data.format import Dataset
-from seglib.data.images import encode_png
+from seglib.data.dataset import Dataset
+from seglib.data.image_io import encode_png
+from seglib.data.loader import INDEX_FILE, pack_record
 from seglib.data.pairs import IMAGE, Inputs, Pair, join, read_pair, split
 from seglib.errors import unknown
-from seglib.input_pipeline import INDEX_FILE, pack_record
-from seglib.memory import PAIRS_AUGMENTED_AT_ONCE
-from seglib.replacing import whole_folder, write_text
+from seglib.hardware import PAIRS_AUGMENTED_AT_ONCE
 from seglib.report import preview_page
+from seglib.storage.atomic_write import whole_folder, write_text
 
 FORMAT_VERSION = 2
 NUM_PREVIEWS = 6

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from seglib.artifact import SegmentationModel, load_model
-from seglib.comparison import COUNTS, ImageCounts, write_counts
 from seglib.config import EvaluateConfig
-from seglib.contract import Contract
-from seglib.data.format import Dataset
-from seglib.data.images import encode_png
+from seglib.data.dataset import Dataset
+from seglib.data.image_io import encode_png
 from seglib.data.pairs import Pair
 from seglib.errors import DatasetError
-from seglib.metrics import Scores
-from seglib.replacing import write_bytes, write_text
+from seglib.evaluation.bootstrap import COUNTS, ImageCounts, write_counts
+from seglib.evaluation.metrics import Scores
+from seglib.evaluation.scoring import ScoredImage, score_pairs
+from seglib.models.contract import Contract
+from seglib.models.model import SegmentationModel, load_model
 from seglib.report import comparison, evaluation_page, overlay
-from seglib.scoring import ScoredImage, score_pairs
+from seglib.storage.atomic_write import write_bytes, write_text
 
 NUM_WORST = 4  # images with the lowest mIoU that the report shows beside the fixed ones
 

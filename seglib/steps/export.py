@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from seglib.artifact import SegmentationModel, load_model
 from seglib.config import ExportConfig
 from seglib.errors import SegError
-from seglib.replacing import whole_folder
+from seglib.models.model import SegmentationModel, load_model
+from seglib.storage.atomic_write import whole_folder
 
 FORMATS = ("saved_model",)
 COMPARISON, CHECKSUMS, CONTRACT = "comparison.json", "SHA256SUMS", "contract.json"

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seglib.comparison import COUNTS, Comparison, ImageCounts, compare, read_counts
 from seglib.config import GateConfig
 from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
-from seglib.decision import Check, Decision
-from seglib.digests import model_digest
-from seglib.documents import read_json_object
 from seglib.errors import SegError
+from seglib.evaluation.bootstrap import (
+    COUNTS,
+    Comparison,
+    ImageCounts,
+    compare,
+    read_counts,
+)
+from seglib.evaluation.decision import Check, Decision
+from seglib.storage.digests import model_digest
+from seglib.storage.documents import read_json_object
 
 _TIMED = 10  # predictions, after two that compile and warm up
 
@@ -143,7 +149,7 @@ def _size(model: Path, config: GateConfig) -> Check:
 
 def _latency(model: Path, manifest: Path, split: str, config: GateConfig) -> Check:
     """The median over one image, decoded already, from pixels to class ids."""
-    from seglib.artifact import load_model  # late, as below: it imports TensorFlow
+    from seglib.models.model import load_model  # late, as below: it imports TensorFlow
 
     loaded = load_model(model)
     pairs = open_dataset(manifest, splits=(split,)).pairs(split)
@@ -161,7 +167,7 @@ def _latency(model: Path, manifest: Path, split: str, config: GateConfig) -> Che
 
 def _unlike(model: Path, champion: Path) -> str:
     """Why two models cannot be compared; empty if they can."""
-    from seglib.contract import read_contract
+    from seglib.models.contract import read_contract
 
     mine, its = read_contract(model), read_contract(champion)
     for what in ("class_names", "ignore_index", "inputs"):
@@ -180,8 +186,8 @@ def _shown(value: Any) -> str:
 
 
 def _count(model: Path, manifest: Path, split: str) -> ImageCounts:
-    from seglib.artifact import load_model
-    from seglib.scoring import score_pairs
+    from seglib.evaluation.scoring import score_pairs
+    from seglib.models.model import load_model
 
     pairs = open_dataset(manifest, splits=(split,)).pairs(split)
     scored = score_pairs(load_model(model), pairs)

@@ -8,14 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from seglib.artifact import SegmentationModel, load_model
-from seglib.contract import Contract
-from seglib.data.images import IMAGE_SUFFIXES, write_image
+from seglib.data.image_io import IMAGE_SUFFIXES, write_image
 from seglib.data.pairing import same_stem
 from seglib.data.pairs import IMAGE, describe, read_inputs, split
 from seglib.errors import SegError, UsageError
-from seglib.files import normal, visible_files
+from seglib.models.contract import Contract
+from seglib.models.model import SegmentationModel, load_model
 from seglib.report import colorize, legend, overlay
+from seglib.storage.files import normal, visible_files
 
 
 @dataclass(frozen=True)

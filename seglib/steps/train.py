@@ -10,32 +10,31 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from seglib.artifact import SegmentationModel
-from seglib.checkpoints import (
-    Checkpoints,
-    Snapshot,
-    content_key,
-    require_state,
-    restore,
-)
-from seglib.clock import Clock
 from seglib.config import TrainConfig
-from seglib.contract import CUSTOM
-from seglib.data.format import Dataset
-from seglib.device import keep_freed_memory
-from seglib.distillation import Distillation, Distiller
-from seglib.errors import SegError, UsageError
-from seglib.input_pipeline import (
+from seglib.data.dataset import Dataset
+from seglib.data.loader import (
     PairSource,
     ShardSource,
     crop_size,
     training_batches,
 )
-from seglib.losses import CrossEntropy, class_weights
-from seglib.metrics import MeanIoU
+from seglib.distributed.collectives import synchronize
+from seglib.distributed.process_group import Processes
+from seglib.distributed.replicas import Replicas
+from seglib.errors import SegError, UsageError
+from seglib.evaluation.metrics import MeanIoU
+from seglib.hardware import keep_freed_memory
 from seglib.models import copy_network
-from seglib.optimizer import build_optimizer, encoder_of
-from seglib.precision import (
+from seglib.models.contract import CUSTOM
+from seglib.models.model import SegmentationModel
+from seglib.training.broadcast import share, share_weights
+from seglib.training.checkpoints import Checkpoints, Snapshot, require_state, restore
+from seglib.training.checkpoints.key import content_key
+from seglib.training.clock import Clock
+from seglib.training.distillation import Distillation, Distiller
+from seglib.training.losses import CrossEntropy, class_weights
+from seglib.training.optimizer import build_optimizer, encoder_of
+from seglib.training.precision import (
     Numerics,
     Timing,
     agreed,
@@ -44,12 +43,8 @@ from seglib.precision import (
     restored,
     time_steps,
 )
-from seglib.processes import Processes
-from seglib.reductions import synchronize
-from seglib.replicas import Replicas
-from seglib.sharing import share, share_weights
-from seglib.termination import Termination
-from seglib.watch import Row, Watch, write_outcome
+from seglib.training.preemption import Termination
+from seglib.training.watch import Row, Watch, write_outcome
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.cluster.connection import Endpoint, connect
+from pipeline.kfp.connection import Endpoint, connect
 from seglib.errors import SegError
 from tests.acceptance.checks import CHECKS, Check, timed
 from tests.acceptance.ground import Ground

@@ -11,7 +11,17 @@ import sys
 import time
 from collections.abc import Callable
 
-from components.workflow import (
+from pipeline.kfp.connection import model
+from pipeline.kfp.creation import create_once
+from pipeline.kfp.failures import ClusterError
+from pipeline.kfp.following import follow_log
+from pipeline.kfp.ghosts import Trace
+from pipeline.kfp.kubernetes_api import KubernetesError
+from pipeline.kfp.limits import sendable
+from pipeline.kfp.logs import find_step, last_attempt
+from pipeline.kfp.runs import Run, find_run, get_run, list_runs, terminate
+from seglib.errors import SegError
+from seglib.runtime.workflow import (
     CACHED,
     CANCELED,
     FAILED,
@@ -20,16 +30,6 @@ from components.workflow import (
     SUCCEEDED,
     Step,
 )
-from pipeline.cluster.connection import model
-from pipeline.cluster.creation import create_once
-from pipeline.cluster.failures import ClusterError
-from pipeline.cluster.following import follow_log
-from pipeline.cluster.ghosts import Trace
-from pipeline.cluster.kubernetes_api import KubernetesError
-from pipeline.cluster.limits import sendable
-from pipeline.cluster.logs import find_step, last_attempt
-from pipeline.cluster.runs import Run, find_run, get_run, list_runs, terminate
-from seglib.errors import SegError
 from tests.acceptance.ground import EXPERIMENT, Ground, Unverified
 from tests.acceptance.probe import MARK
 
@@ -307,8 +307,8 @@ def the_row_in_mlflow(ground: Ground) -> None:
     """1: its row is called as the run is, is FINISHED, and has the gate's verdict."""
     if ground.recorded:
         raise Unverified("no pods run here, so nothing is tracked")
-    from components.mlflow_address import tracking_uri
-    from components.rows import Rows
+    from seglib.tracking.mlflow_address import tracking_uri
+    from seglib.tracking.queries import Rows
 
     uri = tracking_uri()
     if not uri:

@@ -11,16 +11,16 @@ from typing import Any
 
 import yaml
 
-from pipeline.cluster.connection import Cluster, model
-from pipeline.cluster.failures import ClusterError
-from pipeline.cluster.kubernetes_api import (
+from pipeline.kfp.connection import Cluster, model
+from pipeline.kfp.failures import ClusterError
+from pipeline.kfp.kubernetes_api import (
     PODS,
     Kubernetes,
     KubernetesError,
     kubernetes_of,
 )
-from pipeline.cluster.runs import Run, get_run, terminate
-from pipeline.cluster.uploads import ensure_experiment
+from pipeline.kfp.runs import Run, get_run, terminate
+from pipeline.kfp.uploads import ensure_experiment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPERIMENT = "seglib-acceptance"

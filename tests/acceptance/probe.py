@@ -5,7 +5,7 @@ from pathlib import Path
 from kfp import compiler, dsl
 
 from components.base import component
-from pipeline.executor import in_image
+from pipeline.dag.executor import in_image
 
 LIMIT = "512M"  # of the step's memory
 RETRIES = 2  # asked for; what is repeated is Argo's choice

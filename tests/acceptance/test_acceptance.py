@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from kubernetes.config import kube_config
 
-from pipeline.cluster.connection import Endpoint, Patience, connect
+from pipeline.kfp.connection import Endpoint, Patience, connect
 from tests.acceptance.__main__ import run, sentence
 from tests.acceptance.checks import CHECKS, Check
 from tests.acceptance.ground import Ground, Unverified
 from tests.acceptance.probe import NO_ROOM, compile_probe, work
-from tests.pipeline.kfp_api import KfpApi
-from tests.pipeline.kubernetes_api import KubernetesApi
+from tests.fakes.kfp_api import KfpApi
+from tests.fakes.kubernetes_api import KubernetesApi
 
 # What a run of the probe that behaves so is answered by.
 CASES = {

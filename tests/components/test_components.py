@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from components.attempts import total_s
 from components.gate_model import gate_model
-from components.step import CHECKPOINTS, KEPT, read_lineage
 from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.data.manifest import read_manifest, write_manifest
-from seglib.store import hash_folder
+from seglib.runtime.attempts import total_s
+from seglib.runtime.step import CHECKPOINTS, KEPT, read_lineage
+from seglib.storage import hash_folder
 
 
 def test_every_output_is_there_or_it_would_never_be_reused(chain: Any) -> None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seglib.data.images import write_image
+from seglib.data.image_io import write_image
 
 
 class DatasetFolder:

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from seglib.data.encodings import colour_table
-from seglib.data.images import (
+from seglib.data.image_io import (
     decode_image,
     decode_mask,
     decode_samples,
     encode_png,
     write_image,
 )
-from seglib.data.verify import verify
+from seglib.data.verification.verify import verify
 from seglib.errors import SegError
 
 IDS = (np.arange(96).reshape(8, 12) % 2).astype(np.uint8)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seglib.data.checks import inspect_pair
 from seglib.data.headers import (
     DEFAULT_MAX_PIXELS,
     MAX_PIXELS,
@@ -19,9 +18,10 @@ from seglib.data.headers import (
     max_file_bytes,
 )
 from seglib.data.headers import _read as read_header
-from seglib.data.images import decode_image, decode_mask, read_image, read_mask
+from seglib.data.image_io import decode_image, decode_mask, read_image, read_mask
 from seglib.data.pairs import Pair
-from seglib.data.verify import verify
+from seglib.data.verification.pair_checks import inspect_pair
+from seglib.data.verification.verify import verify
 from seglib.errors import SegError, UsageError
 
 FORMATS = {

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from seglib.data.images import read_image, read_mask
+from seglib.data.image_io import read_image, read_mask
 from seglib.data.manifest import open_dataset, read_manifest
-from seglib.data.verify import verify, write_verification
+from seglib.data.verification.verify import verify
 from seglib.errors import DatasetError, SegError, UsageError
+from seglib.steps.verify import write_verification
 
 
 @pytest.fixture

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from seglib.cli_data import app as data_commands
-from seglib.data.format import scan_dataset
-from seglib.data.loading import load_dataset
+from seglib.cli.data import app as data_commands
+from seglib.data.dataset import scan_dataset
 from seglib.data.manifest import open_dataset
-from seglib.data.verify import verify, write_verification
-from seglib.data.visualize import visualize
+from seglib.data.verification.loading import load_dataset
+from seglib.data.verification.verify import verify
 from seglib.errors import DatasetError, SegError
-from seglib.store import hash_folder
-from seglib.store.diffing import diff
-from seglib.store.folders import Entry
+from seglib.steps.verify import write_verification
+from seglib.steps.visualize import visualize
+from seglib.storage import hash_folder
+from seglib.storage.dvc.diff import diff
+from seglib.storage.dvc.directory_hashes import Entry
 
 CAFE = unicodedata.normalize("NFC", "café")
 CAFE_OF_MACOS = unicodedata.normalize("NFD", CAFE)

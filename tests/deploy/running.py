@@ -11,7 +11,7 @@ from tests.deploy.manifests import Document, Manifests
 
 # What a container of the project's image has on its PATH.
 _PROGRAMS = {
-    "seglib": [sys.executable, "-c", "from seglib.cli import main; main()"],
+    "seglib": [sys.executable, "-c", "from seglib.cli.main import main; main()"],
     "mlflow": [sys.executable, "-m", "mlflow"],
 }
 

@@ -27,7 +27,7 @@ def volume() -> Iterator[Path]:
 
 
 def test_the_volume_is_handed_to_the_group_of_the_steps(built) -> None:
-    from pipeline.cluster_config import ClusterConfig
+    from pipeline.dag.cluster_config import ClusterConfig
 
     needs = ClusterConfig()
     for variant in ("kind", "cloud"):

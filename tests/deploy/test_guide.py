@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.doctor.around.repetition import see_repetition
-from pipeline.doctor.document import Document
+from pipeline.preflight.around.repetition import see_repetition
+from pipeline.preflight.document import Document
 from tests.deploy.manifests import Manifests
 
 # What Kubeflow Pipelines brings.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.cluster.kubernetes_api import SCHEDULES, WORKFLOWS
+from pipeline.kfp.kubernetes_api import SCHEDULES, WORKFLOWS
 from tests.deploy.manifests import Manifests, Pod, references, selects
 
 VERSIONS = ("1.33", "1.37")  # sidecars are stable since the first

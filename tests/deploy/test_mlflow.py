@@ -11,8 +11,8 @@ from benchmarks.seaweedfs import environment as of_store
 from benchmarks.seaweedfs import seaweedfs
 from benchmarks.waiting import HANG_S, wait_for_answer
 from tests.deploy.running import command, start
-from tests.postgres import database
-from tests.servers import free_port
+from tests.fakes.postgres import database
+from tests.fakes.servers import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ _OPTIONAL = {"seglib-mlflow"}
 
 @pytest.mark.parametrize("overlay", ["kind", "cloud"])
 def test_all_that_the_steps_name_is_there(built, secrets, repository, overlay) -> None:
-    from pipeline.cluster_config import ClusterConfig
+    from pipeline.dag.cluster_config import ClusterConfig
 
     manifests = built(overlay)
     given = secrets("" if overlay == "kind" else "cloud")

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.waiting import HANG_S, wait_for_answer, wait_until
-from seglib.store.following import versions
+from seglib.storage.follow import versions
 from tests.deploy.manifests import Manifests, build
 from tests.deploy.running import command, environment, replace, start
-from tests.servers import free_port
+from tests.fakes.servers import free_port
 
 # Where the store listens in its pod.
 _PORTS = {"=9333": "master", ":9333": "master", "=9340": "volume", "=8888": "filer"}
@@ -158,7 +158,7 @@ def test_the_follower_brings_what_a_model_server_loads(
 
     from seglib.models import build_model
     from seglib.steps.export import export
-    from seglib.store import publish
+    from seglib.storage import publish
 
     base = built("base")
     follower, server = base.pod("Deployment/seglib-serving").lasting

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster_config import ClusterConfig
-from pipeline.train_job import write_training
-from pipeline.train_plan import Training
+from pipeline.dag.cluster_config import ClusterConfig
+from pipeline.train_job.plan import Training
+from pipeline.train_job.resources import write_training
 from tests.deploy.manifests import Manifests, Pod, build, references, selects
 
 # Kubernetes starts a pod without them.

@@ -7,9 +7,9 @@ processors, which may be more than this machine has.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline.quantities import size_bytes
-from pipeline.train_job import documents
-from pipeline.train_plan import Training, host_names
+from pipeline.dag.quantities import size_bytes
+from pipeline.train_job.plan import Training, host_names
+from pipeline.train_job.resources import documents
 
 # Where the engine's own tmpfs is not what an emptyDir is.
 _EMPTY_DIR = "exec,mode=1777"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from components.base import IMAGE
-from pipeline.inputs import code_version
-from seglib.data.sample_scenes import write_sample_dataset
+from pipeline.dag.inputs import code_version
+from tools.sample_scenes import write_sample_dataset
 
 pytestmark = pytest.mark.docker
 
@@ -50,7 +50,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_image_holds_the_code_of_this_checkout(in_image: Any) -> None:
-    script = "from pipeline.inputs import code_version; print(code_version())"
+    script = "from pipeline.dag.inputs import code_version; print(code_version())"
     assert in_image("python3", "-c", script).strip() == code_version()
 
 

@@ -12,13 +12,13 @@ import yaml
 
 from benchmarks.waiting import HANG_S, wait_until
 from components.base import IMAGE
-from pipeline.cluster_config import ClusterConfig
-from pipeline.compiling import compile_pipeline
-from pipeline.train_plan import Training
+from pipeline.dag.cluster_config import ClusterConfig
+from pipeline.dag.compile import compile_pipeline
+from pipeline.train_job.plan import Training
 from seglib.config import Config
-from seglib.data.sample_scenes import write_sample_dataset
-from seglib.store import publish
+from seglib.storage import publish
 from tests.docker.pods import Pods
+from tools.sample_scenes import write_sample_dataset
 
 pytestmark = pytest.mark.docker
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from benchmarks.waiting import HANG_S
-from components.tracking import connect
+from seglib.tracking.run import connect
 from tests.e2e.conftest import SETTINGS
-from tests.servers import MlflowServer
+from tests.fakes.servers import MlflowServer
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,7 +37,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MlflowSer
 @pytest.fixture
 def postgresql() -> Iterator[str]:
     """The address of a fresh PostgreSQL database on this machine."""
-    from tests.postgres import database
+    from tests.fakes.postgres import database
 
     with database() as uri:
         yield uri

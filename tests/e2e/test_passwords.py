@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.e2e.conftest import SETTINGS
-from tests.servers import MlflowServer, Proxy
+from tests.fakes.servers import MlflowServer, Proxy
 
 pytestmark = pytest.mark.slow
 PARTS = ("kx9left", "zq7right")

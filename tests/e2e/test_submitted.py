@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.waiting import HANG_S
-from pipeline.inputs import find_data
+from pipeline.dag.inputs import find_data
 from seglib.config import Config
 from tests.e2e.conftest import SETTINGS
 

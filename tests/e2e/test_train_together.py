@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from benchmarks.waiting import HANG_S
-from pipeline.cluster_config import ClusterConfig
-from pipeline.train_job import documents
-from pipeline.train_plan import Training
+from pipeline.dag.cluster_config import ClusterConfig
+from pipeline.train_job.plan import Training
+from pipeline.train_job.resources import documents
 from seglib.config import Config
-from seglib.store import hash_folder
+from seglib.storage import hash_folder
 from tests.e2e.conftest import SETTINGS, Runs
 
 pytestmark = pytest.mark.filterwarnings(

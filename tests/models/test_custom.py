@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from seglib.artifact import load_model
 from seglib.config import TrainConfig
 from seglib.errors import UsageError
 from seglib.models import build_custom
+from seglib.models.model import load_model
 from seglib.steps.train import train
 
 

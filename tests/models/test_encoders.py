@@ -8,8 +8,8 @@ import pytest
 
 from seglib.errors import SegError, UsageError
 from seglib.models import ENCODERS, build_model
-from seglib.models.keras_encoders import _CONSTRUCTORS
-from seglib.models.layers import Normalize
+from seglib.models.encoders.keras_applications import _CONSTRUCTORS
+from seglib.models.layers.blocks import Normalize
 
 # One of each family; the others differ in depth and width alone.
 REPRESENTATIVES = [

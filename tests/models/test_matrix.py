@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from seglib.models import ARCHITECTURES, ENCODERS, NAMES, build_model
-from seglib.models.zoo import fitting_encoders
+from seglib.models.architectures import fitting_encoders
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seglib.artifact import load_model
 from seglib.errors import SegError, UsageError
-from seglib.losses import CrossEntropy
 from seglib.models import ARCHITECTURES, NAMES, build_model, build_network
+from seglib.models.architectures import fitting_encoders
+from seglib.models.decoders.segnet import build_segnet
 from seglib.models.features import Features
-from seglib.models.segnet import build_segnet
-from seglib.models.zoo import fitting_encoders
+from seglib.models.model import load_model
+from seglib.training.losses import CrossEntropy
 
 PARAMETERS = {  # of 11 classes and RGB
     ("compact", "compact"): 1359067,

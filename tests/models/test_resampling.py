@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from seglib.models.resampling import MaxUnpool, PadToMultiple, RegionPool
-from seglib.models.upsampling import LearntUpsample, Upsample, _interleave
+from seglib.models.layers.resampling import MaxUnpool, PadToMultiple, RegionPool
+from seglib.models.layers.upsampling import LearntUpsample, Upsample, _interleave
 
 RAMP = np.array([3.0, 5.0, 4.0, 8.0, 1.0], np.float32)
 PLACES = [(2, 0), (2, 0.5), (2, 1), (4, 0), (4, 1.5), (4, 3), (8, 2), (32, 31)]

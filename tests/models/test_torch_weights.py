@@ -12,7 +12,7 @@ import pytest
 
 from seglib.errors import SegError
 from seglib.models import build_model
-from seglib.models.efficientnet_lite import VARIANTS
+from seglib.models.encoders.efficientnet_lite import VARIANTS
 from seglib.models.torch_weights import read_state_dict
 
 MAGIC = 0x1950A86A20F9469CFC6C

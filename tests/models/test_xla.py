@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from seglib.losses import CrossEntropy
 from seglib.models import ARCHITECTURES, build_model, build_network
-from seglib.models.encoders import ON_LAST
+from seglib.models.encoders.catalogue import ON_LAST
 from seglib.models.features import Features
-from seglib.models.resampling import CropLike, PadToMultiple, ResizeLike
-from seglib.models.upsampling import Upsample
+from seglib.models.layers.resampling import CropLike, PadToMultiple, ResizeLike
+from seglib.models.layers.upsampling import Upsample
+from seglib.training.losses import CrossEntropy
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (1, 37, 53, 3)).astype(np.uint8)
 MASKS = np.random.default_rng(1).integers(0, 3, (1, 37, 53)).astype(np.int32)
@@ -18,7 +18,7 @@ MASKS = np.random.default_rng(1).integers(0, 3, (1, 37, 53)).astype(np.int32)
 @pytest.fixture(autouse=True)
 def _as_on_a_gpu(monkeypatch):
     """The layers take the operations that GPUs have."""
-    monkeypatch.setattr("seglib.models.upsampling.has_gpu", lambda: True)
+    monkeypatch.setattr("seglib.models.layers.upsampling.has_gpu", lambda: True)
     yield
     keras.config.set_dtype_policy("float32")
 

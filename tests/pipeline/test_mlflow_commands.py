@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from components.mlflow_address import TRACKING
-from components.mlflow_errors import explained
-from components.tracking import Row
 from pipeline.__main__ import app
 from seglib.errors import SegError
-from tests.servers import free_port
+from seglib.tracking.mlflow_address import TRACKING
+from seglib.tracking.mlflow_errors import explained
+from seglib.tracking.run import Row
+from tests.fakes.servers import free_port
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.

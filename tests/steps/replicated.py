@@ -18,15 +18,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seglib.artifact import SegmentationModel
-from seglib.checkpoints import Checkpoints
 from seglib.config import TrainConfig
-from seglib.data.format import Dataset
-from seglib.data.loading import load_dataset
-from seglib.distillation import Distillation
+from seglib.data.dataset import Dataset
+from seglib.data.verification.loading import load_dataset
 from seglib.errors import UsageError
 from seglib.models import build_custom
+from seglib.models.model import SegmentationModel
 from seglib.steps.train import train
+from seglib.training.checkpoints import Checkpoints
+from seglib.training.distillation import Distillation
 
 BOTH = ("CPU:0", "CPU:1")
 SETTINGS: dict[str, Any] = {

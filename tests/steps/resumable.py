@@ -28,15 +28,15 @@ import keras
 import tensorflow as tf
 
 from benchmarks.waiting import wait_until
-from seglib.artifact import SegmentationModel, load_model
-from seglib.checkpoints import Checkpoints, forget
 from seglib.config import TrainConfig
-from seglib.data.format import Dataset, with_splits
-from seglib.data.loading import load_dataset
-from seglib.distillation import Distillation
+from seglib.data.dataset import Dataset, with_splits
+from seglib.data.verification.loading import load_dataset
 from seglib.errors import SegError
 from seglib.models import build_custom
+from seglib.models.model import SegmentationModel, load_model
 from seglib.steps.train import train
+from seglib.training.checkpoints import Checkpoints, forget
+from seglib.training.distillation import Distillation
 
 STEPS_PER_EPOCH = 3
 SETTINGS: dict[str, Any] = {

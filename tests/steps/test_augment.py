@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seglib.config import AugmentConfig
-from seglib.data.images import read_image
+from seglib.data.image_io import read_image
+from seglib.data.loader import ShardSource
 from seglib.errors import SegError, UsageError
-from seglib.input_pipeline import ShardSource
 from seglib.steps.augment import POLICIES, Augmenter, augment
 
 

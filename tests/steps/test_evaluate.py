@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from seglib.config import EvaluateConfig
-from seglib.data.images import read_image, read_mask
-from seglib.data.loading import load_dataset
+from seglib.data.image_io import read_image, read_mask
+from seglib.data.verification.loading import load_dataset
 from seglib.errors import DatasetError
-from seglib.metrics import Scores, confusion_matrix
+from seglib.evaluation.metrics import Scores, confusion_matrix
 from seglib.models import build_model
 from seglib.steps.evaluate import evaluate
 
@@ -61,8 +61,8 @@ def test_a_class_that_never_occurs_is_null_and_not_zero(
 def test_images_of_different_sizes_are_scored_at_their_own(
     trained, tiny_root, tmp_path
 ):
-    from seglib.data.images import write_image
-    from seglib.data.sample_scenes import render_scene
+    from seglib.data.image_io import write_image
+    from tools.sample_scenes import render_scene
 
     for index, size in enumerate([(64, 80), (64, 80), (90, 70)]):
         image, mask = render_scene(index, height=size[0], width=size[1])
@@ -85,7 +85,7 @@ def test_a_dataset_of_more_or_fewer_classes_than_the_model_is_refused(
 
 
 def test_a_split_that_is_not_there_is_named(trained, tiny_dataset):
-    from seglib.data.format import with_splits
+    from seglib.data.dataset import with_splits
 
     dataset = with_splits(tiny_dataset, {"train": tiny_dataset.splits["train"]})
     with pytest.raises(DatasetError, match="no split `val`. It has: train"):

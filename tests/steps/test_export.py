@@ -4,13 +4,13 @@ import shutil
 import numpy as np
 import pytest
 
-from seglib.artifact import load_model
 from seglib.config import ExportConfig
-from seglib.contract import Contract
-from seglib.data.images import read_image
+from seglib.data.image_io import read_image
 from seglib.errors import SegError
+from seglib.models.contract import Contract
+from seglib.models.model import load_model
 from seglib.steps.export import export
-from tests.stored import through_a_store
+from tests.fakes.stored import through_a_store
 
 
 @pytest.fixture(scope="module")

@@ -4,20 +4,21 @@ import shutil
 import numpy as np
 import pytest
 
-from seglib.comparison import (
+from seglib.config import EvaluateConfig, GateConfig
+from seglib.data.verification.verify import verify
+from seglib.errors import SegError, UsageError
+from seglib.evaluation.bootstrap import (
     Comparison,
     ImageCounts,
     Interval,
     read_counts,
     write_counts,
 )
-from seglib.config import EvaluateConfig, GateConfig
-from seglib.data.verify import verify, write_verification
-from seglib.decision import Check, Decision, write_decision
-from seglib.digests import model_digest
-from seglib.errors import SegError, UsageError
+from seglib.evaluation.decision import Check, Decision, write_decision
 from seglib.steps.evaluate import evaluate
 from seglib.steps.gate import Champion, gate
+from seglib.steps.verify import write_verification
+from seglib.storage.digests import model_digest
 
 LOOSE = {"min_miou": 0.0, "max_class_drop": 0.9}
 
@@ -38,7 +39,7 @@ def folders(trained, tiny_dataset, tiny_root, tmp_path_factory):
 @pytest.fixture(scope="module")
 def random_model(trained, tmp_path_factory):
     """The same network with random weights: a champion that is easily beaten."""
-    from seglib.artifact import load_model
+    from seglib.models.model import load_model
 
     model = load_model(trained.folder)
     rng = np.random.default_rng(0)

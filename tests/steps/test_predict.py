@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from seglib import memory
-from seglib.cli import app
-from seglib.data.images import read_image, read_mask, write_image
+from seglib import hardware as memory
+from seglib.cli.main import app
+from seglib.data.image_io import read_image, read_mask, write_image
 from seglib.errors import SegError, UsageError
 from seglib.models import build_model
 from seglib.steps.predict import predict

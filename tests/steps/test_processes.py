@@ -16,10 +16,10 @@ import pytest
 
 from benchmarks.waiting import HANG_S
 from seglib.config import TrainConfig
+from seglib.data.loader import PairSource, training_batches
+from seglib.distributed.process_group import Processes
+from seglib.distributed.replicas import Replicas
 from seglib.errors import UsageError
-from seglib.input_pipeline import PairSource, training_batches
-from seglib.processes import Processes
-from seglib.replicas import Replicas
 
 SCRIPT = Path(__file__).with_name("together.py")
 SETTINGS = {

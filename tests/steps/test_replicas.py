@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seglib.distributed.replicas import Replicas
 from seglib.errors import UsageError
-from seglib.replicas import Replicas
 
 SCRIPT = Path(__file__).with_name("replicated.py")
 

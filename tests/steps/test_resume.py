@@ -198,7 +198,7 @@ def test_killed_at_any_moment_the_command_ends_with_the_same_model(
     import boto3
 
     from benchmarks.seaweedfs import environment, seaweedfs
-    from seglib.artifact import load_model
+    from seglib.models.model import load_model
 
     settings = [str(tiny_root), "--epochs", "60", "--batch-size", "4"]
     command = [sys.executable, "-m", "seglib.cli", "train", *settings]

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from seglib.artifact import load_model
-from seglib.checkpoints import Checkpoints
 from seglib.config import AugmentConfig, TrainConfig
-from seglib.data.format import with_splits
+from seglib.data.dataset import with_splits
 from seglib.errors import SegError
-from seglib.metrics import Scores
+from seglib.evaluation.metrics import Scores
+from seglib.evaluation.scoring import score_pairs
 from seglib.models import build_model
-from seglib.scoring import score_pairs
+from seglib.models.model import load_model
 from seglib.steps.augment import augment
 from seglib.steps.train import train
+from seglib.training.checkpoints import Checkpoints
 
 
 def _model(dataset, **options):
@@ -220,7 +220,7 @@ def test_a_resumed_training_computes_as_it_began_without_another_trial(
     model = build_model("compact_small", num_classes=8, image_size=(32, 48))
     # Long enough for a trial; any processor computes in bfloat16, if slowly.
     config = TrainConfig(epochs=1000, steps_per_epoch=1000, batch_size=1)
-    monkeypatch.setattr("seglib.precision.has_native_bfloat16", lambda: True)
+    monkeypatch.setattr("seglib.training.precision.has_native_bfloat16", lambda: True)
     said, first_steps = [], []
     for threads in (2, 3):  # which are no part of the checkpoint's key
         kept = Checkpoints(tmp_path, every_s=0, largest_share=1e9)

@@ -19,12 +19,12 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np
 import tensorflow as tf
 
-from seglib.checkpoints import Checkpoints
 from seglib.config import TrainConfig
-from seglib.data.loading import load_dataset
+from seglib.data.verification.loading import load_dataset
+from seglib.distributed.process_group import Processes
 from seglib.errors import SegError
-from seglib.processes import Processes
 from seglib.steps.train import train
+from seglib.training.checkpoints import Checkpoints
 from tests.steps.replicated import build
 
 

@@ -1,0 +1,105 @@
+"""What is known of a run that ended: from KFP, and from its row in MLflow."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pipeline.ci.runs import described
+from pipeline.ci.verdict import Outcome
+from seglib.errors import SegError, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.kfp.runs import Run
+    from seglib.tracking.queries import RowFacts, Rows
+
+DECISION = "gate/decision.json"
+_PATIENCE = timedelta(hours=24)  # messages that had to wait may come that late
+
+
+def find_outcome(run: "Run", url: str, *, tracking_uri: str) -> Outcome | None:
+    """How a run ended.
+
+    Args:
+        run: that has ended.
+        url: its page.
+        tracking_uri: of the MLflow server; empty: none is named.
+
+    Returns:
+        None where its verdict may still come: the run succeeded not long ago, and
+        MLflow does not have its row.
+
+    Raises:
+        SegError: MLflow does not answer.
+    """
+    row, decision = _ask_mlflow(run.run_id, tracking_uri)
+    if run.state == "SUCCEEDED" and not (row and row.tags.get("verdict")):
+        ended = run.ended or run.created
+        if datetime.now(UTC) - ended < _PATIENCE:
+            return None
+    tags: Mapping[str, str] = row.tags if row else {}
+    return Outcome(
+        state=run.state,
+        run=run.name,
+        url=url,
+        facts=_facts(run, row),
+        verdict=tags.get("verdict", ""),
+        reasons=tags.get("reasons", ""),
+        promotion=tags.get("promotion", ""),
+        failure=_failure(run, tags),
+        metrics=row.metrics if row else {},
+        decision=decision,
+    )
+
+
+def _ask_mlflow(run_id: str, uri: str) -> tuple["RowFacts | None", Mapping[str, Any]]:
+    if not uri:
+        return None, {}
+    from seglib.tracking.mlflow_errors import answering
+    from seglib.tracking.queries import Rows
+
+    try:
+        with answering(uri):
+            rows = Rows(uri)
+            row = _find_row(rows, run_id)
+            text = rows.read_file(row, DECISION) if row else ""
+    except SegError as error:
+        raise SegError(
+            f"It is not known what became of the run {run_id}. {error} Then run the "
+            "same command again."
+        ) from error
+    return row, _parse(text)
+
+
+def _find_row(rows: "Rows", run_id: str) -> "RowFacts | None":
+    try:
+        return rows.find(run_id)
+    except UsageError:
+        return None
+
+
+def _parse(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}  # the row's tags say the most important of it
+    return found if isinstance(found, dict) else {}
+
+
+def _facts(run: "Run", row: "RowFacts | None") -> dict[str, str]:
+    found = {k: v for k, v in described(run).items() if k != "triple"}
+    minutes = run.duration_s() / 60
+    found["duration"] = f"{minutes:.0f} min"
+    if row:
+        found["MLflow run"] = row.id
+    return found
+
+
+def _failure(run: "Run", tags: Mapping[str, str]) -> str:
+    """The step that failed, and why, as far as anybody said."""
+    if tags.get("failed_step"):
+        return f"{tags['failed_step']}: {tags.get('failure', '')}".rstrip(": ")
+    failed = [step for step in run.steps if step.state == "FAILED"]
+    names = ", ".join(step.label for step in failed)
+    said = next((step.message for step in failed if step.message), run.error)
+    return ": ".join(filter(None, (names, said)))

@@ -1,0 +1,118 @@
+"""The image of a commit's training, by its digest: found by its inputs, or built."""
+
+import hashlib
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.ci.changes import LOCKS
+from pipeline.ci.git import Git
+from seglib.errors import SegError, UsageError
+
+# What the Dockerfile copies, and what it is built by.
+_INPUTS = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements-uv.lock")
+_PACKAGES = ("seglib", "components", "pipeline")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_REPOSITORY = re.compile(
+    r"([a-z0-9][a-z0-9.-]*(:\d+)?/)?[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*"
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in a registry."""
+
+    reference: str  # repository@sha256:…
+    tag: str  # by its inputs
+    built: bool  # now, and not earlier
+
+
+def provide_image(
+    git: Git,
+    commit: str,
+    *,
+    repository: str,
+    variant: str = "cpu",
+    docker: str = "docker",
+) -> Image:
+    """The image of a commit; of the same inputs there is one.
+
+    Its tag is a hash of all that goes into it. If the registry has it, it is taken;
+    else it is built and pushed.
+
+    Args:
+        git: the repository; the commit is the one that is checked out.
+        commit: whose files go in.
+        repository: in the registry, such as registry.example.com/team/seglib.
+        variant: cpu or gpu.
+        docker: the program.
+
+    Raises:
+        SegError: docker is not there, or fails.
+    """
+    if not _REPOSITORY.fullmatch(repository):
+        raise UsageError(
+            "--image-repository: expected a repository without a tag, in small "
+            "letters, such as registry.example.com/team/seglib. "
+            f"Received: {repository!r}."
+        )
+    tag = f"{repository}:{variant}-{inputs_hash(git, commit, variant)}"
+    digest = _look_up(docker, tag)
+    if digest:
+        return Image(f"{repository}@{digest}", tag, built=False)
+    _build(docker, git, commit, tag=tag, variant=variant)
+    # Not every builder tells the digest that the registry gives; the registry does.
+    digest = _look_up(docker, tag)
+    if not digest:
+        raise SegError(
+            f"{tag}: was pushed, but the registry gives no digest of it. Expected "
+            f"`{docker} buildx imagetools inspect {tag}` to show one."
+        )
+    return Image(f"{repository}@{digest}", tag, built=True)
+
+
+def inputs_hash(git: Git, commit: str, variant: str) -> str:
+    """A hash of the files that go into a commit's image, as git has them."""
+    paths = (*_INPUTS, LOCKS[variant], *_PACKAGES)
+    return hashlib.sha256(git.hashes(commit, paths).encode()).hexdigest()[:16]
+
+
+def _look_up(docker: str, tag: str) -> str:
+    """The digest of a tag in its registry; empty if there is none.
+
+    Why there is none is of no matter: a registry that says no will say so to the push.
+    """
+    words = ["buildx", "imagetools", "inspect", tag, "--format", "{{json .Manifest}}"]
+    done = _run(docker, words)
+    found = _DIGEST.search(done.stdout) if done.returncode == 0 else None
+    return found.group() if found else ""
+
+
+def _build(docker: str, git: Git, commit: str, *, tag: str, variant: str) -> None:
+    words = [
+        *("buildx", "build", "--push", "--tag", tag),
+        *("--build-arg", f"VARIANT={variant}", "--build-arg", f"COMMIT={commit}"),
+        str(git.root),
+    ]
+    done = _run(docker, words, shown=True)
+    if done.returncode:
+        raise SegError(
+            f"{docker} buildx build --push: exit status {done.returncode}; its output "
+            f"is above. The image is to be {tag}: is the registry logged in to (docker "
+            "login), and is there room for the build?"
+        )
+
+
+def _run(
+    docker: str, words: Sequence[str], *, shown: bool = False
+) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            [docker, *words], capture_output=not shown, text=True, check=False
+        )
+    except OSError as error:
+        raise SegError(
+            f"{docker} cannot be run ({error.strerror}). Building the image needs "
+            "Docker with buildx; or name one that is there: --image NAME@sha256:…."
+        ) from error

@@ -1,0 +1,194 @@
+"""From a plan to a run on the cluster: one, however often and by however many asked."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.ci.git import PIN, Git
+from pipeline.ci.plan import Plan, Wish
+from pipeline.ci.runs import runs_like
+from seglib.config import Config
+from seglib.errors import SegError, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.dag.inputs import Data
+    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.document import Document
+    from pipeline.kfp.runs import Run
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a submission is made with.
+
+    Attributes:
+        image: by its digest; empty: it is built, or found where it was built before.
+        image_repository: in the registry, where images are built to.
+        cluster_file: what the steps' pods need; None: the default.
+        remote: of the dataset; empty: DVC's default remote.
+        checkpoints: where the training step keeps its state.
+        experiment: of KFP; empty: the pipeline's name.
+        docker: the program that builds images.
+    """
+
+    image: str = ""
+    image_repository: str = ""
+    cluster_file: Path | None = None
+    remote: str = ""
+    checkpoints: str = ""
+    experiment: str = ""
+    docker: str = "docker"
+
+
+def start_run(
+    cluster: "Cluster", git: Git, plan: Plan, wish: Wish, means: Means, *, say: Say
+) -> "Run":
+    """Have the run of a plan on the cluster, and come back without waiting for it.
+
+    Whoever was killed on the way, or does it at the same time, gets the same run.
+
+    Raises:
+        UsageError: no image is named, and no place to build one to.
+        SegError: the checkout is another, the dataset is not on its remote, the image
+            cannot be built, the doctor finds errors, or the cluster says no.
+    """
+    from pipeline.dag.inputs import check_publication, find_settings, require_splits
+    from pipeline.kfp.identity import config_hash
+    from pipeline.kfp.order import check_pushed, find_version
+
+    _require_checkout(git, plan.commit)
+    config = find_settings(wish.config and git.root / wish.config, wish.settings)
+    like = {
+        "commit": plan.commit,
+        "data": plan.data_md5,
+        "config": config_hash(config),
+    }
+    # An image that two build at once has two digests: it is the commit that is the
+    # same. With an image that was named, the run is the cluster's own to find again.
+    is_shared = not means.image and (wish.again or not wish.force)
+    if is_shared and (known := runs_like(cluster, like, again=wish.again)):
+        say(f"run          {known[0].name} is there already: {known[0].state.lower()}")
+        return known[0]
+    data = find_version(data_md5=plan.data_md5, pin=git.root / PIN, remote=means.remote)
+    check_pushed(data)
+    require_splits(data, config)
+    check_publication(config, elsewhere=True)
+    say(f"data         all objects of {plan.data_md5} are on {data.remote}")
+    image = _find_image(git, plan, wish, means, say)
+    run = _submit(cluster, plan, wish, means, image, data, config, say)
+    if is_shared:
+        run = _keep_oldest(cluster, runs_like(cluster, like, again=wish.again)) or run
+    say(f"run          {run.name}: {run.state.lower()}")
+    return run
+
+
+def _require_checkout(git: Git, commit: str) -> None:
+    """The image and the document are made of the files that lie here."""
+    here = git.commit("HEAD")
+    if here != commit:
+        raise UsageError(
+            f"The commit {commit[:12]} is to be trained, but {here[:12]} is checked "
+            f"out. `git checkout {commit[:12]}` first."
+        )
+    if changed := git.uncommitted():
+        raise SegError(
+            "Files differ from the commit that is to be trained: "
+            f"{', '.join(changed[:5])}. Commit or stash them."
+        )
+
+
+def _find_image(git: Git, plan: Plan, wish: Wish, means: Means, say: Say) -> str:
+    from pipeline.ci.image import provide_image
+
+    if means.image:
+        say(f"image        {means.image}")
+        return means.image
+    if not means.image_repository:
+        raise UsageError(
+            "No image. Expected --image-repository (SEGLIB_IMAGE_REPOSITORY), where it "
+            "is built to, or --image NAME@sha256:…, one that is there."
+        )
+    image = provide_image(
+        git,
+        plan.commit,
+        repository=means.image_repository,
+        variant=wish.variant,
+        docker=means.docker,
+    )
+    how = "built and pushed" if image.built else "of the same inputs, as before"
+    say(f"image        {image.reference} ({how})")
+    return image.reference
+
+
+def _submit(
+    cluster: "Cluster",
+    plan: Plan,
+    wish: Wish,
+    means: Means,
+    image: str,
+    data: "Data",
+    config: Config,
+    say: Say,
+) -> "Run":
+    from pipeline.dag.inputs import code_version
+    from pipeline.kfp.identity import digest_of
+    from pipeline.kfp.order import Order
+    from pipeline.kfp.submission import submit
+
+    digest = digest_of(image).removeprefix("sha256:")
+    with tempfile.TemporaryDirectory() as place:
+        order = Order(
+            document=_compile(Path(place), image, data, means, say),
+            data=data,
+            config=config,
+            code_version=digest[:16] or code_version(),
+            commit=plan.commit,
+        )
+        return submit(
+            cluster,
+            order,
+            experiment=means.experiment,
+            force=wish.force,
+            again=wish.again,
+            say=say,
+        ).run
+
+
+def _compile(
+    place: Path, image: str, data: "Data", means: Means, say: Say
+) -> "Document":
+    """Compile the pipeline for the image, and have the doctor look at it."""
+    from pipeline.dag.cluster_config import ClusterConfig
+    from pipeline.dag.compile import compile_pipeline
+    from pipeline.kfp.document import read_document
+    from pipeline.preflight import checkup
+
+    path = place / "pipeline.yaml"
+    needs = ClusterConfig.load(means.cluster_file)
+    compile_pipeline(path, image=image, cluster=needs, checkpoints=means.checkpoints)
+    subject = checkup.Data(data_md5=data.data_md5, remote=data.remote)
+    diagnosis = checkup.examine(path, data=subject)
+    for finding in diagnosis.findings:
+        say(f"doctor       {finding.code} {finding.where}: {finding.what}")
+    if diagnosis.fails():
+        raise SegError(
+            f"The doctor finds {diagnosis.errors} error(s) in the compiled pipeline, "
+            "so it is not submitted. `python -m pipeline doctor --explain CODE` says "
+            "what to do."
+        )
+    document = read_document(path)
+    say(f"document     {document.version}, {diagnosis.warnings} warning(s)")
+    return document
+
+
+def _keep_oldest(cluster: "Cluster", runs: list["Run"]) -> "Run | None":
+    """Of runs started at once, with images built at once, the oldest goes on."""
+    from pipeline.kfp.runs import terminate
+
+    for other in runs[1:]:
+        terminate(cluster, other.run_id)
+    return runs[0] if runs else None

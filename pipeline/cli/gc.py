@@ -1,0 +1,139 @@
+"""The command `gc`: what nothing needs any more is shown, and freed on request."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.connection import Connect, on_cluster
+from seglib.cli.terminal import Terminal, echo
+from seglib.errors import SegError
+
+if TYPE_CHECKING:
+    from pipeline.garbage.items import Item
+
+app = typer.Typer()
+
+
+@app.command("gc")
+@on_cluster
+def collect(
+    connect: Connect,
+    place: Annotated[
+        str,
+        typer.Argument(
+            envvar="SEGLIB_CHECKPOINTS",
+            help="Where checkpoints go: s3://bucket/prefix or a folder.",
+            show_default=False,
+        ),
+    ] = "",
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of fetched data; in a pod, the mounted claim. Default: SEGLIB_CACHE, "
+            "else ~/.cache/seglib.",
+            show_default=False,
+        ),
+    ] = None,
+    older_than: Annotated[
+        float,
+        typer.Option(min=0, help="Days; what was changed or used later stays."),
+    ] = 7.0,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Free it. Default: it is shown only.")
+    ] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show also what stays, and why.")
+    ] = False,
+) -> None:
+    """Show what nothing needs any more, and what it takes; with --delete, free it.
+
+    Checkpoints of trainings that were given up, outcomes that no pipeline took over,
+    events of runs that have ended, datasets and contents in the cache, and what runs in
+    Kubernetes without KFP's knowledge (after an hour). What is younger than
+    --older-than stays, and what a running run needs. MLflow says which run: where it
+    (MLFLOW_TRACKING_URI) does not answer, all stays that one might need. Publications,
+    rows and models are never touched, nor is anything that is not ours.
+
+    For example:
+
+    python -m pipeline gc s3://seglib/checkpoints
+
+    python -m pipeline gc s3://seglib/checkpoints --older-than 30 --delete
+    """
+    from pipeline.garbage.cache import in_cache
+    from pipeline.garbage.ghosts import in_cluster
+    from pipeline.garbage.items import Needs
+    from pipeline.garbage.place import in_place
+    from pipeline.local.tracker import existing_store
+    from seglib.storage import cache_folder
+
+    needs = Needs.ask(existing_store(Path("runs")), grace_days=older_than)
+    if needs.rows is None:
+        echo(f"note: what a run might need stays: {needs.reason}", err=True)
+    sources: list[tuple[str, Callable[[], Iterable[Item]]]] = [
+        ("the cache", lambda: in_cache(cache_folder(cache), needs)),
+        ("ghosts", lambda: in_cluster(connect())),
+    ]
+    if place:
+        sources.insert(0, (place, lambda: in_place(place, needs)))
+    else:
+        echo("note: no place of checkpoints is named (SEGLIB_CHECKPOINTS)", err=True)
+    found: list[Item] = []
+    for name, source in sources:
+        try:
+            found += source()
+        except SegError as error:
+            echo(f"note: not looked at: {name}: {error}", err=True)
+    _show([item for item in found if show_all or not item.needed])
+    free = [item for item in found if not item.needed]
+    size = _size(sum(item.size_bytes for item in free))
+    kept = f"{len(found) - len(free)} stay" + (
+        "" if show_all else " (--all shows them)"
+    )
+    if delete:
+        raise typer.Exit(_free(free))
+    told = f"{len(free)} of {len(found)} are needed by nothing: {size}; {kept}"
+    echo(told + ("; --delete frees them" if free else ""))
+
+
+def _free(items: "list[Item]") -> int:
+    """Free them; the exit status is 1 where something could not be freed."""
+    size = number = failed = 0
+    for item in items:
+        try:
+            is_free = item.free()
+        except (SegError, OSError) as error:
+            failed += 1
+            echo(f"{item.name}: stays: {error}", err=True)
+            continue
+        if is_free:
+            number, size = number + 1, size + item.size_bytes
+        else:
+            echo(f"{item.name}: stays: it was used just now")
+    echo(f"{number} freed: {_size(size)}")
+    return 1 if failed else 0
+
+
+def _show(items: "list[Item]") -> None:
+    from rich.table import Table
+
+    if not items:
+        return
+    table = Table("kind", "what", "size", "days", "stays because")
+    for item in sorted(items, key=lambda one: (one.kind, -one.size_bytes)):
+        size = _size(item.size_bytes) if item.size_bytes else ""
+        days = f"{item.age_days:.1f}"
+        table.add_row(item.kind, item.name, size, days, item.needed)
+    Terminal().print(table)
+
+
+def _size(size_bytes: int) -> str:
+    """In the largest unit of which there is one."""
+    size = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,251 @@
+"""The commands on tracked runs: `track`, `compare` and `reproduce`."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seglib.cli.terminal import Terminal, echo
+from seglib.errors import SegError, UsageError
+from seglib.plain_text import without_login
+
+if TYPE_CHECKING:
+    from pipeline.history.compare import Line
+
+app = typer.Typer()
+
+Runs = Annotated[
+    Path, typer.Option(help="The folder of runs, with their tracking store.")
+]
+_FORMATS = (".md", ".csv", ".json")
+_TOLERANCE = 0.005  # mIoU
+
+
+@app.command()
+def track(
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Folders of runs, outputs of steps with an untracked.jsonl, or "
+            "s3://… as the log of a pod names it. Default: none; rows of trainings in "
+            "several pods are closed.",
+            show_default=False,
+        ),
+    ] = None,
+    context: Annotated[
+        str,
+        typer.Option(
+            help="Of kubeconfig, for rows. Default: its current one.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Send MLflow what it has not got of a run, because it was away.
+
+    What it has got already is not doubled. MLFLOW_TRACKING_URI names the server; by
+    default it is the store that the run was to be tracked in. Exits with 1 if
+    something is still left.
+
+    Without a folder, Kubernetes is asked for the jobs of all rows of `train-job` that
+    are RUNNING and silent for a quarter of an hour: a row whose job was deleted is
+    closed as KILLED, and one whose job has ended as that ended.
+
+    For example:
+
+    python -m pipeline track runs/20261122-140501
+
+    python -m pipeline track
+    """
+    from pipeline.local.tracker import send_left_behind, send_waiting, tracking_uri
+
+    def warn(text: str) -> None:
+        echo(text, err=True)
+
+    if not folders:
+        _close_rows(tracking_uri(Path("runs")), context, warn)
+        return
+    whole = True
+    for folder in folders:
+        if "://" in folder:
+            done = send_left_behind(folder, tracking_uri(Path("runs")), warn=warn)
+        else:
+            done = send_waiting(Path(folder), _store_of(Path(folder)), warn=warn)
+        whole = whole and not done.left and not done.refused
+        echo(f"{folder}: {done.sent} message(s) sent, {done.left} left")
+        if done.left and done.reason:
+            echo(f"  {done.reason}")
+        for reason in done.refused:
+            echo(f"  refused: {reason}")
+    raise typer.Exit(0 if whole else 1)
+
+
+@app.command()
+def compare(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Runs by their name, folder or MLflow id, or `latest`. "
+            "Default: the newest three, the oldest of them first.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write the table, too: FILE.md, FILE.csv, FILE.json."
+        ),
+    ] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Put runs side by side: settings that differ, scores, classes, data, code, time.
+
+    It is what the MLflow UI shows on its page of a comparison. Differences are to the
+    first run.
+
+    For example: python -m pipeline compare 20261122-140501 latest -o comparison.md
+    """
+    from pipeline.history.compare import compare as lines_of
+    from pipeline.history.compare import to_csv, to_json, to_markdown
+    from pipeline.local.tracker import tracking_uri
+    from seglib.tracking.mlflow_errors import answering
+    from seglib.tracking.queries import Rows
+
+    if output and output.suffix not in _FORMATS:
+        raise UsageError(f"{output}: expected a name that ends in .md, .csv or .json.")
+    uri = _existing(tracking_uri(runs), runs)
+    with answering(uri):
+        store = Rows(uri)
+        rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
+    if not rows:
+        raise SegError(f"No runs in {uri} yet: python -m pipeline run")
+    lines = lines_of(rows)
+    _print_table(Terminal(), [row.name for row in rows], lines)
+    if output:
+        write = {".md": to_markdown, ".csv": to_csv, ".json": to_json}[output.suffix]
+        _write(output, write(rows, lines))
+
+
+@app.command()
+def reproduce(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Its name, folder or MLflow id, or latest."),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="The dataset's folder, where it is not where it was.",
+            show_default=False,
+        ),
+    ] = None,
+    any_code: Annotated[
+        bool, typer.Option("--any-code", help="Go on although the code is another.")
+    ] = False,
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0, help="The largest difference of mIoU that is accepted."),
+    ] = _TOLERANCE,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Make a run again, from its row: same data, settings and seeds; nothing is reused.
+
+    Checks first that data and code are those of the run, and says which commit to
+    check out if they are not. Prints both scores. Exits with 1 if they differ by more
+    than the tolerance. A run that was limited by max_minutes depends on the machine.
+
+    For example: python -m pipeline reproduce latest
+    """
+    from pipeline.history.reproduce import difference, recipe
+    from pipeline.local.execution import execute
+    from pipeline.local.tracker import tracking_uri
+    from seglib.tracking.mlflow_errors import answering
+    from seglib.tracking.queries import Rows
+
+    uri = _existing(tracking_uri(runs), runs)
+    with answering(uri):
+        row = Rows(uri).find(name)
+    how = recipe(row, folder=data, any_code=any_code)
+    difference(row, {"miou": 0.0})  # a run without a score is told before an hour
+    outcome = execute(
+        how.config,
+        how.data,
+        runs=runs,
+        name="again",
+        cache=False,
+        docker="image" in row.tags,
+        tags={"reproduces": row.id},
+        console=Terminal(),
+    )
+    if outcome.state != "SUCCEEDED":
+        raise typer.Exit(outcome.exit_status)
+    scores = json.loads((outcome.folder / "metrics.json").read_text(encoding="utf-8"))
+    then, more = difference(row, scores)
+    same = abs(more) <= tolerance
+    verdict = "reproduced" if same else "not reproduced"
+    echo(
+        f"{verdict}: mIoU {then:.6f} in {row.name}, {then + more:.6f} now, "
+        f"difference {more:+.6f} (accepted: {tolerance})"
+    )
+    raise typer.Exit(0 if same else 1)
+
+
+def _close_rows(uri: str, context: str, warn: Callable[[str], None]) -> None:
+    from pipeline.train_job.open_rows import close_rows
+    from seglib.tracking.mlflow_errors import answering
+
+    with answering(_existing(uri, Path("runs"))):
+        rows = list(close_rows(uri, context=context, warn=warn))
+    for row in rows:
+        word = f"closed as {row.status}" if row.status else "stays open"
+        echo(f"{row.name}: {word}: {row.reason}")
+    if not rows:
+        echo(f"{without_login(uri)}: no row of a training in several pods is open")
+
+
+def _store_of(folder: Path) -> str:
+    """Where a folder's messages are to go."""
+    from pipeline.local.spooling import Spool
+    from pipeline.local.tracker import tracking_uri
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder. Expected that of a run.")
+    default = tracking_uri(folder.resolve().parent)
+    recorded = "" if os.environ.get("MLFLOW_TRACKING_URI") else Spool(folder).uri
+    return recorded or default
+
+
+def _existing(uri: str, runs: Path) -> str:
+    """The store's address; an SQLite store must be there, or asking would make it."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not path.exists():
+        raise SegError(
+            f"No tracking store in {runs}: {path.name} is missing. Name the folder of "
+            "runs with --runs, or a server with MLFLOW_TRACKING_URI."
+        )
+    return uri
+
+
+def _print_table(console: Terminal, names: list[str], lines: "list[Line]") -> None:
+    from rich.table import Table
+
+    from pipeline.history.compare import to_cells, to_title
+
+    table = Table("", *names)
+    section = lines[0].section if lines else ""
+    for line in lines:
+        if line.section != section:
+            table.add_section()
+        section = line.section
+        table.add_row(to_title(line), *to_cells(line))
+    console.print(table)
+
+
+def _write(path: Path, text: str) -> None:
+    from seglib.storage.atomic_write import write_bytes
+
+    write_bytes(path, text.encode())
+    echo(f"written: {path}")

@@ -1,0 +1,1 @@
+"""The DAGs, and what their tasks need on a cluster."""

@@ -1,0 +1,125 @@
+"""From the pipeline to a document: for Kubeflow Pipelines' API, or for kubectl."""
+
+import hashlib
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.dag.cluster_config import ClusterConfig
+from pipeline.dag.inputs import refuse_placeholders
+from seglib.errors import SegError, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.dag.sweep_trials import Sweep
+    from seglib.config import Config
+
+_PINNED = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """A document that was written."""
+
+    path: Path
+    name: str  # of the pipeline
+    version: str  # of the document: it changes with its content, and only with that
+    image: str
+
+
+def compile_pipeline(
+    output: Path,
+    *,
+    image: str,
+    cluster: ClusterConfig,
+    checkpoints: str = "",
+    manifest: bool = False,
+    allow_tag: bool = False,
+    plan: "tuple[Config, Sweep] | None" = None,
+) -> Compiled:
+    """Write the pipeline as a document; what is there stays if that fails.
+
+    The same arguments give the same bytes.
+
+    Args:
+        output: the YAML file to write.
+        image: of every step, by its digest.
+        cluster: what the steps' pods need.
+        checkpoints: where the training step keeps its state: s3://bucket/prefix.
+        manifest: write Kubernetes' resources Pipeline and PipelineVersion, instead of
+            what KFP's API takes.
+        allow_tag: take an image without a digest.
+        plan: compile a sweep: the shared settings, and what is tried.
+
+    Raises:
+        UsageError: an image without a digest, or a placeholder.
+        SegError: the file cannot be written.
+    """
+    if output.suffix not in _SUFFIXES:
+        raise SegError(f"{output}: expected a name that ends in .yaml.")
+    require_digest(image, allow_tag=allow_tag)
+    refuse_placeholders(image=image, checkpoints=checkpoints)
+    from pipeline.dag.lean_kfp import import_kfp
+
+    import_kfp()
+    from kfp.compiler import Compiler
+    from kfp.compiler.compiler_utils import KubernetesManifestOptions
+
+    from pipeline.dag.sweep import sweep_pipeline
+    from pipeline.dag.training import training_pipeline
+
+    shared: dict[str, Any] = {
+        "image": image,
+        "cluster": cluster,
+        "checkpoints": checkpoints,
+    }
+    if plan:
+        config, sweep = plan
+        pipeline = sweep_pipeline(sweep, config, **shared)
+    else:
+        pipeline = training_pipeline(**shared)
+    title = pipeline.pipeline_spec.pipeline_info.display_name
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent) as place:
+            written = Path(place) / "pipeline.yaml"
+            Compiler().compile(pipeline, str(written))
+            digest = hashlib.sha256(written.read_bytes()).hexdigest()[:12]
+            version = f"{pipeline.name}-{digest}"
+            if manifest:
+                options = KubernetesManifestOptions(
+                    pipeline_name=pipeline.name,
+                    pipeline_display_name=title,
+                    pipeline_version_name=version,
+                    pipeline_version_display_name=f"{title} {digest}",
+                    namespace=cluster.namespace,
+                    include_pipeline_manifest=True,
+                )
+                Compiler().compile(
+                    pipeline,
+                    str(written),
+                    kubernetes_manifest_options=options,
+                    kubernetes_manifest_format=True,
+                )
+            written.replace(output)
+    except OSError as error:
+        raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
+    return Compiled(path=output, name=pipeline.name, version=version, image=image)
+
+
+def require_digest(image: str, *, allow_tag: bool = False) -> None:
+    """Raise a UsageError, with the remedy, if an image is not named by its digest."""
+    if allow_tag or _PINNED.fullmatch(image):
+        return
+    if "@" in image:
+        raise UsageError(
+            f"{image}: expected NAME@sha256: and 64 digits of 0-9 and a-f."
+        )
+    raise UsageError(
+        f"{image}: an image is named by its digest, NAME@sha256:…; behind a tag it can "
+        "change, and KFP's cache would not see it. Push it, and take the name that "
+        f"`docker image inspect -f '{{{{index .RepoDigests 0}}}}' {image}` gives. "
+        "For a trial: --allow-tag."
+    )

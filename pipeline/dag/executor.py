@@ -1,0 +1,171 @@
+"""A step's pod, as the compiled document says it.
+
+The dictionaries are what kfp.kubernetes' helpers would write (tests compare them); that
+package takes two seconds to import, which is more than all of the compilation.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kfp import dsl
+
+from pipeline.dag.cluster_config import ClusterConfig, Source, StepResources
+from pipeline.dag.quantities import duration_s, kfp_size
+from seglib.runtime.step import IMAGE_NAME, RUN_ID
+
+# Where KFP has outputs until they are stored. It makes these volumes itself, without a
+# limit; a volume of the same name is merged into its own (Argo's podSpecPatch).
+_OUTPUTS = tuple(
+    {"volumeName": f"{store}-scratch", "mountPath": f"/{store}"}
+    for store in ("minio", "s3", "gcs")
+)
+
+Settings = dict[str, Any]  # a task's KubernetesExecutorConfig
+
+
+def in_image(task: dsl.PipelineTask, image: str) -> None:
+    """Say which image a task runs in, and let it know the run it belongs to.
+
+    Args:
+        image: best pinned by digest: KFP's cache knows an image by its name alone.
+    """
+    task.set_container_image(image)
+    task.set_env_variable(IMAGE_NAME, image)  # a tag of the run's row
+    # What belongs to one run must not be a parameter, or nothing is ever reused.
+    run = {"name": RUN_ID, "fieldPath": "metadata.labels['pipeline/runid']"}
+    _settings(task).setdefault("fieldPathAsEnv", []).append(run)
+
+
+def on_kubernetes(
+    task: dsl.PipelineTask,
+    step: str,
+    cluster: ClusterConfig,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Say what a task's pod needs; the local runner takes no notice.
+
+    Of all this KFP's cache key holds the name of the cache's claim and, from KFP 2.18
+    on, variables in clear text; those from a ConfigMap or a Secret it does not hold.
+
+    Args:
+        step: a name of pipeline.dag.cluster_config.STEPS.
+        environment: variables of this step, before those of the configuration.
+    """
+    needs = cluster.steps[step]
+    _set_resources(task, needs)
+    _set_volumes(task, needs, cluster)
+    own = {**needs.environment, **cluster.environment, **(environment or {})}
+    _set_environment(task, cluster, own)
+    settings = _settings(task)
+    if needs.node_selector:
+        settings["nodeSelector"] = {"labels": dict(needs.node_selector)}
+    if tolerations := _tolerations(needs):
+        settings["tolerations"] = tolerations
+    if needs.annotations:
+        settings["podMetadata"] = {"annotations": dict(needs.annotations)}
+    if needs.timeout:
+        settings["activeDeadlineSeconds"] = str(duration_s(needs.timeout))
+    settings["imagePullPolicy"] = cluster.image_pull_policy
+    if secrets := cluster.image_pull_secrets:
+        settings["imagePullSecret"] = [_named("secretName", s) for s in secrets]
+    settings["securityContext"] = {
+        "runAsUser": str(cluster.security.run_as_user),
+        "runAsGroup": str(cluster.security.run_as_group),
+        "runAsNonRoot": cluster.security.run_as_non_root,
+    }
+
+
+def _settings(task: dsl.PipelineTask) -> Settings:
+    settings: Settings = task.platform_config.setdefault("kubernetes", {})
+    return settings
+
+
+def _set_resources(task: dsl.PipelineTask, needs: StepResources) -> None:
+    if needs.cpu_request:
+        task.set_cpu_request(needs.cpu_request)
+    if needs.cpu_limit:
+        task.set_cpu_limit(needs.cpu_limit)
+    if needs.memory_request:
+        task.set_memory_request(kfp_size(needs.memory_request))
+    if needs.memory_limit:
+        task.set_memory_limit(kfp_size(needs.memory_limit))
+    if needs.gpus:
+        task.set_accelerator_type(needs.gpu_type).set_accelerator_limit(needs.gpus)
+    if needs.retries:
+        task.set_retry(
+            needs.retries,
+            backoff_duration=f"{duration_s(needs.retry_delay)}s",
+            backoff_factor=2.0,
+            backoff_max_duration=f"{needs.deadline_s}s",
+        )
+
+
+def _set_volumes(
+    task: dsl.PipelineTask, needs: StepResources, cluster: ClusterConfig
+) -> None:
+    # With a volume there, the root file system may be read-only.
+    mounts = [{"volumeName": "tmp", "mountPath": "/tmp"}]
+    if needs.ephemeral_storage:
+        mounts[0]["sizeLimit"] = needs.ephemeral_storage
+    if needs.output_storage:
+        mounts += [{**volume, "sizeLimit": needs.output_storage} for volume in _OUTPUTS]
+    if needs.shm:
+        shm = {"volumeName": "shm", "mountPath": "/dev/shm", "medium": "Memory"}
+        mounts.append({**shm, "sizeLimit": needs.shm})
+    settings = _settings(task)
+    settings["emptyDirMounts"] = mounts
+    if cluster.cache.claim:
+        settings["pvcMount"] = [
+            {
+                "mountPath": cluster.cache.mount_path,
+                "constant": cluster.cache.claim,
+                "pvcNameParameter": _constant(cluster.cache.claim),
+            }
+        ]
+
+
+def _set_environment(
+    task: dsl.PipelineTask, cluster: ClusterConfig, plain: dict[str, str]
+) -> None:
+    if cluster.cache.claim:
+        plain["SEGLIB_CACHE"] = cluster.cache.mount_path
+    for name, value in plain.items():
+        task.set_env_variable(name, value)
+    settings = _settings(task)
+    if maps := _references(cluster.config_maps, "configMap", without=plain):
+        settings["configMapAsEnv"] = maps
+    if secrets := _references(cluster.secrets, "secret", without=plain):
+        settings["secretAsEnv"] = secrets
+
+
+def _references(
+    sources: Iterable[Source], kind: str, *, without: Mapping[str, str]
+) -> list[Settings]:
+    found = []
+    for source in sources:
+        keys = [
+            {f"{kind}Key": key, "envVar": variable}
+            for variable, key in source.environment.items()
+            if variable not in without
+        ]
+        if keys:
+            named = _named(f"{kind}Name", source.name)
+            found.append({**named, "keyToEnv": keys, "optional": source.optional})
+    return found
+
+
+def _tolerations(needs: StepResources) -> list[Settings]:
+    return [
+        {name: value for name, value in vars(toleration).items() if value}
+        for toleration in needs.all_tolerations
+    ]
+
+
+def _named(field: str, name: str) -> Settings:
+    """A name as KFP takes it now, and as its older servers did."""
+    return {field: name, f"{field}Parameter": _constant(name)}
+
+
+def _constant(value: str) -> Settings:
+    return {"runtimeValue": {"constant": value}}

@@ -1,0 +1,229 @@
+"""What a run computes on: its data, its settings, and the code that does it."""
+
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seglib.config import Config
+from seglib.errors import DatasetError, SegError, UsageError
+from seglib.storage.documents import parse_yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PIN = "data.dvc"
+# Their versions change results as code does.
+_LIBRARIES = (
+    "albumentations",
+    "grain",
+    "keras",
+    "numpy",
+    "opencv-python-headless",
+    "tensorflow",
+)
+_SOURCES = (".py", ".html", ".jinja", ".j2", ".css")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """A dataset: its hash, and where its files are."""
+
+    data_md5: str
+    remote: str
+    title: str  # as a person calls it
+
+    def __post_init__(self) -> None:
+        refuse_placeholders(data_md5=self.data_md5, remote=self.remote)
+
+
+def find_data(folder: Path | None) -> Data:
+    """The dataset of a run.
+
+    Args:
+        folder: in the dataset format; it is hashed as DVC would. Default: what the
+            repository's data.dvc pins, from the repository's own DVC remote.
+
+    Raises:
+        SegError: no such folder, or no pin to go by.
+    """
+    from seglib.storage import default_remote, hash_folder, read_pin
+
+    if folder is None:
+        place = next((p for p in (Path.cwd(), REPOSITORY) if (p / PIN).exists()), None)
+        if place is None:
+            raise SegError(
+                f"No {PIN} in {Path.cwd()}. Run in a clone of the repository, or name "
+                "a dataset's folder with --data."
+            )
+        pin = place / PIN
+        return Data(
+            data_md5=read_pin(pin),
+            remote=default_remote(place),
+            title=f"pinned by {PIN}",
+        )
+    if not folder.is_dir():
+        raise SegError(
+            f"{folder}: no such folder. Expected one that holds train_images/ and "
+            "train_segmentation/ (see docs/data-format.md)."
+        )
+    root = folder.resolve()
+    if not any(root.iterdir()):
+        raise SegError(
+            f"{folder}: the folder is empty. Expected train_images/ and "
+            "train_segmentation/ (see docs/data-format.md)."
+        )
+    return Data(data_md5=hash_folder(root), remote=str(root), title=str(folder))
+
+
+def require_splits(data: Data, config: Config, *, sweep: bool = False) -> None:
+    """Refuse data without a split that a run comes to need, before it trains.
+
+    Data that cannot be listed from here are left to the step that fetches them.
+
+    Args:
+        sweep: the run chooses among trials.
+
+    Raises:
+        DatasetError: the split, what it is needed for, and those that are there.
+    """
+    try:
+        splits = _splits(data)
+    except SegError:
+        return
+    split = config.evaluate.split
+    needs = {"train": "which models learn from"}
+    if split != "auto":
+        needs[split] = f"which the model is scored on, as `split: {split}` says"
+    elif "test" not in splits:
+        needs["val"] = "which the model is scored on where there is no test split"
+    if sweep:
+        needs["val"] = "by which a sweep chooses among its trials"
+    for split, use in needs.items():
+        if split not in splits:
+            raise DatasetError(
+                f"{data.title}: no {split} split, {use}. Received: "
+                f"{', '.join(splits) or 'no split'}. Add {split}_images/ and "
+                f"{split}_segmentation/."
+            )
+
+
+def find_settings(file: Path | None, changes: Iterable[str] = ()) -> Config:
+    """The configuration of a run.
+
+    Args:
+        file: YAML; `None` gives the defaults.
+        changes: "name=value" each, on top of the file.
+
+    Raises:
+        UsageError: an unknown name (the nearest is named), an unfit value, or a
+            placeholder.
+    """
+    flat: dict[str, Any] = Config.load(file).flat()
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise UsageError(
+                f"Expected name=value. Received: {change!r}. Try --set epochs=5."
+            )
+        flat[name.strip()] = _parse(text.strip(), like=flat.get(name.strip()))
+    config = Config.from_flat(flat)
+    refuse_placeholders(**config.flat())
+    return config
+
+
+def refuse_placeholders(**values: Any) -> None:
+    """Raise a UsageError for a text that Kubeflow Pipelines or Argo would fill in.
+
+    They replace `{{$…}}` and `{{workflow.…}}` in whatever a step is given.
+    """
+    for name, value in values.items():
+        if isinstance(value, str) and "{{" in value:
+            raise UsageError(
+                f"`{name}` must be a text without {{{{, which Kubeflow Pipelines "
+                f"fills in when the step runs. Received: {name}={value!r}. Write the "
+                "value itself."
+            )
+
+
+def check_publication(
+    config: Config, *, docker: bool = False, elsewhere: bool = False
+) -> None:
+    """See that the export of a run can be published, before anything is trained.
+
+    Args:
+        docker: the steps run in containers.
+        elsewhere: they run on a cluster, whose folders are not looked for here.
+
+    Raises:
+        SegError: there is no such place, or it cannot be written to.
+    """
+    from seglib.registry.release import absolute
+    from seglib.storage import check_place
+
+    place = config.export.publish_to
+    if docker and place and "://" not in place:
+        raise SegError(
+            f"`publish_to` is a folder of this machine, which a container does not "
+            f"see. Expected s3://bucket/prefix. Received: publish_to={place!r}."
+        )
+    if place and not (elsewhere and "://" not in place):
+        check_place(absolute(place), config.export.publish_name)
+
+
+def code_version() -> str:
+    """A hash of what computes: the sources of seglib and components, and libraries.
+
+    It is a parameter of every cached step: KFP's cache knows nothing of these files,
+    and would reuse what older code made.
+    """
+    digest = hashlib.sha256()
+    for package in ("seglib", "components"):
+        root = REPOSITORY / package
+        for path in sorted(p for p in root.rglob("*") if p.suffix in _SOURCES):
+            digest.update(f"{path.relative_to(REPOSITORY).as_posix()}\n".encode())
+            digest.update(path.read_bytes())
+    for library in _LIBRARIES:
+        digest.update(f"{library}=={importlib.metadata.version(library)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def git_commit() -> str:
+    """The commit of the code, "-dirty" where files differ from it; empty if unknown."""
+    baked = os.environ.get("GIT_COMMIT", "")
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return baked
+    return done.stdout.strip()
+
+
+def _splits(data: Data) -> tuple[str, ...]:
+    """The splits that hold images, by the folder or by the listing of its remote."""
+    from seglib.data.dataset import SPLITS
+    from seglib.storage import manifest_entries
+
+    root = Path(data.remote)
+    if any((root / f"{split}_images").is_dir() for split in SPLITS):
+        found = {path.parent.name for path in root.glob("*_images/*")}
+    else:
+        entries = manifest_entries(data.data_md5, data.remote)
+        found = {entry.path.partition("/")[0] for entry in entries}
+    return tuple(split for split in SPLITS if f"{split}_images" in found)
+
+
+def _parse(text: str, *, like: Any) -> Any:
+    if isinstance(like, str):
+        return text
+    try:
+        return float(text) if isinstance(like, float) else parse_yaml(text, name="")
+    except ValueError:
+        return text  # the check of its type will say what is wrong

@@ -1,0 +1,215 @@
+"""What one pod on a Kubernetes cluster needs: resources, variables, rights.
+
+Of Secrets and ConfigMaps there are names and keys only: there is no place for a value.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.dag.quantities import (
+    LONGEST_S,
+    UNLIMITED_S,
+    attempts_s,
+    cpu_cores,
+    duration_s,
+    size_bytes,
+)
+from seglib.errors import UsageError, unknown
+from seglib.settings import require
+
+_DNS = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NAME = re.compile(rf"(?=.{{1,253}}$){_DNS}(\.{_DNS})*")  # of an object
+_LABEL = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+_LABEL_NAME = re.compile(rf"({_DNS}(\.{_DNS})*/)?{_LABEL.pattern}", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_KEY = re.compile(r"[-.\w]{1,253}", re.ASCII)  # in a Secret or a ConfigMap
+_OPERATORS = ("Equal", "Exists")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toleration:
+    """A taint of nodes that a pod puts up with."""
+
+    key: str = ""  # "": any, with the operator Exists
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""  # "": any
+
+    def __post_init__(self) -> None:
+        if self.operator not in _OPERATORS:
+            raise unknown("operator", self.operator, _OPERATORS)
+        if self.effect and self.effect not in _EFFECTS:
+            raise unknown("effect", self.effect, _EFFECTS)
+        if self.operator == "Exists" and self.value:
+            raise UsageError(
+                "a toleration with the operator Exists has no `value`. "
+                f"Received: value={self.value!r}. Leave it out, or take Equal."
+            )
+        if self.operator == "Equal" and not self.key:
+            raise UsageError("a toleration needs a `key`, or the operator Exists.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResources:
+    """What the pod of one step asks for, and how often and how long it may try.
+
+    After what a pod is repeated, Argo's configuration says (docs/cluster.md).
+    """
+
+    cpu_request: str = "1"  # cores; "": as the limit
+    cpu_limit: str = "2"  # cores; "": as many as the node has
+    memory_request: str = ""  # "": as the limit
+    memory_limit: str = "4Gi"  # what takes more is ended; "": as much as the node has
+    gpus: int = 0
+    gpu_type: str = "nvidia.com/gpu"  # the resource that `gpus` counts
+    gpu_taint: bool = True  # with gpus: tolerate a taint that is called like gpu_type
+    node_selector: Mapping[str, str] = field(default_factory=dict)  # label: value
+    tolerations: tuple[Toleration, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)  # for autoscalers
+    shm: str = ""  # of /dev/shm, and of the memory when used; "": the runtime's 64 MB
+    ephemeral_storage: str = "10Gi"  # of /tmp, on the node's disk; "": no limit
+    output_storage: str = ""  # of KFP's volumes of outputs, on that disk; "": no limit
+    retries: int = 2  # of a pod that Argo repeats: as KFP ships it, a deleted one
+    retry_delay: str = "30s"  # before the first; doubled before each further one
+    timeout: str = "2h"  # of one attempt; "": none
+
+    def __post_init__(self) -> None:
+        _require_at_most("cpu_request", "cpu_limit", self, cpu_cores)
+        _require_at_most("memory_request", "memory_limit", self, size_bytes)
+        _require_at_most("shm", "memory_limit", self, size_bytes)
+        for name in ("ephemeral_storage", "output_storage"):
+            if size := getattr(self, name):
+                size_bytes(size, name)
+        duration_s(self.retry_delay, "retry_delay")
+        limited = not self.timeout or duration_s(self.timeout, "timeout") > 0
+        require(limited, "timeout", 'more than 0, or "": none', self.timeout)
+        require(self.gpus >= 0, "gpus", "≥ 0", self.gpus)
+        require(self.retries >= 0, "retries", "≥ 0", self.retries)
+        named = _LABEL_NAME.fullmatch(self.gpu_type) is not None and self.gpu_type
+        require(bool(named), "gpu_type", "such as nvidia.com/gpu", self.gpu_type)
+        _require_pairs("node_selector", "a node's `label: value`", self.node_selector)
+        _require_pairs("annotations", "short `name: value` pairs", self.annotations)
+
+    @property
+    def deadline_s(self) -> int:
+        """Seconds after its first start at which Argo gives a step up.
+
+        It only ever cuts off: `retries` and `timeout` are the limits. So it holds all
+        attempts, all pauses, and what attempts wait for a node.
+        """
+        needed = attempts_s(
+            self.retries,
+            timeout_s=duration_s(self.timeout) if self.timeout else 0,
+            pause_s=duration_s(self.retry_delay),
+        )
+        return min(needed + UNLIMITED_S, LONGEST_S)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that follow from what a step asks for.
+
+        Where it asks for no GPU, TensorFlow's error of finding none (cuInit) is left
+        out, as in the image of the CPU variant.
+        """
+        return {} if self.gpus else {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
+    @property
+    def all_tolerations(self) -> tuple[Toleration, ...]:
+        """What is written out, and with GPUs their own taint."""
+        taint = Toleration(key=self.gpu_type, operator="Exists", effect="NoSchedule")
+        if self.gpus and self.gpu_taint and taint not in self.tolerations:
+            return (*self.tolerations, taint)
+        return self.tolerations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Variables of the environment that come from a Secret or a ConfigMap."""
+
+    name: str = ""
+    keys: tuple[str, ...] = ()  # each becomes the variable of its own name
+    variables: Mapping[str, str] = field(default_factory=dict)  # variable: key
+    optional: bool = False  # a pod starts without it, or without some of its keys
+
+    def __post_init__(self) -> None:
+        require_name("name", self.name)
+        for variable, key in self.environment.items():
+            if not _VARIABLE.fullmatch(variable) or not _KEY.fullmatch(key):
+                # It is not repeated: whatever stands there may be a secret's value.
+                raise UsageError(
+                    "`keys` must be names of keys that are names of variables, too, "
+                    "and `variables` must be `VARIABLE: key`. Never write a value "
+                    f"here: put it into the cluster, as a key of {self.name}."
+                )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of each variable, the key that holds it."""
+        return {**{key: key for key in self.keys}, **self.variables}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Security:
+    """As whom a container runs.
+
+    KFP adds what is the same for all: no privilege escalation, all capabilities
+    dropped, the runtime's own seccomp profile. A read-only root file system it cannot
+    express; as /tmp is a volume, a cluster's policy can enforce one.
+    """
+
+    run_as_user: int = 1000
+    run_as_group: int = 1000
+    run_as_non_root: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("run_as_user", "run_as_group"):
+            require(getattr(self, name) >= 0, name, "≥ 0", getattr(self, name))
+        root = self.run_as_non_root and self.run_as_user == 0
+        require(not root, "run_as_user", "> 0 with run_as_non_root", self.run_as_user)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """Where steps keep fetched datasets from one run to the next."""
+
+    claim: str = "seglib-cache"  # a PersistentVolumeClaim; "": each pod's own /tmp
+    mount_path: str = "/cache"  # the container's user must be able to write there
+
+    def __post_init__(self) -> None:
+        if self.claim:
+            require_name("claim", self.claim)
+        path = self.mount_path
+        fits = re.fullmatch(r"(/[\w.-]+)+", path) is not None
+        require(fits, "mount_path", "an absolute path such as /cache", path)
+
+
+def require_name(name: str, value: str) -> None:
+    """Raise a UsageError if a setting is not the name of a Kubernetes object."""
+    fits = _NAME.fullmatch(value) is not None
+    kind = "the name of a Kubernetes object: small letters, digits, - and ."
+    require(fits, name, kind, value)
+
+
+def require_variable(name: str, value: str) -> None:
+    """Raise a UsageError if a setting is not the name of a variable."""
+    fits = _VARIABLE.fullmatch(value) is not None
+    require(fits, name, "names of variables: letters, digits and _", value)
+
+
+def _require_pairs(name: str, expected: str, pairs: Mapping[str, str]) -> None:
+    for key, value in pairs.items():
+        fits = _LABEL_NAME.fullmatch(key) and _LABEL.fullmatch(value)
+        require(bool(fits), name, expected, f"{key}: {value}")
+
+
+def _require_at_most(name: str, limit: str, owner: Any, read: Any) -> None:
+    asked, allowed = getattr(owner, name), getattr(owner, limit)
+    sizes = [read(asked, name) if asked else 0, read(allowed, limit) if allowed else 0]
+    if allowed and sizes[0] > sizes[1]:
+        raise UsageError(
+            f"`{name}` must be at most `{limit}`, {allowed}. Received: "
+            f"{name}={asked!r}. Raise the one, or lower the other."
+        )

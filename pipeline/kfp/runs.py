@@ -1,0 +1,272 @@
+"""Runs of the cluster, and their steps, as they are now."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pipeline.kfp.connection import Cluster
+from pipeline.kfp.failures import ClusterError
+from pipeline.kfp.identity import Triple, tag_of
+from pipeline.kfp.uploads import every, find_experiment, find_pipeline
+from seglib.errors import SegError
+from seglib.runtime.workflow import Step, Workflow, workflow_of
+
+SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
+CANCELING = "CANCELING"
+FINISHED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
+# Of the exit status of `submit --wait`, `wait` and `status`.
+EXIT_STATUSES = {SUCCEEDED: 0, SKIPPED: 0, FAILED: 1, CANCELED: 3}
+_IN_VAIN = (CANCELED, CANCELING, FAILED, SKIPPED)
+_AT_ONCE = timedelta(minutes=2)
+_NO_WORKFLOW = ("missing", "invalid", "broken", "not-kfp")  # kinds of errors
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run, with the steps that it has come to."""
+
+    run_id: str
+    name: str
+    state: str  # KFP's, but CANCELED where it was stopped; PENDING before it is said
+    created: datetime
+    ended: datetime | None
+    description: str
+    error: str
+    recurring: bool
+    pipeline_id: str  # empty: of no pipeline that KFP keeps
+    parameters: dict[str, Any]
+    steps: tuple[Step, ...] = ()
+    note: str = ""  # why the steps are not known
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    @property
+    def tag(self) -> str:
+        """Key and what tells it apart; empty for a run that was not submitted here."""
+        return tag_of(self.name)
+
+    @property
+    def age(self) -> tuple[datetime, str]:
+        """Sorts runs from the oldest, the same way for everybody."""
+        return self.created, self.run_id
+
+    def duration_s(self, now: datetime | None = None) -> float:
+        """Until its end, or until now."""
+        return ((self.ended or now or datetime.now(UTC)) - self.created).total_seconds()
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs: times as text, in UTC."""
+        content = asdict(self)
+        attempts = [one for step in content["steps"] for one in step["attempts"]]
+        for one in (content, *content["steps"], *attempts):
+            for name, value in one.items():
+                if isinstance(value, datetime):
+                    one[name] = value.astimezone(UTC).isoformat()
+        return content
+
+
+def get_run(cluster: Cluster, run_id: str) -> Run:
+    """A run as it is now, with its steps.
+
+    Raises:
+        ClusterError: there is none, or the cluster says no.
+    """
+    get = cluster.client.runs.run_service_get_run
+    run = to_run(cluster.call(get, run_id, doing=f"read the run {run_id}"))
+    try:
+        workflow = get_workflow(cluster, run_id)
+    except SegError as error:
+        if isinstance(error, ClusterError) and error.kind not in _NO_WORKFLOW:
+            raise
+        return replace(run, note=f"The steps are not known: {error}")
+    stopped = workflow.stopped and run.state == FAILED
+    return replace(
+        run,
+        steps=workflow.steps,
+        state=CANCELED if stopped else run.state,
+        error=run.error or _reason(workflow),
+    )
+
+
+def get_workflow(cluster: Cluster, run_id: str) -> Workflow:
+    """What Argo has of a run, by KFP's API of version 1, which alone gives it.
+
+    Raises:
+        SegError: it cannot be read.
+    """
+    text = cluster.read(f"/apis/v1beta1/runs/{run_id}", doing="read the run's workflow")
+    try:
+        answer = json.loads(text)
+    except ValueError as error:
+        address = cluster.client.address
+        raise SegError(f"{address}: no JSON about the run's workflow.") from error
+    return workflow_of(answer)
+
+
+def list_runs(
+    cluster: Cluster, *, experiment: str = "", part: str = "", archived: bool = False
+) -> Iterator[Run]:
+    """Runs, the newest first.
+
+    Args:
+        experiment: only its runs.
+        part: of their names.
+        archived: whether to give those, too, that were put away.
+    """
+    scope = cluster.scope
+    if experiment:
+        known = find_experiment(cluster, experiment)
+        if not known:
+            raise SegError(f"No experiment {experiment!r} on {cluster.client.address}.")
+        scope = {"experiment_id": known}
+    found = every(
+        cluster,
+        cluster.client.runs.run_service_list_runs,
+        "runs",
+        part={"display_name": part} if part else None,
+        doing="list runs",
+        among=scope,
+    )
+    for one in found:
+        if archived or one.storage_state != "ARCHIVED":
+            yield to_run(one)
+
+
+def find_run(cluster: Cluster, name: str) -> Run:
+    """The run of an id, a name or a part of one; `latest` is the newest of ours.
+
+    Raises:
+        SegError: none, or several.
+    """
+    if _UUID.fullmatch(name):
+        return get_run(cluster, name)
+    if name == "latest":
+        return get_run(cluster, _newest(cluster).run_id)
+    found = list(list_runs(cluster, part=name))
+    exact = [run for run in found if run.name == name] or found
+    if len(exact) == 1:
+        return get_run(cluster, exact[0].run_id)
+    if not exact:
+        raise SegError(
+            f"No run {name!r} on {cluster.client.address}. Expected an id, a name or a "
+            "part of one, or `latest`. `python -m pipeline status` lists them."
+        )
+    listed = "\n".join(f"  {run.run_id}  {run.name}  {run.state}" for run in exact[:10])
+    raise SegError(
+        f"{len(exact)} runs are called {name!r}. Name one by its id:\n{listed}"
+    )
+
+
+def runs_of(cluster: Cluster, triple: Triple) -> list[Run]:
+    """Every run of a triple that was submitted here, forced ones too, oldest first."""
+    return _runs_of_key(cluster, triple.key)
+
+
+def alive_runs(cluster: Cluster, key: str, tag: str) -> list[Run]:
+    """Of the runs with a tag those that go on or have succeeded, oldest first."""
+    found = _runs_of_key(cluster, key)
+    return [run for run in found if run.tag == tag and run.state not in _IN_VAIN]
+
+
+def in_its_place(cluster: Cluster, run: Run) -> Run | None:
+    """The run that a run gave way to, when two were submitted at once."""
+    if run.state not in (CANCELED, CANCELING) or not run.tag:
+        return None
+    others = alive_runs(cluster, run.tag.partition("-")[0], run.tag)
+    near = (o for o in others if abs(o.created - run.created) < _AT_ONCE)
+    return next(near, None)
+
+
+def run_of(cluster: Cluster, triple: Triple) -> Run | None:
+    """The run that makes another one of this triple needless.
+
+    Returns:
+        One that succeeded, else one that is still running; `None` where there is none.
+    """
+    found = runs_of(cluster, triple)
+    for state in (SUCCEEDED, "RUNNING", "PAUSED", "PENDING"):
+        for run in found:
+            if run.state == state:
+                return run
+    return None
+
+
+def terminate(cluster: Cluster, run_id: str) -> None:
+    """Have a run stopped; one that has ended stays as it is.
+
+    Raises:
+        ClusterError: the cluster says no.
+    """
+    try:
+        cluster.call(
+            cluster.client.runs.run_service_terminate_run, run_id, doing="stop the run"
+        )
+    except ClusterError as error:
+        # A run that ends just now, or a stop that had worked at the first try.
+        ending = get_run(cluster, run_id).state in (*FINISHED, CANCELING)
+        if error.kind not in ("invalid", "broken") or not ending:
+            raise
+
+
+def to_run(found: Any) -> Run:
+    """From an answer of the API; it knows no steps."""
+    config, version = found.runtime_config, found.pipeline_version_reference
+    return Run(
+        run_id=found.run_id,
+        name=found.display_name or "",
+        state=_state(found),
+        created=found.created_at or datetime.fromtimestamp(0, UTC),
+        ended=_time(found.finished_at),
+        description=found.description or "",
+        error=found.error.message or "" if found.error else "",
+        recurring=bool(found.recurring_run_id),
+        pipeline_id=(version.pipeline_id or "") if version else "",
+        parameters=dict((config.parameters if config else None) or {}),
+    )
+
+
+def _newest(cluster: Cluster) -> Run:
+    """The newest run of the training pipeline or of the sweep."""
+    from pipeline.dag.sweep import NAME as SWEEP
+    from pipeline.dag.training import NAME as TRAINING
+
+    ours = {find_pipeline(cluster, name) for name in (TRAINING, SWEEP)} - {""}
+    for run in list_runs(cluster) if ours else ():
+        if run.pipeline_id in ours:
+            return run
+    raise SegError(f"No runs of {TRAINING} on {cluster.client.address} yet.")
+
+
+def _runs_of_key(cluster: Cluster, key: str) -> list[Run]:
+    found = {
+        run.run_id: run  # a list that grows may show one on two pages
+        for run in list_runs(cluster, part=key, archived=True)
+        if run.tag.startswith(key) and not run.recurring
+    }
+    return sorted(found.values(), key=lambda run: run.age)
+
+
+def _state(found: Any) -> str:
+    """KFP says FAILED of a run that was stopped; its history alone tells."""
+    text = str(found.state or "")
+    if text == FAILED and any(
+        entry.state == CANCELING for entry in found.state_history or ()
+    ):
+        return CANCELED
+    return "PENDING" if text in ("", "RUNTIME_STATE_UNSPECIFIED") else text
+
+
+def _reason(workflow: Workflow) -> str:
+    failed = workflow.failed
+    return f"{failed.label}: {failed.message}" if failed and failed.message else ""
+
+
+def _time(value: datetime | None) -> datetime | None:
+    """KFP gives 1970 for what has not happened yet."""
+    return value if value and value.year > 1970 else None

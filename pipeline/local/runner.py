@@ -1,0 +1,82 @@
+"""The local runner's process: `python -m pipeline.local.runner REQUEST.json`.
+
+It is a process of its own, in a session of its own, so that the whole DAG can be
+stopped at once, and so that what KFP prints can be told from what a person should see.
+"""
+
+import json
+import logging
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pipeline.dag.lean_kfp import import_kfp
+
+logger = logging.getLogger(__name__)
+
+
+def main(request_file: Path) -> int:
+    """Compile the pipeline, and run the very document that would be submitted.
+
+    The request names `parameters`, `folder` (of the run), `cache` (empty: nothing is
+    reused), `container`: the settings of the container runner, or null, and `sweep`:
+    its trials, or null.
+
+    Returns:
+        The exit status: 0, or 1 when a step failed.
+    """
+    import_kfp()
+    from kfp import compiler, components, local
+
+    request = json.loads(request_file.read_text(encoding="utf-8"))
+    folder = Path(request["folder"])
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+    # KFP writes the interpreter's path into a shell script as it is.
+    sys.executable = shlex.quote(sys.executable)
+    warnings.filterwarnings("ignore", "You may be attemping to run a task", Warning)
+    # A container engine would make what it mounts and does not find, as root.
+    steps, workspace = folder / "steps", folder / ".workspace"
+    steps.mkdir()
+    workspace.mkdir()
+    document = folder / "pipeline.yaml"
+    compiler.Compiler().compile(_pipeline(request), str(document))
+    pipeline = components.load_component_from_file(str(document))
+    local.init(
+        runner=_runner(local, request),
+        pipeline_root=str(steps),
+        workspace_root=str(workspace),
+        enable_caching=bool(request["cache"]),
+        cache_root=request["cache"] or None,
+    )
+    try:
+        pipeline(**request["parameters"])
+    except RuntimeError as error:  # KFP's word for a failed task
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+def _pipeline(request: dict[str, Any]) -> Any:
+    if not request["sweep"]:
+        from pipeline.dag.training import training_pipeline
+
+        return training_pipeline()
+    from pipeline.dag.sweep import sweep_pipeline
+    from pipeline.dag.sweep_trials import Sweep
+    from seglib.config import Config
+
+    return sweep_pipeline(Sweep(**request["sweep"]), Config())
+
+
+def _runner(local: Any, request: dict[str, Any]) -> Any:
+    if request["container"]:
+        from pipeline.local.containers import docker_runner
+
+        return docker_runner(**request["container"])
+    return local.SubprocessRunner(use_venv=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,115 @@
+"""What a document needs around it; only what is asked for or configured is seen."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+from pipeline.preflight.around.looking import Look, Seen
+from pipeline.preflight.document import Document
+from seglib.errors import SegError
+from seglib.plain_text import without_login
+
+TIMEOUT_S = 5.0
+_GRACE_S = 5.0  # for a busy machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What to look at; all empty: nothing."""
+
+    cluster: bool = False  # by kubeconfig, or as a pod
+    context: str = ""  # of kubeconfig
+    namespace: str = "kubeflow"
+    service_account: str = ""
+    host: str = ""  # of Kubeflow Pipelines
+    images: bool = False
+    mlflow: str = ""  # http(s)://…
+    mlflow_host: str = ""  # the name under which pods reach it
+    stores: tuple[str, ...] = ()  # s3://…
+    timeout_s: float = TIMEOUT_S
+
+    @classmethod
+    def from_environment(
+        cls, *, environment: Mapping[str, str] = os.environ, **given: object
+    ) -> Self:
+        """What is given; for the rest what the variables say that steps read, too."""
+        mlflow = environment.get("MLFLOW_TRACKING_URI", "")
+        store = environment.get("SEGLIB_CHECKPOINTS", "")
+        found: dict[str, object] = {
+            "host": environment.get("KFP_ENDPOINT", ""),
+            "namespace": environment.get("KFP_NAMESPACE") or cls.namespace,
+            "mlflow": mlflow if mlflow.startswith("http") else "",
+            "stores": (store,) if store.startswith("s3://") else (),
+        }
+        return cls(**(found | {k: v for k, v in given.items() if v}))  # type: ignore[arg-type]
+
+    def looks(self, document: Document) -> list[Look]:
+        """One look for each thing that is to be looked at."""
+        self._import_what_is_slow()
+        # Two questions, one after the other, each of which ends by itself.
+        patient = 2 * self.timeout_s + _GRACE_S
+        found: list[Look] = []
+        if self.cluster:
+            see = partial(self._see_cluster, document)
+            found.append(Look(f"namespace {self.namespace}", see, 2 * patient))
+        if self.host:
+            see = partial(self._see_kfp, document)
+            name = f"Kubeflow Pipelines at {without_login(self.host)}"
+            found.append(Look(name, see, patient))
+        for image in self._images(document):
+            see = partial(self._see_image, image)
+            found.append(Look(f"image {image}", see, 2 * patient))
+        if self.mlflow:
+            name = f"MLflow at {without_login(self.mlflow)}"
+            found.append(Look(name, self._see_mlflow, patient))
+        for store in self.stores:
+            see = partial(self._see_store, store)
+            found.append(Look(f"store {store}", see, self.timeout_s + _GRACE_S))
+        return found
+
+    def _import_what_is_slow(self) -> None:
+        """So that no question's time is spent on it."""
+        if self.cluster:
+            import kubernetes  # noqa: F401
+        for store in self.stores:
+            from seglib.storage import open_remote
+
+            with suppress(SegError):  # which the look will tell
+                open_remote(store)
+
+    def _images(self, document: Document) -> list[str]:
+        images = (step.image for step in document.steps() if self.images)
+        return [name for name in dict.fromkeys(images) if name and "{{$" not in name]
+
+    def _see_cluster(self, document: Document) -> Seen:
+        from pipeline.preflight.around.cluster_state import ClusterState
+
+        state = ClusterState(
+            context=self.context, namespace=self.namespace, timeout_s=self.timeout_s
+        )
+        return state.see(document, self.service_account)
+
+    def _see_kfp(self, document: Document) -> Seen:
+        from pipeline.preflight.around.kfp_api import check_kfp
+
+        version = document.sdk_version
+        return check_kfp(self.host, sdk_version=version, timeout_s=self.timeout_s)
+
+    def _see_image(self, image: str) -> Seen:
+        from pipeline.preflight.around.registry import check_image
+
+        return check_image(image, timeout_s=self.timeout_s)
+
+    def _see_mlflow(self) -> Seen:
+        from pipeline.preflight.around.mlflow_server import check_mlflow
+
+        host = self.mlflow_host
+        return check_mlflow(self.mlflow, host=host, timeout_s=self.timeout_s)
+
+    def _see_store(self, store: str) -> Seen:
+        from pipeline.preflight.around.object_store import check_store
+
+        return check_store(store)

@@ -1,0 +1,200 @@
+"""The pod of a training in several pods, as Kubernetes takes it.
+
+What it needs is what the step `train` needs (pipeline/dag/cluster_config.py). The pod
+is ours and not KFP's, so that what KFP cannot express is here: a read-only root, an
+owner of volumes, pods on different nodes.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.dag.cluster_config import ClusterConfig, Source, StepResources, Toleration
+from seglib.runtime.step import CHECKPOINTS, IMAGE_NAME, RUN_ID
+
+STEP = "train"
+LABEL = "seglib-train-job"  # of the pods: the job's name
+# The first process takes its step, and its checkpoint goes to S3.
+_GRACE_S = 120
+
+Spec = dict[str, Any]
+
+
+def pod_template(
+    *,
+    name: str,
+    image: str,
+    parameters: Mapping[str, Any],
+    cluster: ClusterConfig,
+    environment: Iterable[Spec] = (),
+    container: str,
+    ports: Mapping[str, int],
+    checkpoints: str = "",
+    cache: bool = False,
+) -> Spec:
+    """Build a PodTemplateSpec.
+
+    Args:
+        name: of the job.
+        parameters: of the pipeline, as a run of it would get them.
+        environment: variables of its own, before those of the cluster's file.
+        container: its name; each operator knows its own.
+        ports: name → number.
+        checkpoints: s3://bucket/prefix; empty: what the cluster says.
+        cache: mount the claim of fetched data, instead of a folder of the pod's own.
+    """
+    needs = cluster.steps[STEP]
+    spec: Spec = {
+        "terminationGracePeriodSeconds": _GRACE_S,
+        "serviceAccountName": cluster.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": _pod_security(cluster),
+        "topologySpreadConstraints": [_on_different_nodes(name)],
+        "containers": [
+            {
+                "name": container,
+                "image": image,
+                "imagePullPolicy": cluster.image_pull_policy,
+                "command": ["python", "-m", "seglib.runtime.train_together"],
+                "args": [_literal(json.dumps(dict(parameters)))],
+                "env": [
+                    {"name": RUN_ID, "value": name},  # its row in MLflow
+                    *_plain(image, cluster, checkpoints),
+                    *environment,
+                    *_references(cluster, without=CHECKPOINTS if checkpoints else ""),
+                ],
+                "ports": [
+                    {"name": port, "containerPort": number}
+                    for port, number in ports.items()
+                ],
+                "resources": _resources(needs),
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": _mounts(needs, cluster),
+            }
+        ],
+        "volumes": _volumes(needs, cluster, cache=cache),
+    }
+    if needs.node_selector:
+        spec["nodeSelector"] = dict(needs.node_selector)
+    if tolerations := needs.all_tolerations:
+        spec["tolerations"] = [_toleration(one) for one in tolerations]
+    if cluster.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": s} for s in cluster.image_pull_secrets]
+    # A mesh's proxy would outlive the training, and its pod never end.
+    labels = {**labels_of(name), "sidecar.istio.io/inject": "false"}
+    metadata: Spec = {"labels": labels}
+    if needs.annotations:
+        metadata["annotations"] = dict(needs.annotations)
+    return {"metadata": metadata, "spec": spec}
+
+
+def labels_of(name: str) -> dict[str, str]:
+    """By which all that belongs to a job is found."""
+    return {"app.kubernetes.io/name": "seglib-training", LABEL: name}
+
+
+def _pod_security(cluster: ClusterConfig) -> Spec:
+    security = cluster.security
+    return {
+        "runAsNonRoot": security.run_as_non_root,
+        "runAsUser": security.run_as_user,
+        "runAsGroup": security.run_as_group,
+        "fsGroup": security.run_as_group,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _on_different_nodes(name: str) -> Spec:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {LABEL: name}},
+    }
+
+
+def _literal(text: str) -> str:
+    """A text as an argument: Kubernetes would expand $(NAME), and reads $$ as $."""
+    return text.replace("$", "$$")
+
+
+def _plain(image: str, cluster: ClusterConfig, checkpoints: str) -> list[Spec]:
+    plain = {
+        IMAGE_NAME: image,
+        "SEGLIB_CACHE": cluster.cache.mount_path,
+        **cluster.steps[STEP].environment,
+        **cluster.environment,
+    }
+    if checkpoints:
+        plain[CHECKPOINTS] = checkpoints
+    return [{"name": name, "value": _literal(value)} for name, value in plain.items()]
+
+
+def _references(cluster: ClusterConfig, *, without: str) -> list[Spec]:
+    found = []
+    for kind, sources in (
+        ("configMapKeyRef", cluster.config_maps),
+        ("secretKeyRef", cluster.secrets),
+    ):
+        for source in sources:
+            for variable, key in source.environment.items():
+                if variable != without:
+                    reference = _reference(source, key, variable)
+                    found.append({"name": variable, "valueFrom": {kind: reference}})
+    return found
+
+
+def _reference(source: Source, key: str, variable: str) -> Spec:
+    reference: Spec = {"name": source.name, "key": key}
+    # Without that one, all of the training would be lost: no pod starts.
+    if source.optional and variable != CHECKPOINTS:
+        reference["optional"] = True
+    return reference
+
+
+def _resources(needs: StepResources) -> Spec:
+    requests = {"cpu": needs.cpu_request, "memory": needs.memory_request}
+    limits = {"cpu": needs.cpu_limit, "memory": needs.memory_limit}
+    if needs.gpus:
+        limits[needs.gpu_type] = str(needs.gpus)
+    both = {"requests": requests, "limits": limits}
+    stated = {
+        part: {name: amount for name, amount in amounts.items() if amount}
+        for part, amounts in both.items()
+    }
+    return {part: amounts for part, amounts in stated.items() if amounts}
+
+
+def _mounts(needs: StepResources, cluster: ClusterConfig) -> list[Spec]:
+    mounts = [
+        {"name": "tmp", "mountPath": "/tmp"},
+        {"name": "cache", "mountPath": cluster.cache.mount_path},
+    ]
+    if needs.shm:
+        mounts.append({"name": "shm", "mountPath": "/dev/shm"})
+    return mounts
+
+
+def _volumes(
+    needs: StepResources, cluster: ClusterConfig, *, cache: bool
+) -> list[Spec]:
+    folder = {"sizeLimit": needs.ephemeral_storage} if needs.ephemeral_storage else {}
+    claim = {"persistentVolumeClaim": {"claimName": cluster.cache.claim}}
+    volumes: list[Spec] = [
+        {"name": "tmp", "emptyDir": dict(folder)},
+        {"name": "cache", **(claim if cache else {"emptyDir": dict(folder)})},
+    ]
+    if needs.shm:
+        memory = {"medium": "Memory", "sizeLimit": needs.shm}
+        volumes.append({"name": "shm", "emptyDir": memory})
+    return volumes
+
+
+def _toleration(toleration: Toleration) -> Spec:
+    return {name: value for name, value in vars(toleration).items() if value}

@@ -1,0 +1,185 @@
+"""What the commands share: options, messages, progress, and the way to the data."""
+
+import dataclasses
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from seglib.cli.terminal import Terminal
+from seglib.config import Config
+from seglib.errors import SegError, UsageError
+from seglib.plain_text import visible
+
+console = Terminal()
+errors = Terminal(stderr=True)
+
+Data = Annotated[
+    Path, typer.Argument(help="Folder in the format of docs/data-format.md.")
+]
+Model = Annotated[Path, typer.Argument(help="Folder that `seglib train` wrote.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file; see configs/.")
+]
+NumClasses = Annotated[
+    int | None,
+    typer.Option(
+        help="Classes, background counted. Default: dataset.yaml, else the masks."
+    ),
+]
+IgnoreIndex = Annotated[
+    int | None, typer.Option(help="Id that is not counted. Default: dataset.yaml.")
+]
+
+
+def open_dataset(
+    data: Path,
+    config: Path | None,
+    num_classes: int | None,
+    ignore_index: int | None,
+    *,
+    splits: Collection[str],
+    model: Path | None = None,
+) -> Any:
+    """The dataset, of which the files of these splits were opened and judged."""
+    from seglib.data.verification.loading import dataset_from_config, load_dataset
+
+    check_folder(data)
+    settings = data_config(config, num_classes, ignore_index)
+    if model and not (data / "dataset.yaml").exists() and not settings.num_classes:
+        from seglib.models.contract import read_contract
+
+        contract = read_contract(model)
+        with progress_bar("verifying") as progress:
+            return load_dataset(
+                data,
+                num_classes=contract.num_classes,
+                ignore_index=contract.ignore_index,
+                class_names=contract.class_names,
+                splits=splits,
+                progress=progress,
+            )
+    with progress_bar("verifying") as progress:
+        return dataset_from_config(data, settings, splits=splits, progress=progress)
+
+
+def data_config(
+    config: Path | None, num_classes: int | None, ignore_index: int | None
+) -> Any:
+    return override(
+        Config.load(config).data, num_classes=num_classes, ignore_index=ignore_index
+    )
+
+
+def override(section: Any, **given: Any) -> Any:
+    """The section with the options that were given on the command line."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(section, **chosen)
+
+
+def check_folder(data: Path) -> None:
+    if not data.is_dir():
+        raise UsageError(
+            f"{data}: no such folder. Expected one that holds train_images/ and "
+            "train_segmentation/ (see docs/data-format.md)."
+        )
+
+
+def check_writable(out: Path) -> None:
+    """Fail before the work rather than after it."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SegError(f"{out}: cannot be written ({error.strerror}).") from error
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise SegError(f"{out}: cannot be written. Choose another folder with --out.")
+
+
+def folders_by_name(given: list[str]) -> dict[str, Path]:
+    """The folders of `--input NAME=FOLDER`."""
+    folders = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
+        if not equals or not folder:
+            raise UsageError(
+                f"`--input` expects NAME=FOLDER, such as depth=shots/depth. "
+                f"Received: {text}."
+            )
+        folders[name] = Path(folder)
+    return folders
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (
+        _title(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with _progress(*columns) as progress:
+        task = progress.add_task(visible(text), total=None)
+
+        def update(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield update
+
+
+class Transfer:
+    """What `transfer_bar` shows: files, and bytes, which also move within a file."""
+
+    def __init__(self, progress: Progress, task: TaskID):
+        self._progress, self._task = progress, task
+        self._bytes, self._started = 0, time.monotonic()
+        self._counting = threading.Lock()
+
+    def files(self, done: int, total: int) -> None:
+        """Called every now and then by the one who waits."""
+        speed = self._bytes / max(time.monotonic() - self._started, 0.1)
+        moved = f"{decimal(self._bytes)}, {decimal(int(speed))}/s"
+        self._progress.update(self._task, completed=done, total=total, moved=moved)
+
+    def moved(self, count: int) -> None:
+        """Called by any thread."""
+        with self._counting:
+            self._bytes += count
+
+
+@contextmanager
+def transfer_bar(text: str) -> Iterator[Transfer]:
+    columns = (
+        _title(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[moved]}"),
+        TimeRemainingColumn(),
+    )
+    with _progress(*columns) as progress:
+        yield Transfer(progress, progress.add_task(visible(text), total=None, moved=""))
+
+
+def _progress(*columns: ProgressColumn) -> Progress:
+    """One that leaves nothing behind, in a file or a pipe not even an empty line."""
+    silent = not console.is_terminal
+    return Progress(*columns, console=console, transient=True, disable=silent)
+
+
+def _title() -> ProgressColumn:
+    """The task's text; in a format of its own, braces of a path would be fields."""
+    return TextColumn("{task.description}", markup=False)

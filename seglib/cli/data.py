@@ -1,0 +1,220 @@
+"""`seglib data`: the pinned dataset, its remote, and what is here of it."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seglib.cli.console import ConfigFile, console, transfer_bar
+from seglib.cli.terminal import echo
+from seglib.errors import DatasetError, SegError, UsageError
+
+app = typer.Typer(
+    help="The dataset that data.dvc pins: fetch, compare versions, check the remote.",
+    no_args_is_help=True,
+)
+
+Pin = Annotated[
+    Path, typer.Option("--pin", help="DVC's pin; its repository names the remote.")
+]
+Remote = Annotated[
+    str | None,
+    typer.Option(help="s3://bucket/prefix or a folder. Default: DVC's default remote."),
+]
+Revision = Annotated[
+    str | None,
+    typer.Argument(help="Git revision, or `<md5>.dir`. Default: the pin as it is."),
+]
+PIN = Path("data.dvc")
+_FORMS = ("text", "json", "markdown")
+_NOTES = 20  # that are shown
+
+
+@app.command()
+def fetch(
+    revision: Revision = None,
+    pin: Pin = PIN,
+    remote: Remote = None,
+) -> None:
+    """Bring a version of the dataset here, every md5 checked.
+
+    Needs neither DVC nor, without a revision, git. What is here already is not moved
+    again; after an interruption, the same command goes on where it was.
+    """
+    from seglib.storage import fetch as run
+
+    data_md5 = _version(revision, pin)
+    with transfer_bar("fetching") as bar:
+        root = run(data_md5, _remote(remote, pin), progress=bar.files, moved=bar.moved)
+    console.print(f"{data_md5}: {root}", soft_wrap=True)
+
+
+@app.command()
+def status(pin: Pin = PIN, remote: Remote = None) -> None:
+    """Say whether folder, pin and remote agree. Exits with 1 where they do not."""
+    from seglib.storage import hash_folder, load_pin
+    from seglib.storage.dvc.directory_hashes import links_left_out
+
+    pinned = load_pin(pin)
+    data_md5, folder = pinned.md5, pinned.folder
+    say = partial(console.print, soft_wrap=True)
+    say(f"pin     {data_md5}  {pin}")
+    differs = False
+    if folder.is_dir():
+        received = hash_folder(folder, dvcignore=True, is_legacy=pinned.is_legacy)
+        differs = received != data_md5
+        verdict = "differs: `dvc add` pins it anew" if differs else "as pinned"
+        if differs and (note := links_left_out(folder)):
+            verdict = f"differs: {note}"
+        say(f"folder  {received}  {folder}/  {verdict}")
+    else:
+        say(f"folder  {folder}/ is not here: `seglib data fetch`")
+    missing = _missing(data_md5, _remote(remote, pin))
+    verdict = f"{len(missing):,} objects missing: `dvc push`" if missing else "complete"
+    say(f"remote  {_remote(remote, pin)}  {verdict}")
+    if differs or missing:
+        raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="Git revision, or `<md5>.dir`.")],
+    new: Revision = None,
+    pin: Pin = PIN,
+    remote: Remote = None,
+    form: Annotated[
+        str, typer.Option("--format", help="text, json or markdown.")
+    ] = "text",
+    count: Annotated[
+        str,
+        typer.Option(
+            help="Masks to fetch and count if nobody has done it: none, changed or all."
+        ),
+    ] = "none",
+    config: ConfigFile = None,
+) -> None:
+    """Compare two versions of the dataset without downloading them.
+
+    Samples, bytes, and the share of each class in the pixels of each split, where the
+    masks have been counted: by a verification, or by `seglib data count`.
+    """
+    from seglib.config import Config
+    from seglib.data.versions import compare_versions, to_markdown
+
+    if form not in _FORMS:
+        raise UsageError(f"Unknown --format: {form}. Expected: {', '.join(_FORMS)}.")
+    with transfer_bar("counting") as bar:
+        found = compare_versions(
+            _version(old, pin),
+            _version(new, pin),
+            _remote(remote, pin),
+            count=count,
+            config=Config.load(config).data,
+            progress=bar.files,
+        )
+    if form == "text":
+        _print(found)
+    elif form == "json":  # plain, as Markdown is: for files and other programs
+        typer.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        echo(to_markdown(found).rstrip())
+
+
+@app.command()
+def count(
+    revision: Revision = None,
+    pin: Pin = PIN,
+    remote: Remote = None,
+    push: Annotated[
+        bool, typer.Option(help="Keep the counts beside the data on the remote.")
+    ] = True,
+) -> None:
+    """Count the classes of a version's masks, for every later `seglib data diff`.
+
+    Fetches the masks that nobody has verified or counted before, and nothing else.
+    """
+    from seglib.data.versions import count_version
+
+    data_md5, source = _version(revision, pin), _remote(remote, pin)
+    with transfer_bar("counting") as bar:
+        done = count_version(data_md5, source, push=push, progress=bar.files)
+    console.print(
+        f"{data_md5}: classes known for {done.known:,} of {done.masks:,} masks, "
+        f"{done.counted:,} counted just now",
+        soft_wrap=True,
+    )
+    if done.written:
+        console.print(f"kept in {done.place}", soft_wrap=True)
+    if done.problems:
+        raise DatasetError(
+            f"{data_md5}: {len(done.problems):,} mask(s) cannot be counted.",
+            done.problems,
+        )
+
+
+@app.command("push-check")
+def push_check(
+    revision: Revision = None,
+    pin: Pin = PIN,
+    remote: Remote = None,
+) -> None:
+    """List the objects that the remote lacks. Exits with 1 if there are any."""
+    data_md5, source = _version(revision, pin), _remote(remote, pin)
+    missing = _missing(data_md5, source)
+    if missing:
+        raise SegError(
+            f"{source}: {len(missing):,} objects of {data_md5} are missing. `dvc push` "
+            "from a machine that has the data brings them:\n" + "\n".join(missing)
+        )
+    console.print(f"{source}: all objects of {data_md5} are there", soft_wrap=True)
+
+
+def _print(found: Any) -> None:
+    from rich.table import Table
+
+    from seglib.data.versions.telling import HEAD, summary, tables
+    from seglib.storage.dvc.diff import to_text
+
+    say = partial(console.print, soft_wrap=True)
+    say(to_text(found.samples))
+    if not found.classes:
+        return
+    say(f"  {summary(found.classes)}")
+    for told in tables(found.classes):
+        if not told.rows:
+            say(f"\n{told.title}: {told.rest}")
+            continue
+        table = Table(HEAD[0], title=told.title, title_justify="left")
+        for name in HEAD[1:]:
+            table.add_column(name, justify="right")
+        for cells in told.rows:
+            table.add_row(*cells)
+        say("")
+        console.print(table)
+        if told.rest:
+            say(told.rest)
+    for note in found.classes.notes[:_NOTES]:
+        say(f"note: {note}")
+    if len(found.classes.notes) > _NOTES:
+        say(f"… and {len(found.classes.notes) - _NOTES:,} more")
+
+
+def _missing(data_md5: str, remote: str) -> list[str]:
+    """Paths of the files whose object is not on the remote; the listing's first."""
+    from seglib.storage import missing_files
+
+    return missing_files(data_md5, remote)
+
+
+def _version(revision: str | None, pin: Path) -> str:
+    from seglib.storage import pin_at, read_pin
+
+    return pin_at(revision, pin) if revision else read_pin(pin)
+
+
+def _remote(remote: str | None, pin: Path) -> str:
+    from seglib.storage import default_remote
+
+    return remote or default_remote(pin)

@@ -1,0 +1,291 @@
+"""The command line: `seglib COMMAND --help` explains each step."""
+
+import logging
+import math
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from seglib.cli import data as cli_data
+from seglib.cli import publish as cli_published
+from seglib.cli import train as cli_train
+from seglib.cli.console import (
+    ConfigFile,
+    Data,
+    IgnoreIndex,
+    Model,
+    NumClasses,
+    check_folder,
+    check_writable,
+    console,
+    data_config,
+    folders_by_name,
+    open_dataset,
+    override,
+    progress_bar,
+)
+from seglib.cli.terminal import TerminalHandler, run_commands, tell_error
+from seglib.config import Config
+from seglib.errors import SegError
+from seglib.hardware import tensorflow_log_level
+from seglib.plain_text import visible
+
+
+def _new_app() -> typer.Typer:
+    app = typer.Typer(
+        name="seglib",
+        help="Semantic segmentation: verify, train, evaluate, predict, export.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.command()(cli_train.train)
+    remotes = "Remotes, on S3 or in a folder"
+    app.add_typer(cli_data.app, name="data", rich_help_panel=remotes)
+    app.command(rich_help_panel=remotes)(cli_published.publish)
+    app.command(rich_help_panel=remotes)(cli_published.fetch)
+    app.command(rich_help_panel=remotes)(cli_published.follow)
+    return app
+
+
+app = _new_app()
+
+
+def main() -> None:
+    """Run the command line; a problem is one message and a non-zero exit code."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", tensorflow_log_level())
+    logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
+    logging.getLogger("seglib").setLevel(logging.INFO)
+    run_commands(app)
+
+
+@app.command()
+def verify(
+    data: Data,
+    num_classes: NumClasses = None,
+    ignore_index: IgnoreIndex = None,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for manifest.json and report.html.")
+    ] = None,
+) -> None:
+    """Open every file of a dataset and report what is wrong with it.
+
+    Exit code 0: clean. 1: problems. 2: wrong use.
+    """
+    from seglib.data.verification.verify import verify as run
+    from seglib.data.versions import keep_counts
+    from seglib.steps.verify import write_verification
+
+    check_folder(data)
+    settings = data_config(config, num_classes, ignore_index)
+    with progress_bar("verifying") as progress:
+        verification = run(data, config=settings, progress=progress)
+    keep_counts(verification)
+    if out:
+        write_verification(verification, out)
+        console.print(f"report: {out / 'report.html'}")
+    try:
+        verification.raise_if_bad()
+    except SegError as error:
+        tell_error(error)  # before the warnings
+    for warning in verification.warnings:
+        console.print(Text.assemble(("warning:", "yellow"), f" {visible(warning)}"))
+    if not verification.ok:
+        raise typer.Exit(1)
+    dataset = verification.dataset
+    counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())
+    told = f" {counts} pairs, {dataset.num_classes} classes"
+    console.print(Text.assemble(("clean:", "green"), told))
+
+
+@app.command()
+def visualize(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path(
+        "pictures"
+    ),
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    count: Annotated[int, typer.Option(min=1, help="Pairs to show.")] = 12,
+    num_classes: NumClasses = None,
+    ignore_index: IgnoreIndex = None,
+    config: ConfigFile = None,
+) -> None:
+    """Show images with their masks laid over them, and the legend."""
+    from seglib.steps.visualize import visualize as run
+
+    dataset = open_dataset(data, config, num_classes, ignore_index, splits=())
+    console.print(f"pictures: {run(dataset, out, split=split, count=count)}")
+
+
+@app.command()
+def augment(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the shards.")] = Path("shards"),
+    policy: Annotated[
+        str | None, typer.Option(help="none, geometric, photometric or street.")
+    ] = None,
+    copies: Annotated[
+        int | None, typer.Option(min=0, help="Altered copies of each pair.")
+    ] = None,
+    num_classes: NumClasses = None,
+    ignore_index: IgnoreIndex = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write the training split and altered copies of it as shards, with a preview."""
+    from seglib.steps.augment import augment as run
+
+    settings = override(Config.load(config).augment, policy=policy, copies=copies)
+    dataset = open_dataset(data, config, num_classes, ignore_index, splits=("train",))
+    channels = Config.load(config).model.channels
+    with progress_bar("augmenting") as progress:
+        index = run(dataset, out, config=settings, channels=channels, progress=progress)
+    console.print(f"{index['num_records']} pairs in {out}; preview: {out}/preview.html")
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for report and tables.")] = Path(
+        "evaluation"
+    ),
+    split: Annotated[str | None, typer.Option(help="auto, train, val or test.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Model to compare with, image by image, on the same split."),
+    ] = None,
+    num_classes: NumClasses = None,
+    ignore_index: IgnoreIndex = None,
+    config: ConfigFile = None,
+) -> None:
+    """Score a model at the images' original size and write a report."""
+    from seglib.models.contract import read_contract
+    from seglib.steps.evaluate import check_classes
+    from seglib.steps.evaluate import evaluate as run
+
+    settings = override(Config.load(config).evaluate, split=split)
+    check_writable(out)
+    dataset = open_dataset(
+        data,
+        config,
+        num_classes,
+        ignore_index,
+        splits=(settings.split,),
+        model=model,
+    )
+    for one in filter(None, (model, against)):
+        check_classes(read_contract(one), dataset)
+    with progress_bar("evaluating") as progress:
+        evaluation = run(model, dataset, config=settings, out=out, progress=progress)
+    table = Table("class", "IoU")
+    for name, iou in evaluation.class_iou.items():
+        table.add_row(name, "–" if math.isnan(iou) else f"{iou:.4f}")
+    console.print(table)
+    console.print(
+        f"mIoU {evaluation.miou:.4f} on {evaluation.split} (majority class: "
+        f"{evaluation.scores.baseline_miou:.4f})   report: {out / 'report.html'}"
+    )
+    if against:
+        with progress_bar(f"evaluating {against}") as progress:
+            other = run(against, dataset, config=settings, progress=progress)
+        _tell_difference(evaluation, other, against)
+
+
+def _tell_difference(evaluation: Any, other: Any, against: Path) -> None:
+    from seglib.evaluation.bootstrap import compare
+
+    compared = compare(evaluation.counts, other.counts)
+    table = Table("", "difference", f"{compared.confidence:.0%} interval")
+    rows = zip(evaluation.class_names, compared.class_iou, strict=True)
+    for name, change in (*rows, ("mIoU", compared.miou)):
+        if not math.isnan(change.estimate):
+            interval = f"{change.low:+.4f} … {change.high:+.4f}"
+            table.add_row(name, f"{change.estimate:+.4f}", interval)
+    console.print(table)
+    verdict = "better" if compared.is_better() else "not better beyond doubt"
+    if compared.miou.high < 0:
+        verdict = "worse"
+    console.print(
+        f"{verdict} than {against} (mIoU {compared.champion_miou:.4f}) on "
+        f"{compared.num_images} images",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def predict(
+    model: Model,
+    inputs: Annotated[list[Path], typer.Argument(help="Image files, or a folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks.")] = Path(
+        "predictions"
+    ),
+    others: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=FOLDER",
+            help="Images of a further input of the model, such as depth; repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Predict images: class ids, coloured masks, overlays and a legend."""
+    from seglib.steps.predict import predict as run
+
+    check_writable(out)
+    with progress_bar("predicting") as progress:
+        predictions = run(
+            model, inputs, out, others=folders_by_name(others or []), progress=progress
+        )
+    console.print(
+        f"{len(predictions.written)} images: {out}/ids, {out}/color, {out}/overlay"
+    )
+    if predictions.problems:
+        raise SegError("\n".join(predictions.problems))
+
+
+@app.command()
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Folder for the SavedModel.")] = Path(
+        "export"
+    ),
+    config: ConfigFile = None,
+) -> None:
+    """Export to a SavedModel that is proven to answer like the model."""
+    from seglib.steps.export import export as run
+
+    comparison = run(model, out, config=Config.load(config).export)
+    console.print(
+        f"{out / 'saved_model'}: logits within "
+        f"{comparison['max_logit_difference']:.1e}, "
+        f"{comparison['equal_pixels']:.2%} equal pixels"
+    )
+
+
+@app.command()
+def models() -> None:
+    """List the architectures, the encoders, and what goes with what."""
+    from seglib.models.architectures import ARCHITECTURES, NAMES, fitting_encoders
+    from seglib.models.encoders.catalogue import ENCODERS
+
+    table = Table("architecture", "own encoder", "others", "what it is")
+    for name, architecture in ARCHITECTURES.items():
+        others = f"{len(fitting_encoders(name)) - 1} of {len(ENCODERS) - 1}"
+        table.add_row(name, architecture.encoder, others, architecture.summary)
+    console.print(table)
+    table = Table("encoder", "strides", "ImageNet weights")
+    for name, encoder in ENCODERS.items():
+        strides = f"{2 ** encoder.levels[0]} … {encoder.stride}"
+        weights = "from a package" if encoder.load else "–"
+        if encoder.needs_download:
+            weights = "downloaded by Keras, or a file"
+        table.add_row(name, strides, weights)
+    console.print(table)
+    table = Table("keras_segmentation's name", "architecture", "encoder")
+    for name, parts in NAMES.items():
+        table.add_row(name, *parts)
+    console.print(table)

@@ -1,0 +1,98 @@
+"""What the commands write: names and messages of others steer no terminal."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from seglib.errors import SegError, disk_problem
+from seglib.plain_text import visible
+
+_ENDLESS = 10_000  # columns: in a file and a pipe no line is wrapped, no cell is cut
+
+
+class Terminal(Console):
+    """A console to which no text is markup, and control characters are visible.
+
+    What is to have a style is a `Text`.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(markup=False, highlight=False, emoji=False, **options)
+
+    @property  # type: ignore[misc]
+    def size(self) -> ConsoleDimensions:
+        if self.is_terminal:
+            return super().size
+        return ConsoleDimensions(_ENDLESS, 25)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        if isinstance(renderable, Text) and renderable.plain != visible(renderable):
+            shown = renderable.blank_copy(visible(renderable))
+            return super().render(shown, options)
+        return super().render(renderable, options)
+
+
+class TerminalHandler(logging.Handler):
+    """Writes log records to a terminal, each with the time of day."""
+
+    def __init__(self, terminal: Terminal):
+        super().__init__()
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now = time.strftime("%H:%M:%S", time.localtime(record.created))
+        head = (f"[{now}] ", "dim")
+        text = Text.assemble(head, visible(self.format(record)))
+        self._terminal.print(text, soft_wrap=True)
+
+
+def echo(text: object = "", *, err: bool = False) -> None:
+    """Write a line to the output, or to the errors, as it is but for controls."""
+    typer.echo(visible(text), err=err)
+
+
+def write_log(text: str) -> None:
+    """Write a part of another program's log: unchanged to a file or a pipe."""
+    shown = visible(text) if sys.stdout.isatty() else text
+    typer.echo(shown, nl=False, color=True)  # else colours would be left out
+
+
+def run_commands(app: typer.Typer) -> None:
+    """Run a command line; a problem is one message and a non-zero exit status."""
+    try:
+        app()
+    except SegError as error:
+        _end(error)
+    except SystemExit as error:
+        # Typer turns Ctrl-C into an Abort, and that into the exit status 1.
+        if isinstance(error.__context__, typer.Abort):
+            sys.exit(130)
+        raise
+    except Exception as error:
+        told = disk_problem(error)
+        if told is None:
+            raise
+        _end(told)
+
+
+def tell_error(error: Exception) -> None:
+    """Write a message to the errors."""
+    text = Text.assemble(("error:", "bold red"), f" {visible(error)}")
+    Terminal(stderr=True).print(text, soft_wrap=True)
+
+
+def _end(error: SegError) -> NoReturn:
+    tell_error(error)
+    sys.exit(error.exit_code)

@@ -1,0 +1,183 @@
+"""The dataset format: folders of images and masks that share their stems.
+
+`<split>_images/NAME.*` and `<split>_segmentation/NAME.png` for the splits train,
+val and test; `dataset.yaml` beside them may name classes, colours, the ignored id and
+further inputs, whose images lie in `<split>_<input>/NAME.*`.
+The whole format is on one page: docs/data-format.md.
+"""
+
+import colorsys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from seglib.config import DataConfig
+from seglib.data.dataset_yaml import DESCRIPTION, read_description, require_name
+from seglib.data.pairing import Fault, has_split, list_split
+from seglib.data.pairs import IMAGE, Inputs, Pair, describe, missing_input
+from seglib.errors import DatasetError
+from seglib.storage.files import normal
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A dataset folder, listed. `splits` holds only the splits that exist."""
+
+    root: Path
+    splits: Mapping[str, tuple[Pair, ...]]
+    num_classes: int
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ignore_index: int | None
+    data_md5: str = ""  # the hash that DVC gives the folder, where known
+    others: Inputs = field(default_factory=dict)  # inputs beside the image
+
+    def pairs(self, split: str) -> tuple[Pair, ...]:
+        """The pairs of a split; "auto" is test where there is one, else val."""
+        if split == "auto":
+            split = self.evaluation_split
+        if split not in self.splits:
+            raise DatasetError(
+                f"{self.root}: the dataset has no split `{split}`. It has: "
+                f"{', '.join(self.splits)}. Expected {split}_images/ and "
+                f"{split}_segmentation/."
+            )
+        return self.splits[split]
+
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Raise a DatasetError unless every one of a model's inputs is here."""
+        for name, channels in inputs.items():
+            if name == IMAGE:
+                continue  # is read with as many channels as the model asks for
+            if name not in self.others:
+                received = {IMAGE, *self.others}
+                raise DatasetError(
+                    f"{self.root}: {missing_input(name, inputs, received)}"
+                )
+            if self.others[name] != channels:
+                raise DatasetError(
+                    f"{self.root}: the model's inputs are {describe(inputs)}; the "
+                    f"dataset's are image, {describe(self.others)}."
+                )
+
+    @property
+    def evaluation_split(self) -> str:
+        """The split that scores are reported on."""
+        return "test" if "test" in self.splits else "val"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a folder holds, and every reason why it is not a dataset."""
+
+    dataset: Dataset
+    problems: tuple[Fault, ...]
+    knows_classes: bool  # else they are as many as colours, or one, until masks tell
+
+
+def config_options(config: DataConfig) -> dict[str, Any]:
+    """A config's settings as the options of `scan_dataset`."""
+    names = (normal(name.strip()) for name in config.class_names.split(","))
+    return {
+        "num_classes": config.num_classes or None,
+        "ignore_index": None if config.ignore_index < 0 else config.ignore_index,
+        "class_names": tuple(name for name in names if name),
+    }
+
+
+def scan_dataset(
+    root: str | Path,
+    *,
+    num_classes: int | None = None,
+    ignore_index: int | None = None,
+    class_names: tuple[str, ...] = (),
+) -> Scan:
+    """List a dataset folder, open no image, and gather the problems of the listing.
+
+    Args:
+        root: folder in the format above.
+        num_classes: classes, background counted, the ignored id not. Default:
+            dataset.yaml.
+        ignore_index: id of the pixels that are not counted. Default: dataset.yaml.
+        class_names: in id order. Default: dataset.yaml, else `class_0`, ….
+
+    Raises:
+        DatasetError: there is nothing to list (no folder, no split), or the
+            dataset.yaml cannot be understood.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(
+            f"{root}: no such folder. Expected one that holds train_images/ and "
+            "train_segmentation/ (see docs/data-format.md)."
+        )
+    description = read_description(root)
+    others = dict(description.get("inputs") or {})
+    splits: dict[str, tuple[Pair, ...]] = {}
+    problems: list[Fault] = []
+    for split in SPLITS:
+        if has_split(root, split):
+            splits[split], found = list_split(root, split, others)
+            problems += found
+    if not splits:
+        raise DatasetError(
+            f"{root}: no split found. Expected train_images/ and train_segmentation/, "
+            f"and the same for val and test. Received: {_listing(root)}."
+        )
+    for name in class_names:
+        require_name(name)
+    names = class_names or tuple(description.get("class_names") or ())
+    given = num_classes or description.get("num_classes") or len(names)
+    ignore = (
+        ignore_index if ignore_index is not None else description.get("ignore_index")
+    )
+    palette = tuple(tuple(c) for c in description.get("palette") or ())
+    count = given or len(palette) or 1
+    if names and len(names) != count:
+        reason = f"{len(names)} class names for {count} classes"
+        problems.append(Fault(root / DESCRIPTION, reason))
+    if palette and len(palette) != count:
+        reason = f"{len(palette)} colours for {count} classes"
+        problems.append(Fault(root / DESCRIPTION, reason))
+    dataset = Dataset(
+        root=root,
+        splits=splits,
+        num_classes=count,
+        class_names=names or default_class_names(count),
+        palette=palette or default_palette(count),
+        ignore_index=ignore,
+        others=others,
+    )
+    return Scan(dataset, tuple(problems), knows_classes=bool(given))
+
+
+def with_splits(dataset: Dataset, splits: Mapping[str, tuple[Pair, ...]]) -> Dataset:
+    """The same dataset with other pairs."""
+    return replace(dataset, splits=splits)
+
+
+def default_class_names(num_classes: int) -> tuple[str, ...]:
+    """`class_0`, `class_1`, … where nobody named them."""
+    return tuple(f"class_{index}" for index in range(num_classes))
+
+
+def default_palette(num_classes: int) -> tuple[tuple[int, int, int], ...]:
+    """Colours that differ in hue and lightness, by the golden angle in HSV."""
+    return tuple(_hsv_to_rgb(index) for index in range(num_classes))
+
+
+def _hsv_to_rgb(index: int) -> tuple[int, int, int]:
+    hue = (index * 0.61803398875 + 0.55) % 1.0
+    saturation, value = 0.42 + 0.16 * (index % 3), 0.88 - 0.2 * (index % 2)
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _listing(root: Path) -> str:
+    names = sorted(path.name for path in root.iterdir())
+    return (
+        ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "nothing"
+    )

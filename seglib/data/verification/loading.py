@@ -1,0 +1,68 @@
+"""A dataset to work with: listed, and judged as `seglib verify` judges it."""
+
+import logging
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from seglib.config import DataConfig
+from seglib.data.dataset import SPLITS, Dataset, config_options
+from seglib.data.verification.problems import some_of_each
+from seglib.data.verification.verify import examine
+
+logger = logging.getLogger(__name__)
+
+
+def load_dataset(
+    root: str | Path,
+    *,
+    num_classes: int | None = None,
+    ignore_index: int | None = None,
+    class_names: tuple[str, ...] = (),
+    splits: Collection[str] = SPLITS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """List a dataset folder, and open its files to see whether they can be used.
+
+    What is a problem to `seglib verify` is one here, and its warnings are logged. A
+    verified manifest (`seglib.data.manifest.open_dataset`) is not judged once more.
+
+    Args:
+        root: folder in the dataset format.
+        num_classes: classes, background counted, the ignored id not. Default:
+            dataset.yaml, else the largest id in the training masks + 1.
+        ignore_index: id of the pixels that are not counted. Default: dataset.yaml.
+        class_names: in id order. Default: dataset.yaml, else `class_0`, ….
+        splits: those to open; all are listed. "auto" is test where there is one, else
+            val. Where nobody says how many classes there are, train is opened, too.
+        progress: called with (pairs opened, all pairs).
+
+    Raises:
+        DatasetError: what is wrong, all of it at once, one `path: reason` a line.
+        UsageError: a number of classes, or an id, that cannot be.
+    """
+    DataConfig(
+        num_classes=num_classes or 0,
+        ignore_index=-1 if ignore_index is None else ignore_index,
+    )
+    options = {
+        "num_classes": num_classes,
+        "ignore_index": ignore_index,
+        "class_names": class_names,
+    }
+    verification = examine(root, options, splits=splits, progress=progress)
+    verification.raise_if_bad()
+    for line in some_of_each(verification.warnings):
+        logger.warning("%s", line)
+    return verification.dataset
+
+
+def dataset_from_config(
+    root: str | Path,
+    config: DataConfig,
+    *,
+    splits: Collection[str] = SPLITS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Load a dataset folder with the settings of a config; see `load_dataset`."""
+    options = config_options(config)
+    return load_dataset(root, **options, splits=splits, progress=progress)

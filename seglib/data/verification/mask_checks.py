@@ -1,0 +1,164 @@
+"""What the ids of a mask say: out of range, and why; nothing but one class; blurred."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from seglib.data.verification.pair_checks import Inspection
+from seglib.data.verification.problems import PROBLEM, WARNING, Problem
+
+VOID_IDS = (255, 65535)
+_RAMP_SHARE = 0.12  # between drawn (≤ 0.03) and interpolated (≥ 0.18); see ramp_share
+_MIN_STRETCH = 10  # the least factor that makes a handful of ids visible
+_MANY_IDS = 8  # stray ids of one mask that no legend has
+_SHOWN_IDS = 5
+
+
+def check_ids(
+    inspections: Iterable[Inspection], *, num_classes: int, ignore_index: int | None
+) -> list[Problem]:
+    """Problems and warnings of the ids of all masks that were decoded."""
+    inspections = [i for i in inspections if i.mask]
+    # The whole dataset's ids tell stretched ones from void; one mask has too few.
+    everywhere = total_ids(inspections)
+    stretched = _stretched(everywhere.keys() - {ignore_index}, num_classes)
+    problems = []
+    for inspection in inspections:
+        path, ids = inspection.pair.mask, inspection.ids
+        stray = {i: n for i, n in ids.items() if i >= num_classes and i != ignore_index}
+        if stray:
+            blurred = inspection.ramps > _RAMP_SHARE
+            reason = f"ids outside 0 … {num_classes - 1}: {_list_ids(stray, ids)}"
+            remedy = stretched or _explain(
+                stray, ids, num_classes, ignore_index, blurred=blurred
+            )
+            problems.append(Problem(path, reason, remedy, "ids-out-of-range"))
+        else:
+            problems += _check_strokes(path, inspection.ramps)
+            counted = [i for i in ids if i != ignore_index]
+            problems += _check_variety(path, counted, num_classes)
+    return problems
+
+
+def total_ids(inspections: Iterable[Inspection]) -> Counter[int]:
+    """Pixels of each id over all masks."""
+    total: Counter[int] = Counter()
+    for inspection in inspections:
+        total.update(inspection.ids)
+    return total
+
+
+def guess_num_classes(ids: Mapping[int, int], ignore_index: int | None) -> int:
+    """Classes of a dataset that does not tell: the largest id + 1.
+
+    The largest value of 8 and of 16 bits is void in most datasets, and not taken for a
+    class unless the id before it is there, too.
+    """
+    classes = {i for i in ids if i != ignore_index}
+    classes -= {i for i in VOID_IDS if i - 1 not in classes}
+    return max(classes, default=0) + 1
+
+
+def check_count(
+    root: Path, num_classes: int, problems: Iterable[Problem]
+) -> list[Problem]:
+    """A problem of a dataset of a single class, unless `problems` say why it is one."""
+    explained = {"classes-inferred", "colours-for-ids", "damaged-file", "unfit-file"}
+    explained |= {"ids-out-of-range", "unreadable-file"}
+    found = {problem.kind for problem in problems if problem.severity == PROBLEM}
+    if num_classes > 1 or found & explained:
+        return []
+    reason = "the dataset has a single class; a model needs two, background counted"
+    remedy = (
+        "Check that the masks were drawn, and that the ignored id is no class. If they "
+        "are right, pass --num-classes 2."
+    )
+    return [Problem(root, reason, remedy, "too-few-classes")]
+
+
+def _check_strokes(path: Path, ramps: float) -> list[Problem]:
+    if ramps <= _RAMP_SHARE:
+        return []
+    reason = (
+        f"looks like an anti-aliased mask: {ramps:.0%} of the changes of id along its "
+        "rows are ramps through ids in between"
+    )
+    remedy = "Draw without anti-aliasing; resize with nearest neighbour only."
+    return [Problem(path, reason, remedy, "anti-aliased-mask", WARNING)]
+
+
+def _check_variety(path: Path, counted: list[int], num_classes: int) -> list[Problem]:
+    if not counted:
+        reason = "every pixel is ignored"
+        remedy = "Remove the pair: nothing can be learnt from it or scored on it."
+        return [Problem(path, reason, remedy, "all-ignored", WARNING)]
+    if len(counted) == 1 and num_classes > 1:
+        reason = f"every counted pixel is of class {counted[0]}"
+        remedy = "Check that the mask was drawn; an empty export looks like this."
+        return [Problem(path, reason, remedy, "one-class", WARNING)]
+    return []
+
+
+def _list_ids(stray: Mapping[int, int], ids: Mapping[int, int]) -> str:
+    total = sum(ids.values())
+    largest = sorted(stray, key=lambda i: (-stray[i], i))[:_SHOWN_IDS]
+    shown = ", ".join(
+        f"{i} ({stray[i]:,} px, {_percent(stray[i] / total)})" for i in sorted(largest)
+    )
+    more = len(stray) - len(largest)
+    return f"{shown} and {more} more" if more else shown
+
+
+def _stretched(ids: Collection[int], num_classes: int) -> str:
+    """The remedy where all ids were multiplied to be looked at, else nothing."""
+    factor = math.gcd(*ids)
+    if factor < _MIN_STRETCH or max(ids) // factor >= max(num_classes, 2):
+        return ""
+    void = " (or, if 255 is void, pass --ignore-index 255)" if factor == 255 else ""
+    return (
+        f"Every id of the dataset is a multiple of {factor}, as if stretched to be "
+        f"looked at: divide the ids by {factor}{void}."
+    )
+
+
+def _explain(
+    stray: Mapping[int, int],
+    ids: Mapping[int, int],
+    num_classes: int,
+    ignore_index: int | None,
+    *,
+    blurred: bool,
+) -> str:
+    """The likeliest cause of stray ids, and what to do about it."""
+    if blurred or len(stray) >= _MANY_IDS:
+        return (
+            "Looks like an anti-aliased mask: draw without anti-aliasing, resize with "
+            "nearest neighbour only, and save as PNG."
+        )
+    if void := next((i for i in VOID_IDS if i in stray), 0):
+        remedy = f"{void} looks like void: {_ignore(void, ignore_index)}."
+        others = " Pass a larger --num-classes if the others are classes."
+        return remedy + others if len(stray) > 1 else remedy
+    larger = f"pass --num-classes {max(stray) + 1}"
+    if set(stray) == {num_classes} and 0 not in ids:
+        return f"Ids seem to start at 1: subtract 1, or {larger}."
+    if set(stray) == {num_classes}:
+        ignore = _ignore(num_classes, ignore_index)
+        return f"If {num_classes} is void, {ignore}; if it is a class, {larger}."
+    if max(stray) < 2 * num_classes:
+        return f"If these are classes, {larger}."
+    return (
+        "Looks like a colour-coded mask turned to grey: make it again from the "
+        f"colours; if these are classes, {larger}."
+    )
+
+
+def _ignore(void: int, ignore_index: int | None) -> str:
+    if ignore_index is None:
+        return f"pass --ignore-index {void}"
+    return f"write {ignore_index}, the ignored id, in its place"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else "< 0.1%"

@@ -1,0 +1,213 @@
+"""Verify a dataset: open every file, and say what is wrong and what to do about it.
+
+A problem makes a dataset unfit for use, a warning is something to look at, a note is
+worth knowing. Nothing of the dataset is changed.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from seglib.config import DataConfig
+from seglib.data.dataset import SPLITS, Dataset, config_options
+from seglib.data.manifest import InputFacts, PairFacts
+from seglib.data.pairs import Inputs, Pair
+from seglib.data.verification.listing import infer_classes, list_dataset
+from seglib.data.verification.mask_checks import check_count, check_ids
+from seglib.data.verification.pair_checks import Inspection, inspect_pair
+from seglib.data.verification.problems import (
+    NOTE,
+    PROBLEM,
+    WARNING,
+    Problem,
+    some_of_each,
+)
+from seglib.data.verification.split_checks import (
+    check_classes,
+    check_depths,
+    check_duplicates,
+    check_ignored,
+    check_layout,
+    check_palettes,
+)
+from seglib.errors import DatasetError
+
+_MAX_THREADS = 16  # each holds a decoded image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was found. `pairs` holds the pairs that can be used as they are."""
+
+    dataset: Dataset
+    pairs: Mapping[str, tuple[PairFacts, ...]]
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the dataset can be used. Warnings don't speak against it."""
+        return not self.problems
+
+    def raise_if_bad(self) -> None:
+        """Raise a DatasetError, if there are problems: some of each nature."""
+        if self.problems:
+            lines = some_of_each(self.problems)
+            raise DatasetError(
+                f"{self.dataset.root}: {len(self.problems)} problem(s). "
+                "Nothing was changed.",
+                lines,
+                limit=len(lines),
+            )
+
+
+def verify(
+    root: str | Path,
+    *,
+    config: DataConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Open every file of a dataset folder and gather what is wrong.
+
+    Args:
+        root: folder in the dataset format.
+        config: what the folder's dataset.yaml does not say.
+        progress: called with (pairs opened, all pairs).
+
+    Raises:
+        DatasetError: there is nothing to verify (no folder, no split), or the
+            dataset.yaml cannot be understood.
+    """
+    return examine(root, config_options(config or DataConfig()), progress=progress)
+
+
+def examine(
+    root: str | Path,
+    options: Mapping[str, Any],
+    *,
+    splits: Collection[str] = SPLITS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Verify a dataset, or some splits of it; see `verify`.
+
+    Args:
+        options: of `scan_dataset`.
+        splits: those to open: "auto" is test where there is one, else val. Where nobody
+            says how many classes there are, train tells it, and is opened, too.
+    """
+    listing = list_dataset(Path(root), options)
+    dataset, problems = listing.dataset, [*listing.problems]
+    wanted = {dataset.evaluation_split if s == "auto" else s for s in splits}
+    wanted |= set() if listing.knows_classes else {"train"}
+    chosen = {s: pairs for s, pairs in dataset.splits.items() if s in wanted}
+    if not (chosen or listing.knows_classes):
+        chosen = dict(dataset.splits)
+    inspections = _inspect(chosen, dataset.others, progress)
+    if not listing.knows_classes:
+        dataset, found = infer_classes(listing, inspections)
+        problems += found
+    problems += check_layout(dataset, wanted)
+    problems += check_ignored(dataset)
+    every = [inspection for found in inspections.values() for inspection in found]
+    problems += (problem for inspection in every for problem in inspection.problems)
+    problems += check_ids(
+        every, num_classes=dataset.num_classes, ignore_index=dataset.ignore_index
+    )
+    problems += check_count(dataset.root, dataset.num_classes, problems)
+    problems += check_depths(dataset, inspections)
+    pairs = _usable_pairs(dataset, inspections, problems)
+    problems += check_palettes(dataset, inspections)
+    problems += check_duplicates(inspections)
+    if not _of(problems, PROBLEM):  # which the counts would be wrong of
+        problems += check_classes(dataset, inspections)
+    problems.sort()
+    return Verification(
+        dataset=dataset,
+        pairs=pairs,
+        problems=_of(problems, PROBLEM),
+        warnings=_of(problems, WARNING),
+        notes=_of(problems, NOTE),
+    )
+
+
+def _inspect(
+    splits: Mapping[str, tuple[Pair, ...]],
+    others: Inputs,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, list[Inspection]]:
+    pairs = [(split, pair) for split in splits for pair in splits[split]]
+    inspections: dict[str, list[Inspection]] = {split: [] for split in splits}
+    pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1))
+    try:
+        found = pool.map(inspect_pair, (pair for _, pair in pairs), repeat(others))
+        for done, ((split, _), inspection) in enumerate(
+            zip(pairs, found, strict=True), start=1
+        ):
+            inspections[split].append(inspection)
+            if progress:
+                progress(done, len(pairs))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for what is queued
+    return inspections
+
+
+def _usable_pairs(
+    dataset: Dataset,
+    inspections: Mapping[str, list[Inspection]],
+    problems: Iterable[Problem],
+) -> dict[str, tuple[PairFacts, ...]]:
+    bad = {problem.path for problem in problems if problem.severity == PROBLEM}
+    return {
+        split: tuple(
+            facts
+            for inspection in found
+            if bad.isdisjoint(_paths(inspection.pair))
+            and (facts := _facts(dataset, inspection))
+        )
+        for split, found in inspections.items()
+    }
+
+
+def _paths(pair: Pair) -> tuple[Path, ...]:
+    return (pair.image, pair.mask, *pair.others.values())
+
+
+def _facts(dataset: Dataset, inspection: Inspection) -> PairFacts | None:
+    pair, image, mask = inspection.pair, inspection.image, inspection.mask
+    if image is None or mask is None:
+        return None
+    ids = inspection.ids
+    ignored = dataset.ignore_index
+    return PairFacts(
+        stem=pair.stem,
+        image=pair.image.relative_to(dataset.root).as_posix(),
+        mask=pair.mask.relative_to(dataset.root).as_posix(),
+        height=inspection.size[0],
+        width=inspection.size[1],
+        class_pixels=tuple(
+            0 if index == ignored else ids.get(index, 0)
+            for index in range(dataset.num_classes)
+        ),
+        ignored_pixels=0 if ignored is None else ids.get(ignored, 0),
+        image_size_bytes=image.size_bytes,
+        mask_size_bytes=mask.size_bytes,
+        image_md5=image.md5,
+        mask_md5=mask.md5,
+        others={
+            name: InputFacts(
+                path=pair.others[name].relative_to(dataset.root).as_posix(),
+                size_bytes=facts.size_bytes,
+                md5=facts.md5,
+            )
+            for name, facts in inspection.others.items()
+        },
+    )
+
+
+def _of(problems: Iterable[Problem], severity: str) -> tuple[Problem, ...]:
+    return tuple(problem for problem in problems if problem.severity == severity)

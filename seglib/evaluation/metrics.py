@@ -1,0 +1,215 @@
+"""Counts first, then ratios: the confusion matrix of a whole dataset, and mIoU."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+
+from seglib.distributed.collectives import sum_of_processes
+from seglib.errors import SegError
+
+# calcHist counts in float32, which is exact up to 2**24.
+_MAX_PIXELS = 2**24
+
+
+def confusion_matrix(
+    mask: np.ndarray,
+    prediction: np.ndarray,
+    *,
+    num_classes: int,
+    ignore_index: int | None = None,
+) -> np.ndarray:
+    """Count pixels by true and predicted class.
+
+    Args:
+        mask: integer array (..., H, W). Ids in [0, num_classes), or `ignore_index`.
+        prediction: integer array, same shape. Ids in [0, num_classes).
+
+    Returns:
+        int64 array (num_classes, num_classes), in pixels; `[i, j]` counts pixels of
+        true class i predicted as j. Ignored pixels are counted nowhere.
+
+    Raises:
+        SegError: shapes differ, or an id is out of range (never dropped silently).
+
+    Example:
+        >>> import numpy as np
+        >>> mask, prediction = np.array([[0, 1, 9]]), np.array([[0, 0, 1]])
+        >>> confusion_matrix(mask, prediction, num_classes=2, ignore_index=9).tolist()
+        [[1, 0], [1, 0]]
+    """
+    if mask.shape != prediction.shape:
+        raise SegError(
+            "`mask` and `prediction` must have the same shape. Received: "
+            f"{mask.shape} and {prediction.shape}."
+        )
+    true, guess = mask.reshape(-1), prediction.reshape(-1)
+    if ignore_index is not None and 0 <= ignore_index < num_classes:
+        kept = true != ignore_index  # inside the range the histogram would count it
+        true, guess = true[kept], guess[kept]
+    counts = np.zeros((num_classes, num_classes), np.int64)
+    for start in range(0, true.size, _MAX_PIXELS):
+        part = slice(start, start + _MAX_PIXELS)
+        counts += _count(true[part], guess[part], num_classes)
+    expected = true.size
+    if ignore_index is not None:
+        expected -= int(np.count_nonzero(true == ignore_index))
+    if counts.sum() != expected:
+        raise SegError(_out_of_range(true, guess, num_classes, ignore_index))
+    return counts
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Ratios of a confusion matrix.
+
+    A class absent from both mask and prediction is NaN in the arrays and skipped in
+    the means; an absent denominator gives NaN.
+    """
+
+    confusion: np.ndarray  # int64 (num_classes, num_classes)
+
+    @property
+    def class_iou(self) -> np.ndarray:
+        """Intersection over union, float64 (num_classes,)."""
+        correct = np.diag(self.confusion)
+        union = self.confusion.sum(0) + self.confusion.sum(1) - correct
+        return _ratio(correct, union)
+
+    @property
+    def class_recall(self) -> np.ndarray:
+        """Share of a class's pixels that were found, float64 (num_classes,)."""
+        return _ratio(np.diag(self.confusion), self.confusion.sum(1))
+
+    @property
+    def class_precision(self) -> np.ndarray:
+        """Share of a class's predictions that are right, float64 (num_classes,)."""
+        return _ratio(np.diag(self.confusion), self.confusion.sum(0))
+
+    @property
+    def class_share(self) -> np.ndarray:
+        """Share of the counted pixels that are of a class, float64 (num_classes,)."""
+        return _ratio(self.confusion.sum(1), np.asarray(self.confusion.sum()))
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU over the classes that occur."""
+        return _mean(self.class_iou)
+
+    @property
+    def miou_frequency_weighted(self) -> float:
+        """IoU weighted by each class's share of the true pixels."""
+        iou, share = self.class_iou, self.class_share
+        present = share > 0
+        return float((iou[present] * share[present]).sum()) if present.any() else np.nan
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Share of the counted pixels that are right."""
+        total = self.confusion.sum()
+        return float(np.trace(self.confusion) / total) if total else float("nan")
+
+    @property
+    def baseline_miou(self) -> float:
+        """MIoU of predicting, everywhere, the class with the most pixels."""
+        true = self.confusion.sum(1)
+        guess = np.zeros_like(self.confusion)
+        guess[:, int(true.argmax())] = true
+        return Scores(guess).miou
+
+
+@keras.saving.register_keras_serializable("seglib")
+class MeanIoU(keras.metrics.Metric):
+    """mIoU over all pixels since the last reset, counted inside the graph.
+
+    Takes masks (N, H, W) of ids and logits (N, H, W, num_classes). Counts are kept as
+    float32: exact below 2**24 pixels a cell, then good to seven digits.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_index: int | None = None,
+        name: str = "miou",
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.num_classes, self.ignore_index = num_classes, ignore_index
+        self.confusion = self.add_variable(
+            (num_classes, num_classes), initializer="zeros", name="confusion"
+        )
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        mask = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
+        guess = keras.ops.reshape(keras.ops.argmax(y_pred, axis=-1), (-1,))
+        cell = mask * self.num_classes + keras.ops.cast(guess, "int32")
+        counted = keras.ops.logical_and(mask >= 0, mask < self.num_classes)
+        if self.ignore_index is not None:
+            counted = keras.ops.logical_and(counted, mask != self.ignore_index)
+        cells = self.num_classes**2
+        counts = keras.ops.segment_sum(
+            keras.ops.cast(counted, "float32"),
+            keras.ops.where(counted, cell, 0),
+            num_segments=cells,
+        )
+        shape = (self.num_classes, self.num_classes)
+        counts = sum_of_processes(keras.ops.reshape(counts, shape))
+        self.confusion.assign_add(counts)
+
+    def result(self) -> Any:
+        correct = keras.ops.diag(self.confusion)
+        union = keras.ops.sum(self.confusion, 0) + keras.ops.sum(self.confusion, 1)
+        union = union - correct
+        present = keras.ops.cast(union > 0, "float32")
+        iou = correct / keras.ops.maximum(union, 1.0)
+        return keras.ops.sum(iou) / keras.ops.maximum(keras.ops.sum(present), 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "ignore_index": self.ignore_index,
+        }
+
+
+def _count(true: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndarray:
+    dtype = np.uint8 if num_classes <= 256 and _fits(true, guess) else np.uint16
+    if not (_fits(true, guess, 65535)):
+        return np.zeros((num_classes, num_classes), np.int64)
+    planes = [np.ascontiguousarray(ids, dtype)[None] for ids in (true, guess)]
+    limits = [0, num_classes, 0, num_classes]
+    counts = cv2.calcHist(planes, [0, 1], None, [num_classes] * 2, limits)
+    return counts.astype(np.int64)
+
+
+def _fits(true: np.ndarray, guess: np.ndarray, largest: int = 255) -> bool:
+    return all(
+        ids.dtype == np.uint8
+        or (ids.min(initial=0) >= 0 and ids.max(initial=0) <= largest)
+        for ids in (true, guess)
+    )
+
+
+def _out_of_range(
+    true: np.ndarray, guess: np.ndarray, num_classes: int, ignore_index: int | None
+) -> str:
+    ids = np.unique(true)
+    wrong = [int(i) for i in ids if not 0 <= i < num_classes and i != ignore_index]
+    wrong_guess = [int(i) for i in np.unique(guess) if not 0 <= i < num_classes]
+    where = f"mask ids {wrong[:5]}" if wrong else f"predicted ids {wrong_guess[:5]}"
+    return (
+        f"Ids must lie in [0, {num_classes}) or be the ignored id ({ignore_index}). "
+        f"Received: {where}. Correct the masks, `num_classes` or `ignore_index`."
+    )
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    whole = np.broadcast_to(whole, part.shape)
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+
+def _mean(values: np.ndarray) -> float:
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if present.size else float("nan")

@@ -1,0 +1,139 @@
+"""What this machine has: cores, memory, a GPU. Importing this is cheap."""
+
+import ctypes
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from seglib.errors import SegError
+
+CACHED_BYTES = 4 * 2**30  # of decoded training pairs, at most
+PREFETCHED_BATCHES = 8
+PAIRS_AUGMENTED_AT_ONCE = 16
+
+_LOGIT_BYTES = 8  # measured: each float32 is there twice when a prediction ends
+_MEMORY, _CONTAINER = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+# Of glibc's mallopt (malloc.h).
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+
+
+def usable_cores(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that this process may use, by its affinity and by its container's limit.
+
+    Args:
+        cgroups: where the kernel shows a container its limits.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            texts = [(cgroups / name).read_text(encoding="utf-8") for name in names]
+            quota, period = map(int, " ".join(texts).split())
+        except (OSError, ValueError):
+            continue  # another version of cgroups, or `max`: no limit
+        if quota > 0 and period > 0:
+            cores = min(cores, math.ceil(quota / period))
+    return cores
+
+
+def tensorflow_log_level(devices: Path = Path("/dev")) -> str:
+    """What TF_CPP_MIN_LOG_LEVEL should be: 2 leaves out all but errors.
+
+    Without a GPU it is 3: TensorFlow logs an error there each time that it finds none
+    (cuInit), though nothing is wrong, and its real errors are exceptions as well.
+    """
+    names = ("nvidia*", "kfd", "dxg")  # CUDA, ROCm, Windows' subsystem for Linux
+    has_gpu = any(path for name in names for path in devices.glob(name))
+    return "2" if has_gpu else "3"
+
+
+def require_memory(shape: Sequence[int], num_classes: int) -> None:
+    """See that the logits of images (N, H, W, C) fit into the free memory.
+
+    Raises:
+        SegError: they do not; the system would end the process.
+    """
+    number, height, width, *_ = shape
+    needed = number * height * width * num_classes * _LOGIT_BYTES
+    free = free_bytes() if needed > 1 << 28 else None
+    if free is not None and needed > free:
+        raise SegError(
+            f"An image of {height:,}×{width:,} pixels and {num_classes} classes takes "
+            f"about {needed / 1e9:.1f} GB of memory to predict. Received: "
+            f"{free / 1e9:.1f} GB free. Cut it into tiles, or scale it down."
+        )
+
+
+def free_bytes() -> int | None:
+    """Memory that is left to this process, by its machine and its container's limit.
+
+    None where the system does not say.
+    """
+    free = []
+    try:
+        for line in _MEMORY.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free.append(int(line.split()[1]) * 1024)
+        limit = (_CONTAINER / "memory.max").read_text().strip()
+        if limit.isdecimal():
+            _, used, *_ = (_CONTAINER / "memory.stat").read_text().split()  # anon …
+            free.append(max(0, int(limit) - int(used)))
+    except OSError:
+        pass  # another system, or an older kind of containers
+    return min(free, default=None)
+
+
+def has_gpu() -> bool:
+    """Whether the backend sees a GPU."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    return any("gpu" in device or "cuda" in device for device in _jax_devices())
+
+
+def has_op_determinism() -> bool:
+    """Whether TensorFlow runs only operations whose results repeat bit for bit."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return False
+    # It has no public name; Keras reads it at the same place.
+    from tensorflow.python.framework.config import is_op_determinism_enabled
+
+    return bool(is_op_determinism_enabled())
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory of freed tensors instead of returning it each step.
+
+    A training step frees and asks again for the same hundreds of megabytes; having
+    the kernel hand them out anew, zeroed page by page, costs up to a fifth of the CPU
+    time (benchmarks/training_step.py). Elsewhere than on glibc this does nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_MAX, 0)
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_TOP_PAD, 64 * 2**20)
+
+
+def has_native_bfloat16() -> bool:
+    """Whether products of bfloat16 run in hardware rather than emulated."""
+    if has_gpu():
+        return True
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _jax_devices() -> list[str]:
+    import keras
+
+    return keras.distribution.list_devices()

@@ -1,0 +1,1 @@
+"""Decoders: features in, logits out; a module for each family."""

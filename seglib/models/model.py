@@ -1,0 +1,192 @@
+"""The model artifact: a folder with the network and the contract of its use.
+
+`model.keras` (network and weights), `contract.json` (what images it takes and what
+its ids mean), and, after training, `history.json` and `curves.png`. Prediction,
+evaluation and export need nothing else.
+"""
+
+import dataclasses
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from seglib.data.dataset import Dataset, default_class_names, default_palette
+from seglib.data.samples import Sample, read_sample
+from seglib.errors import SegError, UsageError
+from seglib.hardware import require_memory
+from seglib.models.contract import (
+    CONTRACT,
+    NETWORK,
+    Contract,
+    read_contract,
+    require_fit,
+)
+from seglib.models.layers.resize import resize_bilinear
+from seglib.storage.atomic_write import whole_folder
+
+
+@keras.saving.register_keras_serializable("seglib")
+class ServedGraph(keras.Model):
+    """Resizes to the network's size, runs it, and resizes the logits back.
+
+    One graph for prediction, validation, evaluation and export, so that they cannot
+    see different pixels. Input: (N, H, W, C) in 0 … 255, any size, any dtype;
+    output: logits float32 (N, H, W, num_classes).
+    """
+
+    def __init__(
+        self, network: keras.Model, image_size: tuple[int, int], **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        self.network = network
+        self.image_size = image_size
+        # Images come in many sizes; XLA would compile the graph for each.
+        self.jit_compile = False
+
+    def call(self, images: Any, *, training: bool = False) -> Any:
+        _, height, width, _ = keras.ops.shape(images)
+        x = keras.ops.cast(images, "float32")
+        x = keras.ops.image.resize(
+            x, self.image_size, interpolation="bilinear", antialias=True
+        )
+        logits = self.network(x, training=training)
+        return resize_bilinear(logits, height, width)
+
+
+class SegmentationModel:
+    """A network together with its contract."""
+
+    def __init__(self, network: keras.Model, contract: Contract):
+        self.network = network
+        self.contract = contract
+        self.served = ServedGraph(network, contract.image_size)
+
+    def adopt_classes(self, data: Dataset) -> None:
+        """Take names, colours and the ignored id of a dataset into the contract.
+
+        What was given when the model was built stays as it is.
+
+        Raises:
+            UsageError: the dataset has another number of classes.
+            DatasetError: it lacks one of the model's inputs.
+        """
+        contract = self.contract
+        data.check_inputs(contract.inputs)
+        if data.num_classes != contract.num_classes:
+            raise UsageError(
+                f"The model has num_classes={contract.num_classes}, the dataset "
+                f"{data.root} has {data.num_classes}. Build the model with the latter."
+            )
+        changes: dict[str, Any] = {}
+        if contract.class_names == default_class_names(contract.num_classes):
+            changes["class_names"] = data.class_names
+        if contract.palette == default_palette(contract.num_classes):
+            changes["palette"] = data.palette
+        if contract.ignore_index is None:
+            changes["ignore_index"] = data.ignore_index
+        self.contract = dataclasses.replace(contract, **changes)
+
+    def predict(self, image: Sample) -> np.ndarray:
+        """Classify every pixel of an image.
+
+        Args:
+            image: uint8 array (H, W, channels), or (H, W) if grey, RGB order; or the
+                path of an image file, or a PIL image, which is read as a file of its
+                mode is; or, for a model of several inputs, a list of those in the
+                order of `contract.inputs`, or their arrays joined.
+
+        Returns:
+            Class ids (H, W), uint8, or uint16 beyond 256 classes.
+
+        Raises:
+            SegError: of another type, shape or dtype; a file that cannot be read; or
+                too large an image for the memory.
+        """
+        logits = self.predict_logits(image)
+        return logits.argmax(-1).astype(self.mask_dtype)
+
+    def predict_probabilities(self, image: Sample) -> np.ndarray:
+        """Softmax of the logits: float32 (H, W, num_classes)."""
+        logits = self.predict_logits(image)
+        shifted = np.exp(logits - logits.max(-1, keepdims=True))
+        return shifted / shifted.sum(-1, keepdims=True)
+
+    def predict_logits(self, image: Sample) -> np.ndarray:
+        """Logits float32 (H, W, num_classes) at the image's own size."""
+        return self._logits(read_sample(image, self.contract.inputs)[None])[0]
+
+    def predict_batch(self, images: np.ndarray) -> np.ndarray:
+        """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
+        return self._logits(images).argmax(-1).astype(self.mask_dtype)
+
+    @property
+    def mask_dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """The smallest integer type that holds the class ids."""
+        return np.uint8 if self.contract.num_classes <= 256 else np.uint16
+
+    def save(
+        self, path: str | Path, *, extra_files: Mapping[str, bytes] | None = None
+    ) -> Path:
+        """Write the artifact as a folder, whole: beside its place, then renamed.
+
+        Args:
+            extra_files: contents by name, written beside the network.
+
+        Raises:
+            SegError: the place cannot be written, or holds something else.
+        """
+        path = Path(path)
+        with whole_folder(path, what="model", marker=CONTRACT) as beside:
+            self.network.save(beside / NETWORK)
+            (beside / CONTRACT).write_text(self.contract.to_json(), encoding="utf-8")
+            for name, content in (extra_files or {}).items():
+                (beside / name).write_bytes(content)
+        return path
+
+    def _logits(self, images: np.ndarray) -> np.ndarray:
+        require_memory(images.shape, self.contract.num_classes)
+        return self.served.predict_on_batch(images)
+
+
+def load_model(path: str | Path) -> SegmentationModel:
+    """Load a model artifact.
+
+    Raises:
+        SegError: no such folder, or one that does not hold a model of ours.
+    """
+    # Importing the layers registers them, so that Keras can rebuild the network.
+    import seglib.models.encoders.mix_transformer
+    import seglib.models.layers.blocks
+    import seglib.models.layers.resampling
+    import seglib.models.layers.upsampling  # noqa: F401
+
+    path = Path(path)
+    contract = read_contract(path)
+    network = _load_network(path / NETWORK)
+    require_fit(contract, network, path)
+    return SegmentationModel(network, contract)
+
+
+def _load_network(path: Path) -> Any:
+    if not zipfile.is_zipfile(path):
+        raise SegError(
+            f"{path}: damaged, or not whole: expected a network as Keras saves it, a "
+            f"zip archive. Received: {path.stat().st_size:,} bytes of something else. "
+            "Restore the file, or train again."
+        )
+    try:
+        with warnings.catch_warnings():
+            # Where a group of weights is missing, Keras only warns.
+            warnings.filterwarnings("error", "(?s).*freshly-initialized weights")
+            return keras.saving.load_model(path, compile=False)
+    except Exception as error:  # whatever Keras and HDF5 make of damaged bytes
+        reason = " ".join(str(error).split())[:300].rstrip(".")
+        raise SegError(
+            f"{path}: cannot be loaded: {reason or type(error).__name__}. Restore the "
+            "file, or train again."
+        ) from error

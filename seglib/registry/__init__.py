@@ -1,0 +1,1 @@
+"""The model registry: champion, promotion, release, lineage."""

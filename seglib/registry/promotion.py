@@ -1,0 +1,195 @@
+"""What the gate asks the registry, and what the registry learns from the gate.
+
+The gate's component calls `standing` for the champion; what it decided goes into the
+registry by the messages of the run, in their order, like all that MLflow learns.
+"""
+
+import functools
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seglib.data.manifest import MANIFEST
+from seglib.registry.champion import (
+    HELD,
+    NONE,
+    PUBLISHED,
+    ROLLED_BACK,
+    SERVING,
+    WAITING,
+    Registry,
+    Version,
+)
+from seglib.registry.lineage import LINEAGE
+from seglib.steps.gate import Champion
+from seglib.storage.digests import file_sha256, model_digest
+from seglib.tracking.mlflow_address import tracking_uri
+from seglib.tracking.mlflow_client import knock
+from seglib.tracking.mlflow_errors import explained
+from seglib.tracking.names import dataset_name
+from seglib.tracking.run_end import FINISHED, status_of
+
+if TYPE_CHECKING:
+    from seglib.tracking.run import Row
+
+Message = Mapping[str, Any]
+
+_Found = tuple[Registry, Version | None, list[Version]]
+_ATTEMPTS = 3  # to ask the registry, after 0, 1 and 2 s
+_LONGEST_WAIT_S = 120  # for its answer; on a busy machine MLflow's import takes half
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a model stands before the gate."""
+
+    champion: Champion | None = None
+    barred: str = ""
+    entry: Mapping[str, Any] = field(default_factory=dict)  # for the registry
+
+
+def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
+    """Find out who is champion, and what is known of the model before the gate.
+
+    Args:
+        name: the registered model; empty: it is called like the dataset.
+        paths: folders of `manifest` and `model`.
+        folder: where the champion's artifact goes when it is fetched.
+    """
+    uri = tracking_uri()
+    if not uri:
+        return Standing()
+    facts = json.loads((paths["manifest"] / MANIFEST).read_text(encoding="utf-8"))
+    name = name or dataset_name(facts)
+    digest = model_digest(paths["model"])
+    looked = _look_up(uri, name)
+    if isinstance(looked, str):
+        problem = f"the champion is not known. {looked} Then run again"
+        return Standing(Champion("unknown", problem=problem))
+    registry, champion, versions = looked
+    entry = {
+        "name": name,
+        "digest": digest,
+        "against": champion.number if champion else NONE,
+    }
+    if champion is None:
+        return Standing(entry=entry)
+    rival = Champion(
+        champion.title,
+        digest=champion.digest,
+        fetch=functools.partial(registry.download, champion, folder),
+    )
+    return Standing(rival, _barred(versions, digest, champion), entry)
+
+
+def _look_up(uri: str, name: str) -> _Found | str:
+    """The registry, its champion and all versions; or why they are not known.
+
+    In a thread that may be left behind: a server that is silent must not hold up a run,
+    and MLflow waits several times, for its whole timeout each time.
+    """
+    found: list[_Found | str] = []
+
+    def ask() -> None:
+        for attempt in range(_ATTEMPTS):
+            time.sleep(attempt)
+            try:
+                knock(uri)
+                registry = Registry(uri)
+                champion = registry.champion(name)
+                versions = registry.versions(name) if champion else []
+                answer: _Found | str = (registry, champion, versions)
+            except Exception as error:  # noqa: BLE001 (a store's own kinds)
+                answer = explained(error, uri)
+            else:
+                break
+        found.append(answer)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_LONGEST_WAIT_S)
+    return found[0] if found else explained(TimeoutError(), uri)
+
+
+def record_contender(row: "Row", message: Message) -> None:
+    """The model as a version of the registered model; once, however often told."""
+    entry = message.get("registry")
+    if not entry:
+        return
+    registry = Registry(row.uri)
+    version = _known(registry, entry, message) or registry.register(
+        entry["name"],
+        model_id=row.model_id or "",
+        run_id=row.id,
+        tags={
+            "model_digest": entry["digest"],
+            "against": entry["against"],
+            "verdict": message["verdict"],
+            "state": WAITING if message["verdict"] == "promote" else HELD,
+            "state_reason": message["reasons"],
+            "kfp.run_id": row.run,
+            **entry.get("tags", {}),
+        },
+    )
+    place = f"{version.name}/{version.number}"
+    row.log(tags={"registered_model": place})
+
+
+def record_promotion(row: "Row", message: Message) -> None:
+    """Make the exported model the champion, if it still may become it."""
+    version = registered(row)
+    if version is None:
+        return
+    registry = Registry(row.uri)
+    if version.state == WAITING:
+        lineage = Path(message["export"]) / LINEAGE
+        registry.tag(version, {"lineage_sha256": file_sha256(lineage)})
+    if published := message.get("publication"):  # whoever follows it shall find it
+        registry.tag(version, {PUBLISHED: json.dumps(published)})
+    row.promotion = f"{version.name}: {registry.promote(version)}"
+    row.log(tags={"promotion": row.promotion})
+
+
+def record_withdrawal(row: "Row", message: Message) -> None:
+    """A run that failed after its gate promotes nothing, and blocks nobody."""
+    status = status_of(message, row.tags())
+    if status == FINISHED:
+        return
+    version = registered(row)
+    is_own = version and version.tags.get("kfp.run_id") == row.run
+    if version and is_own and version.state == WAITING:
+        Registry(row.uri).withdraw(version, f"its run ended {status}")
+
+
+def registered(row: "Row") -> Version | None:
+    """The version that a run's model is; None if no gate has registered it."""
+    name, _, number = row.tags().get("registered_model", "").rpartition("/")
+    return Registry(row.uri).get(name, int(number)) if name else None
+
+
+def _barred(versions: list[Version], digest: str, champion: Version) -> str:
+    for version in versions:
+        same = version.digest == digest and version.number != champion.number
+        if same and version.state == ROLLED_BACK:
+            return (
+                f"this model was {version.title} and was rolled back at "
+                f"{version.tags.get('state_reason', '?')}. To let it in again, delete "
+                f"that version in the registry"
+            )
+    return ""
+
+
+def _known(registry: Registry, entry: Message, message: Message) -> Version | None:
+    """The version that this model is already."""
+    same = [v for v in registry.versions(entry["name"]) if v.digest == entry["digest"]]
+    wanted = WAITING if message["verdict"] == "promote" else HELD
+    for version in same:
+        is_retry = version.tags.get("kfp.run_id") == message["run"]
+        is_retry |= version.state == wanted and version.against == entry["against"]
+        if version.state == SERVING or is_retry:
+            return version
+    return None

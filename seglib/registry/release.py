@@ -1,0 +1,137 @@
+"""Exports on a remote, and whose is `latest` there: the champion's.
+
+First the files of an export are published, under the hash of their content, which moves
+nothing that anybody follows. Then the registry decides. Last `latest` is led to the
+export of whoever is champion, by who won, by a rollback, or by hand: each looks once
+more after its move, so that whoever comes last leaves it where the registry says.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from seglib.errors import SegError
+from seglib.registry.champion import PUBLISHED, Registry, Version
+from seglib.registry.promotion import registered
+from seglib.storage import publish, set_latest
+from seglib.tracking.mlflow_address import tracking_uri
+
+if TYPE_CHECKING:
+    from seglib.tracking.run import Row
+
+_ATTEMPTS = 5  # at leading `latest` to a champion that changes meanwhile
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Where an export is published."""
+
+    url: str  # of the remote
+    name: str  # whose `latest` there is the champion's export
+    key: str  # of the export's content
+
+    @classmethod
+    def of(cls, version: Version) -> Self | None:
+        """That of a version; None if it was not published."""
+        tag = version.tags.get(PUBLISHED)
+        return cls(**json.loads(tag)) if tag else None
+
+    def to_tags(self) -> dict[str, str]:
+        return {PUBLISHED: json.dumps(asdict(self))}
+
+
+def publish_export(export: Path, url: str, name: str) -> Publication:
+    """Publish the files of an export.
+
+    Where there is no registry, nobody decides later: the export is the latest.
+
+    Raises:
+        SegError: the remote cannot be written to.
+    """
+    url = absolute(url)
+    key = publish(export, url, name="" if tracking_uri() else name).key
+    return Publication(url, name, key)
+
+
+def absolute(url: str) -> str:
+    """A place as it is called from anywhere on this machine."""
+    return url if "://" in url else str(Path(url).expanduser().resolve())
+
+
+def record_publication(row: "Row", message: Mapping[str, Any]) -> None:
+    """Lead `latest` to the exported model if it is the champion now."""
+    if not message.get("publication"):
+        return
+    published = Publication(**message["publication"])
+    version = registered(row)
+    is_latest = version is not None and announce(Registry(row.uri), version, published)
+    where = f"{published.name} at {published.url}"
+    moved = f"latest of {where}" if is_latest else f"{where}, whose latest stays"
+    row.publication = f"{published.key}, {moved}"
+    row.log(tags={"publication": row.publication})
+
+
+def announce(registry: Registry, version: Version, published: Publication) -> bool:
+    """Lead `latest` to a version's export if the version is champion.
+
+    Returns:
+        Whether it is.
+
+    Raises:
+        ConnectionError: the remote cannot be written to; it may be tried again.
+    """
+    champion = registry.champion(version.name)
+    if champion is None or champion.number != version.number:
+        return False
+    try:
+        follow_champion(registry, version.name, published.url, published.name)
+    except SegError as error:
+        raise ConnectionError(str(error)) from error
+    return True
+
+
+def follow_champion(registry: Registry, model: str, url: str, name: str) -> Publication:
+    """Lead `latest` of a name to the champion's export.
+
+    An export that is not there, of a champion that was not published or elsewhere, is
+    taken from the champion's run and published.
+
+    Raises:
+        LookupError: there is no champion.
+        SegError: the remote cannot be written to, or champions change too often.
+    """
+    for _ in range(_ATTEMPTS):
+        champion = registry.champion(model)
+        if champion is None:
+            raise LookupError(f"{model!r} has no champion.")
+        published = _at(registry, champion, url, name)
+        set_latest(url, name, published.key)
+        now = registry.champion(model)
+        if now and now.number == champion.number and Publication.of(now) == published:
+            return published
+    raise SegError(f"The champion of {model!r} changed {_ATTEMPTS} times in a row.")
+
+
+def place_of(registry: Registry, model: str) -> Publication | None:
+    """The newest publication of a model's versions; None if there is none."""
+    found = map(Publication.of, reversed(registry.versions(model)))
+    return next(filter(None, found), None)
+
+
+def _at(registry: Registry, version: Version, url: str, name: str) -> Publication:
+    """The publication of a version in a certain place."""
+    known = Publication.of(version)
+    if known and (known.url, known.name) == (url, name):
+        return known
+    if known and known.url == url:
+        key = known.key
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            export = registry.download_export(version, Path(folder))
+            key = publish(export, url).key
+    published = Publication(url, name, key)
+    registry.tag(version, published.to_tags())
+    return published

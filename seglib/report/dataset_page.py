@@ -1,0 +1,217 @@
+"""The page on a verified dataset: what it holds, what is wrong, how it looks."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seglib.data.dataset import Dataset
+from seglib.data.image_io import read_image, read_mask
+from seglib.data.manifest import Manifest, PairFacts
+from seglib.data.verification.problems import Problem, group, relative_path
+from seglib.report import inline_pictures, render
+from seglib.report.pictures import image_and_overlay
+
+_EXAMPLES = 6
+_SHOWN = 5  # findings of one kind before the fold
+_FOLDED = 100  # behind the fold; all of them are in the manifest
+_HEADINGS = {
+    "all-ignored": "Masks that are ignored as a whole",
+    "alpha-mask": "Masks with transparent pixels",
+    "anti-aliased-mask": "Masks that look anti-aliased",
+    "class-absent": "Classes that no mask shows",
+    "class-ignored": "A class that is ignored",
+    "class-not-in-train": "Classes that cannot be learnt",
+    "class-not-scored": "Classes that cannot be scored",
+    "classes-inferred": "Number of classes",
+    "colours-for-ids": "Masks with colours for ids",
+    "damaged-file": "Damaged files",
+    "description": "The description of the classes",
+    "duplicate": "The same image twice",
+    "empty-split": "Empty splits",
+    "exif-rotation": "Images that are turned by their EXIF tag",
+    "folder-not-read": "Folders that are not read",
+    "ids-out-of-range": "Ids that are no class",
+    "image-without-mask": "Images without mask",
+    "incomplete-sample": "Samples that lack one of their inputs",
+    "leakage": "Leakage: one image in two splits",
+    "lossy-mask": "Masks compressed with loss",
+    "mask-without-image": "Masks without image",
+    "missing-folder": "Missing folders",
+    "not-an-image": "Files that are no images",
+    "one-class": "Masks of a single class",
+    "palette-masks": "Masks with a palette",
+    "palettes-differ": "Palettes that differ",
+    "same-stem": "Files that share a stem",
+    "sixteen-bits": "Images with more bits than are read",
+    "size-mismatch": "Files of one sample with different sizes",
+    "split-missing": "Splits that are not there",
+    "stretched-ids": "Masks with fewer than 8 bits a pixel",
+    "too-few-classes": "A single class",
+    "unfit-file": "Files that are not as they are to be",
+    "unreadable-file": "Files that cannot be read",
+}
+
+
+def verification_page(
+    dataset: Dataset, manifest: Manifest, findings: Mapping[str, Sequence[Problem]]
+) -> str:
+    """The page, as one self-contained HTML text.
+
+    Args:
+        findings: "problems", "warnings" and "notes".
+    """
+    examples = choose_examples(manifest.splits, dataset.num_classes)
+    sources = inline_pictures([_picture(dataset, pair) for _, pair in examples])
+    pixels = {split: manifest.class_pixels(split) for split in manifest.splits}
+    return render(
+        "verification.html",
+        title="Dataset verification",
+        subtitle="",
+        **_summary(dataset, manifest, findings),
+        **{key: _groups(dataset.root, found) for key, found in findings.items()},
+        classes=_classes(dataset, manifest, pixels),
+        pictures=[
+            {
+                "source": source,
+                "name": f"{split} · {pair.stem}",
+                "alt": f"{pair.stem}: the image, and its mask laid over it",
+            }
+            for (split, pair), source in zip(examples, sources, strict=False)
+        ],
+    )
+
+
+def choose_examples(
+    splits: Mapping[str, Sequence[PairFacts]],
+    num_classes: int,
+    *,
+    count: int = _EXAMPLES,
+) -> list[tuple[str, PairFacts]]:
+    """Pairs that together show as many classes as possible, always the same ones."""
+    rest = [(s, p, _shown_classes(p)) for s, pairs in splits.items() for p in pairs]
+    missing = set(range(num_classes))
+    chosen: list[tuple[str, PairFacts]] = []
+    while rest and len(chosen) < count:
+        best = max(range(len(rest)), key=lambda index: len(missing & rest[index][2]))
+        if not missing & rest[best][2]:
+            break
+        split, pair, classes = rest.pop(best)
+        missing -= classes
+        chosen.append((split, pair))
+    wanted = min(count - len(chosen), len(rest))
+    spread = (rest[index * len(rest) // wanted] for index in range(wanted))
+    return chosen + [(split, pair) for split, pair, _ in spread]
+
+
+def _shown_classes(pair: PairFacts) -> set[int]:
+    """The classes that a viewer would notice: from half a percent of the pixels."""
+    least = pair.height * pair.width / 200
+    return {index for index, pixels in enumerate(pair.class_pixels) if pixels >= least}
+
+
+def _picture(dataset: Dataset, pair: PairFacts) -> np.ndarray:
+    return image_and_overlay(
+        read_image(dataset.root / pair.image),
+        read_mask(dataset.root / pair.mask),
+        dataset.palette,
+        ignore_index=dataset.ignore_index,
+    )
+
+
+def _summary(
+    dataset: Dataset, manifest: Manifest, findings: Mapping[str, Sequence[Problem]]
+) -> dict[str, Any]:
+    pairs = [pair for found in manifest.splits.values() for pair in found]
+    ignored = sum(pair.ignored_pixels for pair in pairs)
+    total = sum(pair.height * pair.width for pair in pairs)
+    sizes = Counter((pair.height, pair.width) for pair in pairs).most_common()
+    problems, warnings = len(findings["problems"]), len(findings["warnings"])
+    files_a_pair = 2 + len(dataset.others)
+    files = files_a_pair * sum(len(listed) for listed in dataset.splits.values())
+    if problems:
+        detail = "The dataset cannot be used as it is. Nothing was changed."
+    else:
+        detail = f"All {files:,} files were opened and fit together."
+    if warnings:
+        detail += f" {_count(warnings, 'warning')} to look at."
+    index = dataset.ignore_index
+    return {
+        "ok": manifest.ok,
+        "verdict": _count(problems, "problem") if problems else "No problems",
+        "verdict_detail": detail,
+        "splits": [
+            {"name": s, "pairs": f"{len(p):,}"} for s, p in manifest.splits.items()
+        ],
+        "num_classes": dataset.num_classes,
+        "ignored": index is not None,
+        "ignored_share": _percent(ignored / total) if total else "–",
+        "ignored_label": "pixels ignored"
+        + (f" (id {index})" if index is not None else " (no id for it)"),
+        "sizes": f"{sizes[0][0][0]}×{sizes[0][0][1]}" if sizes else "–",
+        "sizes_label": "height×width of all images"
+        if len(sizes) < 2
+        else f"most frequent height×width of {len(sizes)}",
+        "source": manifest.remote or str(dataset.root),
+        "data_md5": dataset.data_md5,
+    }
+
+
+def _classes(
+    dataset: Dataset, manifest: Manifest, pixels: Mapping[str, Sequence[int]]
+) -> list[dict[str, Any]]:
+    totals = {split: sum(counts) or 1 for split, counts in pixels.items()}
+    shares = {s: [n / totals[s] for n in counts] for s, counts in pixels.items()}
+    largest = (
+        max((share for found in shares.values() for share in found), default=1) or 1
+    )
+    pairs = [pair for found in manifest.splits.values() for pair in found]
+    return [
+        {
+            "index": index,
+            "name": name,
+            "colour": dataset.palette[index],
+            "masks": f"{sum(pair.class_pixels[index] > 0 for pair in pairs):,}",
+            "shares": [
+                {
+                    "value": found[index],
+                    "bar": found[index] / largest,
+                    "text": _percent(found[index]),
+                }
+                for found in shares.values()
+            ],
+        }
+        for index, name in enumerate(dataset.class_names)
+    ]
+
+
+def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    groups = []
+    for found in group(problems):
+        kind, remedy = found[0].kind, found[0].remedy
+        items = [
+            {"path": relative_path(p.path, root), "reason": p.reason} for p in found
+        ]
+        heading = _HEADINGS.get(kind, kind)
+        groups.append(
+            {
+                "heading": f"{heading} ({len(items):,})" if len(items) > 1 else heading,
+                "remedy": remedy,
+                "shown": items[:_SHOWN],
+                "folded": items[_SHOWN : _SHOWN + _FOLDED],
+                "left_out": max(0, len(items) - _SHOWN - _FOLDED),
+            }
+        )
+    return groups
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "< 0.1%"
+    return f"{share:.1%}"

@@ -1,0 +1,196 @@
+"""The pipeline run that a pod belongs to, as KFP's API in its cluster has it.
+
+What the exit task gets as `status.state` is ML Metadata's word: COMPLETE after a
+success, RUNNING where the gate held and after a cancel, FAILED. KFP's API knows more:
+the run's name, whether it was stopped, and of each step what became of it and why.
+
+While the exit task asks, the workflow still runs, and KFP's copy of it may lag behind:
+so the end is that of the other steps, and steps that seem to go on are asked again for.
+"""
+
+import json
+import logging
+import os
+import re
+import time
+import urllib.request
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+from seglib.errors import SegError
+from seglib.plain_text import visible, without_login
+from seglib.runtime.pod_log import own_lines, path_of_log, refusal
+from seglib.runtime.step import run_id
+from seglib.runtime.workflow import (
+    CACHED,
+    CANCELED,
+    FAILED,
+    PENDING,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    Step,
+    Workflow,
+    workflow_of,
+)
+
+logger = logging.getLogger(__name__)
+
+API = "SEGLIB_KFP_API"  # where it is; default: http://ml-pipeline.NAMESPACE:8888
+UI = "SEGLIB_KFP_UI"  # where people see it, for links
+PAGE_TAG = "kfp.page"
+_PLACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PAUSES_S: tuple[float, ...] = (0, 1, 2, 4, 8, 15)  # before each try
+_TIMEOUT_S = 10.0
+_MOST_BYTES = 256 * 2**20
+_LAST_LINES, _LONGEST_LINE = 10, 300
+_EXIT_TASK = "finalize"
+_WORDS = {  # of a step, as the row's tags have them
+    FAILED: "failed",
+    CANCELED: "stopped",
+    CACHED: "cached",
+    SUCCEEDED: "executed",
+    SKIPPED: "not reached",
+    RUNNING: "stopped",
+    PENDING: "not reached",
+}
+_BAD = (_WORDS[FAILED], _WORDS[CANCELED])
+
+
+def name_of(run: str) -> str:
+    """The name of a run; empty where KFP does not tell it."""
+    if not _address(run):
+        return ""
+    try:
+        return str(_json(run, f"/apis/v2beta1/runs/{run}").get("display_name") or "")
+    except (OSError, HTTPException, ValueError):
+        return ""  # the exit task asks again
+
+
+def page_of(run: str) -> dict[str, str]:
+    """The tag with a run's page, from the path on where the UI's address is not set."""
+    if not _RUN.fullmatch(run):
+        return {}
+    ui = os.environ.get(UI, "").strip().rstrip("/")
+    return {PAGE_TAG: f"{ui}/#/runs/details/{run}"}
+
+
+def ending(word: str) -> dict[str, Any]:
+    """How this run ended, for the message of its end.
+
+    Args:
+        word: how it ended as `status.state` has it, for a run that KFP does not tell
+            more of.
+
+    Returns:
+        `state` (KFP's, or the word), `word`; if KFP answers, `run_name`, `steps`, and
+        `failed_step` and `failure` if there is one that failed.
+    """
+    run = run_id()
+    told = {"state": word, "word": word}
+    if not _address(run):
+        return told
+    reason = ""
+    for pause in _PAUSES_S:
+        time.sleep(pause)
+        try:
+            answer = _json(run, f"/apis/v2beta1/runs/{run}")
+            workflow = workflow_of(_json(run, f"/apis/v1beta1/runs/{run}"))
+        except (OSError, HTTPException, ValueError, SegError) as error:
+            reason = without_login(f"{type(error).__name__}: {error}")[:300]
+            if isinstance(error, HTTPError) and error.code < 500:
+                break
+            continue
+        if state := _state(answer, workflow):
+            name = str(answer.get("display_name") or workflow.run_name)
+            return {
+                **told,
+                "state": state,
+                "run_name": name,
+                **_steps(run, workflow, state),
+            }
+        reason = "its copy of the workflow is older"
+    logger.warning(
+        "KFP does not say how the run ended (%s: %s), so what the steps told decides.",
+        _address(run),
+        reason,
+    )
+    return told
+
+
+def _state(answer: Mapping[str, Any], workflow: Workflow) -> str:
+    """How the steps ended; empty where KFP's copy is from before that."""
+    history = answer.get("state_history") or ()
+    if workflow.stopped or any(one.get("state") == "CANCELING" for one in history):
+        return CANCELED
+    if workflow.failed:
+        return FAILED
+    has_begun = any(step.name == _EXIT_TASK for step in workflow.steps)
+    return SUCCEEDED if has_begun else ""
+
+
+def _steps(run: str, workflow: Workflow, state: str) -> dict[str, Any]:
+    """What became of each step, and why one failed."""
+    words = _WORDS if state != CANCELED else {**_WORDS, FAILED: _WORDS[CANCELED]}
+    steps: dict[str, str] = {}
+    for step in workflow.steps:
+        word, name = words[step.state], _short(step)
+        if name != _EXIT_TASK and steps.get(name) not in _BAD:  # of several trials
+            steps[name] = word
+    failed = workflow.failed
+    if state != FAILED or not failed:
+        return {"steps": steps}
+    reason = failed.message or "failed, and Argo says no reason"
+    failure = "\n".join([reason, *_last_lines(run, failed)])
+    return {"steps": steps, "failed_step": _short(failed), "failure": failure}
+
+
+def _last_lines(run: str, step: Step) -> list[str]:
+    """What the step printed at its end, as far as KFP has it."""
+    if not step.attempts:
+        return []
+    try:
+        content = _read(run, path_of_log(run, step.attempts[-1].pod))
+    except (OSError, HTTPException) as error:
+        logger.warning("no log of %s: %s", step.name, error)
+        return []
+    text = content.decode(errors="replace")
+    lines = [] if refusal(text) else [*own_lines(text.splitlines())]
+    told = [visible(line.rstrip())[:_LONGEST_LINE] for line in lines if line.strip()]
+    return [without_login(line) for line in told[-_LAST_LINES:]]
+
+
+def _short(step: Step) -> str:
+    """As the row's tags call a step: train for train-model."""
+    return step.name.partition("-")[0]
+
+
+def _json(run: str, path: str) -> dict[str, Any]:
+    found = json.loads(_read(run, path))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected a JSON object")
+    return found
+
+
+def _read(run: str, path: str) -> bytes:
+    request = f"{_address(run)}{path}"
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+        content: bytes = answer.read(_MOST_BYTES)
+    return content
+
+
+def _address(run: str) -> str:
+    """Where the API is; empty where there is none to be asked for this run."""
+    if not _RUN.fullmatch(run):
+        return ""
+    if given := os.environ.get(API, "").strip().rstrip("/"):
+        return given
+    try:
+        namespace = _PLACE.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""  # this is no pod
+    return f"http://ml-pipeline.{namespace}:8888"

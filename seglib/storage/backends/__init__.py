@@ -1,0 +1,1 @@
+"""Where objects are: a folder, or a bucket of S3."""

@@ -1,0 +1,204 @@
+"""Objects in a folder: a DVC remote on a disk, or on a file system that many mount."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeGuard
+
+from seglib.errors import SegError
+from seglib.storage.atomic_write import open_alone
+from seglib.storage.backends.base import (
+    CHUNK,
+    OBJECTS,
+    ChangedObjectError,
+    Listed,
+    MissingObjectError,
+    Moved,
+    Stored,
+    require_same,
+)
+from seglib.storage.files import open_file, read_file
+
+_LEGACY_FOLDER = re.compile(r"[0-9a-f]{2}")  # of objects of DVC 2
+_BESIDE = ".partial"  # what is being written, on the same file system
+
+
+@dataclass(frozen=True)
+class FolderRemote:
+    """A folder; not necessarily one that holds objects."""
+
+    root: Path
+
+    @property
+    def holds_objects(self) -> bool:
+        """Whether it is a DVC remote, if an empty one, and not the dataset itself."""
+        if (self.root / OBJECTS).is_dir():
+            return True
+        names = [path.name for path in self.root.iterdir() if path.name[0] != "."]
+        return not names or any(_LEGACY_FOLDER.fullmatch(name) for name in names)
+
+    def name(self, key: str) -> str:
+        return str(self.root / key)
+
+    def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        with self._reading(key), open_file(self.root / key) as file:
+            if start:
+                file.seek(start)
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def small(self, keys: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
+        return iter(())  # nothing is quicker than `chunks`
+
+    def read(self, key: str) -> Stored:
+        with self._reading(key):
+            content = read_file(self.root / key)
+        return Stored(content, _etag(content))
+
+    def write(
+        self,
+        key: str,
+        source: bytes | Path,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        md5: str | None = None,
+        moved: Moved | None = None,
+    ) -> str:
+        target = self.root / key
+        part = self.root / _BESIDE / key.replace("/", "-")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.parent.mkdir(exist_ok=True)
+            with open_alone(part) as file:
+                etag = _write_durably(file, source, moved)
+                require_same(source, expected=md5, received=etag)
+                if if_absent:
+                    os.link(file.name, target)  # fails where there is one
+                elif if_match:
+                    self._replace_if(target, Path(file.name), if_match)
+                else:
+                    Path(file.name).replace(target)
+        except FileExistsError as error:
+            raise ChangedObjectError(f"{target} is there already") from error
+        except OSError as error:
+            raise SegError(
+                f"{self.name(key)}: cannot be written ({error.strerror}: "
+                f"{error.filename or part}). "
+                f"{_remedy(error)}"
+            ) from error
+        return etag
+
+    def require_writable(self) -> None:
+        """Fail where nothing can be written; leaves nothing there.
+
+        Raises:
+            SegError: it cannot be written to.
+        """
+        try:
+            (self.root / _BESIDE).mkdir(parents=True, exist_ok=True)
+            with open_alone(self.root / _BESIDE / "writable"):
+                pass
+        except OSError as error:
+            raise SegError(
+                f"{self.root}: cannot be written to ({error.strerror}). "
+                f"{_remedy(error)}"
+            ) from error
+
+    def delete(self, key: str) -> None:
+        try:
+            (self.root / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise SegError(
+                f"{self.name(key)}: cannot be deleted ({error.strerror})."
+            ) from error
+
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        found = {}
+        for key in keys:
+            try:
+                found[key] = (self.root / key).stat().st_size
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise SegError(
+                    f"{self.name(key)}: cannot be looked at ({error.strerror})."
+                ) from error
+        return found
+
+    def objects(self, start: str) -> Iterator[Listed]:
+        """All objects whose key begins so; `start` ends with /, or is empty."""
+        for path in (self.root / start).rglob("*"):
+            try:
+                facts = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(facts.st_mode):
+                key = path.relative_to(self.root).as_posix()
+                yield Listed(key, facts.st_size, facts.st_mtime)
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise MissingObjectError from error
+        except OSError as error:
+            raise SegError(
+                f"{self.name(key)}: cannot be read ({error.strerror}). Check the "
+                "remote's permissions and its disk."
+            ) from error
+
+    def _replace_if(self, target: Path, part: Path, etag: str) -> None:
+        """Swap the object under a lock that all who swap hold."""
+        with (self.root / _BESIDE / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                received = _etag(target.read_bytes())
+            except FileNotFoundError:
+                received = "no object"
+            if received != etag:
+                raise ChangedObjectError(f"{target}: {received}, not {etag}")
+            part.replace(target)
+
+
+def is_own_folder(remote: object) -> TypeGuard[FolderRemote]:
+    """Whether a remote is the dataset's own folder, which holds its plain files."""
+    return isinstance(remote, FolderRemote) and not remote.holds_objects
+
+
+def _write_durably(file: BinaryIO, source: bytes | Path, moved: Moved | None) -> str:
+    """Write and flush to the disk; returns the etag."""
+    digest = hashlib.md5(usedforsecurity=False)
+    if isinstance(source, bytes):
+        file.write(source)
+        digest.update(source)
+    else:
+        with open_file(source) as original:
+            while chunk := original.read(CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                if moved:
+                    moved(len(chunk))
+    file.flush()
+    os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _etag(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Free some space; what is complete is kept."
+    if error.errno in (errno.EPERM, errno.EOPNOTSUPP):
+        return "Its file system must know hard links."
+    return "Check its permissions and its disk."

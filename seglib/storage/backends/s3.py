@@ -1,0 +1,264 @@
+"""Objects in a bucket of S3, or of a store that speaks it."""
+
+import threading
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from seglib.errors import RefusedError, SegError
+from seglib.storage.backends.base import (
+    CHUNK,
+    THREADS,
+    BrokenOffError,
+    ChangedObjectError,
+    Listed,
+    MissingObjectError,
+    Moved,
+    Stored,
+)
+from seglib.storage.backends.boto3_client import Client, FailedCallError, told
+from seglib.storage.backends.direct import read_small
+from seglib.storage.backends.signing import Signer
+from seglib.storage.backends.upload import Uploader
+
+_LISTED_AT_ONCE = 1000  # keys in an answer of S3
+_PLACES = 256  # beginnings that share the objects evenly: files/md5/00/ … ff/
+_SIGNED_FOR_S = 600  # until which an object must have been asked for
+_REFUSED = (401, 403, 404)  # of HTTP; a missing object is told apart before
+_NOT_FOUND = ("NoSuchKey", "404")
+_CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+_OF_NO_OBJECT = {"IfNoneMatch": "*", "IfMatch": f'"{"0" * 32}"'}
+
+
+class S3Remote:
+    """A bucket. boto3 finds what `settings` leave open in its usual places."""
+
+    def __init__(
+        self, bucket: str, prefix: str, settings: Mapping[str, str] | None = None
+    ):
+        self.bucket, self.prefix = bucket, prefix
+        try:
+            self._client = Client(settings or {})
+        except FailedCallError as error:
+            raise self._problem("read", "", error) from error
+        self._uploader = Uploader(self._client, bucket)
+        self._signer = Signer(self._presign, self._secret)
+        self._conditions: set[str] = set()  # that the store is known to honour
+        self._probing = threading.Lock()
+
+    def name(self, key: str) -> str:
+        return "s3://" + "/".join(filter(None, (self.bucket, self.prefix, key)))
+
+    def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        place = {"Bucket": self.bucket, "Key": self._path(key)}
+        if start:
+            place["Range"] = f"bytes={start}-"
+        with self._reading(key):
+            answer = self._client.call("get_object", **place)
+        partial = answer["ResponseMetadata"]["HTTPStatusCode"] == 206
+        pieces = answer["Body"].iter_chunks(CHUNK)
+        try:
+            with told():
+                if start and not partial:  # a store that does not know ranges
+                    answer["Body"].read(start)
+                while chunk := next(pieces, b""):
+                    yield chunk
+        except FailedCallError as error:
+            raise BrokenOffError(str(error)) from error
+
+    def small(self, keys: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
+        paths = {self._path(key): key for key in keys}
+        for path, content in read_small(self._signer.sign, paths):
+            yield paths[path], content
+
+    def read(self, key: str) -> Stored:
+        def whole(client: Any) -> Stored:
+            answer = client.get_object(Bucket=self.bucket, Key=self._path(key))
+            return Stored(answer["Body"].read(), str(answer["ETag"]))
+
+        with self._reading(key):
+            return self._client.patiently(whole)
+
+    def write(
+        self,
+        key: str,
+        source: bytes | Path,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        md5: str | None = None,
+        moved: Moved | None = None,
+    ) -> str:
+        condition = {"IfNoneMatch": "*"} if if_absent else {}
+        condition |= {"IfMatch": if_match} if if_match else {}
+        try:
+            for name in condition:
+                self._require_condition(name, key)
+            return self._uploader.put(self._path(key), source, condition, md5, moved)
+        except FailedCallError as error:
+            code = error.code
+            if condition and (code in _CHANGED or (if_match and code in _NOT_FOUND)):
+                raise ChangedObjectError(f"{self.name(key)}: {error}") from error
+            raise self._problem("written", key, error) from error
+        except OSError as error:
+            raise SegError(f"{source!s}: cannot be read ({error.strerror}).") from error
+
+    def require_writable(self) -> None:
+        """Fail where nothing can be written; leaves nothing there.
+
+        (But an upload without parts, where the answer to its beginning is lost.)
+
+        Raises:
+            SegError: it cannot be written to.
+        """
+        place = {"Bucket": self.bucket, "Key": self._path("published/writable")}
+        try:
+            begun = self._client.call("create_multipart_upload", **place)
+        except FailedCallError as error:
+            raise self._problem("written", "", error) from error
+        with suppress(FailedCallError):
+            upload = begun["UploadId"]
+            self._client.call("abort_multipart_upload", **place, UploadId=upload)
+
+    def delete(self, key: str) -> None:
+        place = {"Bucket": self.bucket, "Key": self._path(key)}
+        try:
+            self._client.call("delete_object", **place)
+        except FailedCallError as error:
+            raise self._problem("deleted", key, error) from error
+
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        """By listing, unless the bucket holds far more than is asked for."""
+        places = sorted({key.rpartition("/")[0] + "/" for key in keys})
+        if not places:
+            return {}
+        with ThreadPoolExecutor(THREADS) as pool:
+            first = self._list(places[0])
+            answers_to_list = _PLACES + len(first) * _PLACES // _LISTED_AT_ONCE
+            if answers_to_list > len(keys):
+                sizes = pool.map(self._size, keys)
+                pairs: Iterable[tuple[str, int | None]] = zip(keys, sizes, strict=True)
+            else:
+                listings = [first, *pool.map(self._list, places[1:])]
+                pairs = (pair for listing in listings for pair in listing.items())
+            wanted = set(keys)
+            return {k: size for k, size in pairs if size is not None and k in wanted}
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FailedCallError as error:
+            if error.code in _NOT_FOUND:
+                raise MissingObjectError from error
+            raise self._problem("read", key, error) from error
+
+    def _presign(self, path: str) -> str:
+        """An address at which the object can be read for some minutes.
+
+        Raises:
+            ValueError: it cannot be signed; boto3's request will tell why.
+        """
+        place = {"Bucket": self.bucket, "Key": path}
+        try:
+            return self._client.presign("get_object", place, _SIGNED_FOR_S)
+        except FailedCallError as error:
+            raise ValueError(str(error)) from error
+
+    def _secret(self) -> str:
+        try:
+            secret = self._client.secret()
+        except FailedCallError as error:
+            raise ValueError(str(error)) from error
+        if not secret:
+            raise ValueError("no credentials")
+        return secret
+
+    def _require_condition(self, name: str, key: str) -> None:
+        """Make sure that a condition which does not hold stops a write.
+
+        A store that does not know conditions may take the write without a word.
+        """
+        with self._probing:
+            if name in self._conditions:
+                return
+            probe = {"Bucket": self.bucket, "Key": self._path(f"{key}.{uuid.uuid4()}")}
+            self._client.call("put_object", **probe, Body=b"")
+            try:
+                self._client.call(
+                    "put_object", **probe, Body=b"", **{name: _OF_NO_OBJECT[name]}
+                )
+            except FailedCallError as error:
+                if error.code in _CHANGED:
+                    self._conditions.add(name)
+                    return
+                if error.status != 501:
+                    raise
+            finally:
+                with suppress(Exception):
+                    self._client.call("delete_object", **probe)
+        raise SegError(
+            f"{self.name(key)}: cannot be written safely: the store does not know "
+            "conditional writes (If-Match, If-None-Match), so of two writers at once "
+            "one would undo the other's work. Use a store that does, such as S3 or "
+            "a recent MinIO, Ceph or SeaweedFS."
+        )
+
+    def objects(self, start: str) -> Iterator[Listed]:
+        """All objects whose key begins so; `start` ends with /, or is empty."""
+        root = self._path("")
+        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self._path(start)}
+        while True:
+            with self._reading(start):
+                page = self._client.call("list_objects_v2", **asked)
+            for found in page.get("Contents", ()):
+                key = found["Key"].removeprefix(root)
+                modified_s = found["LastModified"].timestamp()
+                yield Listed(key, int(found["Size"]), modified_s)
+            if not page.get("IsTruncated"):
+                return
+            asked["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _list(self, place: str) -> dict[str, int]:
+        """Sizes of all objects whose key begins so."""
+        return {found.key: found.size_bytes for found in self.objects(place)}
+
+    def _size(self, key: str) -> int | None:
+        place = {"Bucket": self.bucket, "Key": self._path(key)}
+        try:
+            with self._reading(key):
+                return int(self._client.call("head_object", **place)["ContentLength"])
+        except MissingObjectError:
+            return None
+
+    def _path(self, key: str) -> str:
+        return f"{self.prefix}/{key}".lstrip("/")
+
+    def _problem(self, done: str, key: str, error: FailedCallError) -> SegError:
+        kind = RefusedError if error.status in _REFUSED else SegError
+        return kind(
+            f"{self.name(key)}: cannot be {done}. {error}. {_remedy(error, done)}"
+        )
+
+
+def _remedy(error: FailedCallError, done: str) -> str:
+    if error.code == "NoSuchBucket" or error.is_of_bucket:
+        return "Check the remote's bucket, and the endpoint (AWS_ENDPOINT_URL)."
+    if error.status >= 500:
+        return "The store fails or is overloaded. Try again; what is done is kept."
+    if error.code:
+        rights = {
+            "read": "s3:GetObject and s3:ListBucket",
+            "written": "s3:PutObject",
+            "deleted": "s3:DeleteObject",
+        }
+        return (
+            f"The store refused: the credentials in use need {rights[done]} on this "
+            "bucket."
+        )
+    if error.lacks_credentials:
+        return "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
+    return "Is the store up? Check AWS_ENDPOINT_URL and the network."

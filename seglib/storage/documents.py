@@ -1,0 +1,209 @@
+"""Small documents of people and other programs: YAML and JSON, read within bounds.
+
+What can be wrong with one is told in one sentence that names the file: its size, its
+text, its syntax, keys that occur twice, nesting without end, and aliases that would
+make a small file a huge tree.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from seglib.errors import SegError
+from seglib.storage.files import read_file
+
+MAX_BYTES = 1 << 20  # of what a person writes
+MAX_PROGRAM_BYTES = 64 << 20  # of compiled pipelines
+MAX_LISTING_BYTES = 1 << 30  # of manifests and listings, which name every file
+_MAX_DEPTH = 100
+_MAX_NODES = 1_000_000  # each alias counts as what it stands for
+# In C where PyYAML has it: ten times as fast.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_yaml(
+    path: Path,
+    *,
+    error: type[SegError] = SegError,
+    remedy: str = "",
+    max_bytes: int = MAX_BYTES,
+) -> Any:
+    """What a YAML file holds.
+
+    Args:
+        error: what is raised.
+        remedy: a sentence that its message ends with.
+        max_bytes: a larger file is not read.
+    """
+    content = _read(path, error, remedy, max_bytes)
+    return parse_yaml(content, name=str(path), error=error, remedy=remedy)
+
+
+def read_json(
+    path: Path,
+    *,
+    error: type[SegError] = SegError,
+    remedy: str = "",
+    max_bytes: int = MAX_BYTES,
+) -> Any:
+    """What a JSON file holds; the arguments are those of `read_yaml`."""
+    content = _read(path, error, remedy, max_bytes)
+    return parse_json(content, name=str(path), error=error, remedy=remedy)
+
+
+def read_json_object(path: Path, *, remedy: str = "") -> dict[str, Any]:
+    """The JSON object that a file holds."""
+    tree = read_json(path, remedy=remedy)
+    if not isinstance(tree, dict):
+        message = f"{path}: expected a JSON object. Received: {type(tree).__name__}."
+        raise SegError(_sentence(message, remedy))
+    return tree
+
+
+def parse_yaml(
+    content: bytes | str,
+    *,
+    name: str,
+    error: type[SegError] = SegError,
+    remedy: str = "",
+) -> Any:
+    """The one document of a YAML text; the messages begin with `name`."""
+    trees = parse_all_yaml(content, name=name, error=error, remedy=remedy)
+    if len(trees) > 1:
+        reason = f"{len(trees)} documents, expected one"
+        raise error(_sentence(f"{name}: not valid YAML ({reason}).", remedy))
+    return trees[0] if trees else None
+
+
+def parse_all_yaml(
+    content: bytes | str,
+    *,
+    name: str,
+    error: type[SegError] = SegError,
+    remedy: str = "",
+) -> tuple[Any, ...]:
+    """All documents of a YAML text; the messages begin with `name`."""
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+        _check_yaml(text)
+        return tuple(yaml.load_all(text, Loader=_Loader))
+    except (ValueError, yaml.YAMLError, RecursionError) as fault:
+        message = f"{name}: not valid YAML ({_reason(fault)})."
+        raise error(_sentence(message, remedy)) from fault
+
+
+def parse_json(
+    content: bytes | str,
+    *,
+    name: str,
+    error: type[SegError] = SegError,
+    remedy: str = "",
+) -> Any:
+    """What a JSON text holds; the messages begin with `name`."""
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as fault:
+        message = f"{name}: not valid JSON ({_reason(fault)})."
+        raise error(_sentence(message, remedy)) from fault
+
+
+def _read(path: Path, error: type[SegError], remedy: str, max_bytes: int) -> bytes:
+    try:
+        return read_file(path, max_bytes=max_bytes)
+    except OSError as fault:
+        message = f"{path}: cannot be read ({fault.strerror})."
+        raise error(_sentence(message, remedy)) from fault
+
+
+def _sentence(message: str, remedy: str) -> str:
+    return f"{message} {remedy}".rstrip()
+
+
+def _reason(fault: Exception) -> str:
+    if isinstance(fault, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(fault, UnicodeDecodeError):
+        return f"it is not UTF-8 text: byte {fault.start}"
+    if mark := getattr(fault, "problem_mark", None):
+        return f"{getattr(fault, 'problem', 'wrong')} at line {mark.line + 1}"
+    return " ".join(str(fault).split()).rstrip(".")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} occurs twice")
+    return found
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _check_yaml(text: str) -> None:
+    """Refuse what would be loaded, but not be meant, or be too much."""
+    open_nodes: list[_Open] = []
+    sizes: dict[str, int] = {}  # anchor -> nodes below it
+    count = 0
+    for event in _events(text):
+        if isinstance(event, yaml.CollectionEndEvent):
+            ended = open_nodes.pop()
+            if ended.anchor:
+                sizes[ended.anchor] = count - ended.before
+            continue
+        if open_nodes:
+            open_nodes[-1].add(event)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise ValueError(f"the alias *{event.anchor} stands for nothing yet")
+            count += sizes[event.anchor]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            sizes.pop(event.anchor or "", None)  # until it has ended
+            open_nodes.append(_Open(event, before=count))
+        else:
+            event.value.encode()  # lone surrogates cannot be written again
+            if event.anchor:
+                sizes[event.anchor] = 1
+        count += 1
+        if len(open_nodes) > _MAX_DEPTH:
+            line = event.start_mark.line + 1
+            raise ValueError(f"more than {_MAX_DEPTH} levels deep at line {line}")
+        if count > _MAX_NODES:
+            raise ValueError(f"more than {_MAX_NODES:,} values")
+
+
+def _events(text: str) -> Iterator[Any]:
+    """The events of the nodes."""
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
+            yield event
+
+
+class _Open:
+    """A list or mapping that has begun and not ended."""
+
+    def __init__(self, event: Any, *, before: int):
+        self.anchor, self.before = event.anchor, before
+        self._keys: set[tuple[str, bool]] | None = None  # of a mapping
+        if isinstance(event, yaml.MappingStartEvent):
+            self._keys = set()
+        self._expects_key = True
+
+    def add(self, event: Any) -> None:
+        """Take a key or a value; a key must be new."""
+        if self._keys is None:
+            return
+        if self._expects_key and isinstance(event, yaml.ScalarEvent):
+            key = (event.value, event.implicit[0])
+            if key in self._keys:
+                raise ValueError(f"the key {event.value!r} occurs twice")
+            self._keys.add(key)
+        self._expects_key = not self._expects_key

@@ -1,0 +1,1 @@
+"""The layout of DVC: pins, directory hashes, listings, differences of versions."""

@@ -1,0 +1,231 @@
+"""Two versions of a dataset, compared by their listings: no file is downloaded."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from posixpath import splitext
+from typing import Any
+
+from seglib.storage.dvc.directory_hashes import Entry
+from seglib.storage.files import is_left_behind, normal
+
+_BREAKS_CODE = re.compile(r"[`\s]+")
+_SHOWN = 20  # samples that the Markdown names, of each kind
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image with its mask and whatever else shares its stem, in one split."""
+
+    split: str
+    stem: str
+
+
+@dataclass(frozen=True)
+class DatasetDiff:
+    """What became of the samples, and of the files that belong to none.
+
+    `bytes_added` and `bytes_removed` count the files that came and went, a changed one
+    in both; None where the remote did not say.
+    """
+
+    old_md5: str
+    new_md5: str
+    added: tuple[Sample, ...]
+    removed: tuple[Sample, ...]
+    changed_images: tuple[Sample, ...]
+    changed_masks: tuple[Sample, ...]
+    moved: tuple[tuple[Sample, Sample], ...]  # the same files under another name
+    other_files: tuple[str, ...]  # came, went or changed, such as dataset.yaml
+    bytes_added: int | None = None
+    bytes_removed: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.old_md5 == self.new_md5
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format_version": 1, **asdict(self)}
+
+
+def diff(
+    old_md5: str, old: Iterable[Entry], new_md5: str, new: Iterable[Entry]
+) -> DatasetDiff:
+    """Compare two listings, sample by sample."""
+    old_files, new_files = _by_path(old), _by_path(new)
+    before, after = _samples(old_files), _samples(new_files)
+    gone = {sample: before[sample] for sample in before.keys() - after.keys()}
+    come = {sample: after[sample] for sample in after.keys() - before.keys()}
+    moved = _moved(gone, come)
+    kept = before.keys() & after.keys()
+    differing = {sample for sample in kept if before[sample] != after[sample]}
+    masks = {s for s in differing if _mask(before[s]) != _mask(after[s])}
+    images = {s for s in differing if _rest(before[s]) != _rest(after[s])}
+    come_entries = [new_files[p] for p in _unlike(new_files, old_files)]
+    gone_entries = [old_files[p] for p in _unlike(old_files, new_files)]
+    return DatasetDiff(
+        old_md5=old_md5,
+        new_md5=new_md5,
+        added=_sorted(come.keys() - {to for _, to in moved}),
+        removed=_sorted(gone.keys() - {start for start, _ in moved}),
+        changed_images=_sorted(images),
+        changed_masks=_sorted(masks),
+        moved=tuple(moved),
+        other_files=tuple(
+            sorted(
+                {
+                    entry.path
+                    for entry in (*come_entries, *gone_entries)
+                    if _sample_of(entry.path) is None
+                }
+            )
+        ),
+        bytes_added=_total(come_entries),
+        bytes_removed=_total(gone_entries),
+    )
+
+
+def to_text(found: DatasetDiff) -> str:
+    """A few lines for a terminal."""
+    if found.is_empty:
+        return f"{found.old_md5}: no difference"
+    lines = [f"{found.old_md5} → {found.new_md5}"]
+    lines += [f"  {count:6,} {what}" for what, count in _counts(found) if count]
+    lines.append(
+        f"  {bytes_text(found.bytes_added)} new, {bytes_text(found.bytes_removed)} gone"
+    )
+    return "\n".join(lines)
+
+
+def to_markdown(found: DatasetDiff) -> str:
+    """For a comment on a pull request."""
+    if found.is_empty:
+        return f"**Dataset:** no difference (`{found.old_md5}`)\n"
+    lines = [
+        f"**Dataset:** `{found.old_md5}` → `{found.new_md5}`",
+        "",
+        "| | samples |",
+        "|---|---:|",
+        *(f"| {what} | {count:,} |" for what, count in _counts(found)),
+        "",
+        f"{bytes_text(found.bytes_added)} new, {bytes_text(found.bytes_removed)} gone.",
+    ]
+    for title, samples in (
+        ("added", found.added),
+        ("removed", found.removed),
+        ("masks changed", found.changed_masks),
+        ("images changed", found.changed_images),
+    ):
+        lines += _details(title, [f"{s.split}/{s.stem}" for s in samples])
+    lines += _details("other files", found.other_files)
+    return "\n".join(lines) + "\n"
+
+
+def as_code(text: str, *, longest: int = 100) -> str:
+    """Markdown that shows any text as it is, on one line, cut where it is too long."""
+    line = _BREAKS_CODE.sub(" ", text)
+    return f"`{line if len(line) <= longest else line[: longest - 1] + '…'}`"
+
+
+def bytes_text(count: int | None) -> str:
+    """A number of bytes for people."""
+    if count is None:
+        return "unknown size"
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _counts(found: DatasetDiff) -> list[tuple[str, int]]:
+    return [
+        ("samples added", len(found.added)),
+        ("samples removed", len(found.removed)),
+        ("samples moved", len(found.moved)),
+        ("masks changed", len(found.changed_masks)),
+        ("images changed", len(found.changed_images)),
+        ("other files", len(found.other_files)),
+    ]
+
+
+def _details(title: str, names: Iterable[str]) -> list[str]:
+    names = list(names)
+    if not names:
+        return []
+    more = [f"- … and {len(names) - _SHOWN:,} more"] if len(names) > _SHOWN else []
+    return [
+        "",
+        f"<details><summary>{title}: {len(names):,}</summary>",
+        "",
+        *(f"- {as_code(name)}" for name in names[:_SHOWN]),
+        *more,
+        "",
+        "</details>",
+    ]
+
+
+def _by_path(entries: Iterable[Entry]) -> dict[str, Entry]:
+    return {entry.path: entry for entry in entries}
+
+
+def _unlike(files: Mapping[str, Entry], others: Mapping[str, Entry]) -> list[str]:
+    """Paths whose content is not there under the same name in the other listing."""
+    return [
+        path
+        for path, entry in files.items()
+        if path not in others or others[path].md5 != entry.md5
+    ]
+
+
+_Files = dict[str, str]  # folder such as train_images -> md5
+
+
+def _samples(files: Mapping[str, Entry]) -> dict[Sample, _Files]:
+    samples: dict[Sample, _Files] = {}
+    for path, entry in files.items():
+        if sample := _sample_of(path):
+            samples.setdefault(sample, {})[path.split("/")[0]] = entry.md5
+    return samples
+
+
+def _sample_of(path: str) -> Sample | None:
+    folder, *names = path.split("/")
+    split, underscore, _ = folder.partition("_")
+    if len(names) != 1 or not underscore or split not in ("train", "val", "test"):
+        return None
+    if is_left_behind(names[0]):
+        return None
+    return Sample(split, normal(splitext(names[0])[0]))
+
+
+def _mask(files: _Files) -> list[str]:
+    return [md5 for name, md5 in files.items() if name.endswith("_segmentation")]
+
+
+def _rest(files: _Files) -> dict[str, str]:
+    return {k: v for k, v in files.items() if not k.endswith("_segmentation")}
+
+
+def _moved(
+    gone: Mapping[Sample, _Files], come: Mapping[Sample, _Files]
+) -> list[tuple[Sample, Sample]]:
+    by_content: dict[tuple[str, ...], list[Sample]] = {}
+    for sample in _sorted(gone):
+        by_content.setdefault(tuple(sorted(gone[sample].values())), []).append(sample)
+    moved = []
+    for sample in _sorted(come):
+        starts = by_content.get(tuple(sorted(come[sample].values())))
+        if starts:
+            moved.append((starts.pop(0), sample))
+    return moved
+
+
+def _sorted(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    return tuple(sorted(samples, key=lambda sample: (sample.split, sample.stem)))
+
+
+def _total(entries: list[Entry]) -> int | None:
+    sizes = [entry.size for entry in entries]
+    return None if None in sizes else sum(size for size in sizes if size is not None)

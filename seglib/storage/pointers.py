@@ -1,0 +1,205 @@
+"""Which publication of a name is the one to take: `published/NAME/latest.json`."""
+
+import json
+import logging
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from seglib.errors import SegError, UsageError
+from seglib.storage.backends.base import ChangedObjectError, MissingObjectError, Remote
+from seglib.storage.documents import parse_json
+from seglib.storage.dvc.pins import require_hash
+from seglib.storage.remotes import open_remote
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
+_ATTEMPTS = 12  # to move a pointer that others move, too
+_PAUSE_S = 0.05  # before the second attempt; doubles, up to 3 s
+_STEP = timedelta(microseconds=1)  # between two publications of a name, at least
+_SKEW = timedelta(hours=1)  # of two clocks, of which nothing is said
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, order=True)
+class Pointer:
+    """What `latest` says. Of two, the greater one is newer.
+
+    Raises:
+        ValueError: a time that is none, or before 1970.
+        OverflowError: a time that is beyond all calendars in UTC.
+    """
+
+    time: str  # UTC: when it began, by its publisher's clock, or right after the last
+    key: str  # `<md5>.dir`
+    name: str
+
+    def __post_init__(self) -> None:
+        moment = datetime.fromisoformat(self.time)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        text = _text(moment.astimezone(UTC))
+        if text < "1970":
+            raise ValueError(f"the time {self.time} is before 1970")
+        object.__setattr__(self, "time", text)
+
+    @property
+    def moment(self) -> datetime:
+        """Its time. Each of a name is after the one before it."""
+        return datetime.fromisoformat(self.time)
+
+
+def latest(url: str, name: str) -> Pointer:
+    """The newest publication of a name.
+
+    Raises:
+        SegError: there is none, or its pointer is damaged; or the remote cannot be
+            read.
+    """
+    remote = open_remote(url)
+    found = _read_pointer(remote, name)
+    if found is None:
+        raise SegError(
+            f"{remote.name(pointer_key(name))} is missing: nothing was published "
+            f"under the name {name}. `seglib publish FOLDER {url} --name {name}` does."
+        )
+    return found[0]
+
+
+def begin(remote: Remote, name: str) -> Pointer:
+    """The pointer of a publication that begins now, after all that have ended.
+
+    Clocks differ, so its time is also after that of `latest`, wherever that is from.
+
+    Raises:
+        SegError: the pointer that is there is damaged or leaves no later time, or the
+            remote cannot be read.
+    """
+    found = _read_pointer(remote, name)
+    pointer = Pointer(_text(datetime.now(UTC)), "", name)
+    if not found:
+        return pointer
+    if found[0].moment > pointer.moment + _SKEW:
+        logger.warning(
+            "%s is dated %s, which the clock here has not reached. What is published "
+            "now is dated right after it.",
+            remote.name(pointer_key(name)),
+            found[0].time,
+        )
+    return _after(found[0], pointer, remote)
+
+
+def move_latest(remote: Remote, pointer: Pointer) -> Pointer:
+    """Let `latest` be this publication, unless a later one is there already.
+
+    However many do this at once: every move is from a state that its mover has seen,
+    and an older publication never takes the place of a newer one.
+
+    Returns:
+        The pointer as it is afterwards: the one given, or a later one.
+
+    Raises:
+        SegError: the remote cannot be written to, or too many others move it.
+    """
+
+    def decide(found: Pointer) -> Pointer:
+        if found.time > pointer.time or found == pointer:
+            return found
+        return _after(found, pointer, remote)
+
+    return _move(remote, pointer, decide)
+
+
+def set_latest(url: str, name: str, key: str) -> Pointer:
+    """Let `latest` be this publication, be it an older one: somebody has decided.
+
+    Returns:
+        The pointer, of a time after that of the one before.
+
+    Raises:
+        SegError: the remote cannot be written to, or too many others move it.
+    """
+    remote = open_remote(url, create=True)
+    pointer = Pointer(_text(datetime.now(UTC)), require_hash(key), name)
+
+    def decide(found: Pointer) -> Pointer:
+        return found if found.key == key else _after(found, pointer, remote)
+
+    return _move(remote, pointer, decide)
+
+
+def pointer_key(name: str) -> str:
+    """The key of a name's pointer.
+
+    Raises:
+        UsageError: a name that cannot be one.
+    """
+    if not _NAME.fullmatch(name) or name.endswith(".dir"):
+        raise UsageError(
+            f"`name` must be of letters, digits, `_`, `-`, `.` and `/`, and not end in "
+            f".dir. Received: name={name!r}."
+        )
+    return f"published/{name}/latest.json"
+
+
+def _after(found: Pointer, pointer: Pointer, remote: Remote) -> Pointer:
+    """The pointer, with a time after that of the one that is there."""
+    if pointer.time > found.time:
+        return pointer
+    try:
+        return replace(pointer, time=_text(found.moment + _STEP))
+    except OverflowError as error:
+        raise SegError(
+            f"{remote.name(pointer_key(found.name))}: dated {found.time}, after which "
+            "there is no time. Delete this object, and publish again."
+        ) from error
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
+
+
+def _move(
+    remote: Remote, first: Pointer, decide: Callable[[Pointer], Pointer]
+) -> Pointer:
+    """Write what is decided in view of what is there, `first` where nothing is."""
+    key = pointer_key(first.name)
+    for attempt in range(_ATTEMPTS):
+        found = _read_pointer(remote, first.name)
+        wanted = decide(found[0]) if found else first
+        if found and found[0] == wanted:
+            return wanted  # also after a move whose answer was lost on the way
+        content = json.dumps(asdict(wanted), indent=1).encode() + b"\n"
+        try:
+            if found:
+                remote.write(key, content, if_match=found[1])
+            else:
+                remote.write(key, content, if_absent=True)
+        except ChangedObjectError:
+            time.sleep(min(3.0, _PAUSE_S * 2**attempt) * random.random())
+        else:
+            return wanted
+    raise SegError(
+        f"{remote.name(key)}: others moved it {_ATTEMPTS} times in a row. The files "
+        f"are published as {first.key}; publish again to move it."
+    )
+
+
+def _read_pointer(remote: Remote, name: str) -> tuple[Pointer, str] | None:
+    """The pointer and its etag; None where there is none."""
+    key = pointer_key(name)
+    try:
+        content, etag = remote.read(key)
+    except MissingObjectError:
+        return None
+    try:
+        pointer = Pointer(**parse_json(content, name=key))
+        require_hash(pointer.key)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SegError(
+            f"{remote.name(key)}: not a pointer to a publication: {error}. Expected "
+            "JSON with time, key and name. Delete it and publish again."
+        ) from error
+    return pointer, etag

@@ -1,0 +1,1 @@
+"""MLflow runs: from a step's events to the row of its pipeline run."""

@@ -1,0 +1,138 @@
+"""The rows of pipeline runs, read back from the tracking store."""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from seglib.errors import UsageError
+from seglib.tracking.children import PARENT_TAG
+from seglib.tracking.mlflow_client import connect, require_active
+from seglib.tracking.run import EXPERIMENT, RUN_TAG
+
+_OURS = f"tags.`{RUN_TAG}` != ''"
+_MOST = 1000  # of a search
+_NEWEST = ["attributes.start_time DESC"]
+_PREFIX = "seg/"  # of parameters beside those of KFP's launcher
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """One pipeline run, as its row tells."""
+
+    id: str
+    name: str
+    status: str
+    start_ms: int
+    duration_s: float | None
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+class Rows:
+    """The rows of one store."""
+
+    def __init__(self, uri: str):
+        self.uri = uri
+        self._client = connect(uri)
+
+    def find(self, word: str) -> RowFacts:
+        """A row by its MLflow id, the name, folder or KFP's id of its run, or `latest`.
+
+        Raises:
+            UsageError: there is none; names the newest.
+        """
+        name = Path(word).resolve().name if Path(word).is_dir() else word
+        if name == "latest":
+            found = self.newest(1)
+        elif re.fullmatch(r"[0-9a-f]{32}", name):
+            found = self._by_id(name)
+        else:
+            quoted = name.replace("'", "")
+            found = self._search(f"tags.`{RUN_TAG}` = '{quoted}'", 1) or self._search(
+                f"attributes.run_name = '{quoted}' and {_OURS}", 1
+            )
+        if not found:
+            known = ", ".join(row.name for row in self.newest(3)) or "none"
+            raise UsageError(
+                f"No run {word!r} in {self.uri}. Expected its name, "
+                f"folder or MLflow id. The newest are: {known}."
+            )
+        return found[0]
+
+    def newest(self, count: int) -> list[RowFacts]:
+        """The newest rows, the newest first."""
+        return self._search(_OURS, count)
+
+    def of_run(self, run: str) -> RowFacts | None:
+        """The row of a run, by its name or KFP's id; None if there is none."""
+        quoted = run.replace("'", "")
+        return next(iter(self._search(f"tags.`{RUN_TAG}` = '{quoted}'", 1)), None)
+
+    def running(self) -> list[RowFacts]:
+        """The rows of all runs that have not ended."""
+        return self._search(f"{_OURS} and attributes.status = 'RUNNING'", _MOST)
+
+    def open_jobs(self) -> list[RowFacts]:
+        """The rows of trainings in several pods that have not ended."""
+        is_open = "attributes.status = 'RUNNING' and tags.`train_job` != ''"
+        return self._search(f"{_OURS} and {is_open}", _MOST)
+
+    def last_sign_ms(self, row: RowFacts) -> int:
+        """When something of a row or its steps was measured last, or begun."""
+        own, signs = self._client.get_run(row.id), []
+        steps = f"tags.`{PARENT_TAG}` = '{row.id}'"
+        for run in (own, *self._client.search_runs([own.info.experiment_id], steps)):
+            signs.append(int(run.info.start_time))
+            for name in run.data.metrics:
+                history = self._client.get_metric_history(run.info.run_id, name)
+                signs += [point.timestamp for point in history]
+        return max(signs)
+
+    def read_file(self, row: RowFacts, path: str) -> str:
+        """The text of a small file that a row keeps; empty if it has no such file."""
+        folder = str(PurePosixPath(path).parent)
+        kept = self._client.list_artifacts(row.id, "" if folder == "." else folder)
+        if not any(one.path == path for one in kept):
+            return ""
+        with tempfile.TemporaryDirectory() as place:
+            found = self._client.download_artifacts(row.id, path, place)
+            return Path(found).read_text(encoding="utf-8")
+
+    def _by_id(self, run_id: str) -> list[RowFacts]:
+        try:
+            return [_facts(self._client.get_run(run_id))]
+        except Exception as error:  # MLflow's, which only one module may import
+            if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+                return []
+            raise
+
+    def _search(self, condition: str, count: int) -> list[RowFacts]:
+        experiments = self._client.search_experiments()
+        # Rows of a cluster lie in the experiment that KFP chose.
+        experiments.sort(key=lambda experiment: experiment.name != EXPERIMENT)
+        ids = [experiment.experiment_id for experiment in experiments]
+        runs = self._client.search_runs(
+            ids, condition, max_results=count, order_by=_NEWEST
+        )
+        if not runs:
+            require_active(self._client, self.uri, EXPERIMENT)
+        return [_facts(run) for run in runs]
+
+
+def _facts(run: Any) -> RowFacts:
+    info, data = run.info, run.data
+    duration = (info.end_time - info.start_time) / 1000 if info.end_time else None
+    return RowFacts(
+        id=str(info.run_id),
+        name=str(info.run_name or data.tags.get(RUN_TAG)),
+        status=str(info.status),
+        start_ms=int(info.start_time),
+        duration_s=duration,
+        parameters={k.removeprefix(_PREFIX): v for k, v in data.params.items()},
+        metrics=dict(data.metrics),
+        tags=dict(data.tags),
+    )

@@ -1,0 +1,294 @@
+"""The row of a pipeline run in MLflow.
+
+One run of the pipeline is one MLflow run, found by its tag `kfp.run_id`. The messages
+of the steps (seglib/runtime/step.py) fill it: parameters and tags when it opens, a
+point of each curve an epoch, everything that the gate saw, the exported files, and how
+it all ended. Because the gate is never cached, a run that reuses earlier outputs has a
+full row, too, and each step's tag tells where its output is from. Each step that a run
+executes has a run of its own under the row (seglib/tracking/children.py).
+
+All that reaches the row does so as a message, in order, and a message that is applied
+twice changes nothing the second time: seglib/tracking/delivery.py relies on it.
+"""
+
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from seglib.runtime.kfp_run import name_of, page_of
+from seglib.runtime.step import closing, config, send, source_tags, step
+from seglib.tracking.children import PARENT_TAG, Children
+from seglib.tracking.delivery import Tracker
+from seglib.tracking.mlflow_client import connect, experiment_id
+from seglib.tracking.pictures import log_pictures
+
+__all__ = [
+    "EXPERIMENT",
+    "RUN_TAG",
+    "Row",
+    "Tracker",
+    "closing",
+    "config",
+    "connect",
+    "send",
+    "source_tags",
+    "step",
+]
+
+EXPERIMENT = "segmentation-training"
+RUN_TAG = "kfp.run_id"
+logger = logging.getLogger(__name__)
+_LONGEST_DIGEST = 36  # characters: MLflow's limit, and a DVC hash's length
+_LONGEST_TAG = 5000  # characters
+_MOST_AT_ONCE = 100  # metrics: MLflow takes 1000, and 1 MB
+_PREFIX = "seg/"  # of our parameters where KFP's launcher logs its own
+
+
+class Row:
+    """The MLflow run of one pipeline run: found by its tag, else created.
+
+    Args:
+        run: the pipeline run's name, or KFP's id of it.
+        time_ms: when it started, if this creates the row.
+        adopted: the MLflow run that KFP made for the step that tells this. The row is
+            then the topmost run above it, which KFP made for the pipeline run.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        run: str,
+        *,
+        time_ms: int,
+        adopted: str = "",
+        warn: Callable[[str], None] = logger.warning,
+    ) -> None:
+        self.uri = uri
+        self.run = run
+        self.time_ms = time_ms  # of what is being tracked, which may be a while ago
+        self._client = connect(uri, warn=warn)
+        self.promotion = ""  # what the registry made of the model, once it was told
+        self.publication = ""  # where its export is, once that was told
+        self._model_id = ""
+        self._steps: dict[str, set[int]] = {}  # of metrics, as far as asked for
+        task = self._task(adopted) if adopted else None
+        self._prefix = _PREFIX if task else ""
+        if task is None:
+            self.experiment_id = experiment_id(self._client, uri, EXPERIMENT)
+        else:
+            self.experiment_id = str(task.info.experiment_id)
+        self.id = self._find(run) or self._adopt(task) or self._create()
+        self.children = Children(
+            self._client, experiment_id=self.experiment_id, parent_id=self.id, run=run
+        )
+
+    @property
+    def model_id(self) -> str | None:
+        """The LoggedModel that the row made or took, if it has come to it."""
+        self._model_id = self._model_id or self.tags().get("model_id", "")
+        return self._model_id or None
+
+    def log(
+        self,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        step: int = 0,
+        scored_on: tuple[str, str] | None = None,
+        time_ms: int | None = None,
+        child: str = "",
+    ) -> None:
+        """Log a batch.
+
+        Args:
+            scored_on: name and digest of the dataset that the metrics were measured
+                on: with it, models can be searched by their scores on it.
+            time_ms: of the metrics. Default: the message's.
+            child: the step in whose run this is logged. Default: the row itself.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        if not (parameters or tags or metrics):
+            return
+        run_id = self._child(child) if child else self.id
+        given = {f"{self._prefix}{k}": str(v) for k, v in (parameters or {}).items()}
+        moment = self.time_ms if time_ms is None else time_ms
+        scored: dict[str, Any] = {}
+        if scored_on:
+            name, digest = scored_on
+            scored = {
+                "run_id": self.id,
+                "model_id": self.model_id,
+                "dataset_name": name,
+                "dataset_digest": digest[:_LONGEST_DIGEST],
+            }
+        params = [Param(name, value) for name, value in given.items()]
+        labels = [RunTag(k, str(v)[:_LONGEST_TAG]) for k, v in (tags or {}).items()]
+        points = [
+            Metric(key=k, value=v, timestamp=moment, step=step, **scored)
+            for k, v in (metrics or {}).items()
+        ]
+        self._client.log_batch(
+            run_id, metrics=points[:_MOST_AT_ONCE], params=params, tags=labels
+        )
+        for start in range(_MOST_AT_ONCE, len(points), _MOST_AT_ONCE):
+            self._client.log_batch(
+                run_id, metrics=points[start : start + _MOST_AT_ONCE]
+            )
+        for name in self._steps.keys() & (metrics or {}).keys() if not child else ():
+            self._steps[name].add(step)
+
+    def tags(self) -> dict[str, str]:
+        return dict(self._client.get_run(self.id).data.tags)
+
+    def missing(self, metrics: Mapping[str, float], *, step: int) -> dict[str, float]:
+        """Of some metrics, those that have no value at a step."""
+        for name in metrics.keys() - self._steps.keys():
+            history = self._client.get_metric_history(self.id, name)
+            self._steps[name] = {point.step for point in history}
+        return {k: v for k, v in metrics.items() if step not in self._steps[k]}
+
+    def exists(self) -> bool:
+        """Ask the store for this row; raises what the store does if it is away."""
+        return bool(self._client.get_run(self.id))
+
+    def log_dataset(
+        self,
+        name: str,
+        *,
+        digest: str,
+        source: Mapping[str, Any],
+        profile: Mapping[str, Any],
+    ) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=name,
+            digest=digest[:_LONGEST_DIGEST],
+            source_type="dvc",
+            source=json.dumps(source),
+            profile=json.dumps(profile),
+        )
+        tag = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
+
+    def log_model(
+        self, name: str, *, folder: Path, made_by: str, parameters: Mapping[str, Any]
+    ) -> None:
+        """Log a model as this run's output, or refer to the one of another run.
+
+        Args:
+            made_by: the pipeline run that trained it.
+        """
+        from mlflow.entities import LoggedModelInput, LoggedModelOutput
+
+        found = self._client.search_logged_models(
+            [self.experiment_id], f"tags.`{RUN_TAG}` = '{made_by}'", max_results=1
+        )
+        if found:
+            model_id = str(found[0].model_id)
+        else:
+            model_id = self._create_model(name, made_by, parameters)
+        if not found or found[0].status != "READY":
+            self._upload_model(model_id, folder)
+        self._model_id = model_id
+        self.log(tags={"model_id": model_id})
+        here = self._client.get_run(self.id)
+        known = [*here.inputs.model_inputs, *here.outputs.model_outputs]
+        if any(model.model_id == model_id for model in known):
+            return  # a retry
+        if made_by == self.run:
+            self._client.log_outputs(self.id, [LoggedModelOutput(model_id, 0)])
+        else:
+            refer = LoggedModelInput(model_id)
+            self._client.log_inputs(self.id, models=[refer])
+
+    def log_pictures(self, pictures: Mapping[str, Path]) -> None:
+        """Log pictures under their keys; those that are there stay as they are."""
+        log_pictures(self._client, self.id, pictures)
+
+    def log_file(self, path: Path, place: str) -> None:
+        self._client.log_artifact(self.id, str(path), place)
+
+    def log_folder(self, path: Path, place: str) -> None:
+        self._client.log_artifacts(self.id, str(path), place)
+
+    def close(self, status: str, *, name: str = "") -> None:
+        """End the run: FINISHED, FAILED or KILLED; call it as KFP does, if known."""
+        # A step that has not told its end did not come to it.
+        left = "KILLED" if status == "KILLED" else "FAILED"
+        self.children.end_all(left, time_ms=self.time_ms)
+        if name:
+            self._client.update_run(self.id, name=name)
+        self._client.set_terminated(self.id, status, end_time=self.time_ms)
+
+    def _task(self, run_id: str) -> Any:
+        """The run that KFP made for a task; None if it is no longer there."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+    def _adopt(self, task: Any) -> str:
+        """Make KFP's run of the pipeline run the row; empty if there is none."""
+        top, above = "", task.data.tags.get(PARENT_TAG, "") if task else ""
+        while above:  # conditions and exit handlers have runs in between
+            top = above
+            above = self._client.get_run(top).data.tags.get(PARENT_TAG, "")
+        if top:
+            self._client.set_tag(top, RUN_TAG, self.run)
+        return top
+
+    def _child(self, step: str) -> str:
+        """The run of a step, even if its start has not been told."""
+        found = self.children.find(step)
+        return found or self.children.begin(step, time_ms=self.time_ms)
+
+    def _find(self, run: str) -> str:
+        """The MLflow id of a pipeline run's row; empty if there is none."""
+        if not re.fullmatch(r"[\w.:+-]+", run):
+            return ""
+        found = self._client.search_runs(
+            [self.experiment_id], f"tags.`{RUN_TAG}` = '{run}'", max_results=1
+        )
+        return str(found[0].info.run_id) if found else ""
+
+    def _create(self) -> str:
+        created = self._client.create_run(
+            self.experiment_id,
+            start_time=self.time_ms,
+            run_name=name_of(self.run) or self.run or None,
+            tags={RUN_TAG: self.run, **page_of(self.run)},
+        )
+        return str(created.info.run_id)
+
+    def _create_model(
+        self, name: str, made_by: str, parameters: Mapping[str, Any]
+    ) -> str:
+        created = self._client.create_logged_model(
+            self.experiment_id,
+            name=name,
+            source_run_id=self._find(made_by) or self.id,
+            tags={RUN_TAG: made_by},
+            params={k: str(v) for k, v in parameters.items()},
+            model_type="segmentation",
+        )
+        return str(created.model_id)
+
+    def _upload_model(self, model_id: str, folder: Path) -> None:
+        from mlflow.models import Model
+
+        with tempfile.TemporaryDirectory() as description:
+            Model(model_id=model_id).save(f"{description}/MLmodel")
+            self._client.log_model_artifacts(model_id, description)
+        self._client.log_model_artifacts(model_id, str(folder))
+        self._client.finalize_logged_model(model_id, "READY")

@@ -1,0 +1,1 @@
+"""Training: losses, optimizer, precision, checkpoints, and the loop around them."""

@@ -1,0 +1,127 @@
+"""The content key of a training: a digest of everything that decides its result."""
+
+import hashlib
+import importlib.metadata
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import seglib
+from seglib.config import TrainConfig
+from seglib.data.dataset import Dataset
+from seglib.data.loader import INDEX_FILE, read_shard_index
+from seglib.data.pairs import Pair
+from seglib.models.contract import CUSTOM
+from seglib.models.model import SegmentationModel
+from seglib.storage.digests import file_sha256
+from seglib.training.distillation import Distillation
+
+# Their versions change results as code does.
+_LIBRARIES = ("grain", "keras", "numpy", "opencv-python-headless", "tensorflow")
+
+
+def content_key(
+    model: SegmentationModel,
+    data: Dataset,
+    *,
+    config: TrainConfig,
+    shards: Path | None = None,
+    distillation: Distillation | None = None,
+) -> str:
+    """The key under which the checkpoints of a training lie.
+
+    Two trainings with the same key are the same: settings, contract, first weights,
+    what is learnt from and what is validated on, teacher, code and libraries.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        SegError: a file of the data cannot be read.
+    """
+    parts: dict[str, Any] = {
+        "config": asdict(config),
+        "contract": model.contract.to_json(),
+        "weights": _weights_digest(model),
+        "train": _shards_digest(shards) if shards else _pairs_digest(data, "train"),
+        "val": _pairs_digest(data, "val"),
+        "teacher": _teacher(distillation) if distillation else None,
+        "backend": keras.backend.backend(),
+        "code": _code_digest(),
+        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+    }
+    if model.contract.architecture == CUSTOM:  # no name that says what its layers are
+        parts["layers"] = _layers(model.network)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _teacher(distillation: Distillation) -> dict[str, Any]:
+    return {
+        "contract": distillation.teacher.contract.to_json(),
+        "weights": _weights_digest(distillation.teacher),
+        "logits_weight": distillation.logits_weight,
+        "temperature": distillation.temperature,
+        "pairwise_weight": distillation.pairwise_weight,
+    }
+
+
+def _layers(network: keras.Model) -> str:
+    """Its configuration without names: Keras numbers them by what was built before."""
+    numbers: dict[str, str] = {}
+    parts: list[Any] = [network]
+    for part in parts:  # grows
+        numbers.setdefault(part.name, f"#{len(numbers)}")
+        parts.extend(getattr(part, "layers", ()))
+    text: str = network.to_json()
+    return re.sub(r'"([^"]*)"', lambda found: numbers.get(found[1], found[0]), text)
+
+
+def _weights_digest(model: SegmentationModel) -> str:
+    digest = hashlib.sha256()
+    for array in model.network.get_weights():
+        digest.update(f"{array.dtype.name} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _shards_digest(folder: Path) -> str:
+    index = read_shard_index(folder)
+    return _files_digest([folder / INDEX_FILE, *(folder / n for n in index["shards"])])
+
+
+def _pairs_digest(data: Dataset, split: str) -> str:
+    """Of the pairs' bytes, or of the dataset's hash where it has one."""
+    pairs = data.splits.get(split, ())
+    if not data.data_md5:
+        return _files_digest(path for pair in pairs for path in _files(pair))
+    names = [
+        [path.relative_to(data.root).as_posix() for path in _files(p)] for p in pairs
+    ]
+    return hashlib.sha256(json.dumps([data.data_md5, names]).encode()).hexdigest()
+
+
+def _files(pair: Pair) -> list[Path]:
+    return [pair.image, pair.mask, *(pair.others[name] for name in sorted(pair.others))]
+
+
+def _files_digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(bytes.fromhex(file_sha256(path)))
+    return digest.hexdigest()
+
+
+def _code_digest() -> str:
+    """Of the sources of this package."""
+    root = Path(seglib.__file__).resolve().parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,247 @@
+"""Where checkpoints lie, when one is due, and the thread that writes them."""
+
+import logging
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from seglib.errors import SegError
+from seglib.storage.backends.base import MissingObjectError, Remote
+from seglib.storage.backends.local import FolderRemote
+from seglib.storage.remotes import open_remote
+from seglib.training.checkpoints.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+
+Check = Callable[[Snapshot], None]
+Notes = Mapping[str, Any]  # JSON values
+
+# Written in turns: while one is being replaced, the other is whole.
+_SLOTS = ("0.checkpoint", "1.checkpoint")
+_PATIENCE_S = 20.0  # for what is being written when training ends
+
+
+class Checkpoints:
+    """The checkpoints of a training, in a folder or on S3.
+
+    They lie in `place`/<content key>/: the newest, and the one before it, should the
+    newest turn out broken. Once training is through, its outcome takes their place, and
+    is removed when the model is written.
+
+    Args:
+        place: a folder, which is made, or s3://bucket/prefix.
+        every_s: seconds of training between two; an epoch's end may come earlier.
+        largest_share: of the training's time, that writing them may take; where they
+            take longer they are written less often.
+        resume: whether to go on from what lies there; otherwise it is removed.
+        keep_outcome: leave the outcome where it is, because the model has yet to get
+            to a safe place. Whoever finds it there removes it with `forget`.
+        notes: gives what each of them is to tell of its writer, from the notes of the
+            one that was gone on from; they decide nothing.
+    """
+
+    def __init__(
+        self,
+        place: str | Path,
+        *,
+        every_s: float = 60.0,
+        largest_share: float = 0.02,
+        resume: bool = True,
+        keep_outcome: bool = False,
+        notes: Callable[[Notes], Notes] = dict,
+    ):
+        self.place = str(place).rstrip("/")
+        self.written_step = 0  # of the newest that is whole
+        self.found: Notes = {}  # of the one that is gone on from
+        self._notes = notes
+        self._every_s, self._largest_share = every_s, largest_share
+        self._resume, self._keep_outcome = resume, keep_outcome
+        self._key = ""
+        self._remote: Remote
+        self._newest = 1  # slot
+        self._thread: threading.Thread | None = None
+        self._cost_s = 0.0  # of the newest
+        self._last = time.monotonic()
+        self._is_failing = False
+
+    @property
+    def folder(self) -> str:
+        """Where those of the opened training lie."""
+        return f"{self.place}/{self._key}"
+
+    def open(self, key: str, *, check: Check | None = None) -> Snapshot | None:
+        """Begin with the training of this content key.
+
+        Args:
+            key: of the training.
+            check: raises a ValueError for a snapshot that it cannot go on from; that
+                is passed over as a broken one is.
+
+        Returns:
+            The newest whole checkpoint, if there is one to go on from.
+
+        Raises:
+            SegError: the place cannot be read: to learn it now is better than after
+                hours, when the checkpoint is needed.
+        """
+        self._key, self.written_step = key, 0
+        self._remote = open_remote(self.folder, create=True)
+        if not self._resume:
+            _remove_all(self._remote)
+        slots = range(len(_SLOTS))
+        found = [(s, slot) for slot in slots if (s := self._read(slot, check))]
+        if not found:
+            return None
+        snapshot, self._newest = max(found, key=lambda pair: pair[0].rank)
+        self.written_step = snapshot.facts["step"]
+        notes = snapshot.facts.get("notes")
+        self.found = notes if isinstance(notes, dict) else {}
+        return snapshot
+
+    def is_due(self, *, epoch_ends: bool = False) -> bool:
+        """Whether to write one now: not while the one before is being written."""
+        if self._thread and self._thread.is_alive():
+            return False
+        waited = time.monotonic() - self._last
+        affordable = self._cost_s / self._largest_share
+        return waited >= (affordable if epoch_ends else max(self._every_s, affordable))
+
+    def write(self, take: Callable[[], Snapshot]) -> None:
+        """Take a snapshot now, and write it while training goes on."""
+        started = time.perf_counter()
+        snapshot = take()
+        self._cost_s = time.perf_counter() - started
+        self._last = time.monotonic()
+        self._start(lambda: self._write(snapshot))
+
+    def write_last(self, take: Callable[[], Snapshot]) -> bool:
+        """Write one now, whatever it costs, and wait until it is whole.
+
+        Returns:
+            Whether it is. If not, that has been a warning.
+        """
+        self._wait()
+        self.write(take)
+        self._wait()
+        return self._thread is not None and not (
+            self._thread.is_alive() or self._is_failing
+        )
+
+    def end(self) -> None:
+        """The model is written: the outcome is needed no longer, unless it is kept."""
+        if not self._keep_outcome:
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove those of this training. What cannot be removed is a warning."""
+        self._wait()
+        self._start(self._remove_or_warn)
+        self._wait()
+        if self._thread and self._thread.is_alive():
+            logger.warning(
+                "%s does not answer. The checkpoints there are no longer needed.",
+                self.place,
+            )
+
+    def __enter__(self) -> Self:
+        self._last = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """However training ends, the checkpoint that is being written is finished."""
+        self._wait()
+
+    def _read(self, slot: int, check: Check | None) -> Snapshot | None:
+        name = self._remote.name(_SLOTS[slot])
+        try:
+            snapshot = Snapshot.from_bytes(self._remote.read(_SLOTS[slot]).content)
+            if snapshot.facts.get("key") != self._key:
+                raise ValueError("of another training")
+            if not isinstance(snapshot.facts.get("step"), int):
+                raise ValueError("malformed: no `step`")
+            if check:
+                check(snapshot)
+        except MissingObjectError:
+            return None
+        except ValueError as error:
+            if isinstance(error, SegError):
+                raise
+            logger.warning("%s: %s; it is not used.", name, error)
+            return None
+        return snapshot
+
+    def _write(self, snapshot: Snapshot) -> None:
+        started = time.thread_time()
+        own = {"key": self._key, "notes": dict(self._notes(self.found))}
+        signed = replace(snapshot, facts={**snapshot.facts, **own})
+        slot = 1 - self._newest
+        try:
+            self._remote.write(_SLOTS[slot], signed.to_bytes())
+        except SegError as error:
+            if not self._is_failing:
+                logger.warning("No checkpoint: %s Training goes on without.", error)
+            self._is_failing = True
+        else:
+            if self._is_failing:
+                logger.info("Checkpoints are written again.")
+            self._is_failing = False
+            self._newest, self.written_step = slot, snapshot.facts["step"]
+            if snapshot.is_outcome:
+                self._remove_or_warn(_SLOTS[1 - slot])  # it is four times the size
+        self._cost_s += time.thread_time() - started
+
+    def _start(self, work: Callable[[], None]) -> None:
+        # A daemon: a store that does not answer must not keep the process alive.
+        self._thread = threading.Thread(target=work, name="checkpoint", daemon=True)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        if self._thread:
+            self._thread.join(_PATIENCE_S)
+
+    def _remove_or_warn(self, slot: str = "") -> None:
+        try:
+            if slot:
+                self._remote.delete(slot)
+            else:
+                _remove_all(self._remote)
+        except SegError as error:
+            logger.warning("%s The checkpoints there are no longer needed.", error)
+
+
+def forget(folder: str) -> None:
+    """Remove the outcome of a training whose model has arrived; it may be gone already.
+
+    Args:
+        folder: `Checkpoints.folder` of that training; "" if it kept none.
+    """
+    if not re.fullmatch(r".+/[0-9a-f]{64}", folder):
+        return
+    try:
+        _remove_all(open_remote(folder, create=True))
+    except SegError as error:
+        logger.warning("%s The checkpoints there are no longer needed.", error)
+
+
+def _remove_all(remote: Remote) -> None:
+    """Remove all checkpoints of one training."""
+    if isinstance(remote, FolderRemote):
+        # Whole, with what a killed process has left half-written.
+        shutil.rmtree(remote.root, ignore_errors=True)
+        with suppress(OSError):  # other trainings have theirs there, too
+            remote.root.parent.rmdir()
+        return
+    for slot in _SLOTS:
+        remote.delete(slot)

@@ -1,0 +1,108 @@
+"""A small network learns from a large one, beside the masks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from seglib.errors import UsageError
+from seglib.models.layers.resize import resize_bilinear
+from seglib.models.model import SegmentationModel
+
+_GRID = 8  # cells along each axis between which similarities are compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """A trained teacher of the same classes, and what of it is to be learnt.
+
+    To the loss on the masks come `logits_weight` times the divergence of the student's
+    class probabilities from the teacher's, both softened by `temperature`, and
+    `pairwise_weight` times the mean squared difference of the cosine similarities
+    between all pairs of cells of the deepest features, whose widths may differ.
+
+    Reference: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge", section 2;
+    Liu et al. 2019, "Structured Knowledge Distillation", section 3.2.
+    """
+
+    teacher: SegmentationModel
+    logits_weight: float = 1.0
+    temperature: float = 2.0
+    pairwise_weight: float = 0.0
+
+
+class Distiller(keras.Model):
+    """Trains a student network as `Distillation` says; the teacher stays as it is.
+
+    Input: images (N, H, W, C); output: the student's logits.
+    """
+
+    def __init__(self, student: keras.Model, options: Distillation):
+        super().__init__()
+        teacher = options.teacher.network
+        if student.output.shape[-1] != teacher.output.shape[-1]:
+            raise UsageError(
+                "Teacher and student must answer with the same classes. Received: "
+                f"{teacher.output.shape[-1]} and {student.output.shape[-1]}."
+            )
+        if student.input.shape[-1] != teacher.input.shape[-1]:
+            raise UsageError(
+                "Teacher and student must see the same inputs. Received: "
+                f"{teacher.input.shape[-1]} and {student.input.shape[-1]} channels."
+            )
+        pairwise = options.pairwise_weight > 0
+        self.student = _with_features(student, pairwise)
+        self.teacher = _with_features(keras.models.clone_model(teacher), pairwise)
+        self.teacher.set_weights(teacher.get_weights())
+        self.teacher.trainable = False
+        self._options = options
+
+    def call(self, images: Any, *, training: bool = False) -> Any:
+        # A network of one output answers with a tensor, not with a list of one.
+        answers = self.student(images, training=training)
+        logits, *features = keras.tree.flatten(answers)
+        if training:
+            answers = self.teacher(images, training=False)
+            known, *known_features = keras.tree.flatten(answers)
+            loss = _divergence(known, logits, self._options.temperature)
+            self.add_loss(self._options.logits_weight * loss)
+            if features:
+                difference = _similarities(features[0]) - _similarities(
+                    known_features[0]
+                )
+                loss = keras.ops.mean(keras.ops.square(difference))
+                self.add_loss(self._options.pairwise_weight * loss)
+        return logits
+
+
+def _divergence(known: Any, logits: Any, temperature: float) -> Any:
+    """Of the softened probabilities, a pixel; scaled so that T changes no rate."""
+    log_known = keras.ops.log_softmax(known / temperature)
+    log_student = keras.ops.log_softmax(logits / temperature)
+    each = keras.ops.exp(log_known) * (log_known - log_student)
+    return keras.ops.mean(keras.ops.sum(each, axis=-1)) * temperature**2
+
+
+def _with_features(network: keras.Model, wanted: bool) -> keras.Model:
+    """The same network that also answers with its encoder's deepest map."""
+    outputs = [network.output]
+    if wanted:
+        encoder = next((x for x in network.layers if x.name == "encoder"), None)
+        if encoder is None:
+            raise UsageError(
+                "`pairwise_weight` needs networks with a layer named `encoder`. "
+                "Set it to 0 to distil the logits alone."
+            )
+        # What it answered inside this network, for which Keras has no public name;
+        # in the order of the levels.
+        inside = encoder._inbound_nodes[0]  # noqa: SLF001
+        outputs.append(inside.output_tensors[-1])
+    return keras.Model(network.inputs, outputs)
+
+
+def _similarities(features: Any) -> Any:
+    """Cosine similarity of each cell to each: (N, cells, cells)."""
+    x = resize_bilinear(keras.ops.cast(features, "float32"), _GRID, _GRID)
+    x = keras.ops.reshape(x, (-1, _GRID * _GRID, features.shape[-1]))
+    x = keras.ops.normalize(x, axis=-1)
+    return keras.ops.matmul(x, keras.ops.transpose(x, (0, 2, 1)))

@@ -1,0 +1,195 @@
+"""Which number format trains fastest here, with or without XLA: a timed trial."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from seglib.config import TrainConfig
+from seglib.distributed.process_group import Processes
+from seglib.errors import UsageError
+from seglib.hardware import has_gpu, has_native_bfloat16, has_op_determinism
+
+logger = logging.getLogger(__name__)
+
+_FEWEST_STEPS = 1000  # below, no trial: its compilations were measured to cost more
+_LEAST_TIMED, _MOST_TIMED = 3, 10  # steps
+_MOST_FASTER = 4  # of candidates; XLA made the network `compact` 3.7 times as fast
+_XLA_COMPILES_LONGER = 3  # 40 s against 13 s, on the same GPU
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How the steps of a training compute; decides speed and rounding."""
+
+    precision: str = "float32"
+    xla: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.precision} with XLA" if self.xla else self.precision
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one candidate took."""
+
+    compile_s: float  # its first step
+    step_s: float  # the fastest of those after it
+
+
+def candidates(
+    config: TrainConfig, *, own_layers: bool, devices: int
+) -> list[Numerics]:
+    """The number formats and compilers that the settings and the device allow.
+
+    bfloat16 is one only where the processor multiplies it natively; elsewhere it is
+    emulated, several times slower.
+
+    Args:
+        own_layers: the network is of its user's layers, which choose their formats.
+        devices: those that share a batch.
+
+    Returns:
+        At least one; the plainest first.
+
+    Raises:
+        UsageError: XLA is asked for where it cannot be.
+    """
+    precisions = [config.precision]
+    if config.precision == "auto":
+        with_bfloat16 = has_native_bfloat16() and not own_layers
+        precisions = ["float32", "bfloat16"][: 1 + with_bfloat16]
+    xla = [False, True]
+    if keras.backend.backend() != "tensorflow":
+        xla = [True]  # which these backends are made for
+    if config.xla != "auto":
+        xla = [config.xla == "always"]
+    if obstacle := xla_obstacle(devices):
+        if config.xla == "always":
+            raise UsageError(
+                f"`xla` cannot be `always` {obstacle}. Expected: auto or never."
+            )
+        xla = [False]
+    return [
+        Numerics(precision, compiled) for compiled in xla for precision in precisions
+    ]
+
+
+def xla_obstacle(devices: int) -> str:
+    """Why XLA cannot compile a training here; "" where it can.
+
+    TensorFlow's own kernels for CPUs were measured 1.8 to 3.5 times as fast as XLA,
+    and the networks use one that XLA does not know (`Upsample`).
+    """
+    if keras.backend.backend() == "tensorflow" and not has_gpu():
+        return "without a GPU"
+    if devices > 1:  # within XLA's graphs they cannot add up
+        return f"where {devices} devices share a batch"
+    if has_op_determinism():  # Keras switches XLA off
+        return "while TensorFlow's op determinism is on"
+    return ""
+
+
+def choose_numerics(
+    allowed: list[Numerics],
+    measure: Callable[[Numerics], Timing],
+    steps: int,
+    *,
+    limit_s: float = 0.0,
+) -> Numerics:
+    """Time the candidates, and take the one with which the training ends first.
+
+    A candidate that fails is left out, and the log says why.
+
+    Args:
+        measure: trains a few steps.
+        steps: of the whole training.
+        limit_s: after which the training ends at the latest; 0: never.
+
+    Raises:
+        Exception: of the first candidate, where all of them fail.
+    """
+    if len(allowed) == 1 or steps < _FEWEST_STEPS:
+        return allowed[0]
+    timings: dict[Numerics, Timing] = {}
+    first_error: Exception | None = None
+    for candidate in allowed:
+        if timings and not is_worth_trying(candidate, timings, steps):
+            logger.info("%s: not tried, it cannot win back its compilation", candidate)
+            continue
+        try:
+            timing = timings[candidate] = measure(candidate)
+        except Exception as error:  # noqa: BLE001 (a compiler's own kinds)
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            logger.warning("%s: left out, it fails here (%.300s)", candidate, reason)
+            first_error = first_error or error
+            continue
+        logger.info(
+            "%s: %.1f ms a step, %.1f s for the first one",
+            candidate,
+            1000 * timing.step_s,
+            timing.compile_s,
+        )
+        if limit_s:
+            steps = min(steps, int(limit_s / timing.step_s))
+    if not timings and first_error:
+        raise first_error
+    return fastest(timings, steps)
+
+
+def restored(facts: Mapping[str, Any], devices: int) -> Numerics:
+    """What an interrupted training computed with, without XLA where it cannot be.
+
+    (Such a training was begun on another number of devices.)
+    """
+    numerics = Numerics(**facts)
+    return replace(numerics, xla=False) if xla_obstacle(devices) else numerics
+
+
+def agreed(numerics: Numerics, processes: Processes) -> Numerics:
+    """The choice of the first process, in all of them."""
+    told = processes.from_first(json.dumps(asdict(numerics)).encode())
+    return Numerics(**json.loads(told))
+
+
+def is_worth_trying(
+    candidate: Numerics, timings: Mapping[Numerics, Timing], steps: int
+) -> bool:
+    """Whether a candidate can win more than it costs.
+
+    It costs two compilations, of the trial and of the training.
+
+    Args:
+        timings: of the candidates before it; at least one.
+    """
+    known = [timing for other, timing in timings.items() if other.xla == candidate.xla]
+    some = next(iter(timings.values()))
+    compile_s = known[0].compile_s if known else _XLA_COMPILES_LONGER * some.compile_s
+    best_s = min(timing.step_s for timing in timings.values())
+    return 2 * compile_s < steps * best_s * (1 - 1 / _MOST_FASTER)
+
+
+def fastest(timings: Mapping[Numerics, Timing], steps: int) -> Numerics:
+    """The candidate that compiles and takes its steps in the least time."""
+    return min(timings, key=lambda c: timings[c].compile_s + steps * timings[c].step_s)
+
+
+def time_steps(
+    network: keras.Model, batch_shape: tuple[int, int, int], channels: int
+) -> Timing:
+    """Train a compiled network on empty images of (images, height, width)."""
+    images = np.zeros((*batch_shape, channels), np.uint8)
+    masks = np.zeros(batch_shape, np.int32)
+    durations: list[float] = []
+    while len(durations) <= _LEAST_TIMED or (
+        len(durations) <= _MOST_TIMED and sum(durations[1:]) < 1
+    ):
+        started = time.perf_counter()
+        network.train_on_batch(images, masks)
+        durations.append(time.perf_counter() - started)
+    return Timing(compile_s=durations[0], step_s=min(durations[1:]))

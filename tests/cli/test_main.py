@@ -1,0 +1,290 @@
+"""The command line as its user meets it: outputs, messages and exit codes."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.waiting import HANG_S, wait_until
+from seglib.cli import main as cli
+from seglib.data.image_io import read_mask, write_image
+from seglib.models import build_model
+from seglib.models.model import load_model
+
+
+@pytest.fixture
+def seglib(monkeypatch, capsys):
+    """Run a command in this process; gives its exit code and what it printed."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["seglib", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as error:
+            code = int(error.code or 0)
+        printed = capsys.readouterr()
+        return code, " ".join((printed.out + printed.err).split())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_root, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        arguments = ["--out", str(out), "--epochs", "3", "--batch-size", "4"]
+        patch.setattr(sys, "argv", ["seglib", "train", str(tiny_root), *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert ended.value.code == 0
+    return out
+
+
+def test_a_clean_dataset_exits_with_zero(seglib, tiny_root, tmp_path):
+    code, printed = seglib("verify", tiny_root, "--out", tmp_path / "report")
+    assert code == 0
+    assert "clean: 8 train, 3 val, 3 test pairs, 8 classes" in printed
+    assert (tmp_path / "report" / "report.html").exists()
+    assert (tmp_path / "report" / "manifest.json").exists()
+
+
+def test_a_dataset_with_problems_exits_with_one_and_names_the_file(
+    seglib, tiny_root, tmp_path
+):
+    root = tmp_path / "broken"
+    shutil.copytree(tiny_root, root)
+    (root / "train_segmentation" / "train_3.png").unlink()
+    code, printed = seglib("verify", root)
+    assert code == 1
+    assert "train_3" in printed
+    code, printed = seglib("verify", tiny_root, "--num-classes", 3)
+    assert code == 1
+
+
+def test_a_failed_verification_tells_its_problems_before_its_warnings(
+    tmp_path, tiny_root
+):
+    root = shutil.copytree(tiny_root, tmp_path / "broken")
+    (root / "val_segmentation" / "val_0.png").write_bytes(b"")
+    (root / "old_masks").mkdir()  # is warned of
+    # One stream, as a person sees the two, and no line that is broken.
+    command = [sys.executable, "-m", "seglib.cli", "verify", str(root)]
+    started = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "COLUMNS": "400"},
+    )
+    printed, _ = started.communicate()
+    assert started.returncode == 1
+    assert printed.startswith("error:")
+    assert printed.index("the file is empty") < printed.index("warning:")
+
+
+@pytest.mark.parametrize("command", ["train", "augment"])
+def test_masks_are_judged_before_anything_is_made_of_them(
+    seglib, command, tiny_root, tmp_path
+):
+    root = shutil.copytree(tiny_root, tmp_path / "stretched")
+    (root / "dataset.yaml").unlink()
+    for path in root.glob("*_segmentation/*"):
+        write_image(path, np.uint8(255) * (read_mask(path) == 5))
+    code, printed = seglib(command, root, "--out", tmp_path / "out")
+    assert code == 1
+    assert "divide the ids by 255 (or, if 255 is void, pass --ignore-index" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_use_exits_with_two(seglib, tiny_root, tmp_path):
+    code, printed = seglib("verify", tmp_path / "missing")
+    assert code == 2
+    assert "no such folder" in printed
+    code, printed = seglib("verify", tiny_root, "--num-klasses", 3)
+    assert code == 2
+    assert "--num-klasses" in printed
+    code, printed = seglib("train", tiny_root, "--model", "unett")
+    assert code == 2
+    assert "Did you mean `unet`?" in printed
+    config = tmp_path / "config.yaml"
+    config.write_text("train:\n  epoch: 3\n")
+    code, printed = seglib("train", tiny_root, "--config", config)
+    assert code == 2
+    assert "Did you mean `epochs`?" in printed
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere; run as a user")
+def test_an_output_that_cannot_be_written_is_told_before_the_work(
+    seglib, tiny_root, tmp_path
+):
+    tmp_path.chmod(0o500)
+    code, printed = seglib("train", tiny_root, "--out", tmp_path / "model")
+    tmp_path.chmod(0o700)
+    assert code == 1
+    assert "cannot be written" in printed
+
+
+def test_an_output_below_a_file_is_told_before_the_work(seglib, tiny_root, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    code, printed = seglib("train", tiny_root, "--out", tmp_path / "file" / "model")
+    assert code == 1
+    assert "cannot be written" in printed
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_steps_follow_one_another(seglib, trained, tiny_root, tmp_path):
+    assert load_model(trained).contract.class_names[0] == "sky"
+    code, printed = seglib(
+        *("evaluate", trained, tiny_root, "--out", tmp_path / "e"),
+        *("--against", trained),
+    )
+    assert code == 0
+    assert "not better beyond doubt" in printed
+    assert "+0.0000 … +0.0000" in printed
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert f"mIoU {metrics['miou']:.4f} on test" in printed
+    code, printed = seglib(
+        "predict", trained, tiny_root / "test_images", "--out", tmp_path / "p"
+    )
+    assert code == 0
+    assert len(list((tmp_path / "p" / "ids").iterdir())) == 3
+    code, printed = seglib("export", trained, "--out", tmp_path / "x")
+    assert code == 0
+    assert "equal pixels" in printed
+
+
+def test_evaluate_takes_the_classes_from_the_model(
+    seglib, trained, tiny_root, tmp_path
+):
+    """A folder without dataset.yaml cannot say which id is ignored; the model can."""
+    for name in ("val_images", "val_segmentation"):
+        shutil.copytree(tiny_root / name, tmp_path / "data" / name)
+    code, printed = seglib(
+        "evaluate", trained, tmp_path / "data", "--out", tmp_path / "e"
+    )
+    assert code == 0
+    assert "on val" in printed
+
+
+def test_augment_and_visualize_write_what_they_say(seglib, tiny_root, tmp_path):
+    code, printed = seglib(
+        "augment", tiny_root, "--out", tmp_path / "s", "--policy", "photometric"
+    )
+    assert code == 0
+    assert "16 pairs" in printed
+    code, printed = seglib(
+        "visualize", tiny_root, "--out", tmp_path / "v", "--count", 2
+    )
+    assert code == 0
+    assert list((tmp_path / "v").glob("*.png"))
+
+
+def test_models_lists_what_can_be_built(seglib):
+    code, printed = seglib("models")
+    assert code == 0
+    for name in ("compact", "unet", "fcn_8", "fcn_16", "fcn_32", "efficientnet_lite0"):
+        assert name in printed
+
+
+def test_a_problem_is_a_message_and_not_a_traceback(seglib, tiny_root, tmp_path):
+    code, printed = seglib("evaluate", tmp_path, tiny_root)
+    assert code == 1
+    assert "not a model. Expected a folder with model.keras" in printed
+    assert "Traceback" not in printed
+
+
+def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
+    out = tmp_path / "model"
+    older = load_model(trained).save(out)
+    before = (older / "model.keras").read_bytes()
+    command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root)]
+    command += ["--out", str(out), "--epochs", "500", "--batch-size", "4"]
+    log = tmp_path / "log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, stdout=output, stderr=output) as process,
+    ):
+        # The state of the first epoch is the last thing that its end writes.
+        wait_until(
+            lambda: list(tmp_path.glob("model.checkpoints/*/*.checkpoint")),
+            process=process,
+            log=log,
+        )
+        process.send_signal(signal.SIGINT)
+        assert process.wait(HANG_S) == 130
+    printed = log.read_text()
+    assert "Traceback" not in printed
+    assert "model.unfinished" in "".join(printed.split())
+    assert (out / "model.keras").read_bytes() == before
+    assert load_model(tmp_path / "model.unfinished")
+    assert "The same command goes on after step" in " ".join(printed.split())
+
+
+@pytest.mark.slow
+def test_after_ctrl_c_the_same_command_goes_on_and_leaves_only_the_model(
+    tiny_root, tmp_path
+):
+    command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root)]
+    command += ["--out", str(tmp_path / "model"), "--epochs", "40"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout:
+            if "epoch 2/40" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        printed, _ = process.communicate(timeout=HANG_S)
+    assert process.returncode == 130
+    done = re.search(r"goes on after step (\d+)", " ".join(printed.split()))
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    printed = " ".join((again.stdout + again.stderr).split())
+    assert f"going on after step {done[1]} of 40" in printed
+    assert "epoch 1/40" not in printed
+    history = json.loads((tmp_path / "model" / "history.json").read_text())
+    assert [row["epoch"] for row in history] == list(range(1, 41))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    fresh = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "going on" not in fresh.stdout
+
+
+def test_names_of_classes_are_neither_markup_nor_lost(
+    seglib, trained, tiny_root, tmp_path
+):
+    names = ["[/k]", "[red]", "$x_{", "a|b", "<b>", "*c*", ":car:", "{d}"]
+    shutil.copytree(tiny_root, tmp_path / "data")
+    described = json.dumps({"class_names": names, "ignore_index": 255})
+    (tmp_path / "data" / "dataset.yaml").write_text(described)
+    out = ["--out", tmp_path / "out"]
+    code, printed = seglib("evaluate", trained, tmp_path / "data", *out)
+    assert code == 0
+    assert all(f" {name} " in printed for name in names)
+
+
+def test_a_file_name_steers_no_terminal(seglib, trained, tmp_path):
+    bad = tmp_path / "a\x1b[2J[red].png"
+    bad.write_bytes(b"x")
+    code, printed = seglib("predict", trained, bad, "--out", tmp_path / "out")
+    assert code == 1
+    assert r"a\x1b[2J[red].png" in printed
+    assert "\x1b" not in printed
+
+
+def test_a_model_of_other_classes_is_told_before_anything_is_scored(
+    seglib, trained, tiny_root, tmp_path
+):
+    other = build_model("compact", num_classes=3, image_size=(64, 64))
+    other.save(tmp_path / "other")
+    out = ["--out", tmp_path / "out"]
+    for words in ([tmp_path / "other"], [trained, "--against", tmp_path / "other"]):
+        code, printed = seglib("evaluate", words[0], tiny_root, *words[1:], *out)
+        assert code == 1
+        assert "the dataset has 8 classes, the model 3" in printed
+        assert not (tmp_path / "out").exists()

@@ -1,0 +1,208 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seglib.config import DataConfig
+from seglib.data.dataset import default_palette, scan_dataset, with_splits
+from seglib.data.dataset_yaml import parse_description
+from seglib.data.image_io import write_image
+from seglib.data.verification.loading import dataset_from_config, load_dataset
+from seglib.data.verification.verify import verify
+from seglib.errors import DatasetError
+
+
+def _problems(root: Path) -> list[str]:
+    return [str(p).replace(f"{root}/", "") for p in scan_dataset(root).problems]
+
+
+def test_pairs_are_listed_by_stem_and_split(folder):
+    dataset = load_dataset(folder.root)
+    assert {s: [p.stem for p in pairs] for s, pairs in dataset.splits.items()} == {
+        "train": ["a", "b", "c"],
+        "val": ["d", "e"],
+    }
+    pair = dataset.pairs("train")[0]
+    assert (pair.image, pair.mask) == (
+        folder.image("train", "a"),
+        folder.mask("train", "a"),
+    )
+
+
+def test_the_description_names_classes_and_the_ignored_id(folder):
+    folder.describe(
+        "class_names: [sky, road, car]\nignore_index: 255\n"
+        "palette: [[1, 2, 3], [4, 5, 6], [7, 8, 9]]\n"
+    )
+    dataset = load_dataset(str(folder.root))
+    assert dataset.class_names == ("sky", "road", "car")
+    assert dataset.palette == ((1, 2, 3), (4, 5, 6), (7, 8, 9))
+    assert (dataset.num_classes, dataset.ignore_index) == (3, 255)
+
+
+def test_without_description_the_masks_tell_the_number_of_classes(folder):
+    (folder.root / "dataset.yaml").unlink()
+    dataset = load_dataset(folder.root, ignore_index=255)
+    assert dataset.num_classes == 3
+    assert dataset.class_names == ("class_0", "class_1", "class_2")
+    assert len(set(dataset.palette)) == 3
+
+
+def test_arguments_win_over_the_description(folder):
+    options = {"num_classes": 2, "ignore_index": 2, "class_names": ("up", "down")}
+    dataset = scan_dataset(folder.root, **options).dataset
+    assert (dataset.num_classes, dataset.ignore_index) == (2, 2)
+    assert dataset.class_names == ("up", "down")
+
+
+def test_a_config_says_what_the_folder_does_not(folder):
+    (folder.root / "dataset.yaml").unlink()
+    config = DataConfig(num_classes=3, ignore_index=255, class_names="sky, road, car")
+    dataset = dataset_from_config(folder.root, config)
+    assert dataset.class_names == ("sky", "road", "car")
+    assert dataset.ignore_index == 255
+    folder.describe("class_names: [a, b, c]\nignore_index: 255\n")
+    dataset = dataset_from_config(folder.root, DataConfig())
+    assert (dataset.ignore_index, dataset.class_names) == (255, ("a", "b", "c"))
+
+
+def test_scores_are_reported_on_test_where_there_is_one(folder):
+    dataset = load_dataset(folder.root)
+    assert dataset.evaluation_split == "val"
+    assert dataset.pairs("auto") == dataset.pairs("val")
+    for part in ("images", "segmentation"):
+        (folder.root / f"test_{part}").mkdir()
+    write_image(folder.image("test", "x"), folder.pixels("x"))
+    write_image(folder.mask("test", "x"), folder.ids())
+    assert load_dataset(folder.root).evaluation_split == "test"
+
+
+def test_asking_for_a_split_that_is_not_there_names_those_that_are(folder):
+    with pytest.raises(DatasetError, match=r"no split `test`. It has: train, val"):
+        load_dataset(folder.root).pairs("test")
+
+
+def test_capital_suffixes_count_and_hidden_files_do_not(folder):
+    image = folder.image("train", "a")
+    image.rename(image.with_suffix(".PNG"))
+    (image.parent / ".DS_Store").write_bytes(b"")
+    (image.parent / "Thumbs.db").write_bytes(b"")
+    assert len(load_dataset(folder.root).pairs("train")) == 3
+
+
+def test_all_problems_are_gathered(folder):
+    folder.mask("train", "a").unlink()
+    folder.image("train", "b").unlink()
+    (folder.root / "val_images" / "notes.txt").write_text("")
+    write_image(folder.root / "val_images" / "d.jpg", folder.pixels("d"))
+    assert _problems(folder.root) == [
+        "train_images/a.png: image without mask; expected train_segmentation/a.png",
+        "train_segmentation/b.png: mask without image; expected train_images/b.*",
+        "val_images/d.png: same stem as d.jpg",
+        "val_images/notes.txt: not an image file by its suffix",
+    ]
+    with pytest.raises(DatasetError, match=r"4 problem\(s\). Nothing was changed"):
+        load_dataset(folder.root)
+
+
+def test_a_split_without_masks_and_an_empty_one_are_problems(folder):
+    for path in folder.root.glob("val_segmentation/*"):
+        path.unlink()
+    (folder.root / "val_segmentation").rmdir()
+    for part in ("images", "segmentation"):
+        (folder.root / f"test_{part}").mkdir()
+    problems = _problems(folder.root)
+    assert "val_segmentation: no such folder" in problems
+    assert "test_images: the split `test` is empty" in problems
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ("class_name: [a]", r"key: `class_name`. Did you mean `class_names`\?"),
+        ("- a", r"expected keys such as `class_names:`"),
+        ("class_names: [", r"not valid YAML"),
+        ("class_names: road", r"`class_names` must be a list of different names"),
+        ("class_names: [a, a]", r"`class_names` must be a list of different names"),
+        ("class_names: [yes, no]", r"must be text. Received: True. Put it in quotes"),
+        ("ignore_index: -1", r"`ignore_index` must be.*from 0 to 65535. Received: -1"),
+        ("ignore_index: 65536", r"`ignore_index` must be.*65535. Received: 65536"),
+        ("num_classes: true", r"`num_classes` must be an integer.*Received: True"),
+        ("num_classes: many", r"`num_classes` must be an integer.*Received: many"),
+        ("num_classes: 100000000", r"`num_classes` must be.*from 0 to 1024. Received:"),
+        (f"class_names: {[f'c{i}' for i in range(1025)]}", r"has 1,025 entries.*1024"),
+        (f"palette: {[[0, 0, 0]] * 1025}", r"`palette` has 1,025 entries. Expected"),
+        ("palette: 7", r"`palette` must be a list. Received: 7"),
+        ("palette: [[1, 2]]", r"a colour of `palette` is.*Received: \[1, 2\]"),
+        ("palette: [[1, 2, 256]]", r"a colour of `palette` is.*256"),
+    ],
+)
+def test_a_mistake_in_the_description_is_explained(folder, description, message):
+    folder.describe(description)
+    with pytest.raises(DatasetError, match=rf"dataset.yaml: .*{message}"):
+        scan_dataset(folder.root)
+
+
+def test_a_description_in_another_encoding_is_named(folder):
+    (folder.root / "dataset.yaml").write_bytes("# größer".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"dataset.yaml: not valid YAML.*UTF-8"):
+        scan_dataset(folder.root)
+
+
+def test_names_and_colours_must_be_as_many_as_classes(folder):
+    folder.describe("class_names: [a, b]\npalette: [[1, 2, 3]]\nnum_classes: 3\n")
+    assert _problems(folder.root) == [
+        "dataset.yaml: 2 class names for 3 classes",
+        "dataset.yaml: 1 colours for 3 classes",
+    ]
+
+
+def test_a_missing_folder_says_what_is_expected(tmp_path):
+    with pytest.raises(DatasetError, match=r"gone: no such folder. Expected one that"):
+        load_dataset(tmp_path / "gone")
+
+
+def test_a_folder_without_splits_says_what_is_there(tmp_path):
+    with pytest.raises(DatasetError, match=r"no split found.*Received: nothing"):
+        load_dataset(tmp_path)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(DatasetError, match=r"no split found.*Received: images"):
+        load_dataset(tmp_path)
+
+
+def test_a_dataset_with_other_pairs_keeps_everything_else(folder):
+    dataset = load_dataset(folder.root)
+    fewer = with_splits(dataset, {"val": dataset.pairs("val")[:1]})
+    assert list(fewer.splits) == ["val"]
+    assert fewer.class_names == dataset.class_names
+
+
+def test_colours_of_up_to_forty_classes_differ_visibly():
+    colours = np.array(default_palette(40), int)
+    distance = np.abs(colours[:, None] - colours[None]).sum(axis=2)
+    assert distance[~np.eye(40, dtype=bool)].min() >= 10
+
+
+def test_the_example_of_the_documentation_is_a_clean_dataset(
+    repository, tmp_path, monkeypatch
+):
+    page = (repository / "docs" / "data-format.md").read_text(encoding="utf-8")
+    example = page.split("## A complete example")[1].split("```python\n")[1]
+    monkeypatch.chdir(tmp_path)
+    exec(example.split("```")[0], {})
+    verification = verify(tmp_path / "tiny")
+    assert verification.ok
+    assert verification.warnings == ()
+    assert verification.dataset.class_names == ("background", "box")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x1b[2J", "a\u202eb", "\x9b"])
+def test_a_class_name_that_is_no_line_of_text_is_refused(tiny_root, tmp_path, name):
+    message = f"`class_names` must be text on one line.*{re.escape(repr(name))}"
+    described = json.dumps({"class_names": ["sky", name]})
+    with pytest.raises(DatasetError, match=message):
+        parse_description(described.encode())
+    with pytest.raises(DatasetError, match=message):
+        load_dataset(tiny_root, class_names=("sky", name))

@@ -1,0 +1,807 @@
+"""A Kubeflow Pipelines API on loopback, for tests: `with KfpApi() as api: …`.
+
+It keeps pipelines, versions, experiments, runs and recurring runs, as the real server
+does. Every request is checked against the package kfp-server-api (`kfp_contract.py`):
+what that does not define is answered with 400, and noted in `violations`, which is
+empty at a test's end. What becomes of a run is what a real server answered of one
+(`recorded_runs.py`): `become` makes it a recorded one, `play` goes through its moments,
+one each time that the run is asked for. `faults` make it fail on purpose.
+
+    api.url                      for `--host`
+    api.faults.append(Fault("run_service_create_run", after=True))
+    api.become(run_id, "oom")    at its end
+    api.play(run_id, "succeeded")
+    api.sent                     what came, for canaries
+"""
+
+import contextlib
+import email
+import functools
+import json
+import re
+import socket
+import threading
+import urllib.parse
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import kfp_server_api
+import yaml
+
+from benchmarks.waiting import HANG_S
+from tests.fakes.kfp_contract import (
+    Operation,
+    check_spec,
+    faults_of,
+    find,
+    parse_filter,
+)
+from tests.fakes.recorded_runs import Recorded, recorded_body
+
+_LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
+_V1_RUN = re.compile(r"/apis/v1beta1/runs/([^/:]+)")
+_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
+_FINISHED = ("SUCCEEDED", "FAILED")
+# What can be filtered by, as in the server's models.
+_RUN_KEYS = {
+    "run_id",
+    "display_name",
+    "name",
+    "created_at",
+    "finished_at",
+    "description",
+    "storage_state",
+    "namespace",
+    "experiment_id",
+    "state",
+    "recurring_run_id",
+}
+_KEYS = {
+    "runs": _RUN_KEYS,
+    "recurring_runs": {"recurring_run_id", "display_name", "name", "description"},
+    "experiments": {"experiment_id", "display_name", "name", "namespace"},
+    "pipelines": {"pipeline_id", "display_name", "name", "namespace"},
+    "pipeline_versions": {"pipeline_version_id", "display_name", "name"},
+}
+
+
+@dataclass(kw_only=True)
+class Sent:
+    """A request as it came."""
+
+    operation: str
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: str
+
+
+@dataclass
+class Fault:
+    """How calls of an operation go wrong.
+
+    Args:
+        status: of the answer; 0: the connection is closed without one; 200: none,
+            which with `held` makes a slow server.
+        after: once the work is done, rather than instead of it.
+        times: how many calls.
+        meet: as many calls as it says wait for each other first.
+        held: they wait for it first.
+    """
+
+    operation: str
+    status: int = 500
+    message: str = "Internal error: the database is away"
+    after: bool = False
+    times: int = 1
+    meet: threading.Barrier | None = None
+    held: threading.Event | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""  # of the answer, instead of the JSON of a message
+
+    def answer(self) -> tuple[int, str, dict[str, str]]:
+        text = self.text or _error(self.status, self.message)
+        return self.status, text, dict(self.headers)
+
+
+class Refusal(Exception):  # noqa: N818
+    """An answer that says no."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+class KfpApi:
+    """The server and what it keeps: dictionaries as they are answered.
+
+    Args:
+        prefix: of every path, such as "/pipeline".
+        multi_user: whether lists need a namespace.
+        token: the bearer token that every request must carry; empty: none.
+    """
+
+    def __init__(
+        self,
+        *,
+        prefix: str = "",
+        multi_user: bool = False,
+        token: str = "",
+        cookie: str = "",
+        version: str = "2.17.0",
+    ):
+        self.multi_user, self.token, self.cookie = multi_user, token, cookie
+        self.version = version
+        self.experiments: dict[str, dict[str, Any]] = {}
+        self.pipelines: dict[str, dict[str, Any]] = {}
+        self.pipeline_versions: dict[str, dict[str, Any]] = {}
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.recurring_runs: dict[str, dict[str, Any]] = {}
+        # What was made in Kubernetes and did not fit into KFP's tables: it runs, and
+        # KFP lists it nowhere.
+        self.width = 255  # of the columns DisplayName and Description, in characters
+        self.ghosts: dict[str, dict[str, Any]] = {}
+        self.logs: dict[tuple[str, str], str] = {}  # (run, pod) → text
+        self.extra: dict[tuple[str, str], tuple[int, str]] = {}  # (method, path) →
+        self.faults: list[Fault] = []
+        self.sent: list[Sent] = []
+        self.violations: list[str] = []
+        # The recorded run that a new one is to go through; None: it stays PENDING.
+        self.chosen: Callable[[Mapping[str, Any]], str] | None = None
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self._plays: dict[str, list[tuple[Recorded, int]]] = {}
+        self._at: dict[str, tuple[Recorded, str]] = {}  # of what has become of a run
+        self._lock = threading.RLock()
+        self._prefix = prefix
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}{prefix}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def calls(self, operation: str) -> list[Sent]:
+        """The requests of one operation, as `run_service_create_run`."""
+        return [one for one in self.sent if one.operation == operation]
+
+    def run(self) -> dict[str, Any]:
+        """The only run."""
+        (run,) = self.runs.values()
+        return run
+
+    def become(self, run_id: str, case: str, moment: int = -1) -> None:
+        """Have a run be a recorded one, at one of its moments; default: the last."""
+        with self._lock:
+            self._plays.pop(run_id, None)
+            self._move(run_id, Recorded(case), moment)
+
+    def play(self, run_id: str, *cases: str) -> None:
+        """Have a run go through recorded ones, by a moment each time it is asked for.
+
+        Args:
+            run_id: "*": what every new run does.
+        """
+        self._plays[run_id] = [
+            (recorded, moment)
+            for recorded in map(Recorded, cases)
+            for moment in range(len(recorded.moments))
+        ]
+
+    # The operations, by their names in kfp-server-api.
+
+    def healthz_service_get_healthz(self, _: "_Request") -> Any:
+        return {
+            "commit_sha": "0" * 40,
+            "tag_name": self.version,
+            "multi_user": self.multi_user,
+            "pipeline_store": "database",
+        }
+
+    def experiment_service_create_experiment(self, request: "_Request") -> Any:
+        given = request.body
+        name = self._required(given, "display_name")
+        for other in self.experiments.values():
+            same = other["namespace"] == given.get("namespace", "")
+            if other["display_name"] == name and same:
+                raise Refusal(409, f"Already exist error: experiment {name}")
+        self._namespace(given.get("namespace", ""))
+        made = {
+            "experiment_id": _new_id(),
+            "namespace": "",
+            **given,
+            "created_at": self._now(),
+            "storage_state": "AVAILABLE",
+        }
+        self.experiments[made["experiment_id"]] = made
+        return made
+
+    def experiment_service_list_experiments(self, request: "_Request") -> Any:
+        self._namespace(request.query.get("namespace", ""))
+        return self._page(request, "experiments", self.experiments.values())
+
+    def experiment_service_get_experiment(self, request: "_Request") -> Any:
+        return self._get(self.experiments, request.place("experiment_id"))
+
+    def experiment_service_archive_experiment(self, request: "_Request") -> Any:
+        found = self._get(self.experiments, request.place("experiment_id"))
+        found["storage_state"] = "ARCHIVED"
+        return {}
+
+    def pipeline_service_create_pipeline(self, request: "_Request") -> Any:
+        return self._new_pipeline(request.body)
+
+    def pipeline_service_get_pipeline(self, request: "_Request") -> Any:
+        return self._get(self.pipelines, request.place("pipeline_id"))
+
+    def pipeline_service_get_pipeline_by_name(self, request: "_Request") -> Any:
+        name = request.place("name")
+        for pipeline in self.pipelines.values():
+            if pipeline["name"] == name:
+                return pipeline
+        raise Refusal(404, f"Pipeline with name {name} not found")
+
+    def pipeline_service_list_pipelines(self, request: "_Request") -> Any:
+        return self._page(request, "pipelines", self.pipelines.values())
+
+    def upload_pipeline(self, request: "_Request") -> Any:
+        documents = request.upload()
+        query = request.query
+        name = query.get("name") or query.get("display_name")
+        name = name or documents[0]["pipelineInfo"]["name"]
+        made = self._new_pipeline({**query, "name": name})
+        self._new_version(made["pipeline_id"], {"name": name}, documents)
+        return made
+
+    def upload_pipeline_version(self, request: "_Request") -> Any:
+        query = dict(request.query)
+        pipeline_id = query.pop("pipelineid", "")
+        self._get(self.pipelines, pipeline_id)
+        return self._new_version(pipeline_id, query, request.upload())
+
+    def pipeline_service_list_pipeline_versions(self, request: "_Request") -> Any:
+        pipeline_id = request.place("pipeline_id")
+        every = self.pipeline_versions.values()
+        of = [one for one in every if one["pipeline_id"] == pipeline_id]
+        return self._page(request, "pipeline_versions", of)
+
+    def pipeline_service_get_pipeline_version(self, request: "_Request") -> Any:
+        return self._get(self.pipeline_versions, request.place("pipeline_version_id"))
+
+    def run_service_create_run(self, request: "_Request") -> Any:
+        given = self._job(request.body)
+        made = {
+            **given,
+            "run_id": _new_id(),
+            "created_at": self._now(),
+            "storage_state": "AVAILABLE",
+            "state": "PENDING",
+            "state_history": [{"update_time": self._now(), "state": "PENDING"}],
+        }
+        self._store(made, "run", made["run_id"])
+        self.runs[made["run_id"]] = made
+        self._plays.setdefault(made["run_id"], list(self._plays.get("*", ())))
+        if self.chosen:
+            self.play(made["run_id"], self.chosen(made))
+        return made
+
+    def run_service_get_run(self, request: "_Request") -> Any:
+        run = self._get(self.runs, request.place("run_id"))
+        if plays := self._plays.get(run["run_id"]):
+            self._move(run["run_id"], *plays.pop(0))
+        elif run["state"] == "CANCELING":
+            self._move(run["run_id"], Recorded("cancelled"), -1)
+        return self._told(run)
+
+    def _told(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a run is answered: what was sent, and what became of it."""
+        if found := self._at.get(run["run_id"]):
+            return found[0].v2beta1(run, found[1])
+        return dict(run)
+
+    def _move(self, run_id: str, recorded: Recorded, moment: int) -> None:
+        run = self.runs[run_id]
+        self._at[run_id] = recorded, recorded.moments[moment]
+        told = self._told(run)
+        for name in ("state", "state_history", "finished_at"):
+            run[name] = told[name]
+
+    def _v1_run(self, run_id: str) -> tuple[int, str, dict[str, str]]:
+        run = self.runs.get(run_id)
+        if run is None:
+            status, body = recorded_body("run-v1-unknown")
+            return status, body, {}
+        found = self._at.get(run_id) or (Recorded("running"), "0")
+        return 200, json.dumps(found[0].v1beta1(run, found[1])), {}
+
+    def run_service_list_runs(self, request: "_Request") -> Any:
+        query = request.query
+        found = list(self.runs.values())
+        if experiment := query.get("experiment_id"):
+            found = [run for run in found if run["experiment_id"] == experiment]
+        else:
+            self._namespace(query.get("namespace", ""))
+        return self._page(request, "runs", [self._told(run) for run in found])
+
+    def run_service_terminate_run(self, request: "_Request") -> Any:
+        run_id = request.place("run_id")
+        if run_id not in self.runs:
+            raise Refusal(404, _message("terminate-unknown"))
+        run = self.runs[run_id]
+        if run["state"] in _FINISHED:
+            raise Refusal(400, _message("terminate-ended"))
+        # The list of a run's states is the only place that keeps this word.
+        run["state"] = "CANCELING"
+        run["state_history"].append({"update_time": self._now(), "state": "CANCELING"})
+        self._at.pop(run_id, None)
+        self._plays.pop(run_id, None)
+        return {}
+
+    def run_service_delete_run(self, request: "_Request") -> Any:
+        self._get(self.runs, request.place("run_id"))
+        del self.runs[request.place("run_id")]
+        return {}
+
+    def run_service_archive_run(self, request: "_Request") -> Any:
+        run = self._get(self.runs, request.place("run_id"))
+        run["storage_state"] = "ARCHIVED"
+        return {}
+
+    def recurring_run_service_create_recurring_run(self, request: "_Request") -> Any:
+        given = self._job(request.body)
+        trigger = given.get("trigger", {})
+        if len(trigger) != 1:
+            raise Refusal(400, "Invalid input error: a trigger is one of two kinds")
+        cron = trigger.get("cron_schedule", {}).get("cron", "* * * * * *")
+        if len(cron.split()) != 6:
+            raise Refusal(400, f"Invalid input error: not a cron expression: {cron}")
+        most = given.get("max_concurrency", "")
+        if not most.isdigit() or not 1 <= int(most) <= 10:
+            raise Refusal(400, f"Invalid input error: max_concurrency {most!r}")
+        enabled = given.get("mode") == "ENABLE"
+        made = {
+            **given,
+            "recurring_run_id": _new_id(),
+            "created_at": self._now(),
+            "updated_at": self._now(),
+            "status": "ENABLED" if enabled else "DISABLED",
+        }
+        self._store(made, "recurring-run", made["recurring_run_id"])
+        self.recurring_runs[made["recurring_run_id"]] = made
+        return made
+
+    def recurring_run_service_get_recurring_run(self, request: "_Request") -> Any:
+        return self._get(self.recurring_runs, request.place("recurring_run_id"))
+
+    def recurring_run_service_list_recurring_runs(self, request: "_Request") -> Any:
+        found = list(self.recurring_runs.values())
+        if experiment := request.query.get("experiment_id"):
+            found = [one for one in found if one["experiment_id"] == experiment]
+        else:
+            self._namespace(request.query.get("namespace", ""))
+        return self._page(request, "recurring_runs", found)
+
+    def recurring_run_service_delete_recurring_run(self, request: "_Request") -> Any:
+        self._get(self.recurring_runs, request.place("recurring_run_id"))
+        del self.recurring_runs[request.place("recurring_run_id")]
+        return {}
+
+    def recurring_run_service_enable_recurring_run(self, request: "_Request") -> Any:
+        found = self._get(self.recurring_runs, request.place("recurring_run_id"))
+        found.update(mode="ENABLE", status="ENABLED")
+        return {}
+
+    def recurring_run_service_disable_recurring_run(self, request: "_Request") -> Any:
+        found = self._get(self.recurring_runs, request.place("recurring_run_id"))
+        found.update(mode="DISABLE", status="DISABLED")
+        return {}
+
+    # How a request is answered.
+
+    def answer(self, request: "_Request") -> tuple[int, str, dict[str, str]]:
+        """Status, body and headers; the status 0 closes the connection."""
+        if extra := self.extra.get((request.method, request.path)):
+            return *extra, {}
+        if not request.path.startswith(self._prefix + "/apis/"):
+            return 404, "404 page not found\n", {"Content-Type": "text/plain"}
+        path = request.path.removeprefix(self._prefix)
+        if match := _LOG.fullmatch(path):
+            return self._log(*match.groups())
+        if request.method == "GET" and (match := _V1_RUN.fullmatch(path)):
+            return self._v1_run(match[1])
+        found = find(request.method, path)
+        if not found:
+            return 404, json.dumps({"code": 5, "message": "Not Found"}), {}
+        request.operation, request.places = found
+        with self._lock:
+            self.sent.append(request.sent())
+            fault = self._fault(request.operation.name)
+        if fault and fault.meet:
+            fault.meet.wait(timeout=HANG_S)
+        if fault and fault.held:
+            fault.held.wait(HANG_S)
+        failing = fault is not None and fault.status != 200
+        if fault and failing and not fault.after:
+            return fault.answer()
+        try:
+            with self._lock:
+                body = self._do(request)
+        except Refusal as refusal:
+            status, body = refusal.status, _error(refusal.status, str(refusal))
+        else:
+            status = 200
+        return fault.answer() if fault and failing else (status, body, {})
+
+    def _do(self, request: "_Request") -> str:
+        operation = request.operation
+        assert operation
+        self._authenticate(request)
+        wrong = [f"{operation.name}: {text}" for text in request.wrong()]
+        if wrong:
+            self.violations += wrong
+            raise Refusal(400, f"Invalid input error: {'; '.join(wrong)}")
+        work = getattr(self, operation.name, None)
+        if work is None:
+            raise Refusal(501, f"{operation.name} is not made here")
+        answer = work(request)
+        told = list(faults_of(answer, operation.answer, where="answer", sent=False))
+        # The real server says more of its health than its specification.
+        told = [t for t in told if "commit_sha" not in t and "tag_name" not in t]
+        assert not told, told
+        return json.dumps(answer)
+
+    def _authenticate(self, request: "_Request") -> None:
+        if (
+            self.token
+            and request.headers.get("authorization") != f"Bearer {self.token}"
+        ):
+            raise Refusal(401, "Unauthenticated: Request header error: no valid token")
+        if self.cookie and request.headers.get("cookie") != self.cookie:
+            raise Refusal(
+                401, "Unauthenticated: Request header error: no user identity"
+            )
+
+    def _fault(self, name: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.operation in (name, "*") and fault.times > 0:
+                fault.times -= 1
+                return fault
+        return None
+
+    def _log(self, run_id: str, pod: str) -> tuple[int, str, dict[str, str]]:
+        plain = {"Content-Type": "text/plain; charset=utf-8"}
+        text = self.logs.get((run_id, pod))
+        if text is None:  # the answer's body says that it is none
+            status, text = recorded_body("log-wrong-pod")
+            return status, text, plain
+        return 200, text, plain
+
+    def _new_pipeline(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        name = given.get("name") or given.get("display_name", "")
+        if not name:
+            raise Refusal(400, "Invalid input error: pipeline's name cannot be empty")
+        if any(one["name"] == name for one in self.pipelines.values()):
+            raise Refusal(409, f"Already exist error: The name {name} already exist")
+        made = {
+            "display_name": name,
+            "namespace": "",
+            **given,
+            "name": name,
+            "pipeline_id": _new_id(),
+            "created_at": self._now(),
+        }
+        self.pipelines[made["pipeline_id"]] = made
+        return made
+
+    def _new_version(
+        self, pipeline_id: str, given: Mapping[str, Any], documents: list[Any]
+    ) -> dict[str, Any]:
+        name = given.get("name") or given.get("display_name") or _new_id()
+        for other in self.pipeline_versions.values():
+            if other["pipeline_id"] == pipeline_id and other["name"] == name:
+                raise Refusal(409, f"Already exist error: pipeline version {name}")
+        spec = documents[0]
+        if len(documents) > 1:
+            spec = {"pipeline_spec": documents[0], "platform_spec": documents[1]}
+        made = {
+            "display_name": name,
+            **given,
+            "name": name,
+            "pipeline_id": pipeline_id,
+            "pipeline_version_id": _new_id(),
+            "created_at": self._now(),
+            "pipeline_spec": spec,
+        }
+        self.pipeline_versions[made["pipeline_version_id"]] = made
+        return made
+
+    def _job(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a run and a recurring run share, checked."""
+        self._required(given, "display_name")
+        experiment = given.get("experiment_id") or self._default_experiment()
+        self._get(self.experiments, experiment)
+        reference = given.get("pipeline_version_reference")
+        if (reference is None) == ("pipeline_spec" not in given):
+            raise Refusal(400, "Invalid input error: a spec or a version is needed")
+        if reference:
+            version_id = reference.get("pipeline_version_id", "")
+            spec = self._get(self.pipeline_versions, version_id)["pipeline_spec"]
+        else:
+            spec = given["pipeline_spec"]
+            self._check(list(spec.values()) if "pipeline_spec" in spec else [spec])
+        spec = spec.get("pipeline_spec", spec)
+        known = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        parameters = given.get("runtime_config", {}).get("parameters", {})
+        if unknown := sorted(parameters.keys() - known.keys()):
+            raise Refusal(
+                400,
+                "Failed to create a run: Invalid input error: parameter(s) provided "
+                f"are not required or exist: {', '.join(unknown)}",
+            )
+        optional = {k for k, v in known.items() if v.get("isOptional")}
+        if missing := sorted(known.keys() - parameters.keys() - optional):
+            raise Refusal(
+                400,
+                "Failed to create a run: Invalid input error: pipeline requiring "
+                f"input has no parameter(s) provided: {', '.join(missing)}",
+            )
+        return {**given, "experiment_id": experiment}
+
+    def _store(self, made: Mapping[str, Any], kind: str, key: str) -> None:
+        """Fail as recorded where a text does not fit; by then Kubernetes has it."""
+        texts = {"DisplayName": "display_name", "Description": "description"}
+        for column, name in texts.items():
+            if len(made.get(name, "")) > self.width:
+                self.ghosts[key] = dict(made)
+                status, body = recorded_body(f"{kind}-description-too-long")
+                said = str(json.loads(body)["message"])
+                said = said.replace("'Description'", f"'{column}'")
+                for word, told in (("run", "too-long"), ("job", "lab-often")):
+                    named = f"store {word} {made['display_name']} to"
+                    said = said.replace(f"store {word} {told} to", named)
+                raise Refusal(status, said)
+
+    def _default_experiment(self) -> str:
+        for one in self.experiments.values():
+            if one["display_name"] == "Default":
+                return str(one["experiment_id"])
+        made = {
+            "experiment_id": _new_id(),
+            "display_name": "Default",
+            "namespace": "",
+            "created_at": self._now(),
+        }
+        self.experiments[made["experiment_id"]] = made
+        return made["experiment_id"]
+
+    def _page(
+        self, request: "_Request", kind: str, items: Iterator[Any] | Any
+    ) -> dict[str, Any]:
+        query = request.query
+        size = int(query.get("page_size", 0)) or 20
+        start, key = 0, f"{query.get('filter', '')}|{query.get('sort_by', '')}"
+        if token := query.get("page_token"):
+            start, said = json.loads(bytes.fromhex(token))
+            if said != key:
+                raise Refusal(400, "Invalid input error: page token of another list")
+        found = [one for one in items if self._fits(one, query.get("filter"), kind)]
+        field_name, _, order = query.get("sort_by", "created_at").partition(" ")
+        found.sort(key=lambda one: one.get(field_name, ""), reverse=order == "desc")
+        size = min(size, 200)
+        assert request.operation
+        names = getattr(kfp_server_api, request.operation.answer).attribute_map
+        answer: dict[str, Any] = {names[kind]: found[start : start + size]}
+        answer["total_size"] = len(found)
+        if start + size < len(found):
+            answer["next_page_token"] = json.dumps([start + size, key]).encode().hex()
+        return answer
+
+    def _fits(self, one: Mapping[str, Any], text: str | None, kind: str) -> bool:
+        if not text:
+            return True
+        try:
+            predicates = parse_filter(text).get("predicates", [])
+        except ValueError as error:
+            self.violations.append(str(error))
+            raise Refusal(400, f"Invalid input error: filter: {error}") from error
+        for predicate in predicates:
+            if predicate["key"] not in _KEYS[kind]:
+                raise Refusal(
+                    400,
+                    "Invalid input error: no support for filtering on unrecognized "
+                    f"field {predicate['key']!r}",
+                )
+            if not _holds(one, predicate):
+                return False
+        return True
+
+    def _check(self, documents: list[Any]) -> None:
+        try:
+            check_spec(documents)
+        except ValueError as error:
+            raise Refusal(400, f"Failed to create a run: {error}") from error
+
+    def _namespace(self, namespace: str) -> None:
+        if self.multi_user and not namespace:
+            raise Refusal(400, "Invalid input error: namespace is empty in multi-user")
+        if not self.multi_user and namespace:
+            raise Refusal(
+                400, "Invalid input error: In single-user mode, no list by namespace"
+            )
+
+    def _get(self, kept: Mapping[str, Any], key: str) -> Any:
+        if key not in kept:
+            raise Refusal(404, f"Resource {key} not found")
+        return kept[key]
+
+    def _required(self, given: Mapping[str, Any], name: str) -> str:
+        if not given.get(name):
+            raise Refusal(400, f"Invalid input error: {name} is empty")
+        return str(given[name])
+
+    def _now(self) -> str:
+        return self.clock().replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.02)
+
+
+@dataclass(kw_only=True)
+class _Request:
+    """A request on its way to an operation."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    raw: bytes
+    operation: Operation | None = None
+    places: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.raw) if self.raw else None
+
+    def place(self, name: str) -> str:
+        return urllib.parse.unquote(self.places[name])
+
+    def wrong(self) -> Iterator[str]:
+        """What of it is not as the package has it."""
+        operation = self.operation
+        assert operation
+        for name, value in self.query.items():
+            if name not in operation.query:
+                yield f"unknown query parameter {name}"
+            elif operation.query[name] == "int" and not value.isdigit():
+                yield f"query parameter {name}: {value!r}"
+        if operation.body:
+            try:
+                body = self.body
+            except ValueError:
+                yield "the body is not JSON"
+                return
+            yield from faults_of(body, operation.body, where="body", sent=True)
+        elif self.raw and not operation.files:
+            yield "a body, where none is expected"
+
+    def upload(self) -> list[Any]:
+        """The documents of an uploaded file, strictly checked."""
+        kind = self.headers.get("content-type", "")
+        message = email.message_from_bytes(
+            f"Content-Type: {kind}\r\n\r\n".encode() + self.raw
+        )
+        parts = message.get_payload()
+        assert isinstance(parts, list), kind
+        names = [p.get_param("name", header="content-disposition") for p in parts]
+        assert names == ["uploadfile"], names
+        try:
+            return _documents(parts[0].get_payload(decode=True))
+        except (ValueError, yaml.YAMLError) as error:
+            raise Refusal(400, f"Failed to upload pipeline: {error}") from error
+
+    def sent(self) -> Sent:
+        assert self.operation
+        return Sent(
+            operation=self.operation.name,
+            method=self.method,
+            path=self.path,
+            query=self.query,
+            headers=self.headers,
+            body=self.raw.decode("utf-8", "replace"),
+        )
+
+
+def _handler(api: KfpApi) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer takes 40 ms
+
+        def handle_any(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            url = urllib.parse.urlsplit(self.path)
+            request = _Request(
+                method=self.command,
+                path=url.path,
+                query=dict(urllib.parse.parse_qsl(url.query)),
+                headers={k.lower(): v for k, v in self.headers.items()},
+                raw=self.rfile.read(length),
+            )
+            status, body, headers = api.answer(request)
+            if not status:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            content = body.encode()
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with contextlib.suppress(OSError):  # who asked is gone
+                self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    return Handler
+
+
+@functools.cache
+def _documents(text: bytes) -> list[Any]:
+    """The documents of a file, strictly checked."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    documents = list(yaml.load_all(text, Loader=loader))
+    check_spec(documents)
+    return documents
+
+
+def _holds(one: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
+    value = str(one.get(predicate["key"], "")).lower()
+    wanted = str(predicate.get("string_value", "")).lower()
+    match predicate["operation"]:
+        case "EQUALS":
+            return value == wanted
+        case "NOT_EQUALS":
+            return value != wanted
+        case "IS_SUBSTRING":
+            return wanted in value
+        case "IN":
+            values = predicate["string_values"]["values"]
+            return value in [text.lower() for text in values]
+    raise Refusal(400, f"Invalid input error: operation {predicate['operation']}")
+
+
+def was_stopped(run: Mapping[str, Any]) -> bool:
+    """Whether a run was told to stop: its history alone says so."""
+    return any(one["state"] == "CANCELING" for one in run.get("state_history", ()))
+
+
+def _message(name: str) -> str:
+    """Of a recorded error."""
+    return str(json.loads(recorded_body(name)[1])["message"])
+
+
+def _error(status: int, message: str) -> str:
+    code = _CODES.get(status, 2)
+    kind = "type.googleapis.com/google.rpc.Status"
+    details = [{"@type": kind, "code": code, "message": message}]
+    return json.dumps(
+        {"error": message, "code": code, "message": message, "details": details}
+    )
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())

@@ -1,0 +1,104 @@
+"""The image of a commit: of the same inputs there is one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.ci.git import Git
+from pipeline.ci.image import inputs_hash, provide_image
+from seglib.errors import SegError, UsageError
+from tests.pipeline.ci.repositories import commit, new_repository
+from tests.pipeline.ci.world import IMAGES, put_docker
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Git:
+    return new_repository(tmp_path / "clone")
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Path:
+    return put_docker(tmp_path / "bin")
+
+
+def _calls(docker: Path) -> list[list[str]]:
+    lines = (docker.parent / "calls").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_an_image_is_built_once_and_then_found(git: Git, docker: Path) -> None:
+    head = git.commit("HEAD")
+    first, second = (
+        provide_image(git, head, repository=IMAGES, docker=str(docker))
+        for _ in range(2)
+    )
+    assert first.built
+    assert not second.built
+    assert first.reference == second.reference
+    assert first.reference.startswith(f"{IMAGES}@sha256:")
+    (built,) = [words for words in _calls(docker) if words[1] == "build"]
+    assert f"COMMIT={head}" in built
+    assert "VARIANT=cpu" in built
+    assert built[-1] == str(git.root)
+
+
+def test_what_does_not_go_into_the_image_makes_no_other_one(git: Git) -> None:
+    before = git.commit("HEAD")
+    after = commit(git.root, {"README.md": "x", "tests/a.py": "x", "data.dvc": "x"})
+    assert inputs_hash(git, before, "cpu") == inputs_hash(git, after, "cpu")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "Dockerfile",
+        "requirements.lock",
+        "requirements-uv.lock",
+        "seglib/training/losses.py",
+        "pipeline/new.py",
+    ],
+)
+def test_what_goes_into_the_image_makes_another_one(git: Git, path: str) -> None:
+    before = git.commit("HEAD")
+    after = commit(git.root, {path: "other"})
+    assert inputs_hash(git, before, "cpu") != inputs_hash(git, after, "cpu")
+
+
+def test_the_inputs_are_what_the_dockerfile_copies(repository: Path) -> None:
+    text = (repository / "Dockerfile").read_text(encoding="utf-8")
+    copied = {
+        word
+        for line in text.splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for word in line.split()[1:-1]
+    }
+    known = {"pyproject.toml", "seglib", "components", "pipeline"}
+    locks = {"requirements.lock", "requirements-gpu.lock", "requirements-uv.lock"}
+    assert copied == known | locks
+
+
+def test_a_build_that_fails_is_named(git: Git, docker: Path) -> None:
+    (docker.parent / "fails").touch()
+    with pytest.raises(SegError, match=r"exit status 1.*docker login"):
+        provide_image(git, git.commit("HEAD"), repository=IMAGES, docker=str(docker))
+
+
+def test_a_push_that_left_nothing_is_named(git: Git, docker: Path) -> None:
+    (docker.parent / "forgets").touch()
+    with pytest.raises(SegError, match="gives no digest"):
+        provide_image(git, git.commit("HEAD"), repository=IMAGES, docker=str(docker))
+
+
+def test_a_machine_without_docker_is_told_so(git: Git, tmp_path: Path) -> None:
+    absent = str(tmp_path / "absent")
+    with pytest.raises(SegError, match=r"cannot be run.*--image"):
+        provide_image(git, git.commit("HEAD"), repository=IMAGES, docker=absent)
+
+
+@pytest.mark.parametrize(
+    "name", ["Team/Seglib", "seglib:tag", "team/seglib:tag", "--push", ""]
+)
+def test_a_repository_that_is_none_is_refused(git: Git, name: str) -> None:
+    with pytest.raises(UsageError, match="without a tag"):
+        provide_image(git, git.commit("HEAD"), repository=name)

@@ -1,0 +1,422 @@
+"""The compiled pipeline: valid, and the same every time."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from components.finalize import finalize
+from pipeline.dag.compile import require_digest
+from seglib.config import Config
+from seglib.errors import UsageError
+
+COMPILE = [sys.executable, "-m", "pipeline", "compile"]
+IMAGE = f"registry.example/seglib@sha256:{'a1' * 32}"
+GOLDEN = Path(__file__).parent / "golden" / "training.yaml"
+CACHED = ("verify-data", "augment-data", "train-model", "evaluate-model")
+GIVEN = {"data_md5", "remote", "code_version"}
+TYPES = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", bool: "BOOLEAN"}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """What is submitted: compiled by the command line, with the shipped defaults."""
+    path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
+    command = [*COMPILE, "-o", str(path), "--image", IMAGE, "--gpus", "1"]
+    subprocess.run(command, cwd=repository, check=True, env=_environment("1"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def spec(document: Path) -> dict[str, Any]:
+    return next(yaml.safe_load_all(document.read_text()))
+
+
+def test_compiling_loads_no_framework(tmp_path: Path, repository: Path) -> None:
+    script = (
+        "import sys; from pipeline.__main__ import main\n"
+        f"sys.argv = ['pipeline', 'compile', '-o', {str(tmp_path / 'p.yaml')!r},\n"
+        f"  '--image', {IMAGE!r}]\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end\n"
+        "heavy = {'tensorflow', 'keras', 'mlflow', 'kubernetes', 'cv2'}\n"
+        "print('loaded:', *sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+@pytest.mark.parametrize("form", [[], ["--manifest"]])
+def test_compiling_twice_gives_the_same_bytes(
+    document: Path, tmp_path: Path, repository: Path, form: list[str]
+) -> None:
+    documents = []
+    for seed in ("2", "3"):  # of the order of Python's sets
+        path = tmp_path / f"{seed}.yaml"
+        command = [*COMPILE, "-o", str(path), "--image", IMAGE, "--gpus", "1", *form]
+        subprocess.run(command, cwd=repository, check=True, env=_environment(seed))
+        documents.append(path.read_bytes())
+    assert documents[0] == documents[1]
+    assert form or documents[0] == document.read_bytes()
+
+
+def test_the_document_is_a_pipeline_spec_and_a_platform_spec_without_unknown_fields(
+    document: Path,
+) -> None:
+    _parse_strictly(*yaml.safe_load_all(document.read_text()))
+
+
+def test_the_parameters_are_the_fields_of_the_configuration_with_their_defaults(
+    spec: dict[str, Any],
+) -> None:
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    settings = Config().flat()
+    assert parameters.keys() == settings.keys() | GIVEN
+    for name, value in settings.items():
+        assert parameters[name]["defaultValue"] == value
+        assert parameters[name]["parameterType"] == TYPES[type(value)]
+
+
+def test_every_parameter_is_described_and_the_pipeline_has_a_name_to_show(
+    spec: dict[str, Any],
+) -> None:
+    assert spec["pipelineInfo"]["displayName"] == "Segmentation training"
+    assert "export what passes the gate" in spec["pipelineInfo"]["description"]
+    steps = {k: v for k, v in spec["components"].items() if "executorLabel" in v}
+    silent = [
+        f"{place}: {name}"
+        for place, component in {"root": spec["root"], **steps}.items()
+        for name, parameter in component["inputDefinitions"]["parameters"].items()
+        if not parameter.get("description") and name != "status"
+    ]
+    assert not silent
+
+
+def test_every_field_of_the_configuration_reaches_a_step_and_the_exit_task(
+    spec: dict[str, Any],
+) -> None:
+    reached = set()
+    for name, component in spec["components"].items():
+        if "executorLabel" in component and name != "comp-finalize":
+            reached |= component["inputDefinitions"]["parameters"].keys()
+    assert reached - {"trial"} == Config().flat().keys() | GIVEN, "that is a sweep's"
+    closing = finalize.component_spec.inputs.keys() - {"status", "swept"}
+    assert closing == Config().flat().keys() | GIVEN
+
+
+def test_the_dag_is_flat_and_export_waits_for_the_gates_word(
+    spec: dict[str, Any],
+) -> None:
+    body = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert {
+        name: sorted(task.get("dependentTasks", [])) for name, task in body.items()
+    } == {
+        "verify-data": [],
+        "augment-data": ["verify-data"],
+        "train-model": ["augment-data", "verify-data"],
+        "evaluate-model": ["train-model", "verify-data"],
+        "gate-model": ["evaluate-model", "train-model", "verify-data"],
+        "condition-2": [
+            "evaluate-model",
+            "gate-model",
+            "train-model",
+            "verify-data",
+        ],
+    }
+    condition = body["condition-2"]["triggerPolicy"]["condition"]
+    assert condition.endswith("['pipelinechannel--gate-model-Output'] == 'promote'")
+    assert list(spec["components"]["comp-condition-2"]["dag"]["tasks"]) == [
+        "export-model"
+    ]
+    nested = [c for c in spec["components"].values() if "dag" in c]
+    assert len(nested) == 2, "the exit handler's body and the condition, nothing else"
+    finalize_task = spec["root"]["dag"]["tasks"]["finalize"]
+    assert finalize_task["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+
+
+def test_gate_export_and_finalize_are_never_cached(spec: dict[str, Any]) -> None:
+    tasks = {
+        **spec["root"]["dag"]["tasks"],
+        **spec["components"]["comp-exit-handler-1"]["dag"]["tasks"],
+        **spec["components"]["comp-condition-2"]["dag"]["tasks"],
+    }
+    cached = {
+        name
+        for name, task in tasks.items()
+        if task.get("cachingOptions", {}).get("enableCache")
+    }
+    assert cached == set(CACHED)
+
+
+def test_what_changes_a_result_is_a_parameter_of_every_cached_step(
+    spec: dict[str, Any],
+) -> None:
+    for step in CACHED:
+        parameters = spec["components"][f"comp-{step}"]["inputDefinitions"][
+            "parameters"
+        ]
+        assert "code_version" in parameters, step
+
+
+def test_every_step_runs_in_the_pinned_image_and_installs_nothing(
+    spec: dict[str, Any],
+) -> None:
+    executors = spec["deploymentSpec"]["executors"]
+    for executor in executors.values():
+        assert executor["container"]["image"] == IMAGE
+        assert "pip install" not in json.dumps(executor["container"]["command"][:3])
+    gpu = executors["exec-train-model"]["container"]["resources"]["accelerator"]
+    assert gpu["resourceType"] == "nvidia.com/gpu"
+    assert gpu["resourceCount"] == "1"
+
+
+def test_what_a_sub_dag_uses_it_declares(spec: dict[str, Any]) -> None:
+    """Resources by channels would not be: KFP compiles them all the same."""
+    dags = {"root": spec["root"], **spec["components"]}
+    undeclared = [
+        f"{place}: {task}: {name}"
+        for place, component in dags.items()
+        if "dag" in component
+        for task, details in component["dag"]["tasks"].items()
+        for kind, source in (("parameters", "Parameter"), ("artifacts", "Artifact"))
+        for name, origin in details.get("inputs", {}).get(kind, {}).items()
+        if (wanted := origin.get(f"componentInput{source}"))
+        and wanted not in component["inputDefinitions"].get(kind, {})
+    ]
+    assert not undeclared
+    assert "{{$" not in json.dumps(
+        [e["container"]["resources"] for e in _executors(spec).values()]
+    )
+
+
+def test_the_document_is_the_golden_one(document: Path, tmp_path: Path) -> None:
+    shape = yaml.safe_dump(_shape(*yaml.safe_load_all(document.read_text())), width=88)
+    (tmp_path / "training.yaml").write_text(shape)
+    accept = f"If that is meant: cp {tmp_path}/training.yaml {GOLDEN}"
+    assert shape == GOLDEN.read_text(), accept
+
+
+def test_what_pods_need_is_no_part_of_the_caches_key(
+    spec: dict[str, Any], document: Path, tmp_path: Path, repository: Path
+) -> None:
+    (tmp_path / "cluster.yaml").write_text(
+        "namespace: vision\n"
+        "image_pull_policy: Always\n"
+        "image_pull_secrets: [registry]\n"
+        "security: {run_as_user: 1001}\n"
+        "config_maps: [{name: tracking, keys: [MLFLOW_TRACKING_URI]}]\n"
+        "secrets: [{name: minio, variables: {AWS_ACCESS_KEY_ID: accesskey}}]\n"
+        "defaults:\n"
+        "  {cpu_limit: 16, memory_limit: 64Gi, ephemeral_storage: 1Ti, retries: 0}\n"
+        "steps: {train: {timeout: 3d, node_selector: {disk: ssd}, shm: 8Gi}}\n"
+    )
+    other = tmp_path / "p.yaml"
+    command = [*COMPILE, "-o", str(other), "--image", IMAGE]
+    command += ["--cluster", str(tmp_path / "cluster.yaml"), "--gpus", "4"]
+    subprocess.run(command, cwd=repository, check=True)
+    keys = [_cache_keys(path) for path in (document, other)]
+    assert keys[0].keys() == set(CACHED)
+    assert keys[0] == keys[1]
+    assert other.read_bytes() != document.read_bytes()
+
+
+def test_options_beat_the_file(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "c.yaml").write_text("steps: {train: {gpus: 4, gpu_type: amd.com/gpu}}")
+    path = tmp_path / "p.yaml"
+    command = [*COMPILE, "-o", str(path), "--image", IMAGE, "--gpus", "2"]
+    command += ["--cluster", str(tmp_path / "c.yaml")]
+    command += ["--checkpoints", "s3://bucket/checkpoints"]
+    subprocess.run(command, cwd=repository, check=True)
+    spec, platform = yaml.safe_load_all(path.read_text())
+    train = _executors(spec)["exec-train-model"]["container"]
+    accelerator = train["resources"]["accelerator"]
+    assert accelerator["resourceType"] == "amd.com/gpu"
+    assert accelerator["resourceCount"] == "2"
+    place = {"name": "SEGLIB_CHECKPOINTS", "value": "s3://bucket/checkpoints"}
+    assert place in train["env"]
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert "SEGLIB_CHECKPOINTS" not in json.dumps(pods["exec-train-model"])
+    assert "SEGLIB_CHECKPOINTS" in json.dumps(pods["exec-gate-model"])
+    assert place not in _executors(spec)["exec-gate-model"]["container"]["env"]
+
+
+def test_the_manifest_form_is_of_the_same_pipeline(
+    document: Path, tmp_path: Path, repository: Path
+) -> None:
+    path = tmp_path / "manifest.yaml"
+    command = [*COMPILE, "-o", str(path), "--image", IMAGE, "--gpus", "1", "--manifest"]
+    printed = subprocess.run(
+        command, cwd=repository, check=True, capture_output=True, text=True
+    ).stdout
+    pipeline, version = yaml.safe_load_all(path.read_text())
+    assert (pipeline["kind"], version["kind"]) == ("Pipeline", "PipelineVersion")
+    for resource in (pipeline, version):
+        assert resource["apiVersion"] == "pipelines.kubeflow.org/v2beta1"
+        assert resource["metadata"]["namespace"] == "kubeflow"
+    assert version["metadata"]["name"] in printed
+    assert version["metadata"]["name"].startswith("segmentation-training-")
+    assert pipeline["spec"]["displayName"] == "Segmentation training"
+    assert version["spec"]["pipelineName"] == pipeline["metadata"]["name"]
+    spec, platform = yaml.safe_load_all(document.read_text())
+    assert version["spec"]["pipelineSpec"] == spec
+    assert version["spec"]["platformSpec"] == platform
+    _parse_strictly(version["spec"]["pipelineSpec"], version["spec"]["platformSpec"])
+
+
+def test_no_secret_of_the_environment_gets_into_a_document(
+    tmp_path: Path, repository: Path
+) -> None:
+    secrets = {
+        name: f"c4n4ry-{name.lower()}"
+        for name in (
+            *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+            *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "KFP_TOKEN"),
+            *("MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "GITHUB_TOKEN"),
+        )
+    }
+    printed = ""
+    for form in ([], ["--manifest"]):
+        path = tmp_path / f"p{len(form)}.yaml"
+        done = subprocess.run(
+            [*COMPILE, "-o", str(path), "--image", IMAGE, "--gpus", "1", *form],
+            cwd=repository,
+            env={**os.environ, **secrets},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        printed += done.stdout + done.stderr
+    written = [path.read_text() for path in tmp_path.iterdir()]
+    assert len(written) == 2
+    assert not [text for text in (printed, *written) if "c4n4ry" in text]
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("", "seglib:cpu: an image is named by its digest"),
+        ("registry/seglib:1.0", "docker image inspect -f"),
+        ("registry/seglib", "For a trial: --allow-tag."),
+        ("registry/seglib@sha256:0", "expected NAME@sha256: and 64 digits"),
+        (f"registry/seglib@sha256:{'A' * 64}", "of 0-9 and a-f"),
+    ],
+)
+def test_an_image_without_its_digest_is_refused_with_the_remedy(
+    tmp_path: Path, image: str, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        require_digest(image or "seglib:cpu")
+    assert message in str(caught.value)
+    require_digest(image or "seglib:cpu", allow_tag=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "p.txt"], "p.txt: expected a name that ends in .yaml"),
+        (["-o", "/proc/none/p.yaml"], "/proc/none/p.yaml: cannot be written"),
+        (["-o", "p.yaml", "--image", "seglib:1"], "seglib:1: an image is named by"),
+        (["-o", "p.yaml", "--cluster", "c.yaml"], "c.yaml: cannot be read"),
+    ],
+)
+def test_an_output_that_cannot_be_is_one_line_and_a_status(
+    repository: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    done = subprocess.run(
+        [*COMPILE, *options],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(repository), "PATH": "", "SEGLIB_IMAGE": IMAGE},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (2 if len(options) > 2 else 1)
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def _environment(seed: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONHASHSEED": seed}
+
+
+def _parse_strictly(pipeline: dict[str, Any], platform: dict[str, Any]) -> None:
+    json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
+    deployment = pipeline_spec_pb2.PipelineDeploymentConfig()
+    json_format.ParseDict(pipeline["deploymentSpec"], deployment)
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors.keys() == deployment.executors.keys()
+    assert len(executors) == 7
+    for settings in executors.values():
+        json_format.ParseDict(
+            settings, kubernetes_executor_config_pb2.KubernetesExecutorConfig()
+        )
+
+
+def _executors(spec: dict[str, Any]) -> dict[str, Any]:
+    executors: dict[str, Any] = spec["deploymentSpec"]["executors"]
+    return executors
+
+
+def _tasks(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for component in (spec["root"], *spec["components"].values()):
+        yield from component.get("dag", {}).get("tasks", {}).items()
+
+
+def _shape(spec: dict[str, Any], platform: dict[str, Any]) -> dict[str, Any]:
+    """A document without what other tests hold: parameters, and components' sources."""
+    for _, task in _tasks(spec):
+        task.get("inputs", {}).pop("parameters", None)
+    containers = {}
+    for name, executor in _executors(spec).items():
+        container = executor["container"]
+        containers[name] = {
+            "image": container["image"],
+            "env": container["env"],
+            "resources": container["resources"],
+        }
+    pods: dict[str, list[str]] = {}
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for name, settings in executors.items():
+        pods.setdefault(json.dumps(settings), []).append(name)
+    return {
+        "tasks": dict(_tasks(spec)),
+        "containers": containers,
+        "pods": {", ".join(names): json.loads(pod) for pod, names in pods.items()},
+    }
+
+
+def _cache_keys(document: Path) -> dict[str, Any]:
+    """Of each cached step, what KFP 2.18 makes its cache key of, besides the inputs."""
+    spec, platform = yaml.safe_load_all(document.read_text())
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    keys = {}
+    for name, task in _tasks(spec):
+        if not task.get("cachingOptions", {}).get("enableCache"):
+            continue
+        component = spec["components"][task["componentRef"]["name"]]
+        if "dag" in component:
+            continue
+        label = component["executorLabel"]
+        container = {**_executors(spec)[label]["container"]}
+        container.pop("resources")
+        claims = [mount["constant"] for mount in pods[label].get("pvcMount", [])]
+        interface = [component[f"{side}Definitions"] for side in ("input", "output")]
+        keys[name] = (task["inputs"], container, interface, claims)
+    return keys

@@ -1,0 +1,139 @@
+"""The server of these tests: kfp.Client passes, what is not KFP's does not."""
+
+import json
+import urllib.error
+import urllib.request
+import warnings
+from typing import Any
+
+import pytest
+
+from benchmarks.waiting import HANG_S
+from pipeline.kfp.document import Document
+from pipeline.kfp.order import Order
+from tests.fakes.kfp_api import KfpApi
+from tests.fakes.kfp_contract import check_spec, faults_of, find, operations
+
+
+@pytest.fixture
+def client(api: KfpApi) -> Any:
+    from kfp.client import Client
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Client(host=api.url)
+
+
+def test_the_operations_are_those_of_the_package() -> None:
+    known = {one.name: one for one in operations()}
+    assert len(known) > 35
+    create = known["run_service_create_run"]
+    assert (create.method, create.path) == ("POST", "/apis/v2beta1/runs")
+    assert (create.body, create.answer) == ("V2beta1Run", "V2beta1Run")
+    assert set(create.query) == {"experiment_id"}
+    assert known["upload_pipeline_version"].files == ("uploadfile",)
+    found = find("POST", "/apis/v2beta1/runs/1-2:terminate")
+    assert found
+    assert found[0].name == "run_service_terminate_run"
+    assert found[1] == {"run_id": "1-2"}
+    assert find("PUT", "/apis/v2beta1/runs") is None
+    assert find("GET", "/apis/v1beta1/runs") is None
+
+
+def test_kfps_own_client_is_served(
+    api: KfpApi, client: Any, order: Order, document: Document
+) -> None:
+    path = str(document.path)
+    pipeline = client.upload_pipeline(path, pipeline_name="mine")
+    version = client.upload_pipeline_version(path, "second", pipeline_name="mine")
+    assert client.get_pipeline_id("mine") == pipeline.pipeline_id
+    listed = client.list_pipeline_versions(pipeline.pipeline_id)
+    assert {one.name for one in listed.pipeline_versions} == {"mine", "second"}
+    by_package = client.create_run_from_pipeline_package(
+        path, arguments=order.parameters, experiment_name="e", run_name="package"
+    )
+    experiment = client.get_experiment(experiment_name="e").experiment_id
+    by_version = client.run_pipeline(
+        experiment,
+        "version",
+        pipeline_id=pipeline.pipeline_id,
+        version_id=version.pipeline_version_id,
+        params=order.parameters,
+    )
+    api.become(by_version.run_id, "succeeded")
+    done = client.wait_for_run_completion(by_version.run_id, timeout=int(HANG_S))
+    assert done.state == "SUCCEEDED"
+    client.terminate_run(by_package.run_id)
+    stopped = client.get_run(by_package.run_id)
+    assert stopped.state == "FAILED", "as KFP says of a run that was stopped"
+    assert "CANCELING" in [entry.state for entry in stopped.state_history]
+    assert len(client.list_runs(experiment_id=experiment).runs) == 2
+
+
+def test_what_the_specification_does_not_have_is_refused() -> None:
+    with KfpApi() as api:
+        runs = f"{api.url}/apis/v2beta1/runs"
+        assert _post(runs, {"display_nme": "x"}) == 400
+        assert _post(runs, {"display_name": "x", "run_id": "y"}) == 400
+        assert _post(runs, {"display_name": 5}) == 400
+        assert _post(f"{runs}?experiment=1", {"display_name": "x"}) == 400
+        assert _post(f"{api.url}/apis/v2beta1/jobs", {}) == 404
+        assert [text.partition(": ")[2] for text in api.violations] == [
+            "body.display_nme: V2beta1Run has no such field",
+            "body.run_id: only the server fills it",
+            "body.display_name: expected str. Received: 5",
+            "unknown query parameter experiment",
+        ]
+        assert not api.runs
+
+
+def test_a_specification_with_an_unknown_field_is_refused(document: Document) -> None:
+    check_spec([dict(document.spec)])
+    with pytest.raises(ValueError, match="no field named"):
+        check_spec([{**document.spec, "unknownField": 1}])
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {
+        "exec-a": {"secretsAsEnv": []}}}}}}  # fmt: skip
+    with pytest.raises(ValueError, match="no field named"):
+        check_spec([platform])
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ({"state": "DONE"}, "run.state: expected one of"),
+        ({"created_at": "now"}, "run.created_at: not a time"),
+        ({"runtime_config": {"parameters": {"a": 1}, "b": 1}}, "run.runtime_config.b"),
+        ({"state_history": {}}, "run.state_history: expected a list"),
+        ({"state_history": [{"stat": 1}]}, "run.state_history[0].stat"),
+        ({"runtime_config": 1}, "run.runtime_config: expected an object"),
+    ],
+)
+def test_a_value_is_checked_down_to_its_leaves(value: Any, wrong: str) -> None:
+    (fault,) = faults_of(value, "V2beta1Run", where="run", sent=False)
+    assert fault.startswith(wrong)
+
+
+def test_lists_have_pages_filters_and_refuse_a_foreign_token(
+    api: KfpApi, client: Any
+) -> None:
+    for number in range(25):
+        client.create_experiment(f"e{number}")
+    first = client.list_experiments(page_size=10)
+    assert (len(first.experiments), first.total_size) == (10, 25)
+    token = first.next_page_token
+    second = client.list_experiments(page_size=10, page_token=token)
+    assert len(second.experiments) == 10
+    with pytest.raises(Exception, match="page token of another list"):
+        client.list_experiments(page_token=token, sort_by="display_name")
+
+
+def _post(url: str, body: Any) -> int:
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=HANG_S) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return int(error.code)

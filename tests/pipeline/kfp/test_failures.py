@@ -1,0 +1,313 @@
+"""Each way in which a cluster can be absent or say no has its own words."""
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.kfp.connection import Endpoint, Patience, connect
+from pipeline.kfp.failures import ClusterError
+from pipeline.kfp.order import Order
+from pipeline.kfp.runs import get_run, list_runs
+from pipeline.kfp.submission import submit
+from tests.fakes.kfp_api import Fault, KfpApi
+from tests.fakes.servers import free_port, silent_server
+from tests.pipeline.kfp.conftest import QUICK
+
+HEALTH = "healthz_service_get_healthz"
+NONE = Patience(first_s=0.01, longest_s=0.01, total_s=0.0)
+
+
+def _fails(kind: str, message: str, **endpoint: object) -> ClusterError:
+    with pytest.raises(ClusterError, match=message) as caught:
+        connect(Endpoint(patience=QUICK, **endpoint))  # type: ignore[arg-type]
+    assert caught.value.kind == kind
+    assert caught.value.exit_code == 6
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_a_refused_connection_names_the_port_forward() -> None:
+    host = f"http://127.0.0.1:{free_port()}"
+    _fails("refused", "nothing listens there.*port-forward", host=host)
+
+
+def test_an_unknown_host_is_told_as_a_name_inside_of_the_cluster() -> None:
+    host = "http://ml-pipeline.kubeflow.svc.invalid:8888"
+    _fails("dns", "no such host.*inside of the cluster only", host=host)
+
+
+def test_a_server_that_never_answers_is_a_timeout() -> None:
+    with silent_server() as host:
+        _fails("timeout", "did not answer in time.*--timeout", host=host, timeout_s=0.2)
+
+
+def test_a_closed_connection_is_told(api: KfpApi) -> None:
+    api.faults.append(Fault(HEALTH, status=0, times=99))
+    _fails("dropped", "closed the connection without an answer", host=api.url)
+
+
+def test_https_to_a_server_of_plain_http_says_to_use_http(api: KfpApi) -> None:
+    host = api.url.replace("http://", "https://")
+    _fails("tls", "no secure connection.*begin the address with http://", host=host)
+
+
+def test_a_certificate_of_an_unknown_authority_names_ca_cert(tmp_path: Path) -> None:
+    with _tls_server(tmp_path) as (host, certificate):
+        _fails("tls", "no secure connection.*--ca-cert FILE", host=host)
+        other = tmp_path / "other"
+        other.mkdir()
+        with _tls_server(other) as (_, wrong):
+            _fails("tls", "--ca-cert", host=host, ca_cert=str(wrong))
+        # With the right one it comes through: what answers is no KFP, though.
+        _fails("not-kfp", "no KFP API", host=host, ca_cert=str(certificate))
+
+
+def test_missing_and_wrong_credentials_name_the_settings() -> None:
+    with KfpApi(token="right") as api:
+        _fails("unauthenticated", "401.*KFP_TOKEN, --token-file", host=api.url)
+        _fails("unauthenticated", "has expired", host=api.url, token="wrong")
+        assert connect(Endpoint(host=api.url, token="right")).version == "2.17.0"
+
+
+def test_a_token_file_is_read_anew_for_each_request(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    with KfpApi(token="first") as api:
+        cluster = connect(Endpoint(host=api.url, token_file=str(file), patience=QUICK))
+        api.token = "second"
+        with pytest.raises(ClusterError, match="401"):
+            list(list_runs(cluster))
+        file.write_text("second\n")
+        assert list(list_runs(cluster)) == []
+        _fails(
+            "credentials",
+            "--token-file: no such file",
+            host=api.url,
+            token_file=str(tmp_path / "none"),
+        )
+
+
+def test_cookies_are_sent() -> None:
+    with KfpApi(cookie="authservice_session=abc") as api:
+        _fails("unauthenticated", "KFP_COOKIES", host=api.url)
+        cluster = connect(Endpoint(host=api.url, cookies="authservice_session=abc"))
+        assert list(list_runs(cluster)) == []
+
+
+def test_a_redirection_to_a_login_page_is_not_followed(api: KfpApi) -> None:
+    place = {"Location": "https://login.example/auth?state=secret"}
+    api.faults.append(Fault(HEALTH, status=302, headers=place, times=9))
+    error = _fails("login", "leads on to https://login.example/auth", host=api.url)
+    assert "secret" not in str(error)
+
+
+def test_not_allowed_names_the_role(api: KfpApi, order: Order) -> None:
+    cluster = connect(Endpoint(host=api.url, patience=QUICK))
+    message = "User 'jane' is not authorized to create runs in namespace vision"
+    api.faults.append(Fault("run_service_create_run", status=403, message=message))
+    with pytest.raises(
+        ClusterError, match="not allowed to create the run.*'jane'"
+    ) as e:
+        submit(cluster, order)
+    assert "kubeflow-edit" in str(e.value)
+    assert e.value.kind == "forbidden"
+
+
+def test_an_address_without_its_path_names_the_path() -> None:
+    with KfpApi(prefix="/pipeline") as api:
+        bare = api.url.removesuffix("/pipeline")
+        _fails("not-kfp", "no KFP API at this address.*HOST/pipeline", host=bare)
+        assert connect(Endpoint(host=api.url)).url("runs") == f"{api.url}/#/runs"
+
+
+def test_a_page_is_not_taken_for_an_api(api: KfpApi) -> None:
+    page = "<html><title>Sign in</title></html>"
+    api.extra["GET", "/apis/v2beta1/healthz"] = (200, page)
+    _fails("not-kfp", "answers, but not as KFP's API does", host=api.url)
+
+
+def test_another_api_is_not_taken_for_kfps(api: KfpApi) -> None:
+    api.extra["GET", "/apis/v2beta1/healthz"] = (200, json.dumps({"multi_user": "x"}))
+    _fails("not-kfp", "answers, but not as KFP's", host=api.url)
+
+
+def test_what_kfp_says_of_an_invalid_run_is_kept_and_shortened(
+    api: KfpApi, order: Order
+) -> None:
+    cluster = connect(Endpoint(host=api.url, patience=QUICK))
+    long = "Failed to create a run: InternalServerError: " * 40 + "unknown field 'foo'"
+    api.faults.append(Fault("run_service_create_run", status=400, message=long))
+    with pytest.raises(ClusterError, match="refuses to create the run") as caught:
+        submit(cluster, order)
+    assert str(caught.value).endswith("unknown field 'foo'")
+    assert len(str(caught.value)) < 600
+    assert caught.value.kind == "invalid"
+
+
+def test_a_failing_server_is_asked_again_and_then_told(api: KfpApi) -> None:
+    api.faults.append(Fault(HEALTH, status=503, times=2))
+    assert connect(Endpoint(host=api.url, patience=QUICK)).version == "2.17.0"
+    api.faults.append(Fault(HEALTH, status=500, times=99, message="no database"))
+    _fails("broken", r"\(500\): no database.*kubectl logs", host=api.url)
+    api.faults.clear()
+    api.faults.append(Fault(HEALTH, status=429, times=99))
+    _fails("busy", "too many requests", host=api.url)
+
+
+def test_patience_doubles_up_to_a_limit() -> None:
+    assert Patience(first_s=1, longest_s=4, total_s=20).waits() == [1, 2, 4, 4, 4, 4]
+    assert NONE.waits() == []
+
+
+def test_a_server_that_comes_back_is_waited_for(api: KfpApi, order: Order) -> None:
+    cluster = connect(Endpoint(host=api.url, patience=QUICK))
+    run = submit(cluster, order).run
+    api.faults.append(Fault("run_service_get_run", status=0, times=3))
+    assert get_run(cluster, run.run_id).run_id == run.run_id
+
+
+@pytest.mark.parametrize(
+    ("version", "older"),
+    [("2.5.0", True), ("2.17.0", False), ("2.18.1", False), ("unknown", False)],
+)
+def test_an_older_server_is_noted(version: str, older: bool) -> None:
+    with KfpApi(version=version) as api:
+        cluster = connect(Endpoint(host=api.url))
+    assert len(cluster.warnings) == older
+    assert all(f"KFP {version}, older than the SDK" in t for t in cluster.warnings)
+
+
+def test_a_server_of_another_major_version_is_refused() -> None:
+    with KfpApi(version="1.8.5") as api:
+        _fails("version", "is KFP 1.8.5.*servers of 2.x", host=api.url)
+
+
+def test_a_missing_address_names_its_settings() -> None:
+    message = "No cluster is named.*--host or KFP_ENDPOINT.*No configuration found"
+    _fails("no-kubeconfig", message)
+
+
+def test_an_unknown_context_of_kubeconfig_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _kubeconfig(tmp_path, monkeypatch, "http://127.0.0.1:1")
+    message = "no context 'prod'. It has: here. Name one with --context"
+    _fails("no-kubeconfig", message, context="prod")
+
+
+def test_a_cluster_of_kubeconfig_is_reached_through_its_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: Order
+) -> None:
+    path = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
+    with KfpApi(prefix=path, token="of-the-kubeconfig") as api:
+        _kubeconfig(tmp_path, monkeypatch, api.url.removesuffix(path))
+        cluster = connect(Endpoint(patience=QUICK))
+        done = submit(cluster, order)
+        assert api.run()["run_id"] == done.run.run_id
+    assert done.url.startswith("http://localhost:8080/#/runs/details/")
+    assert "kubectl port-forward -n kubeflow svc/ml-pipeline-ui" in cluster.hint
+
+
+def test_settings_come_from_the_environment_and_secrets_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KFP_ENDPOINT", "http://kfp")
+    monkeypatch.setenv("KFP_TOKEN", "canary")
+    monkeypatch.setenv("KFP_COOKIES", "canary")
+    endpoint = Endpoint.from_environment(namespace="vision")
+    assert endpoint.host == "http://kfp"
+    assert endpoint.token == endpoint.cookies == "canary"
+    assert "canary" not in repr(endpoint)
+
+
+def _kubeconfig(place: Path, patch: pytest.MonkeyPatch, server: str) -> None:
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": "of-the-kubeconfig"}}],
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+    }
+    file = place / "kubeconfig"
+    file.write_text(yaml.safe_dump(content))
+    patch.setenv("KUBECONFIG", str(file))
+    from kubernetes.config import kube_config
+
+    patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(file))
+
+
+@contextmanager
+def _tls_server(place: Path) -> Iterator[tuple[str, Path]]:
+    """Speaks TLS with a certificate of its own, and answers everything with 404."""
+    certificate, key = place / "certificate.pem", place / "key.pem"
+    _self_signed(certificate, key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    listener = socket.create_server(("127.0.0.1", 0))
+    stopped = threading.Event()
+
+    def serve() -> None:
+        while not stopped.is_set():
+            try:
+                raw, _ = listener.accept()
+                with context.wrap_socket(raw, server_side=True) as connection:
+                    connection.recv(65536)
+                    connection.sendall(
+                        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"
+                        b"Connection: close\r\n\r\n"
+                    )
+            except OSError:
+                continue
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate
+    finally:
+        stopped.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def _self_signed(certificate: Path, key: Path) -> None:
+    from datetime import UTC, datetime, timedelta
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(private, hashes.SHA256())
+    )
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )

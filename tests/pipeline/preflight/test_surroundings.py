@@ -1,0 +1,635 @@
+"""What is missing around a pipeline, on real servers and on loopback."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import kfp_server_api
+import pytest
+from kubernetes import client
+
+from benchmarks.seaweedfs import environment, seaweedfs
+from benchmarks.waiting import HANG_S
+from pipeline.preflight.around import surroundings
+from pipeline.preflight.around.surroundings import Surroundings
+from pipeline.preflight.checkup import examine
+from pipeline.preflight.codes import CODES
+from pipeline.preflight.findings import Finding
+from tests.fakes.s3_proxy import proxy
+from tests.fakes.servers import MlflowServer, free_port, silent_server
+from tests.pipeline.preflight.compiled import IMAGE, Compiled
+from tests.pipeline.preflight.loopback import (
+    KubernetesApi,
+    Registry,
+    Reply,
+    Request,
+    serve,
+    write_kubeconfig,
+)
+
+DIGEST = IMAGE.partition("@")[2]
+ACCOUNT = "pipeline-runner"
+GPU = "nvidia.com/gpu"
+FAILS = "that fails (exit code, memory, timeout)"
+CONFIG_MAPS = "/api/v1/namespaces/kubeflow/configmaps"
+Seen = Callable[..., Sequence[Finding]]
+
+
+@pytest.fixture
+def seen(tmp_path: Path, ours: Compiled) -> Seen:
+    """What is found around our own pipeline, however long a look takes."""
+
+    def look(*, timeout_s: float = HANG_S, **asked: Any) -> Sequence[Finding]:
+        path = ours.write(tmp_path / "pipeline.yaml")
+        around = Surroundings(timeout_s=timeout_s, **asked)
+        return examine(path, around=around).findings
+
+    return look
+
+
+@pytest.fixture
+def no_look_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each ends by the limit of its own requests."""
+    monkeypatch.setattr(surroundings, "_GRACE_S", HANG_S)
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "kubeconfig"
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    return path
+
+
+@pytest.fixture
+def referring(ours: Compiled) -> Compiled:
+    """Our pipeline with one reference of each kind."""
+    for name, pod in ours.pods.items():
+        for kind in ("secretAsEnv", "configMapAsEnv", "pvcMount", "tolerations"):
+            pod.pop(kind, None)
+        pod.pop("nodeSelector", None)
+        pod["configMapAsEnv"] = [
+            {
+                "configMapName": "seglib",
+                "keyToEnv": [{"configMapKey": "URI", "envVar": "URI"}],
+            }
+        ]
+        ours.executors[name]["container"]["resources"] |= {
+            "resourceCpuRequest": "2",
+            "resourceMemoryRequest": "4Gi",
+        }
+    train = ours.pods["exec-train-model"]
+    train["secretAsEnv"] = [
+        {"secretName": "seglib-s3", "keyToEnv": [_pair("KEY"), _pair("SECRET")]},
+        {"secretName": "maybe", "optional": True, "keyToEnv": [_pair("USER")]},
+    ]
+    train["pvcMount"] = [{"constant": "seglib-cache", "mountPath": "/cache"}]
+    train["nodeSelector"] = {"labels": {"pool": "gpu"}}
+    train["tolerations"] = [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}]
+    return ours
+
+
+@pytest.fixture
+def api() -> KubernetesApi:
+    """A cluster that has all of it."""
+    api = KubernetesApi()
+    api.add_secret("seglib-s3", "KEY", "SECRET", "MORE")
+    api.add("V1ConfigMap", "seglib", data={"URI": "http://mlflow:5000"})
+    api.add("V1ServiceAccount", ACCOUNT)
+    bound = client.V1PersistentVolumeClaimStatus(phase="Bound")
+    api.add("V1PersistentVolumeClaim", "seglib-cache", status=bound)
+    taint = client.V1Taint(key=GPU, value="present", effect="NoSchedule")
+    api.add_node("cpu-1")
+    api.add_node("gpu-1", labels={"pool": "gpu"}, taints=(taint,), gpu="2")
+    return api
+
+
+def _pair(key: str) -> dict[str, str]:
+    return {"secretKey": key, "envVar": key}
+
+
+def test_a_cluster_that_has_everything_gives_no_finding(
+    referring: Compiled, seen: Seen, kubeconfig: Path, api: KubernetesApi
+) -> None:
+    with api.run(kubeconfig):
+        assert seen(cluster=True, service_account=ACCOUNT) == ()
+    assert not any("maybe" in path for path in api.asked), "it is optional"
+
+
+def _argo(api: KubernetesApi, strategy: str, key: str = "workflowDefaults") -> None:
+    """Its configuration, such as KFP 2.17.0 ships it."""
+    default = f"spec: {{templateDefaults: {{retryStrategy: {strategy}}}}}"
+    text = default if key == "workflowDefaults" else f"workflowDefaults: {{{default}}}"
+    api.add("V1ConfigMap", "workflow-controller-configmap", data={key: text})
+
+
+@pytest.fixture
+def told(
+    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: KubernetesApi
+) -> Callable[[], str]:
+    """What the doctor notes about what Argo repeats."""
+
+    def look() -> str:
+        path = referring.write(tmp_path / "pipeline.yaml")
+        with api.run(kubeconfig):
+            around = Surroundings(timeout_s=HANG_S, cluster=True)
+            diagnosis = examine(path, around=around)
+        assert diagnosis.findings == ()
+        (note,) = (note for note in diagnosis.notes if "Argo" in note)
+        return note
+
+    return look
+
+
+@pytest.mark.parametrize("key", ["workflowDefaults", "config"])
+@pytest.mark.parametrize(
+    ("strategy", "note"),
+    [
+        (  # as KFP 2.17.0 ships it
+            "{limit: 2, retryPolicy: OnError}",
+            f"a step whose pod is deleted, and none {FAILS} (retryPolicy OnError in",
+        ),
+        (
+            "{limit: 2, retryPolicy: Always}",
+            f"a step {FAILS} and one whose pod is deleted (retryPolicy Always in",
+        ),
+        ("{expression: 'true'}", "workflow-controller-configmap), if true"),
+    ],
+)
+def test_the_doctor_says_what_argo_repeats(
+    told: Callable[[], str], api: KubernetesApi, key: str, strategy: str, note: str
+) -> None:
+    _argo(api, strategy, key)
+    assert note in told()
+
+
+def test_without_argos_configuration_the_doctor_says_that_it_knows_nothing(
+    told: Callable[[], str],
+) -> None:
+    assert told().startswith("no workflow-controller-configmap: what Argo repeats is")
+
+
+def test_argos_configuration_is_found_in_kfps_namespace_where_runs_have_their_own(
+    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: KubernetesApi
+) -> None:
+    api.add_namespace("vision")
+    _argo(api, "{retryPolicy: Always}")
+    path = referring.write(tmp_path / "pipeline.yaml")
+    with api.run(kubeconfig):
+        around = Surroundings(timeout_s=HANG_S, cluster=True, namespace="vision")
+        notes = examine(path, around=around).notes
+    assert any("retryPolicy Always" in note for note in notes)
+
+
+def test_a_pipeline_without_retries_needs_no_repetition(
+    told: Callable[[], str], referring: Compiled, api: KubernetesApi
+) -> None:
+    components = referring.pipeline["components"]
+    for component in (referring.pipeline["root"], *components.values()):
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            task.pop("retryPolicy", None)
+    for pod in referring.pods.values():
+        pod.pop("configMapAsEnv", None)
+    _argo(api, "{limit: 2}")
+    assert "and none whose pod is deleted (retryPolicy OnFailure" in told()
+
+
+def _lost(api: KubernetesApi) -> None:
+    lost = client.V1PersistentVolumeClaimStatus(phase="Lost")
+    api.add("V1PersistentVolumeClaim", "seglib-cache", status=lost)
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "change"),
+    [
+        ("S203", "there is none", lambda api: api.remove("/kubeflow")),
+        ("S204", "none in kubeflow", lambda api: api.remove("/pipeline-runner")),
+        ("S210", "none in kubeflow", lambda api: api.remove("/seglib-s3")),
+        (
+            "S211",
+            "it has no key KEY, SECRET, for exec-train-model",
+            lambda api: api.add_secret("seglib-s3", "OTHER"),
+        ),
+        ("S212", "none in kubeflow", lambda api: api.remove("/seglib")),
+        ("S213", "it has no key URI", lambda api: api.add("V1ConfigMap", "seglib")),
+        ("S214", "none in kubeflow", lambda api: api.remove("/seglib-cache")),
+        ("S215", "exec-train-model mount it", _lost),
+        ("S205", "may not read", lambda api: api.forbidden.add("/api/v1/nodes")),
+        (
+            "S205",
+            "may not read",
+            lambda api: api.forbidden.add(f"{CONFIG_MAPS}/workflow-controller"),
+        ),
+        ("S216", "none whose pod is deleted", lambda api: _argo(api, "{limit: 2}")),
+        ("S216", "no workflow", lambda api: _argo(api, "[1]")),
+        ("S216", "no workflow", lambda api: _argo(api, "{")),
+        (
+            "S220",
+            f"none fits: 1 without the label pool=gpu; 1 with less {GPU} than 1",
+            lambda api: api.nodes[1].status.allocatable.pop(GPU),
+        ),
+        (
+            "S220",
+            "1 with the taint pool=other:NoExecute",
+            lambda api: api.nodes[1].spec.taints.append(
+                client.V1Taint(key="pool", value="other", effect="NoExecute")
+            ),
+        ),
+        (
+            "S220",
+            "1 cordoned",
+            lambda api: setattr(api.nodes[1].spec, "unschedulable", True),
+        ),
+        (
+            "S220",
+            "1 with less memory than 4.0 GiB",
+            lambda api: api.nodes[1].status.allocatable.update(memory="3Gi"),
+        ),
+        (
+            "S220",
+            "1 not ready",
+            lambda api: setattr(api.nodes[1].status.conditions[0], "status", "False"),
+        ),
+    ],
+)
+def test_what_the_cluster_lacks_is_one_finding(
+    referring: Compiled,
+    seen: Seen,
+    kubeconfig: Path,
+    api: KubernetesApi,
+    code: str,
+    what: str,
+    change: Callable[[KubernetesApi], None],
+) -> None:
+    change(api)
+    with api.run(kubeconfig):
+        findings = seen(cluster=True, service_account=ACCOUNT)
+    assert [finding.code for finding in findings] == [code]
+    assert what in findings[0].what
+    assert "correct" not in repr(findings)
+
+
+@pytest.mark.parametrize(
+    ("expression", "fits"),
+    [
+        ({"key": "pool", "operator": "In", "values": ["gpu", "x"]}, True),
+        ({"key": "pool", "operator": "NotIn", "values": ["gpu"]}, False),
+        ({"key": "zone", "operator": "Exists"}, False),
+        ({"key": "zone", "operator": "DoesNotExist"}, True),
+        ({"key": "memory", "operator": "Gt", "values": ["40"]}, True),
+        ({"key": "memory", "operator": "Lt", "values": ["40"]}, False),
+    ],
+)
+def test_node_affinity_is_read_as_the_scheduler_reads_it(
+    referring: Compiled,
+    seen: Seen,
+    kubeconfig: Path,
+    api: KubernetesApi,
+    expression: Mapping[str, Any],
+    fits: bool,
+) -> None:
+    api.nodes[1].metadata.labels["memory"] = "80"
+    pod = referring.pods["exec-train-model"]
+    pod["nodeAffinity"] = [{"matchExpressions": [expression]}]
+    with api.run(kubeconfig):
+        findings = seen(cluster=True, service_account=ACCOUNT)
+    assert [finding.code for finding in findings] == ([] if fits else ["S220"])
+
+
+def test_an_absent_cluster_is_one_finding(
+    referring: Compiled, seen: Seen, kubeconfig: Path, tmp_path: Path
+) -> None:
+    (without,) = seen(cluster=True)
+    assert without.code == "S201"
+    assert "no kubeconfig" in without.what
+    write_kubeconfig(kubeconfig, f"http://127.0.0.1:{free_port()}")
+    (refused,) = seen(cluster=True)
+    assert refused.code == "S201"
+    assert "Connection refused" in refused.what
+    assert "object at" not in refused.what
+
+
+def test_a_cluster_that_never_answers_is_one_finding_in_time(
+    referring: Compiled, seen: Seen, kubeconfig: Path, no_look_is_late: None
+) -> None:
+    with silent_server() as address:
+        write_kubeconfig(kubeconfig, address)
+        (finding,) = seen(cluster=True, timeout_s=0.1)
+    assert finding.code == "S201"
+
+
+def test_credentials_that_the_cluster_refuses_are_one_finding(
+    referring: Compiled, seen: Seen, kubeconfig: Path, api: KubernetesApi
+) -> None:
+    with api.run(kubeconfig, token="wrong"):
+        findings = seen(cluster=True, service_account=ACCOUNT)
+    assert [finding.code for finding in findings] == ["S202"]
+
+
+def _health(**facts: Any) -> Any:
+    """As the package of the API's client defines it."""
+    healthy = kfp_server_api.V2beta1GetHealthzResponse(**facts)
+    return kfp_server_api.ApiClient().sanitize_for_serialization(healthy)
+
+
+@pytest.mark.parametrize(
+    ("tag", "codes"),
+    [("2.17.1", []), ("2.99.0", []), ("2.5.0", ["S232"]), ("", []), ("dev", [])],
+)
+def test_a_server_older_than_the_sdk_is_found(
+    seen: Seen, tag: str, codes: list[str]
+) -> None:
+    def answer(request: Request) -> Reply:
+        if request.path == "/apis/v1beta1/healthz" and tag:
+            return Reply(200, {"tag_name": tag, "multi_user": False})
+        if request.path == "/apis/v2beta1/healthz":
+            return Reply(200, _health(multi_user=False, pipeline_store="database"))
+        return Reply(404)
+
+    with serve(answer) as address:
+        findings = seen(host=f"{address}/")
+    assert [finding.code for finding in findings] == codes
+    assert not findings or "the server is 2.5.0" in findings[0].what
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "what"),
+    [
+        (Reply(401), "S231", "it answers 401"),
+        (
+            Reply(302, headers={"Location": "https://dex.example/auth?state=hunter2"}),
+            "S231",
+            "it answers 302 and leads to https://dex.example/auth",
+        ),
+        (Reply(200, "<html>", {"Content-Type": "text/html"}), "S231", "a page"),
+        (Reply(503), "S230", "it answers 503"),
+    ],
+)
+def test_a_kfp_that_says_no_is_one_finding(
+    seen: Seen, reply: Reply, code: str, what: str
+) -> None:
+    with serve(lambda _: reply) as address:
+        (finding,) = seen(host=address)
+    assert finding.code == code
+    assert what in finding.what
+    assert "hunter2" not in finding.what
+
+
+def test_a_token_of_the_environment_is_shown_to_kfp(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(request: Request) -> Reply:
+        right = request.headers.get("authorization") == "Bearer hunter22"
+        return Reply(200, _health(multi_user=True)) if right else Reply(401)
+
+    with serve(answer) as address:
+        assert [finding.code for finding in seen(host=address)] == ["S231"]
+        monkeypatch.setenv("KFP_TOKEN", "hunter22")
+        assert seen(host=address) == ()
+
+
+def test_servers_that_are_away_or_silent_are_a_finding_each_in_time(
+    seen: Seen, ours: Compiled, no_look_is_late: None
+) -> None:
+    away = f"127.0.0.1:{free_port()}"
+    for executor in ours.executors.values():
+        executor["container"]["image"] = f"{away}/team/seglib@{DIGEST}"
+    findings = seen(host=f"http://{away}", mlflow=f"http://{away}", images=True)
+    assert [finding.code for finding in findings] == ["S230", "S242", "S250"]
+    assert all("Connection refused" in finding.what for finding in findings)
+    with silent_server() as address:
+        findings = seen(host=address, mlflow=address, timeout_s=0.1)
+    assert [finding.code for finding in findings] == ["S230", "S250"]
+    assert all("in time" in finding.what for finding in findings)
+
+
+def test_an_image_is_asked_for_with_a_token_and_by_its_digest(
+    seen: Seen, ours: Compiled, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    registry = Registry(DIGEST)
+    with registry.run() as name:
+        for executor in ours.executors.values():
+            executor["container"]["image"] = f"{name}/team/seglib@{DIGEST}"
+        assert seen(images=True) == ()
+        registry.digests = ()
+        (unknown,) = seen(images=True)
+        assert unknown.code == "S240"
+        registry.digests, registry.login = (DIGEST,), _base64("me:hunter22")
+        (refused,) = seen(images=True)
+        assert refused.code == "S241"
+        assert "asked without a login" in refused.what
+        login = {"auths": {name: {"auth": registry.login}}}
+        (tmp_path / "config.json").write_text(json.dumps(login))
+        assert seen(images=True) == ()
+
+
+def test_an_image_that_names_no_registry_is_asked_of_none(
+    seen: Seen, ours: Compiled
+) -> None:
+    for executor in ours.executors.values():
+        executor["container"]["image"] = f"team/seglib@{DIGEST}"
+    assert seen(images=True) == ()
+
+
+def test_a_registry_with_basic_authentication_is_asked_with_the_login(
+    seen: Seen, ours: Compiled, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    login = _base64("me:hunter22")
+
+    def answer(request: Request) -> Reply:
+        if request.headers.get("authorization") != f"Basic {login}":
+            return Reply(401, headers={"WWW-Authenticate": 'Basic realm="r"'})
+        return Reply(200, headers={"Docker-Content-Digest": DIGEST})
+
+    with serve(answer) as address:
+        name = address.removeprefix("http://")
+        for executor in ours.executors.values():
+            executor["container"]["image"] = f"{name}/team/seglib@{DIGEST}"
+        assert [finding.code for finding in seen(images=True)] == ["S241"]
+        auths = {"auths": {name: {"auth": login}}}
+        (tmp_path / "config.json").write_text(json.dumps(auths))
+        assert seen(images=True) == ()
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A real server that answers to one name only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "mlflow.example:5000,127.0.0.1:*")
+        server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+        server.start()
+    yield server
+    server.kill()
+
+
+def test_mlflow_that_answers_gives_no_finding(
+    seen: Seen, mlflow_server: MlflowServer
+) -> None:
+    assert seen(mlflow=mlflow_server.uri) == ()
+    assert seen(mlflow=mlflow_server.uri, mlflow_host="mlflow.example:5000") == ()
+
+
+@pytest.mark.slow  # a second server; what it answers is what the first one does
+def test_mlflow_without_allowed_hosts_refuses_the_name_of_a_service(
+    seen: Seen, tmp_path: Path
+) -> None:
+    server = MlflowServer(tmp_path)
+    server.start()
+    try:
+        assert seen(mlflow=server.uri) == ()
+        findings = seen(mlflow=server.uri, mlflow_host="mlflow.example:5000")
+        assert [finding.code for finding in findings] == ["S251"]
+    finally:
+        server.kill()
+
+
+def test_mlflow_that_does_not_know_its_name_is_found_with_the_remedy(
+    seen: Seen, mlflow_server: MlflowServer
+) -> None:
+    name = "mlflow.kubeflow.svc.cluster.local:5000"
+    (finding,) = seen(mlflow=mlflow_server.uri, mlflow_host=name)
+    assert finding.code == "S251"
+    assert f"--allowed-hosts {name}" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("reply", "version", "codes"),
+    [
+        (Reply(200, {"experiments": []}), "2.22.0", ["S253"]),
+        (Reply(200, {"experiments": []}), "<html>", ["S253"]),
+        (Reply(200, {}), "3.17.0", []),
+        (Reply(401), "3.17.0", ["S252"]),
+        (Reply(302), "3.17.0", ["S252"]),
+        (Reply(500), "3.17.0", ["S250"]),
+    ],
+)
+def test_other_answers_of_mlflow_give_their_findings_without_the_password(
+    seen: Seen, reply: Reply, version: str, codes: list[str]
+) -> None:
+    def answer(request: Request) -> Reply:
+        login = f"Basic {_base64('me:hunter22')}"
+        assert request.headers.get("authorization") == login
+        return Reply(200, version) if request.path == "/version" else reply
+
+    with serve(answer) as address:
+        findings = seen(mlflow=address.replace("//", "//me:hunter22@"))
+    assert [finding.code for finding in findings] == codes
+    assert "hunter22" not in repr(findings)
+
+
+@pytest.fixture(scope="module")
+def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """SeaweedFS, which checks credentials, with a bucket `things`."""
+    import boto3
+
+    try:
+        with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as address:
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in environment(address).items():
+                    patch.setenv(name, value)
+                boto3.client("s3").create_bucket(Bucket="things")
+            yield address
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize(
+    ("user", "store", "codes"),
+    [
+        ("writer", "s3://things/checkpoints", []),
+        ("reader", "s3://things/checkpoints", ["S261"]),
+        ("stranger", "s3://things/checkpoints", ["S260"]),
+        ("writer", "s3://nothing/checkpoints", ["S260"]),
+    ],
+)
+def test_a_store_is_read_and_written_with_the_credentials(
+    seen: Seen,
+    s3_address: str,
+    monkeypatch: pytest.MonkeyPatch,
+    user: str,
+    store: str,
+    codes: list[str],
+) -> None:
+    for name, value in environment(s3_address, user).items():
+        monkeypatch.setenv(name, value)
+    findings = seen(stores=(store,))
+    assert [finding.code for finding in findings] == codes
+    assert f"{user}-secret" not in repr(findings)
+
+
+def test_the_probe_of_a_store_is_gone_afterwards(
+    seen: Seen, s3_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    for name, value in environment(s3_address).items():
+        monkeypatch.setenv(name, value)
+    assert seen(stores=("s3://things/probes",)) == ()
+    listed = boto3.client("s3").list_objects_v2(Bucket="things", Prefix="probes")
+    assert listed["KeyCount"] == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "codes"),
+    [
+        (lambda *_: "plain", ["S262"]),
+        (lambda method, *_: 500 if method == "DELETE" else "", ["S263"]),
+        (lambda method, *_: "short" if method == "GET" else "", ["S260"]),
+    ],
+    ids=["no conditions", "no deletion", "other content"],
+)
+def test_a_store_that_does_less_than_it_says_is_found(
+    seen: Seen,
+    s3_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[..., int | str],
+    codes: list[str],
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with proxy(s3_server) as store:
+        for name, value in environment(store.address).items():
+            monkeypatch.setenv(name, value)
+        store.fault = fault
+        findings = seen(stores=("s3://datasets/faulty",))
+    assert [finding.code for finding in findings] == codes
+
+
+def test_a_store_that_never_answers_is_one_finding_in_time(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surroundings, "_GRACE_S", 0)
+    with silent_server() as address:
+        for name, value in environment(address).items():
+            monkeypatch.setenv(name, value)
+        (finding,) = seen(stores=("s3://things/x",), timeout_s=0.5)
+    assert finding.code == "S290"
+    assert finding.where == "store s3://things/x"
+
+
+def test_what_is_looked_at_is_what_the_environment_names_or_what_is_asked_for() -> None:
+    variables = {
+        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "SEGLIB_CHECKPOINTS": "s3://bucket/checkpoints",
+        "KFP_ENDPOINT": "http://kfp:8080",
+    }
+    found = Surroundings.from_environment(environment=variables, host="http://other")
+    assert found.mlflow == "http://mlflow:5000"
+    assert found.stores == ("s3://bucket/checkpoints",)
+    assert found.host == "http://other"
+    assert not found.cluster
+    local = {"MLFLOW_TRACKING_URI": "sqlite:///x.db", "SEGLIB_CHECKPOINTS": "here"}
+    assert Surroundings.from_environment(environment=local) == Surroundings()
+
+
+def test_every_code_of_the_surroundings_is_tested() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    text += Path(__file__).with_name("test_sizing.py").read_text(encoding="utf-8")
+    wanted = {code for code in CODES if code.startswith("S")}
+    assert {code for code in wanted if f'"{code}"' in text} == wanted

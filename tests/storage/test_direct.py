@@ -1,0 +1,324 @@
+"""The quick way to small objects, against servers of all kinds of manners."""
+
+import datetime as dt
+import functools
+import http.server
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.waiting import HANG_S
+from seglib.storage.backends import direct
+from seglib.storage.backends.direct import LARGEST, read_small
+from seglib.storage.backends.signing import Signer
+
+OBJECTS = {f"small/{number}": b"%d " % number * number for number in range(200)}
+
+Answer = Callable[[http.server.BaseHTTPRequestHandler, bytes], None]
+
+
+def plainly(handler: http.server.BaseHTTPRequestHandler, content: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(content)))
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+@contextmanager
+def serving(
+    answer: Answer = plainly, *, context: ssl.SSLContext | None = None
+) -> Iterator[str]:
+    """A server of `OBJECTS`; gives its host and port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        asked = 0  # on this connection
+
+        def do_GET(self) -> None:
+            self.asked += 1
+            content = OBJECTS.get(self.path.removeprefix("/"))
+            if content is None:
+                self.send_response(404)
+                self.send_header("Content-Length", "4")
+                self.end_headers()
+                self.wfile.write(b"none")
+            else:
+                answer(self, content)
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except OSError:  # whoever asked has hung up
+                self.close_connection = True
+
+        def log_message(self, *args: object) -> None:
+            """Stay quiet."""
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 64
+
+        def finish_request(self, request, client_address) -> None:
+            if context is None:
+                super().finish_request(request, client_address)
+                return
+            with context.wrap_socket(request, server_side=True) as encrypted:
+                super().finish_request(encrypted, client_address)
+
+        def handle_error(self, request, client_address) -> None:
+            """A client that does not trust us hangs up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"localhost:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A server that is slow, because the machine is busy, is no silent one."""
+    monkeypatch.setattr(direct, "_CONNECT_S", HANG_S)
+    monkeypatch.setattr(direct, "_SILENT_S", HANG_S)
+
+
+def read(host: str, paths=tuple(OBJECTS), scheme: str = "http") -> dict[str, bytes]:
+    """What comes; nothing comes twice."""
+    found: dict[str, bytes] = {}
+    for path, content in read_small(lambda path: (scheme, host, f"/{path}"), paths):
+        assert path not in found
+        found[path] = bytes(content)
+    return found
+
+
+def in_pieces(handler, content):
+    """As a slow network brings it, with the head broken up, too."""
+    handler.send_response(200)
+    handler.send_header("content-length", str(len(content)))
+    handler.flush_headers()
+    for byte in b"\r\n":
+        handler.wfile.write(bytes([byte]))
+        time.sleep(0.001)
+    for start in range(0, len(content), 100):
+        handler.wfile.write(content[start : start + 100])
+        time.sleep(0.001)
+
+
+def test_every_object_is_read():
+    with serving() as host:
+        assert read(host) == OBJECTS
+
+
+def test_a_slow_network_changes_nothing():
+    with serving(in_pieces) as host:
+        assert read(host) == OBJECTS
+
+
+def test_a_server_that_ends_connections_now_and_then_is_asked_on_new_ones():
+    def answer(handler, content):
+        if handler.asked == 20:
+            handler.send_response(200)
+            handler.send_header("Connection", "close")
+            handler.send_header("Content-Length", str(len(content)))
+            handler.end_headers()
+            handler.wfile.write(content)
+            handler.close_connection = True
+        else:
+            plainly(handler, content)
+
+    many = [f"small/{number % 200}" for number in range(200)]
+    with serving(answer) as host:
+        assert read(host, many) == OBJECTS
+
+
+def test_missing_objects_are_left_out():
+    with serving() as host:
+        assert read(host, [*OBJECTS, "missing/1", "missing/2"]) == OBJECTS
+
+
+def no_length(handler, content):
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content))
+
+
+def overloaded(handler, content):
+    handler.send_response(503)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+def one_each(handler, content):
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(content)))
+    handler.end_headers()
+    handler.wfile.write(content)
+    handler.close_connection = True
+
+
+def short(handler, content):
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(content) + 1))
+    handler.end_headers()
+    handler.wfile.write(content)
+    handler.close_connection = True
+
+
+def larger(handler, content):
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(LARGEST + 1))
+    handler.end_headers()
+    handler.wfile.write(bytes(LARGEST + 1))
+
+
+def nonsense(handler, content):
+    handler.wfile.write(b"\x00\xff no answer of HTTP\r\n\r\n")
+
+
+def more_than_said(handler, content):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nseveral")
+
+
+@pytest.mark.parametrize(
+    "manners",
+    [no_length, overloaded, one_each, short, larger, nonsense, more_than_said],
+)
+def test_nothing_wrong_is_handed_on_from_a_server_that_misbehaves(manners):
+    with serving(manners) as host:
+        found = read(host)
+    assert len(found) <= 32  # at most one of each connection
+    assert found.items() <= OBJECTS.items()
+
+
+def test_a_server_that_is_overloaded_for_a_while_loses_some_connections():
+    def answer(handler, content):
+        busy = handler.path.endswith("00")
+        (overloaded if busy else plainly)(handler, content)
+
+    with serving(answer) as host:
+        found = read(host)
+    assert set(OBJECTS) - set(found) == {"small/100"}
+
+
+def test_an_absent_server_gives_nothing():
+    assert read("localhost:9") == {}
+
+
+def test_a_proxy_is_left_to_others(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://localhost:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serving() as host:
+        assert read(host) == {}
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> Path:
+    """A key, and a certificate for localhost that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + signed.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+@pytest.mark.parametrize("answer", [plainly, in_pieces])
+def test_encrypted_connections(certificate, monkeypatch, answer):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    with serving(answer, context=context) as host:
+        assert read(host, scheme="https") == OBJECTS
+
+
+def test_a_certificate_that_nobody_trusts_gives_nothing(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(context=context) as host:
+        assert read(host, scheme="https") == {}
+
+
+@functools.cache
+def _client(signature: str, token: str = "", endpoint: str = ""):
+    return boto3.session.Session("KEY", "SECRET", token or None, "eu-west-1").client(
+        "s3",
+        endpoint_url=endpoint or None,
+        config=Config(signature_version=signature),
+    )
+
+
+def _presign(client, path: str) -> str:
+    place = {"Bucket": "bucket", "Key": path}
+    return client.generate_presigned_url("get_object", Params=place, ExpiresIn=600)
+
+
+@given(path=st.text(min_size=1, max_size=40).filter(str.isprintable))
+@pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:8333/below/it"])
+@pytest.mark.parametrize("token", ["", "a+token/of=several%things"])
+def test_addresses_are_those_that_boto3_signs(path, endpoint, token):
+    client = _client("s3v4", token, endpoint)
+    signer = Signer(lambda path: _presign(client, path), lambda: "SECRET")
+    while True:
+        scheme, host, target = signer.sign(path)
+        expected = _presign(client, path)
+        date = expected.partition("X-Amz-Date=")[2][:16]
+        if date in target:  # both in one second
+            break
+        signer = Signer(lambda path: _presign(client, path), lambda: "SECRET")
+    assert _parts(f"{scheme}://{host}{target}") == _parts(expected)
+
+
+def _parts(address: str) -> tuple[str, set[str]]:
+    place, _, query = address.partition("?")
+    return place, set(query.split("&"))
+
+
+def test_what_is_signed_otherwise_is_left_to_boto3():
+    client = _client("s3")  # version 2
+    signer = Signer(lambda path: _presign(client, path), lambda: "SECRET")
+    with pytest.raises(ValueError, match="not signed by AWS4"):
+        signer.sign("path")
+
+
+def test_another_secret_than_boto3s_is_noticed():
+    client = _client("s3v4")
+    signer = Signer(lambda path: _presign(client, path), lambda: "ANOTHER")
+    with pytest.raises(ValueError, match="in another way"):
+        signer.sign("path")

@@ -1,0 +1,36 @@
+"""What a training has cost in all its attempts."""
+
+import pytest
+
+from seglib.runtime.attempts import Attempt, tell_before, total_s
+
+
+@pytest.fixture(autouse=True)
+def run(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("KFP_RUN_ID", "this-run")
+    return "this-run"
+
+
+def test_checkpoints_carry_the_sum_of_all_attempts() -> None:
+    found = {"run": "this-run", "attempts": 2, "spent_s": 100.0}
+    notes = Attempt().notes(found)
+    assert notes["run"] == "this-run"
+    assert notes["attempts"] == 3
+    assert notes["spent_s"] >= 100.0
+
+
+def test_the_attempts_of_the_same_run_are_no_work_of_another() -> None:
+    origin = {"duration_s": 5.0}
+    tell_before(origin, {"run": "this-run", "attempts": 2, "spent_s": 100.0})
+    assert "trained_by" not in origin
+    assert total_s(origin) == 105.0
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"run": "x"}, {"attempts": "2", "spent_s": 1.0}, {"attempts": 2}]
+)
+def test_notes_of_an_older_version_count_for_nothing(found: dict[str, object]) -> None:
+    origin = {"duration_s": 5.0}
+    tell_before(origin, found)
+    assert total_s(origin) == 5.0
+    assert "trained_by" not in origin

@@ -1,0 +1,168 @@
+"""MLflow's SQLite store, whatever lies in its place."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seglib.errors import SegError
+from seglib.tracking.run import Row
+from seglib.tracking.sqlite_store import SQLITE, make_whole, require_sound
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow's own use of SQLAlchemy.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "mlflow.db"
+
+
+@pytest.fixture
+def whole(store: Any, database: Path) -> Path:
+    """A copy of a store that was used."""
+    shutil.copy(store.uri.removeprefix(SQLITE), database)
+    return database
+
+
+def run_sql(database: Path, *lines: str) -> None:
+    with closing(sqlite3.connect(database)) as opened:
+        for line in lines:
+            opened.execute(line)
+        opened.commit()
+
+
+def revision(database: Path) -> str:
+    with closing(sqlite3.connect(database)) as opened:
+        return str(opened.execute("select * from alembic_version").fetchone()[0])
+
+
+def test_a_store_that_was_killed_half_way_is_made_anew_and_the_old_one_kept(
+    database: Path, store: Any
+) -> None:
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+    from sqlalchemy import create_engine
+
+    engine = create_engine(f"{SQLITE}{database}")
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        config = _get_alembic_config(f"{SQLITE}{database}")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "+5")
+    engine.dispose()
+    killed = database.read_bytes()
+    unfinished = database.with_name(".mlflow.db.0.unfinished")
+    unfinished.write_bytes(killed)  # of another run, killed while it made the store
+    said: list[str] = []
+    row = Row(f"{SQLITE}{database}", "run", time_ms=1, warn=said.append)
+    assert row.exists()
+    assert revision(database) == revision(Path(store.uri.removeprefix(SQLITE)))
+    kept = database.with_name("mlflow.db.broken-1")
+    assert kept.read_bytes() == killed
+    (text,) = said
+    assert f"{database} was not finished" in text
+    assert kept.name in text
+    assert not unfinished.exists()
+    row._client._tracking_client.store._dispose_engine()
+
+
+def test_a_whole_store_stays_as_it_is(whole: Path) -> None:
+    before = whole.read_bytes()
+    make_whole(whole, warn=pytest.fail)
+    assert whole.read_bytes() == before
+
+
+def _empty(path: Path) -> None:
+    path.touch()
+
+
+def _first_tables_only(path: Path) -> None:
+    run_sql(path, "create table experiments (experiment_id integer)")
+
+
+@pytest.mark.parametrize("make", [_empty, _first_tables_only])
+def test_an_unfinished_store_stops_no_run(make: Any, database: Path) -> None:
+    make(database)
+    require_sound(database)
+
+
+def _truncated(path: Path, whole: Path) -> None:
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+
+def _of_something_else(path: Path, whole: Path) -> None:
+    run_sql(path, "create table trials (id integer)")
+
+
+def _text(path: Path, whole: Path) -> None:
+    path.write_text("my notes, which are longer than SQLite's header: 100 bytes\n" * 9)
+
+
+def _a_folder(path: Path, whole: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong"),
+    [
+        (_truncated, "is no SQLite database, or is damaged"),
+        (_text, "is no SQLite database, or is damaged"),
+        (_of_something_else, "is a database of something else than MLflow"),
+        (_a_folder, "is a folder"),
+    ],
+)
+def test_a_file_that_cannot_become_a_store_is_refused_and_left_alone(
+    make: Any, wrong: str, whole: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.db"
+    make(path, whole)
+    before = path.is_file() and path.read_bytes()
+    with pytest.raises(SegError, match=wrong):
+        require_sound(path)
+    with pytest.raises(SegError, match=wrong):
+        make_whole(path)
+    assert (path.is_file() and path.read_bytes()) == before
+
+
+def test_a_full_disk_leaves_no_broken_store_and_the_next_attempt_makes_it(
+    database: Path, repository: Path
+) -> None:
+    script = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from seglib.tracking.sqlite_store import make_whole\n"
+        "import mlflow\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "database, size = Path(sys.argv[1]), resource.RLIMIT_FSIZE\n"
+        "resource.setrlimit(size, (100_000, resource.RLIM_INFINITY))\n"
+        "try:\n"
+        "    make_whole(database)\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, *(path.name for path in Path().iterdir()))\n"
+        "resource.setrlimit(size, (resource.RLIM_INFINITY,) * 2)\n"
+        "make_whole(database)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(database)],
+        cwd=database.parent,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "OperationalError .mlflow.db.lock\n"
+    make_whole(database, warn=pytest.fail)
+    assert {path.name for path in database.parent.iterdir()} == {
+        "mlflow.db",
+        ".mlflow.db.lock",
+    }

@@ -1,0 +1,1 @@
+"""What makes data for tests and samples; neither installed nor hashed."""
