@@ -28,7 +28,7 @@ def require_state(snapshot: Snapshot, network: keras.Model) -> None:
     if not snapshot.is_outcome:
         fits |= {
             "numerics": _are_numerics(facts.get("numerics")),
-            "processes": _is_number(facts.get("processes")) and facts["processes"] >= 1,
+            "loss_sum": _is_number(facts.get("loss_sum")),
             "best_miou": _is_number(facts.get("best_miou")),
             "clock": _are_numbers(facts.get("clock"), _CLOCK),
         }
@@ -51,7 +51,7 @@ def _shapes_fit(snapshot: Snapshot, network: keras.Model) -> dict[str, bool]:
     return {
         "network": given.get("network") == _shapes(network.variables),
         "best": best in ([], _shapes(network.weights)),  # none before the first epoch
-        "metrics": given.get("metrics") == [(), (), (classes, classes)],
+        "confusion": given.get("confusion") == [(classes, classes)],
         # Two for each variable; those of a frozen encoder are left out.
         "optimizer": bool(moments)
         and moments[::2] == moments[1::2]

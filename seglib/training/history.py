@@ -1,0 +1,55 @@
+"""The history of a training: a row an epoch, its line in the log, its files."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seglib.models.model import SegmentationModel
+
+Row = dict[str, float]  # epoch, loss, train_miou, val_miou, learning_rate, duration_s
+DrawCurves = Callable[[Sequence[dict[str, float | None]]], bytes]  # rows → PNG
+
+
+def epoch_line(row: Row, *, epochs: int, is_best: bool, left_s: float) -> str:
+    """What the log says at the end of an epoch.
+
+    Args:
+        epochs: of the whole training.
+        left_s: seconds that the training is expected to take on.
+    """
+    miou = row["val_miou"]
+    val = "" if math.isnan(miou) else f"  val mIoU {miou:.4f}"
+    return (
+        f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.4f}"
+        f"{val}{' (best)' if is_best else ''}  {row['duration_s']:.1f} s  "
+        f"{int(left_s // 60)}:{int(left_s % 60):02d} left"
+    )
+
+
+def save_with_history(
+    model: SegmentationModel, out: Path, history: list[Row], draw: DrawCurves
+) -> None:
+    """Write a model with its history.json and curves.png.
+
+    Raises:
+        SegError: the folder cannot be written.
+    """
+    rows = [
+        {key: None if math.isnan(value) else value for key, value in row.items()}
+        for row in history
+    ]
+    text = json.dumps(rows, indent=1) + "\n"
+    files = {"history.json": text.encode(), "curves.png": draw(rows)}
+    model.save(out, extra_files=files)
+
+
+def unfinished(out: Path) -> Path:
+    """Where the best epoch so far is saved while a training is going on."""
+    return out.with_name(f"{out.name}.unfinished")
+
+
+def remove_unfinished(out: Path) -> None:
+    """Remove the best epoch so far, once the model is written."""
+    shutil.rmtree(unfinished(out), ignore_errors=True)
