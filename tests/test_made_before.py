@@ -143,9 +143,9 @@ def test_layers_are_found_by_their_registered_names(models: Path) -> None:
 
     load_model(models / "custom")  # registers the layers
     text = (MADE / "layers.json").read_text()
-    for before in json.loads(text):
-        elsewhere = re.sub(r'"module": "seglib[.\w]*"', '"module": "moved"', text)
-        described = json.loads(elsewhere)[json.loads(text).index(before)]
+    elsewhere = re.sub(r'"module": "seglib[.\w]*"', '"module": "moved"', text)
+    pairs = zip(json.loads(text), json.loads(elsewhere), strict=True)
+    for before, described in pairs:
         layer = keras.saving.deserialize_keras_object(described)
         name = keras.saving.get_registered_name(type(layer))
         assert name == before["registered_name"]
