@@ -23,15 +23,15 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from components.registry import Registry
-from components.rows import Rows
 from pipeline.__main__ import app
-from seglib import cli
-from seglib.artifact import SegmentationModel, load_model
-from seglib.checkpoints import Snapshot, require_state, restore
+from seglib.cli import main as cli
 from seglib.config import Config
-from seglib.data.images import read_mask, write_image
+from seglib.data.image_io import read_mask, write_image
 from seglib.data.manifest import open_dataset
+from seglib.models.model import SegmentationModel, load_model
+from seglib.registry.champion import Registry
+from seglib.tracking.queries import Rows
+from seglib.training.checkpoints import Snapshot, require_state, restore
 
 MADE = Path(__file__).resolve().parent / "made_before"
 REPOSITORY = MADE.parent.parent
@@ -138,8 +138,8 @@ def test_the_saved_models_hold_every_layer(models: Path) -> None:
 
 
 def test_layers_are_found_by_their_registered_names(models: Path) -> None:
-    import seglib.metrics
-    import seglib.uncertainty  # noqa: F401
+    import seglib.evaluation.metrics
+    import seglib.inference.uncertainty  # noqa: F401
 
     load_model(models / "custom")  # registers the layers
     text = (MADE / "layers.json").read_text()
