@@ -2,23 +2,25 @@
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seglib.models.model import SegmentationModel
+from seglib.training.clock import Clock
 
 Row = dict[str, float]  # epoch, loss, train_miou, val_miou, learning_rate, duration_s
 DrawCurves = Callable[[Sequence[dict[str, float | None]]], bytes]  # rows → PNG
 
 
-def epoch_line(row: Row, *, epochs: int, is_best: bool, left_s: float) -> str:
+def epoch_line(row: Row, *, epochs: int, is_best: bool, clock: Clock) -> str:
     """What the log says at the end of an epoch.
 
     Args:
         epochs: of the whole training.
-        left_s: seconds that the training is expected to take on.
+        clock: from which the time that is left is estimated.
     """
+    left_s = clock.elapsed_s * (epochs / row["epoch"] - 1)
+    left_s = max(0.0, min(left_s, clock.left_s))
     miou = row["val_miou"]
     val = "" if math.isnan(miou) else f"  val mIoU {miou:.4f}"
     return (
@@ -43,13 +45,3 @@ def save_with_history(
     text = json.dumps(rows, indent=1) + "\n"
     files = {"history.json": text.encode(), "curves.png": draw(rows)}
     model.save(out, extra_files=files)
-
-
-def unfinished(out: Path) -> Path:
-    """Where the best epoch so far is saved while a training is going on."""
-    return out.with_name(f"{out.name}.unfinished")
-
-
-def remove_unfinished(out: Path) -> None:
-    """Remove the best epoch so far, once the model is written."""
-    shutil.rmtree(unfinished(out), ignore_errors=True)

@@ -50,6 +50,11 @@ class Learner:
     def optimizer(self) -> keras.optimizers.Optimizer:
         return self._trainee.optimizer
 
+    @property
+    def learning_rate(self) -> float:
+        """Of the last step."""
+        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+
     def freeze_encoder(self, *, frozen: bool) -> None:
         """Keep the encoder's weights and statistics, or let it learn; then compile."""
         encoder_of(self.network).trainable = not frozen

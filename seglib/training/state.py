@@ -6,6 +6,7 @@ from typing import Self
 import keras
 import numpy as np
 
+from seglib.evaluation.metrics import Scores
 from seglib.training.checkpoints import Snapshot, restore, values
 from seglib.training.clock import Clock
 from seglib.training.history import Row
@@ -50,6 +51,24 @@ class TrainingState:
         self.loss_sum = 0.0
         self.confusion[:] = 0
         self.clock.begin_epoch()
+
+    def row(self, *, epoch: int, steps: int, learning_rate: float, miou: float) -> Row:
+        """The row of the history for the epoch that ends.
+
+        Args:
+            epoch: its number, from 1.
+            steps: that it took.
+            learning_rate: of the last of them.
+            miou: on the val split, or NaN.
+        """
+        return {
+            "epoch": epoch,
+            "loss": self.loss_sum / steps,
+            "train_miou": Scores(self.confusion).miou,
+            "val_miou": miou,
+            "learning_rate": learning_rate,
+            "duration_s": self.clock.epoch_s,
+        }
 
     def snapshot(
         self, network: keras.Model, optimizer: keras.optimizers.Optimizer

@@ -2,13 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
 import grain
 import keras
@@ -18,36 +16,23 @@ from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
 from seglib.data.loader import PairSource, ShardSource, training_batches
 from seglib.distributed.process_group import ProcessGroup
-from seglib.errors import DivergedError, SegError
-from seglib.evaluation.metrics import Scores
-from seglib.evaluation.scoring import score_pairs
+from seglib.errors import DivergedError
 from seglib.hardware import keep_freed_memory
 from seglib.models.contract import CUSTOM
 from seglib.models.model import SegmentationModel
 from seglib.training import precision
-from seglib.training.broadcasting import (
-    broadcast_numerics,
-    broadcast_snapshot,
-    broadcast_weights,
-)
-from seglib.training.checkpoints import Checkpoints, Snapshot, require_state, restore
+from seglib.training.best_epoch import BestEpoch
+from seglib.training.checkpoints import Checkpoints, Snapshot, restore
 from seglib.training.checkpoints.key import content_key
 from seglib.training.class_balance import class_weights, count_class_pixels
 from seglib.training.clock import Clock
+from seglib.training.coordination import Coordinator
 from seglib.training.distillation import Distillation
-from seglib.training.history import (
-    DrawCurves,
-    Row,
-    epoch_line,
-    remove_unfinished,
-    save_with_history,
-    unfinished,
-)
+from seglib.training.history import DrawCurves, Row, epoch_line
 from seglib.training.learner import Learner
 from seglib.training.losses import CrossEntropy
 from seglib.training.optimizer import learning_rate_at
 from seglib.training.precision import Numerics
-from seglib.training.preemption import Terminated, Termination
 from seglib.training.state import TrainingState
 
 logger = logging.getLogger(__name__)
@@ -83,36 +68,33 @@ class Trainer:
         self.load_data()
         self.build_model()
         self.restore()
-        with self._guarded():
+        with self.coordinator.guarded():
             self.fit()
             return self.finish()
 
     def set_up(self) -> None:
-        """Check that the parts fit together, and open the checkpoints."""
+        """Check that the parts fit together, and look for a checkpoint."""
         self.clock = Clock(self.config.max_minutes, self.now)
-        self.termination = Termination()
-        self.snapshot: Snapshot | None = None
         self.group.require_divisible(self.config.batch_size)
         if not self.group.is_first:
-            self.out = self.checkpoints = self.on_epoch = self.on_step = None
+            self.out = self.on_epoch = self.on_step = None
         self.model.adopt_classes(self.data)
         self.contract = self.model.contract
+        self.val = self.data.splits.get("val", ())
+        self.best_epoch = BestEpoch(
+            self.model, val=self.val, out=self.out, draw_curves=self.draw_curves
+        )
         keep_freed_memory()
-        if not self.checkpoints and self.group.count == 1:
-            return
-        broadcast_weights(self.model, self.group)
-        key = content_key(
+        self.coordinator = Coordinator(self.group, self.checkpoints)
+        key = partial(
+            content_key,
             self.model,
             self.data,
             config=self.config,
             shards=self.shards,
             distillation=self.distillation,
         )
-        self.group.require_same(key)
-        if self.checkpoints:
-            fits = partial(require_state, network=self.model.network)
-            self.snapshot = self.checkpoints.open(key, check=fits)
-        self.snapshot = broadcast_snapshot(self.snapshot, self.group)
+        self.snapshot = self.coordinator.open(self.model, key)
 
     def load_data(self) -> None:
         """Open the training images, and weight the classes by their pixels."""
@@ -122,7 +104,6 @@ class Trainer:
             if self.shards
             else PairSource(self.data.pairs("train"), inputs=contract.inputs)
         )
-        self.val = self.data.splits.get("val", ()) if self.group.is_first else ()
         one_pass = max(1, len(self.source) // config.batch_size)
         self.steps_per_epoch = config.steps_per_epoch or one_pass
         self.planned_steps = self.steps_per_epoch * config.epochs
@@ -139,9 +120,18 @@ class Trainer:
     def build_model(self) -> None:
         """Choose the numerics, and copy the network in them; the copy learns."""
         contract, config = self.contract, self.config
-        numerics = broadcast_numerics(self._choose_numerics(), self.group)
+        new_learner = partial(
+            Learner,
+            self.model,
+            config=config,
+            loss=self.loss,
+            distillation=self.distillation,
+            group=self.group,
+        )
+        fastest = self._choose_numerics(new_learner)
+        numerics = self.coordinator.share_numerics(fastest)
         keras.utils.set_random_seed(config.train_seed)  # the trial has used it
-        self.learner = self._new_learner(numerics)
+        self.learner = new_learner(numerics)
         self.state = TrainingState.new(
             numerics, self.clock, num_classes=contract.num_classes
         )
@@ -161,14 +151,13 @@ class Trainer:
         """Resume from the checkpoint, if there is one."""
         if self.snapshot:
             self.state.restore(self.snapshot, self.learner.network)
-            if self.checkpoints:
-                logger.info(
-                    "going on after step %d of %d, from the checkpoint in %s",
-                    self.state.step,
-                    self.planned_steps,
-                    self.checkpoints.place,
-                )
-            self._replay(self.state.history)
+            self._log(
+                "going on after step %d of %d, from the checkpoint in %s",
+                self.state.step,
+                self.planned_steps,
+                self.checkpoints.place if self.checkpoints else "process 0",
+            )
+            self._report(self.state.history)
         self.group.vary_dropout(self.learner.network)
 
     def fit(self) -> None:
@@ -186,7 +175,8 @@ class Trainer:
                     self._end_epoch()
                 if self.state.is_over:
                     return
-                self._save_checkpoint()
+                ends = self._is_between_epochs
+                self.coordinator.save(self.state, self._take_snapshot, epoch_ends=ends)
 
     def finish(self, outcome: Snapshot | None = None) -> list[Row]:
         """Give the model its best weights, and write the artifact.
@@ -195,23 +185,17 @@ class Trainer:
             outcome: of the same training, which ended in another process.
         """
         if outcome is None:
-            own = self.state.outcome() if self.group.is_first else None
-            if self.checkpoints:
-                self.checkpoints.write_last(self.state.outcome)
-            outcome = cast(Snapshot, broadcast_snapshot(own, self.group))
-        elif self.checkpoints:
-            logger.info("trained before; the model is from %s", self.checkpoints.place)
-            self._replay(outcome.facts["history"])
+            outcome = self.coordinator.share_outcome(self.state.outcome)
+        else:
+            place = self.checkpoints.place if self.checkpoints else "process 0"
+            self._log("trained before; the model is from %s", place)
+            self._report(outcome.facts["history"])
         history: list[Row] = outcome.facts["history"]
-        self.model.network.set_weights(outcome.arrays["best"])
-        if self.out:
-            save_with_history(self.model, self.out, history, self.draw_curves)
-            remove_unfinished(self.out)
-        if self.checkpoints:
-            self.checkpoints.end()
+        self.best_epoch.finish(outcome.arrays["best"], history)
+        self.coordinator.end()
         return history
 
-    def _choose_numerics(self) -> Numerics:
+    def _choose_numerics(self, new_learner: Callable[[Numerics], Learner]) -> Numerics:
         """Those of the checkpoint; else process 0 tries which are fastest."""
         count = self.group.count
         if self.snapshot:
@@ -222,22 +206,11 @@ class Trainer:
         )
         if not self.group.is_first:
             return allowed[0]
-        limit_s = 60 * self.config.max_minutes
         return precision.choose_numerics(
             allowed,
-            lambda numerics: self._new_learner(numerics).time(),
+            lambda numerics: new_learner(numerics).time(),
             self.planned_steps,
-            limit_s=limit_s,
-        )
-
-    def _new_learner(self, numerics: Numerics) -> Learner:
-        return Learner(
-            self.model,
-            numerics,
-            config=self.config,
-            loss=self.loss,
-            distillation=self.distillation,
-            group=self.group,
+            limit_s=60 * self.config.max_minutes,
         )
 
     def _phases(self) -> list[tuple[int, int]]:
@@ -299,93 +272,50 @@ class Trainer:
             self.on_step(state.step, self._total_steps)
 
     def _decide(self) -> bool:
-        """Let process 0 decide on the next step for all; whether the time is over."""
-        leads = float(self.group.is_first)
-        rate = learning_rate_at(self.state.step, self._total_steps, self.config)
-        is_over = self.clock.left_s <= 0
-        over, self.state.learning_rate, asked = self.group.sum(
-            [leads * is_over, leads * rate, self.termination.is_requested]
+        """Agree on the next step with the other processes; whether the time is over."""
+        return self.coordinator.decide(
+            self.state,
+            learning_rate=learning_rate_at(
+                self.state.step, self._total_steps, self.config
+            ),
+            is_over=self.clock.left_s <= 0,
         )
-        self.state.is_terminating = asked > 0
-        return over > 0
 
     def _end_epoch(self) -> None:
         """Validate and report, in process 0; the others wait for it."""
         if self.group.is_first:
-            row = self._row()
-            miou, best = row["val_miou"], self.state.best_miou
-            self.state.history.append(row)
+            state, learner = self.state, self.learner
+            epoch, steps = divmod(state.step - 1, self.steps_per_epoch)
+            miou, best = self._validate(epoch + 1), state.best_miou
+            rate = learner.learning_rate
+            row = state.row(
+                epoch=epoch + 1, steps=steps + 1, learning_rate=rate, miou=miou
+            )
+            state.history.append(row)
             if miou > best or np.isnan(best) or not self.val:
-                self._save_best(miou)
+                state.best_miou = miou
+                state.best_weights = learner.network.get_weights()
+                self.best_epoch.save(state.best_weights, state.history)
             if self.on_epoch:
                 self.on_epoch(row)
-            self._log_epoch(row, is_best=miou > best)
+            line = epoch_line(
+                row, epochs=self.config.epochs, is_best=miou > best, clock=self.clock
+            )
+            logger.info("%s", line)
         self._decide()
 
-    def _row(self) -> Row:
-        state, optimizer = self.state, self.learner.optimizer
-        epoch, steps = divmod(state.step - 1, self.steps_per_epoch)
-        return {
-            "epoch": epoch + 1,
-            "loss": state.loss_sum / (steps + 1),
-            "train_miou": Scores(state.confusion).miou,
-            "val_miou": self._validate(epoch + 1),
-            "learning_rate": float(np.asarray(optimizer.learning_rate)),
-            "duration_s": self.clock.epoch_s,
-        }
-
-    def _log_epoch(self, row: Row, *, is_best: bool) -> None:
-        epochs, done = self.config.epochs, len(self.state.history)
-        left_s = self.clock.elapsed_s * (epochs / done - 1)
-        left_s = max(0.0, min(left_s, self.clock.left_s))
-        line = epoch_line(row, epochs=epochs, is_best=is_best, left_s=left_s)
-        logger.info("%s", line)
-
     def _validate(self, epoch: int) -> float:
-        """Val mIoU at the original size; NaN where it is not due."""
+        """Val mIoU where it is due, else NaN."""
         is_last = epoch == self.config.epochs or self.state.is_over
-        if not self.val or (epoch % self.config.validate_every and not is_last):
+        if epoch % self.config.validate_every and not is_last:
             return float("nan")
-        self.model.network.set_weights(self.learner.network.get_weights())
-        counts = sum(image.confusion for image in score_pairs(self.model, self.val))
-        return Scores(np.asarray(counts)).miou
-
-    def _save_best(self, miou: float) -> None:
-        self.state.best_miou = miou
-        self.state.best_weights = self.learner.network.get_weights()
-        if not self.out:
-            return
-        self.model.network.set_weights(self.state.best_weights)
-        beside, history = unfinished(self.out), self.state.history
-        try:
-            save_with_history(self.model, beside, history, self.draw_curves)
-        except SegError as error:  # a convenience: the state has the weights, too
-            logger.warning("The best epoch so far is not kept. %s", error)
-
-    def _save_checkpoint(self) -> None:
-        if self.state.is_terminating:
-            self._terminate()
-        due = self.checkpoints and self.checkpoints.is_due(
-            epoch_ends=self._is_between_epochs
-        )
-        if self.checkpoints and due:
-            self.checkpoints.write(self._take_snapshot)
-
-    def _terminate(self) -> None:
-        """End all processes after the same step, once the state is written."""
-        step = self.state.step
-        if self.checkpoints and self.checkpoints.write_last(self._take_snapshot):
-            logger.info("SIGTERM: ended after step %d, whose state is kept", step)
-        if not self.group.is_first:
-            logger.info("SIGTERM to one of all: ended after step %d", step)
-        self.group.sum([])  # all wait until it is written
-        raise Terminated
+        return self.best_epoch.measure(self.learner.network)
 
     def _take_snapshot(self) -> Snapshot:
         return self.state.snapshot(self.learner.network, self.learner.optimizer)
 
-    def _replay(self, history: list[Row]) -> None:
-        """Report the epochs of the interrupted run: `on_epoch` has not seen them."""
+    def _report(self, history: list[Row]) -> None:
+        """Replay the epochs of an interrupted run: `on_epoch` has not seen them."""
         if self.on_epoch:
             for row in history:
                 self.on_epoch(row)
@@ -395,14 +325,3 @@ class Trainer:
         logger.log(
             logging.INFO if self.group.is_first else logging.DEBUG, message, *values
         )
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Finish the checkpoint being written, note SIGTERM, name a lost process."""
-        with ExitStack() as stack:
-            if self.checkpoints:
-                stack.enter_context(self.checkpoints)
-            if self.checkpoints or self.group.count > 1:
-                stack.enter_context(self.termination)
-            stack.enter_context(self.group.lost_as_error())
-            yield

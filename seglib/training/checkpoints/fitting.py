@@ -22,6 +22,8 @@ def require_state(snapshot: Snapshot, network: keras.Model) -> None:
     Raises:
         ValueError: it is not the state of a training of this network.
     """
+    if "metrics" in snapshot.arrays:
+        raise ValueError("made by an earlier version, which cannot be resumed")
     facts = snapshot.facts
     history = facts.get("history")
     fits = {"history": isinstance(history, list) and _are_rows(history)}
