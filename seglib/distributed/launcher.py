@@ -19,7 +19,7 @@ from typing import Any
 from seglib.distributed.cluster import VARIABLE, Cluster
 from seglib.distributed.joining import join
 from seglib.distributed.process_group import LostProcessError
-from seglib.errors import SegError
+from seglib.errors import SegError, disk_problem
 from seglib.hardware import gpu_count
 
 _GRACE_S = 60.0  # in which the others write their state, or notice that one is lost
@@ -85,33 +85,41 @@ def run_processes(
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="seglib-processes-") as folder:
         logs = [Path(folder) / f"{cluster.index}.log" for cluster in clusters]
-        running: list[BaseProcess] = [
+        processes: list[BaseProcess] = [
             context.Process(target=_work, args=(function, arguments, cluster, str(log)))
             for cluster, log in zip(clusters, logs, strict=True)
         ]
-        with _forwarded_signals(running) as received:
-            try:
-                for process in running:
-                    if not received:
-                        process.start()
-                started = [process for process in running if process.pid]
-                for process in started if received else ():
-                    process.terminate()  # one that was just being started
-                failed = _first_failure(started)
-            finally:
-                for process in running:
-                    if process.pid:
-                        process.kill()
-                        process.join()
+        with _forwarded_signals(processes) as received:
+            failed = _run(processes, received)
         if signal.SIGINT in received[:1]:
             raise KeyboardInterrupt
         if failed is None:
-            return 128 + signal.SIGTERM if len(started) < len(running) else 0
-        index = running.index(failed)
+            not_started = any(process.pid is None for process in processes)
+            return 128 + signal.SIGTERM if not_started else 0
+        index = processes.index(failed)
         if clusters[index].index and not received:
             _show(logs[index], clusters[index])
         code = failed.exitcode or 1
         return 128 - code if code < 0 else code
+
+
+def _run(
+    processes: Sequence[BaseProcess], received: Sequence[int]
+) -> BaseProcess | None:
+    """Start all, unless a signal comes, and wait; gives the one that failed first."""
+    try:
+        for process in processes:
+            if not received:
+                process.start()
+        started = [process for process in processes if process.pid]
+        for process in started if received else ():
+            process.terminate()  # the signal came while it was being started
+        return _first_failure(started)
+    finally:
+        for process in processes:
+            if process.pid:
+                process.kill()
+                process.join()
 
 
 def _call_with_group(function: Callable[..., Any], *arguments: Any) -> None:
@@ -132,9 +140,12 @@ def _work(
             os.dup2(output, stream.fileno())
     try:
         function(*arguments)
-    except SegError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+    except Exception as error:
+        told = error if isinstance(error, SegError) else disk_problem(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"error: {told}\n")
+        sys.exit(told.exit_code)
 
 
 def _end_with_launcher() -> None:

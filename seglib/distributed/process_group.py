@@ -8,7 +8,7 @@ validates, writes and reports.
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from seglib.errors import SegError, UsageError
 
@@ -20,25 +20,6 @@ class LostProcessError(SegError):
     """Another process of the group has ended, or cannot be reached."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: started again, the training goes on
-
-
-class WeightedLoss(Protocol):
-    """A loss that divides by the summed weight of the pixels it is given."""
-
-    def __call__(self, y_true: Any, y_pred: Any) -> Any:
-        """Masks (N, H, W) of ids and logits (N, H, W, C) → a scalar."""
-
-    def pixel_weights(self, masks: Any, num_classes: int) -> Any:
-        """Weight of each pixel in the loss, float (N, H, W)."""
-
-
-class PixelCounter(Protocol):
-    """A metric whose state is the sum of a count over all batches."""
-
-    confusion: "keras.Variable"
-
-    def count(self, masks: Any, logits: Any) -> Any:
-        """What one batch adds to `confusion`."""
 
 
 class ProcessGroup:
@@ -114,13 +95,15 @@ class ProcessGroup:
                 state[0] += self.index
                 variable.assign(state)
 
-    def share_steps(
-        self, trainee: "keras.Model", *, loss: WeightedLoss, metric: PixelCounter
-    ) -> None:
+    def share_steps(self, trainee: "keras.Model", *, loss: Any, metric: Any) -> None:
         """Let a compiled model's training steps work on one part of each batch.
 
         Args:
             trainee: compiled with this loss and this metric.
+            loss: a mean over pixels, whose `pixel_weights(masks, num_classes)` are
+                what each pixel counts in it, (N, H, W).
+            metric: its `count(masks, logits)` is summed over the processes, and
+                assigned to its variable `confusion`.
         """
 
     def lost_as_error(self) -> AbstractContextManager[None]:

@@ -12,12 +12,7 @@ import keras
 import numpy as np
 
 from seglib.distributed.cluster import Cluster
-from seglib.distributed.process_group import (
-    LostProcessError,
-    PixelCounter,
-    ProcessGroup,
-    WeightedLoss,
-)
+from seglib.distributed.process_group import LostProcessError, ProcessGroup
 from seglib.distributed.rendezvous import meet
 from seglib.distributed.train_step import share_batch_statistics, shared_train_function
 from seglib.errors import SegError, UsageError
@@ -93,9 +88,7 @@ class TensorFlowGroup(ProcessGroup):
     def share_batch_statistics(self, network: keras.Model) -> None:
         share_batch_statistics(network)
 
-    def share_steps(
-        self, trainee: keras.Model, *, loss: WeightedLoss, metric: PixelCounter
-    ) -> None:
+    def share_steps(self, trainee: keras.Model, *, loss: Any, metric: Any) -> None:
         trainee.train_function = shared_train_function(
             trainee, loss=loss, metric=metric, strategy=self._strategy
         )

@@ -11,15 +11,13 @@ from typing import Any
 
 import keras
 
-from seglib.distributed.process_group import PixelCounter, WeightedLoss
-
 _LEAST_WEIGHT = 1e-6  # of a batch without a pixel that counts
 
 TrainFunction = Callable[[Iterator[Any]], dict[str, Any]]
 
 
 def shared_train_function(
-    trainee: keras.Model, *, loss: WeightedLoss, metric: PixelCounter, strategy: Any
+    trainee: keras.Model, *, loss: Any, metric: Any, strategy: Any
 ) -> TrainFunction:
     """Build what Keras calls for a step: it takes the next batch of an iterator.
 
@@ -27,12 +25,13 @@ def shared_train_function(
     optimizer behaves as in a single process.
 
     Args:
-        trainee: compiled; it may add losses of its own, which are means over images.
+        trainee, loss, metric: as for `ProcessGroup.share_steps`. A trainee may add
+            losses of its own, which are means over images.
         strategy: a `tf.distribute.MultiWorkerMirroredStrategy` of one device a process.
 
     Returns:
         A function of an iterator of (images, masks, …) that gives {"loss": scalar}, of
-        the whole batch, and adds the whole batch's counts to the metric.
+        the whole batch, and sets the metric to the whole batch's counts.
     """
     import tensorflow as tf
 
@@ -50,7 +49,7 @@ def shared_train_function(
     def step(images: Any, masks: Any) -> Any:
         whole, counts, *gradients = strategy.run(differentiate, args=(images, masks))
         trainee.optimizer.apply(gradients, trainee.trainable_variables)
-        metric.confusion.assign_add(counts)
+        metric.confusion.assign(counts)  # as Keras, which resets it before each step
         return whole
 
     def train_function(batches: Iterator[Any]) -> dict[str, Any]:
