@@ -97,3 +97,4 @@ class Learner:
             metrics=[self._miou],
             jit_compile=self._numerics.xla,
         )
+        self._miou.reset_state()  # Keras resets it from the second step on
