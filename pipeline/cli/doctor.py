@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seglib.cli.terminal import Terminal
-from seglib.errors import UsageError, unknown
+from seglib.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.preflight.checkup import Data
+    from pipeline.dag.inputs import Data
 
 app = typer.Typer()
 _AROUND = "Surroundings"
@@ -159,11 +159,11 @@ def doctor(
 
     python -m pipeline doctor --explain P120
     """
-    from pipeline.preflight.codes import CODES, table
     from pipeline.preflight.codes import explain as explanation
+    from pipeline.preflight.codes import require_codes, table
 
     if explain or codes:
-        typer.echo(explanation(explain) if explain else table().rstrip())
+        typer.echo(explanation(explain.upper()) if explain else table().rstrip())
         return
     if document is None:
         raise UsageError(
@@ -171,9 +171,7 @@ def doctor(
             "PIPELINE.yaml; `python -m pipeline compile -o pipeline.yaml` writes one."
         )
     ignored = [code.upper() for code in ignore or ()]
-    for code in ignored:
-        if code not in CODES:
-            raise unknown("code", code, CODES)
+    require_codes(ignored)
     from pipeline.preflight.around.surroundings import Surroundings
     from pipeline.preflight.checkup import examine
 
@@ -206,7 +204,7 @@ def doctor(
 
 def _data(given: str, remote: str) -> "Data":
     """The dataset of a pin, or of a hash."""
-    from pipeline.preflight.checkup import Data
+    from pipeline.dag.inputs import Data
     from seglib.storage import default_remote, read_pin
 
     if given.endswith(".dir"):
@@ -214,9 +212,7 @@ def _data(given: str, remote: str) -> "Data":
             raise UsageError(
                 f"Where is {given}? Expected --remote s3://bucket/prefix or a folder."
             )
-        return Data(data_md5=given, remote=remote)
+        return Data(data_md5=given, remote=remote, title=given)
     pin = Path(given)
-    return Data(
-        data_md5=read_pin(pin),
-        remote=remote or default_remote(pin),
-    )
+    remote = remote or default_remote(pin)
+    return Data(data_md5=read_pin(pin), remote=remote, title=given)
