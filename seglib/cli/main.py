@@ -1,5 +1,6 @@
 """The command line: `seglib COMMAND --help` explains each step."""
 
+import json
 import logging
 import math
 import os
@@ -28,7 +29,7 @@ from seglib.cli.console import (
     override,
     progress_bar,
 )
-from seglib.cli.terminal import TerminalHandler, run_commands, tell_error
+from seglib.cli.terminal import TerminalHandler, echo, run_commands, tell_error
 from seglib.config import Config
 from seglib.errors import SegError
 from seglib.hardware import tensorflow_log_level
@@ -264,6 +265,12 @@ def export(
         f"{comparison['max_logit_difference']:.1e}, "
         f"{comparison['equal_pixels']:.2%} equal pixels"
     )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of configuration files, for editors and validators."""
+    echo(json.dumps(Config.json_schema(), indent=2, ensure_ascii=False))
 
 
 @app.command()

@@ -7,13 +7,12 @@ held against the network when that is loaded.
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import SegError
-from seglib.settings import build, require, typed
+from seglib.settings import build, require, section
 from seglib.storage.documents import MAX_BYTES, parse_json
 from seglib.storage.files import read_file
 
@@ -24,7 +23,7 @@ _SIDES = range(16, 2**16)  # pixels
 _RESTORE = "Restore both files, or train again."
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Contract:
     """What the model takes and what its answer means.
 
@@ -112,11 +111,11 @@ class Contract:
             channels = values.pop("channels", None)
             values["inputs"] = {IMAGE: channels}
         if version == 1:  # one number for all channels
+            count = channels if isinstance(channels, int) else 1  # `build` complains
             for name in {"mean", "scale"} & values.keys():
-                values[name] = [values[name]] * typed(channels, int, "channels")
+                values[name] = [values[name]] * count
             values["channel_order"] = "rgb"
-        contract: Self = build(cls, "contract", values)
-        return contract
+        return build(cls, "contract", values)
 
     def to_json(self) -> str:
         values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
