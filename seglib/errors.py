@@ -4,7 +4,7 @@ import difflib
 import errno
 from collections.abc import Iterable
 
-from seglib.plain_text import without_login
+from seglib.plain_text import first_line, without_login
 
 FINAL = 78  # exit status of an error that comes every time; EX_CONFIG of sysexits.h
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -91,6 +91,16 @@ def disk_problem(error: BaseException) -> SegError | None:
             )
         cause = cause.__cause__
     return None
+
+
+def in_a_line(error: BaseException, *, longest: int = 300) -> str:
+    r"""The class of an error and the first line of its message, without logins.
+
+    >>> in_a_line(OSError("no route to http://me:password@host\nTry later."))
+    'OSError: no route to http://host'
+    """
+    message = str(error).strip() or "?"
+    return first_line(f"{type(error).__name__}: {message}", longest=longest)
 
 
 def _place(error: BaseException, text: str) -> str:

@@ -63,6 +63,18 @@ def without_login(text: str) -> str:
     return _PARAMETER.sub(r"\1***", _LOGIN.sub("", text))
 
 
+def first_line(text: object, *, longest: int = 300) -> str:
+    r"""The first line of a text that is not empty, without logins, cut with `…`.
+
+    >>> first_line("\n no GPU \n and more")
+    'no GPU'
+    >>> first_line("too long", longest=4)
+    'too…'
+    """
+    line = without_login(str(text).strip().partition("\n")[0].strip())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
 class VisibleFormatter(logging.Formatter):
     """Formats records for the log of a pod, which ends up on terminals."""
 

@@ -78,14 +78,12 @@ def verify(
     Exit code 0: clean. 1: problems. 2: wrong use.
     """
     from seglib.data.verification.verify import verify as run
-    from seglib.data.versions import keep_counts
     from seglib.steps.verify import write_verification
 
     check_folder(data)
     settings = data_config(config, num_classes, ignore_index)
     with progress_bar("verifying") as progress:
         verification = run(data, config=settings, progress=progress)
-    keep_counts(verification)
     if out:
         write_verification(verification, out)
         console.print(f"report: {out / 'report.html'}")

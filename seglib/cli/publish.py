@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.filesize import decimal
 
 from seglib.cli.console import check_writable, console, errors, transfer_bar
 from seglib.errors import SegError, UsageError
@@ -28,13 +29,12 @@ def publish(
     goes on where it was.
     """
     from seglib.storage import publish as run
-    from seglib.storage.dvc.diff import bytes_text
 
     with transfer_bar("publishing") as bar:
         published = run(folder, url, name=name, progress=bar.files, moved=bar.moved)
     console.print(
         f"{published.key}: {published.num_files:,} files at {url}; sent "
-        f"{published.sent_files:,}, {bytes_text(published.sent_bytes)}",
+        f"{published.sent_files:,}, {decimal(published.sent_bytes)}",
         soft_wrap=True,
     )
     if published.latest and published.latest.key == published.key:

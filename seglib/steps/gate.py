@@ -11,7 +11,7 @@ from typing import Any
 from seglib.config import GateConfig
 from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
-from seglib.errors import SegError
+from seglib.errors import SegError, in_a_line
 from seglib.evaluation.bootstrap import (
     COUNTS,
     Comparison,
@@ -102,7 +102,7 @@ def _contest(
     try:
         other = champion.fetch()
     except Exception as error:  # noqa: BLE001 (a store's own kinds)
-        return f"{champion.title} cannot be fetched ({_first_line(error)})", None
+        return f"{champion.title} cannot be fetched ({in_a_line(error)})", None
     if problem := _unlike(model, other):
         return f"{champion.title} {problem}", None
     mine = read_counts(evaluation / COUNTS)
@@ -192,10 +192,6 @@ def _count(model: Path, manifest: Path, split: str) -> ImageCounts:
     pairs = open_dataset(manifest, splits=(split,)).pairs(split)
     scored = score_pairs(load_model(model), pairs)
     return ImageCounts.of({image.stem: image.confusion for image in scored})
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip() or '?'}".splitlines()[0]
 
 
 def _better(compared: Comparison, champion: Champion, config: GateConfig) -> Check:

@@ -6,7 +6,6 @@ volume on which the other was in another pod. Where a file system has no locks, 
 is removed.
 """
 
-import fcntl
 import glob
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seglib.errors import SegError, disk_problem
+from seglib.storage.file_lock import file_lock, lock
 
 _LOCK = ".lock"
 
@@ -113,7 +113,7 @@ def _lock(part: Path) -> BinaryIO:
     while True:
         file = part.open("ab")  # not emptied while it may be another's
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file)
         except OSError:
             file.close()
             part.unlink(missing_ok=True)
@@ -133,16 +133,15 @@ def _is_at(file: BinaryIO, path: str | Path) -> bool:
 
 def _clear_left(path: Path) -> None:
     """Remove what killed writers of a place left beside it."""
-    for lock in path.parent.glob(glob.escape(f".{path.name}.") + f"*.part{_LOCK}"):
-        with suppress(OSError), lock.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while it is held
-            left = lock.with_name(lock.name.removesuffix(_LOCK))
+    for held in path.parent.glob(glob.escape(f".{path.name}.") + f"*.part{_LOCK}"):
+        with suppress(OSError), file_lock(held, wait=False):  # fails while it is held
+            left = held.with_name(held.name.removesuffix(_LOCK))
             old = left.with_suffix(".old")
             if old.exists() and not path.exists():  # killed between two renames
                 old.rename(path)
             shutil.rmtree(left, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
-            lock.unlink()
+            held.unlink()
 
 
 def _replace(new: Path, path: Path, what: str, marker: str) -> None:

@@ -1,10 +1,9 @@
 """A dataset, or a part of it, from a remote to this machine; every md5 checked."""
 
 import difflib
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from seglib.errors import DatasetError, SegError
@@ -14,6 +13,7 @@ from seglib.storage.cache import Kept, clear_left
 from seglib.storage.dvc.directory_hashes import Entry
 from seglib.storage.dvc.listings import find_entries
 from seglib.storage.fast_fetch import bring_small
+from seglib.storage.file_lock import file_lock
 from seglib.storage.parallel import Progress, in_parallel
 from seglib.storage.remotes import open_remote
 
@@ -155,11 +155,10 @@ def _alone(name: str, cache: Path) -> Iterator[None]:
     """
     locks = cache / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    with (locks / name).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # no locks on this file system: bring everything oneself
-            yield
-            return
-        clear_left(cache, name)
+    own = locks / name
+    own.touch()  # the garbage collector reads its time as that of the last use
+    with ExitStack() as held:
+        with suppress(OSError):  # no locks on this file system: bring everything
+            held.enter_context(file_lock(own))
+            clear_left(cache, name)
         yield

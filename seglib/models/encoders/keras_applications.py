@@ -14,6 +14,7 @@ import keras
 
 from seglib.errors import SegError, UsageError
 from seglib.models.layers.blocks import BATCH_NORM_MOMENTUM
+from seglib.plain_text import first_line
 
 Tap = Callable[[keras.Model], Any]
 
@@ -82,9 +83,9 @@ def _from_file(name: str, path: Path) -> keras.Model:
             warnings.filterwarnings("error", message="Skipping|(.|\n)*could not be")
             return _application(name, channels=3, weights=str(path))
     except (OSError, ValueError, KeyError, UserWarning) as error:
-        first = str(error).strip().splitlines()[0]
         raise UsageError(
-            f"{path}: these weights do not fit the encoder `{name}`: {first} "
+            f"{path}: these weights do not fit the encoder `{name}`: "
+            f"{first_line(error)} "
             f"Expected: the `notop` file that Keras provides for {name}."
         ) from error
 

@@ -1,7 +1,6 @@
 """Objects in a folder: a DVC remote on a disk, or on a file system that many mount."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -24,6 +23,7 @@ from seglib.storage.backends.base import (
     Stored,
     require_same,
 )
+from seglib.storage.file_lock import file_lock
 from seglib.storage.files import open_file, read_file
 
 _LEGACY_FOLDER = re.compile(r"[0-9a-f]{2}")  # of objects of DVC 2
@@ -158,8 +158,7 @@ class FolderRemote:
 
     def _replace_if(self, target: Path, part: Path, etag: str) -> None:
         """Swap the object under a lock that all who swap hold."""
-        with (self.root / _BESIDE / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with file_lock(self.root / _BESIDE / "lock"):
             try:
                 received = _etag(target.read_bytes())
             except FileNotFoundError:
