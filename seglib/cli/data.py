@@ -1,4 +1,4 @@
-"""`seglib data`: the pinned dataset, its remote, and what is here of it."""
+"""`seglib data`: the pinned dataset, its remote, and its local files."""
 
 import json
 from functools import partial
@@ -38,10 +38,10 @@ def fetch(
     pin: Pin = PIN,
     remote: Remote = None,
 ) -> None:
-    """Bring a version of the dataset here, every md5 checked.
+    """Fetch a version of the dataset; every md5 is checked.
 
-    Needs neither DVC nor, without a revision, git. What is here already is not moved
-    again; after an interruption, the same command goes on where it was.
+    Needs neither DVC nor, without a revision, git. Cached files are not transferred
+    again; after an interruption, the same command continues.
     """
     from seglib.storage import fetch as run
 

@@ -1,7 +1,7 @@
-"""The contract of a model artifact: what images the network takes, what its ids mean.
+"""The contract of a model artifact: its input images and the meaning of its ids.
 
-`contract.json` lies beside the network. It is checked when it is read or made, and
-held against the network when that is loaded.
+`contract.json` lies beside the network. It is checked when it is created or read, and
+compared with the network when that is loaded.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ _RESTORE = "Restore both files, or train again."
 
 @section
 class Contract:
-    """What the model takes and what its answer means.
+    """The input of a model and the meaning of its output.
 
     An image uint8 (H, W, channels), its inputs joined, is stretched to `image_size`,
     normalised by `(image - mean) / scale`, channel by channel in `channel_order`, and
@@ -143,10 +143,10 @@ def read_contract(path: Path) -> Contract:
 
 
 def require_fit(contract: Contract, network: Any, path: Path) -> None:
-    """Hold a contract against the network of its folder.
+    """Compare a contract with the network of its folder.
 
     Raises:
-        SegError: the network is another one than the contract describes.
+        SegError: the network differs from the contract.
     """
     inputs = getattr(network, "inputs", None) or []
     outputs = getattr(network, "outputs", None) or []
@@ -179,9 +179,9 @@ def require_fit(contract: Contract, network: Any, path: Path) -> None:
 
 
 def _normalization(contract: Contract, network: Any) -> dict[str, tuple[Any, Any]]:
-    """What the network's layer does to pixels, and what the contract says of it.
+    """The normalisation of the network's layer, and that of the contract.
 
-    A network of its user's layers has none of ours, or its own use for it.
+    A custom network has no such layer, or uses it in its own way.
     """
     layers = [
         layer

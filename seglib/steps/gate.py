@@ -45,9 +45,9 @@ def gate(
     barred: str = "",
     config: GateConfig | None = None,
 ) -> Decision:
-    """Hold a model against fixed limits and, if there is one, against the champion.
+    """Compare a model with fixed limits and, if there is one, with the champion.
 
-    The champion is scored anew, on the very images that the model was evaluated on.
+    The champion is scored again, on the images that the model was evaluated on.
 
     Args:
         model: the artifact that may become the champion.
@@ -96,7 +96,7 @@ def _contest(
     manifest: Path,
     config: GateConfig,
 ) -> tuple[str, Comparison | None]:
-    """Why the two cannot be compared, or the comparison."""
+    """The reason why the two cannot be compared, or the comparison."""
     if champion.fetch is None:
         return champion.problem, None
     try:
@@ -166,7 +166,7 @@ def _latency(model: Path, manifest: Path, split: str, config: GateConfig) -> Che
 
 
 def _unlike(model: Path, champion: Path) -> str:
-    """Why two models cannot be compared; empty if they can."""
+    """The reason why two models cannot be compared; "" if they can."""
     from seglib.models.contract import read_contract
 
     mine, its = read_contract(model), read_contract(champion)

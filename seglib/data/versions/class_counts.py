@@ -116,7 +116,7 @@ def counts_address(source: Remote, data_md5: str) -> str:
     return source.name(_key(data_md5))
 
 
-def read_counts(source: Remote, data_md5: str) -> dict[str, Counts]:
+def read_class_counts(source: Remote, data_md5: str) -> dict[str, Counts]:
     """The counts of a version's masks, by md5; empty if there is no object.
 
     Raises:
@@ -137,7 +137,7 @@ def read_counts(source: Remote, data_md5: str) -> dict[str, Counts]:
         raise SegError(f"{source.name(key)}: {error}") from error
 
 
-def write_counts(source: Remote, data_md5: str, counts: MaskCounts) -> None:
+def write_class_counts(source: Remote, data_md5: str, counts: MaskCounts) -> None:
     """Store the counts of a version's masks, in place of the object that is there.
 
     Raises:

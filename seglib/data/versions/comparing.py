@@ -21,9 +21,9 @@ from seglib.data.versions.class_counts import (
     count_masks,
     counts_address,
     masks_of,
-    read_counts,
+    read_class_counts,
     verified_counts,
-    write_counts,
+    write_class_counts,
 )
 from seglib.errors import SegError
 from seglib.storage import (
@@ -99,7 +99,7 @@ def compare_versions(
     notes: list[str] = []
     for version in (new, old):
         try:
-            counts |= read_counts(source, version.data_md5)
+            counts |= read_class_counts(source, version.data_md5)
         except SegError as error:
             notes.append(str(error))
     for version in (new, old) if count else ():
@@ -154,7 +154,7 @@ def count_version(
         missing, data_md5, remote, cache=cache, progress=progress
     )
     if push and counted:
-        write_counts(source, data_md5, stored | counted)
+        write_class_counts(source, data_md5, stored | counted)
     return Counted(
         masks=len(wanted),
         known=len(wanted & {*stored, *counted}),
@@ -185,7 +185,7 @@ def record_counts(verification: Verification, data_md5: str, remote: str) -> str
         source = open_remote(remote)
         if is_own_folder(source) or counts.keys() <= _stored(source, data_md5).keys():
             return ""
-        write_counts(source, data_md5, counts)
+        write_class_counts(source, data_md5, counts)
     except SegError as error:
         return f"The class counts are not stored beside the data: {error}"
     return f"The class counts are stored in {counts_address(source, data_md5)}."
@@ -207,7 +207,7 @@ class _Version:
 def _stored(source: Remote, data_md5: str) -> dict[str, Counts]:
     """The counts on the remote; an object that cannot be read will be replaced."""
     with suppress(SegError):
-        return read_counts(source, data_md5)
+        return read_class_counts(source, data_md5)
     return {}
 
 

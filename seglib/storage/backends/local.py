@@ -38,7 +38,7 @@ class FolderRemote:
 
     @property
     def holds_objects(self) -> bool:
-        """Whether it is a DVC remote, if an empty one, and not the dataset itself."""
+        """Whether it is a DVC remote, perhaps empty, and not the dataset itself."""
         if (self.root / OBJECTS).is_dir():
             return True
         names = [path.name for path in self.root.iterdir() if path.name[0] != "."]
@@ -97,7 +97,7 @@ class FolderRemote:
         return etag
 
     def require_writable(self) -> None:
-        """Fail where nothing can be written; leaves nothing there.
+        """Check that the folder can be written to; nothing is left there.
 
         Raises:
             SegError: it cannot be written to.
@@ -157,7 +157,7 @@ class FolderRemote:
             ) from error
 
     def _replace_if(self, target: Path, part: Path, etag: str) -> None:
-        """Swap the object under a lock that all who swap hold."""
+        """Replace the object if its etag matches, under a lock of all replacements."""
         with file_lock(self.root / _BESIDE / "lock"):
             try:
                 received = _etag(target.read_bytes())

@@ -1,4 +1,4 @@
-"""Two versions of a dataset, compared by their listings: no file is downloaded."""
+"""Differences of two dataset versions by their listings; no file is downloaded."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -19,10 +19,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class DatasetDiff:
-    """What became of the samples, and of the files that belong to none.
+    """The samples that changed, and the other files that did.
 
-    `bytes_added` and `bytes_removed` count the files that came and went, a changed one
-    in both; None where the remote did not say.
+    `bytes_added` and `bytes_removed` count new and removed files, a changed file in
+    both; None if the remote does not tell sizes.
     """
 
     old_md5: str
@@ -32,7 +32,7 @@ class DatasetDiff:
     changed_images: tuple[Sample, ...]
     changed_masks: tuple[Sample, ...]
     moved: tuple[tuple[Sample, Sample], ...]  # the same files under another name
-    other_files: tuple[str, ...]  # came, went or changed, such as dataset.yaml
+    other_files: tuple[str, ...]  # added, removed or changed, such as dataset.yaml
     bytes_added: int | None = None
     bytes_removed: int | None = None
 
@@ -47,7 +47,14 @@ class DatasetDiff:
 def diff(
     old_md5: str, old: Iterable[Entry], new_md5: str, new: Iterable[Entry]
 ) -> DatasetDiff:
-    """Compare two listings, sample by sample."""
+    """Compare two listings, sample by sample.
+
+    Args:
+        old_md5: the hash of the old version, `<md5>.dir`.
+        old: its files; with sizes, if bytes are to be counted.
+        new_md5: the hash of the new version.
+        new: its files.
+    """
     old_files, new_files = _by_path(old), _by_path(new)
     before, after = _samples(old_files), _samples(new_files)
     gone = {sample: before[sample] for sample in before.keys() - after.keys()}
@@ -86,7 +93,7 @@ def _by_path(entries: Iterable[Entry]) -> dict[str, Entry]:
 
 
 def _unlike(files: Mapping[str, Entry], others: Mapping[str, Entry]) -> list[str]:
-    """Paths whose content is not there under the same name in the other listing."""
+    """Paths that the other listing lacks, or has with another content."""
     return [
         path
         for path, entry in files.items()

@@ -13,7 +13,7 @@ from seglib.cli.main import app
 from seglib.data.image_io import MASK_DECODING, write_image
 from seglib.data.verification.verify import verify
 from seglib.data.versions import compare_versions, count_version, to_markdown
-from seglib.data.versions.class_counts import read_counts, verified_counts
+from seglib.data.versions.class_counts import read_class_counts, verified_counts
 from seglib.errors import DatasetError
 from seglib.storage import hash_folder, open_remote
 from seglib.storage.dvc.directory_hashes import list_folder
@@ -121,7 +121,7 @@ def test_verifying_and_counting_give_the_same(versions, tiny_root, tmp_path):
     expected = verified_counts(found.pairs, found.dataset.ignore_index)
     done = count_version(data_md5, str(versions.remote), cache=tmp_path / "other")
     assert done.counted == done.known == len(expected) == 14
-    assert read_counts(open_remote(str(versions.remote)), data_md5) == expected
+    assert read_class_counts(open_remote(str(versions.remote)), data_md5) == expected
 
 
 def test_counting_again_moves_and_writes_nothing(versions):
