@@ -25,6 +25,7 @@ from seglib.settings import (
     read_tree,
     require,
     section,
+    setting,
 )
 from seglib.storage import check_url, pointer_key
 
@@ -54,14 +55,14 @@ AboveZero = Annotated[float, Field(gt=0), NUMBER]
 class DataConfig:
     """The classes of a folder without a `dataset.yaml`."""
 
-    num_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES), WHOLE] = Field(
-        default=0, description="0: from dataset.yaml, else the largest id + 1"
+    num_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES), WHOLE] = setting(
+        0, "0: from dataset.yaml, else the largest id + 1"
     )
-    ignore_index: Annotated[int, Field(ge=-1, le=LARGEST_ID), WHOLE] = Field(
-        default=-1, description="id that is not counted; -1: from dataset.yaml"
+    ignore_index: Annotated[int, Field(ge=-1, le=LARGEST_ID), WHOLE] = setting(
+        -1, "id that is not counted; -1: from dataset.yaml"
     )
-    class_names: Names = Field(
-        default="", description='comma-separated, in id order; "": from dataset.yaml'
+    class_names: Names = setting(
+        "", 'comma-separated, in id order; "": from dataset.yaml'
     )
 
     def __post_init__(self) -> None:
@@ -74,41 +75,27 @@ class DataConfig:
 class AugmentConfig:
     """The augmented copies of the training images that are written as shards."""
 
-    policy: str = Field(
-        default="street", description="a name of seglib.data.augmentation.POLICIES"
+    policy: str = setting("street", "a name of seglib.data.augmentation.POLICIES")
+    copies: Natural = setting(
+        1, "augmented copies of each training pair, beside the original"
     )
-    copies: Natural = Field(
-        default=1,
-        description="augmented copies of each training pair, beside the original",
-    )
-    num_shards: Positive = Field(
-        default=4, description="files; records are dealt round-robin"
-    )
-    augment_seed: Integer = Field(default=0, description="of the random changes")
+    num_shards: Positive = setting(4, "files; records are dealt round-robin")
+    augment_seed: Integer = setting(0, "of the random changes")
 
 
 @section
 class ModelConfig:
     """The network, and the size at which it sees its images."""
 
-    architecture: str = Field(default="compact", description="see `seglib models`")
-    encoder: str = Field(default="", description='"": the architecture\'s own')
-    weights: str = Field(
-        default="",
-        description='"": random; "imagenet", or a file of the encoder\'s weights',
+    architecture: str = setting("compact", "see `seglib models`")
+    encoder: str = setting("", '"": the architecture\'s own')
+    weights: str = setting(
+        "", '"": random; "imagenet", or a file of the encoder\'s weights'
     )
-    weights_sha256: str = Field(
-        default="", description='digest that the file must have; "": not checked'
-    )
-    image_height: Natural = Field(
-        default=0, description="pixels; 0: that of the first training image"
-    )
-    image_width: Natural = Field(
-        default=0, description="pixels; 0: that of the first training image"
-    )
-    channels: Integer = Field(
-        default=3, description="of the image: 1 grey, 3 RGB, 4 RGBA"
-    )
+    weights_sha256: str = setting("", 'digest that the file must have; "": not checked')
+    image_height: Natural = setting(0, "pixels; 0: that of the first training image")
+    image_width: Natural = setting(0, "pixels; 0: that of the first training image")
+    channels: Integer = setting(3, "of the image: 1 grey, 3 RGB, 4 RGBA")
 
     def __post_init__(self) -> None:
         _require_sides(self, "image_height", "image_width")
@@ -124,60 +111,44 @@ class ModelConfig:
 class TrainConfig:
     """The optimisation."""
 
-    epochs: Positive = Field(default=30, description="passes of steps_per_epoch steps")
-    batch_size: Positive = Field(default=8, description="views in a step")
-    learning_rate: AboveZero = Field(
-        default=1e-3, description="peak; cosine decay to 1 % of it"
-    )
-    encoder_learning_rate: UpToOne = Field(
-        default=1.0,
-        description="of the encoder, as a share of learning_rate; to keep the encoder "
+    epochs: Positive = setting(30, "passes of steps_per_epoch steps")
+    batch_size: Positive = setting(8, "views in a step")
+    learning_rate: AboveZero = setting(1e-3, "peak; cosine decay to 1 % of it")
+    encoder_learning_rate: UpToOne = setting(
+        1.0,
+        "of the encoder, as a share of learning_rate; to keep the encoder "
         "as it is: freeze_epochs",
     )
-    steps_per_epoch: Natural = Field(
-        default=0, description="0: one pass over the train split"
+    steps_per_epoch: Natural = setting(0, "0: one pass over the train split")
+    max_minutes: AtLeastZero = setting(
+        0.0, "ends training early, with its rate fallen; 0: never"
     )
-    max_minutes: AtLeastZero = Field(
-        default=0.0,
-        description="ends training early, with its rate fallen; 0: never",
+    freeze_epochs: Natural = setting(
+        0, "first epochs, in which the encoder keeps its weights"
     )
-    freeze_epochs: Natural = Field(
-        default=0, description="first epochs, in which the encoder keeps its weights"
+    weight_decay: AtLeastZero = setting(1e-4, "of AdamW")
+    warmup_steps: Natural = setting(50, "linear, from 0")
+    class_weight_power: Share = setting(
+        0.25, "weight = (1 / pixel share) ** power; 0: equal"
     )
-    weight_decay: AtLeastZero = Field(default=1e-4, description="of AdamW")
-    warmup_steps: Natural = Field(default=50, description="linear, from 0")
-    class_weight_power: Share = Field(
-        default=0.25, description="weight = (1 / pixel share) ** power; 0: equal"
+    crop_height: Natural = setting(0, "pixels that one view shows; 0: image_height")
+    crop_width: Natural = setting(0, "pixels that one view shows; 0: image_width")
+    min_scale: AboveZero = setting(
+        0.75, "random zoom of a training image; 1: image_height"
     )
-    crop_height: Natural = Field(
-        default=0, description="pixels that one view shows; 0: image_height"
+    max_scale: AboveZero = setting(1.5, "see min_scale")
+    flip: bool = setting(True, "mirror half of the images left to right")
+    color_jitter: BelowOne = setting(
+        0.2, "brightness, contrast, saturation, each ± this share"
     )
-    crop_width: Natural = Field(
-        default=0, description="pixels that one view shows; 0: image_width"
+    precision: Precision = setting(
+        "auto", "auto: times a few steps of each, takes the faster"
     )
-    min_scale: AboveZero = Field(
-        default=0.75, description="random zoom of a training image; 1: image_height"
+    xla: Literal["auto", "always", "never"] = setting(
+        "auto", "always, never; auto: timed with the precisions, on GPUs only"
     )
-    max_scale: AboveZero = Field(default=1.5, description="see min_scale")
-    flip: bool = Field(
-        default=True, description="mirror half of the images left to right"
-    )
-    color_jitter: BelowOne = Field(
-        default=0.2, description="brightness, contrast, saturation, each ± this share"
-    )
-    precision: Precision = Field(
-        default="auto", description="auto: times a few steps of each, takes the faster"
-    )
-    xla: Literal["auto", "always", "never"] = Field(
-        default="auto",
-        description="always, never; auto: timed with the precisions, on GPUs only",
-    )
-    validate_every: Positive = Field(
-        default=1, description="epochs between two looks at the val split"
-    )
-    train_seed: Integer = Field(
-        default=0, description="of first weights, order and views"
-    )
+    validate_every: Positive = setting(1, "epochs between two looks at the val split")
+    train_seed: Integer = setting(0, "of first weights, order and views")
 
     def __post_init__(self) -> None:
         _require_sides(self, "crop_height", "crop_width")
@@ -189,12 +160,10 @@ class TrainConfig:
 class EvaluateConfig:
     """What is scored, always at the images' original size."""
 
-    split: Literal["auto", "train", "val", "test"] = Field(
-        default="auto", description="auto: test where there is one, else val"
+    split: Literal["auto", "train", "val", "test"] = setting(
+        "auto", "auto: test where there is one, else val"
     )
-    num_overlays: Natural = Field(
-        default=8, description="pictures in the report, worst to best"
-    )
+    num_overlays: Natural = setting(8, "pictures in the report, worst to best")
 
 
 @section
@@ -205,22 +174,16 @@ class GateConfig:
     the lower end of the confidence interval counts.
     """
 
-    min_miou: Share = Field(default=0.5, description="on the evaluated split")
-    max_latency_ms: AtLeastZero = Field(
-        default=0.0, description="of one image at its own size; 0: any"
+    min_miou: Share = setting(0.5, "on the evaluated split")
+    max_latency_ms: AtLeastZero = setting(0.0, "of one image at its own size; 0: any")
+    max_model_mb: AtLeastZero = setting(0.0, "of the network's file, 10⁶ bytes; 0: any")
+    min_delta: BelowOne = setting(0.0, "of mIoU, that must be cleared")
+    max_class_drop: BelowOne = setting(0.05, "of any class's IoU")
+    confidence: Annotated[float, Field(ge=0.5, lt=1), NUMBER] = setting(
+        0.95, "of the bootstrap's intervals, two-sided"
     )
-    max_model_mb: AtLeastZero = Field(
-        default=0.0, description="of the network's file, 10⁶ bytes; 0: any"
-    )
-    min_delta: BelowOne = Field(
-        default=0.0, description="of mIoU, that must be cleared"
-    )
-    max_class_drop: BelowOne = Field(default=0.05, description="of any class's IoU")
-    confidence: Annotated[float, Field(ge=0.5, lt=1), NUMBER] = Field(
-        default=0.95, description="of the bootstrap's intervals, two-sided"
-    )
-    bootstrap_block: Positive = Field(
-        default=1, description="images in a row drawn together: frames of a video"
+    bootstrap_block: Positive = setting(
+        1, "images in a row drawn together: frames of a video"
     )
     registered_model: str = Field(
         default="",
@@ -238,18 +201,10 @@ class GateConfig:
 class ExportConfig:
     """The served form, and how close to the Keras model it must be."""
 
-    max_logit_difference: AboveZero = Field(
-        default=1e-3, description="largest allowed, absolute"
-    )
-    min_equal_pixels: UpToOne = Field(
-        default=0.999, description="share of pixels with the same class"
-    )
-    publish_to: str = Field(
-        default="", description='s3://bucket/prefix or a folder; "": nowhere'
-    )
-    publish_name: str = Field(
-        default="model", description="whose `latest` there is moved to the export"
-    )
+    max_logit_difference: AboveZero = setting(1e-3, "largest allowed, absolute")
+    min_equal_pixels: UpToOne = setting(0.999, "share of pixels with the same class")
+    publish_to: str = setting("", 's3://bucket/prefix or a folder; "": nowhere')
+    publish_name: str = setting("model", "whose `latest` there is moved to the export")
 
     def __post_init__(self) -> None:
         for name, check in (("publish_to", check_url), ("publish_name", pointer_key)):

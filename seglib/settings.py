@@ -60,6 +60,11 @@ Natural = Annotated[int, Field(ge=0), WHOLE]
 Positive = Annotated[int, Field(ge=1), WHOLE]
 
 
+def setting(default: Any, description: str) -> Any:
+    """A field of a section with its default and its description."""
+    return Field(default=default, description=description)
+
+
 @dataclass_transform(
     kw_only_default=True,
     frozen_default=True,
