@@ -1,5 +1,6 @@
 """The command line: `seglib COMMAND --help` explains each step."""
 
+import json
 import logging
 import math
 import os
@@ -28,7 +29,7 @@ from seglib.cli.console import (
     override,
     progress_bar,
 )
-from seglib.cli.terminal import TerminalHandler, run_commands, tell_error
+from seglib.cli.terminal import TerminalHandler, echo, run_commands, tell_error
 from seglib.config import Config
 from seglib.errors import SegError
 from seglib.hardware import tensorflow_log_level
@@ -77,14 +78,12 @@ def verify(
     Exit code 0: clean. 1: problems. 2: wrong use.
     """
     from seglib.data.verification.verify import verify as run
-    from seglib.data.versions import keep_counts
     from seglib.steps.verify import write_verification
 
     check_folder(data)
     settings = data_config(config, num_classes, ignore_index)
     with progress_bar("verifying") as progress:
         verification = run(data, config=settings, progress=progress)
-    keep_counts(verification)
     if out:
         write_verification(verification, out)
         console.print(f"report: {out / 'report.html'}")
@@ -264,6 +263,12 @@ def export(
         f"{comparison['max_logit_difference']:.1e}, "
         f"{comparison['equal_pixels']:.2%} equal pixels"
     )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of configuration files, for editors and validators."""
+    echo(json.dumps(Config.json_schema(), indent=2, ensure_ascii=False))
 
 
 @app.command()
