@@ -85,7 +85,7 @@ def require_splits(data: Data, config: Config, *, sweep: bool = False) -> None:
         splits = _splits(data)
     except SegError:
         return
-    split = config.evaluate.split
+    split: str = config.evaluate.split
     needs = {"train": "which models learn from"}
     if split != "auto":
         needs[split] = f"which the model is scored on, as `split: {split}` says"

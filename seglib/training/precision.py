@@ -65,7 +65,7 @@ def candidates(
     Raises:
         UsageError: XLA is asked for where it cannot be.
     """
-    precisions = [config.precision]
+    precisions: list[str] = [config.precision]
     if config.precision == "auto":
         with_bfloat16 = has_native_bfloat16() and not own_layers
         precisions = ["float32", "bfloat16"][: 1 + with_bfloat16]

@@ -148,7 +148,7 @@ def test_settings_are_the_file_and_then_the_changes(tmp_path: Path) -> None:
         ("epocs=2", "Did you mean `epochs`"),
         ("epochs", "Expected name=value"),
         ("epochs=many", "`train.epochs` must be of type int. Received: 'many'"),
-        ("epochs=0", "`epochs` must be ≥ 1"),
+        ("epochs=0", "`train.epochs` must be ≥ 1"),
         ("learning_rate=fast", "`train.learning_rate` must be of type float"),
     ],
 )
