@@ -47,7 +47,7 @@ class Pole:
 
 
 @dataclass
-class Plan:
+class StreetPlan:
     """Everything that stands in the street."""
 
     houses: list[House] = field(default_factory=list)
@@ -100,9 +100,9 @@ def draw_street(rng: np.random.Generator) -> Street:
     )
 
 
-def draw_plan(rng: np.random.Generator, street: Street) -> Plan:
+def draw_plan(rng: np.random.Generator, street: Street) -> StreetPlan:
     """Furnish a street."""
-    plan = Plan()
+    plan = StreetPlan()
     for side in (-1, 1):
         _build_up(plan, rng, street, side)
         _plant_kerb(plan, rng, street, side)
@@ -119,7 +119,9 @@ def draw_plan(rng: np.random.Generator, street: Street) -> Plan:
     return plan
 
 
-def _build_up(plan: Plan, rng: np.random.Generator, street: Street, side: int) -> None:
+def _build_up(
+    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
+) -> None:
     """Houses, and gaps with trees between them."""
     usual, line = rng.uniform(7, 16), side * street.house_line()
     z = rng.uniform(-8, 0)
@@ -138,7 +140,7 @@ def _build_up(plan: Plan, rng: np.random.Generator, street: Street, side: int) -
 
 
 def _plant_gap(
-    plan: Plan,
+    plan: StreetPlan,
     rng: np.random.Generator,
     street: Street,
     side: int,
@@ -156,7 +158,7 @@ def _plant_gap(
 
 
 def _plant_kerb(
-    plan: Plan, rng: np.random.Generator, street: Street, side: int
+    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
 ) -> None:
     """An alley of equal trees, or none."""
     spacing, size = rng.uniform(7, 13), rng.uniform(4.5, 8)
@@ -171,7 +173,7 @@ def _plant_kerb(
 
 
 def _raise_poles(
-    plan: Plan, rng: np.random.Generator, street: Street, side: int
+    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
 ) -> None:
     line = side * (street.half_width + 0.55)
     first = _in_view(street, line)
@@ -183,7 +185,9 @@ def _raise_poles(
             plan.poles.append(Pole(kind, x, z))
 
 
-def _park(plan: Plan, rng: np.random.Generator, street: Street, side: int) -> None:
+def _park(
+    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
+) -> None:
     z = rng.uniform(3, 9)
     while z < _PARKED_END:
         if street.crossing is not None and -4 < z - street.crossing < 6:
@@ -199,7 +203,7 @@ def _park(plan: Plan, rng: np.random.Generator, street: Street, side: int) -> No
         z += rng.uniform(5.8, 7.5)
 
 
-def _drive(plan: Plan, rng: np.random.Generator, street: Street) -> None:
+def _drive(plan: StreetPlan, rng: np.random.Generator, street: Street) -> None:
     """Traffic in every lane; on the left it comes towards the camera."""
     for lane in range(street.lanes):
         across = street.lane_middle(lane)
@@ -216,7 +220,7 @@ def _drive(plan: Plan, rng: np.random.Generator, street: Street) -> None:
 
 
 def _people_pavement(
-    plan: Plan, rng: np.random.Generator, street: Street, side: int
+    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
 ) -> None:
     """Walkers where the camera sees them, and not so far that they are too thin."""
     for _ in range(rng.integers(2, 5)):

@@ -1,7 +1,7 @@
-"""Contents that a cache keeps, each once; the files of its datasets are links to them.
+"""The cache of fetched contents: each is stored once, and datasets hold links to it.
 
-So what two versions of a dataset share is moved and stored once. Whoever writes into
-a fetched file changes the kept content with it: both are hashed before they are used.
+So the files that two versions of a dataset share are transferred and stored once. A
+write into a fetched file changes the cached content too: both are hashed before use.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from seglib.storage.checked_reads import copy_checked
 from seglib.storage.dvc.directory_hashes import hash_file
 from seglib.storage.dvc.legacy import LegacyRemote
 
-_UNDER_WAY = "partial"
+_PARTIAL = "partial"
 
 
-class Kept:
-    """The cache's contents, and the remote that has those which are not here yet."""
+class ContentCache:
+    """The cached contents, and the remote that has the others."""
 
     def __init__(
         self, source: Remote, cache: Path, owner: str, moved: Moved | None = None
@@ -33,13 +33,13 @@ class Kept:
         self._numbers = itertools.count()
 
     def is_new(self, md5: str, targets: list[Path]) -> bool:
-        """Whether nothing is here that could be this content."""
+        """Whether neither the cache nor a target could hold this content."""
         here = os.path.exists
         kept = f"{self._cache}/{object_key(md5)}"
         return not (here(kept) or any(here(path) for path in targets))
 
     def keep(self, md5: str, content: bytearray, targets: list[Path]) -> bool:
-        """Keep a content of which nothing is here, and let the files be it.
+        """Store a new content, and link files to it.
 
         Args:
             md5: that it must have.
@@ -47,7 +47,7 @@ class Kept:
             targets: the files.
 
         Returns:
-            Whether it has that md5; if it has not, nothing is kept.
+            Whether it has that md5; if not, nothing is stored.
 
         Raises:
             OSError: the cache cannot be written to.
@@ -65,7 +65,7 @@ class Kept:
         return True
 
     def bring(self, md5: str, targets: list[Path], stop: Event) -> str:
-        """Bring the files of one content.
+        """Fetch one content unless it is cached, and link files to it.
 
         Args:
             md5: of the content.
@@ -73,12 +73,12 @@ class Kept:
             stop: once it is set, nothing more is read.
 
         Returns:
-            What is wrong with its object on the remote; "" if the files are there.
+            The problem of its object on the remote; "" if the files are in place.
 
         Raises:
             OSError: the cache cannot be written to.
             SegError: the remote cannot be reached, or refuses.
-            Stopped: `stop` was set.
+            TransferStopped: `stop` was set.
         """
         key = object_key(md5)
         kept = self._cache / key
@@ -111,7 +111,7 @@ class Kept:
             return False
 
     def _link_all(self, md5: str, kept: Path, targets: list[Path]) -> None:
-        """Let the targets be this content, each in one move, whatever was there."""
+        """Link the targets to the content, in place of what is there."""
         for target in targets:
             try:
                 os.link(kept, target)
@@ -126,22 +126,22 @@ class Kept:
                         part.unlink()
 
     def _new_name(self, md5: str) -> Path:
-        """For a file that is under way.
+        """A path for a partial file, in one of 256 folders.
 
-        In a folder of many: ext4 makes files three times as fast in 256 as in one.
+        ext4 creates files three times as fast in 256 folders as in one.
         """
         number = f"{os.getpid()}-{id(self)}-{next(self._numbers)}"
-        return self._cache / _UNDER_WAY / md5[:2] / f"{self._owner}-{number}"
+        return self._cache / _PARTIAL / md5[:2] / f"{self._owner}-{number}"
 
 
 def clear_left(cache: Path, owner: str) -> None:
-    """Remove what was under way for an owner, of whom there is none any more."""
-    for left in (cache / _UNDER_WAY).glob(f"??/{owner}-*"):
+    """Remove the partial files of an owner whose process has ended."""
+    for left in (cache / _PARTIAL).glob(f"??/{owner}-*"):
         left.unlink()
 
 
 class _Part:
-    """A file that is under way: in memory while it is small, then beside its place."""
+    """A partial file: in memory while it is small, then on the disk."""
 
     def __init__(self, path: Path, moved: Moved | None):
         self._path, self._moved = path, moved
@@ -163,7 +163,7 @@ class _Part:
             self._file.truncate(self._file.seek(0))
 
     def move_to(self, target: Path) -> None:
-        """Let it be this file, in one move."""
+        """Move it to its place, atomically."""
         if self._file:
             self._file.close()
         else:
@@ -183,7 +183,7 @@ class _Part:
             self._path.unlink(missing_ok=True)
 
     def _write_at_once(self) -> None:
-        """With the fewest system calls: at each, another thread takes its turn."""
+        """Write with few system calls: each lets another thread run."""
         file = self._open()
         try:
             rest = memoryview(self._content)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from seglib.data.versions.shares import Vocabulary, changed_masks, compare_classes
-from seglib.data.versions.telling import tables
+from seglib.data.versions.class_changes import Vocabulary, compare_classes
 
 COUNTS = {
     "a": {0: 50, 1: 40, 2: 10},
@@ -48,26 +47,10 @@ def test_what_vanishes_and_appears_comes_first_then_the_largest_change():
     ]
 
 
-def test_where_masks_are_unknown_nothing_is_said_to_vanish():
-    found = _compare(["c"], ["a", "unknown"])
-    assert {c.change for c in found.splits[0].classes} == {"", "appears"}
-    assert (found.masks, found.known) == ((1, 2), (1, 1))
-    assert not found.splits[0].is_known
-    assert {c.points for c in found.splits[0].classes} == {None}  # of unlike parts
-    assert not found.splits[0].pixels_exact
-
-
-def test_pixels_are_exact_where_all_that_came_or_went_is_known():
-    (train,) = _compare(["unknown", "a"], ["unknown", "b"]).splits
-    assert train.pixels_exact
-    assert not train.is_known
-
-
-def test_of_a_split_that_stayed_the_known_part_tells_as_much():
-    found = _compare(["a", "unknown"], ["unknown", "a"])
-    assert {c.points for c in found.splits[0].classes} == {0}
-    (told,) = tables(found)
-    assert (told.rows, told.rest) == ((), "as before")
+def test_uncounted_masks_leave_the_shares_unknown():
+    found = _compare(["c"], ["a", "uncounted"])
+    assert (found.masks, found.uncounted) == ((1, 2), (0, 1))
+    assert not found.splits
 
 
 def test_a_split_that_is_new_does_not_make_its_classes_appear():
@@ -110,9 +93,3 @@ def test_an_id_that_is_ignored_from_now_on_vanishes_from_the_classes():
     found = _compare(["b"], ["b"], (Vocabulary(), PLAIN))
     assert _by_name(found)["class_255"].change == "vanishes"
     assert found.splits[0].new.ignored_pixels == 20
-
-
-def test_a_mask_that_changes_its_split_came_and_went():
-    assert changed_masks({"train": ["a", "b"]}, {"train": ["b"], "val": ["a"]}) == {"a"}
-    assert changed_masks({"train": ["a", "a"]}, {"train": ["a"]}) == {"a"}
-    assert changed_masks({"train": ["a", "b"]}, {"train": ["b", "a"]}) == set()
