@@ -22,7 +22,7 @@ from tests.fakes.s3_proxy import proxy
 from tests.fakes.servers import MlflowServer, free_port, silent_server
 from tests.pipeline.preflight.compiled import IMAGE, Compiled
 from tests.pipeline.preflight.loopback import (
-    KubernetesApi,
+    CoreApi,
     Registry,
     Reply,
     Request,
@@ -93,9 +93,9 @@ def referring(ours: Compiled) -> Compiled:
 
 
 @pytest.fixture
-def api() -> KubernetesApi:
+def api() -> CoreApi:
     """A cluster that has all of it."""
-    api = KubernetesApi()
+    api = CoreApi()
     api.add_secret("seglib-s3", "KEY", "SECRET", "MORE")
     api.add("V1ConfigMap", "seglib", data={"URI": "http://mlflow:5000"})
     api.add("V1ServiceAccount", ACCOUNT)
@@ -112,14 +112,14 @@ def _pair(key: str) -> dict[str, str]:
 
 
 def test_a_cluster_that_has_everything_gives_no_finding(
-    referring: Compiled, seen: Seen, kubeconfig: Path, api: KubernetesApi
+    referring: Compiled, seen: Seen, kubeconfig: Path, api: CoreApi
 ) -> None:
     with api.run(kubeconfig):
         assert seen(cluster=True, service_account=ACCOUNT) == ()
     assert not any("maybe" in path for path in api.asked), "it is optional"
 
 
-def _argo(api: KubernetesApi, strategy: str, key: str = "workflowDefaults") -> None:
+def _argo(api: CoreApi, strategy: str, key: str = "workflowDefaults") -> None:
     """Its configuration, such as KFP 2.17.0 ships it."""
     default = f"spec: {{templateDefaults: {{retryStrategy: {strategy}}}}}"
     text = default if key == "workflowDefaults" else f"workflowDefaults: {{{default}}}"
@@ -128,7 +128,7 @@ def _argo(api: KubernetesApi, strategy: str, key: str = "workflowDefaults") -> N
 
 @pytest.fixture
 def told(
-    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: KubernetesApi
+    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: CoreApi
 ) -> Callable[[], str]:
     """What the doctor notes about what Argo repeats."""
 
@@ -160,7 +160,7 @@ def told(
     ],
 )
 def test_the_doctor_says_what_argo_repeats(
-    told: Callable[[], str], api: KubernetesApi, key: str, strategy: str, note: str
+    told: Callable[[], str], api: CoreApi, key: str, strategy: str, note: str
 ) -> None:
     _argo(api, strategy, key)
     assert note in told()
@@ -173,7 +173,7 @@ def test_without_argos_configuration_the_doctor_says_that_it_knows_nothing(
 
 
 def test_argos_configuration_is_found_in_kfps_namespace_where_runs_have_their_own(
-    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: KubernetesApi
+    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: CoreApi
 ) -> None:
     api.add_namespace("vision")
     _argo(api, "{retryPolicy: Always}")
@@ -185,7 +185,7 @@ def test_argos_configuration_is_found_in_kfps_namespace_where_runs_have_their_ow
 
 
 def test_a_pipeline_without_retries_needs_no_repetition(
-    told: Callable[[], str], referring: Compiled, api: KubernetesApi
+    told: Callable[[], str], referring: Compiled, api: CoreApi
 ) -> None:
     components = referring.pipeline["components"]
     for component in (referring.pipeline["root"], *components.values()):
@@ -197,7 +197,7 @@ def test_a_pipeline_without_retries_needs_no_repetition(
     assert "and none whose pod is deleted (retryPolicy OnFailure" in told()
 
 
-def _lost(api: KubernetesApi) -> None:
+def _lost(api: CoreApi) -> None:
     lost = client.V1PersistentVolumeClaimStatus(phase="Lost")
     api.add("V1PersistentVolumeClaim", "seglib-cache", status=lost)
 
@@ -259,10 +259,10 @@ def test_what_the_cluster_lacks_is_one_finding(
     referring: Compiled,
     seen: Seen,
     kubeconfig: Path,
-    api: KubernetesApi,
+    api: CoreApi,
     code: str,
     what: str,
-    change: Callable[[KubernetesApi], None],
+    change: Callable[[CoreApi], None],
 ) -> None:
     change(api)
     with api.run(kubeconfig):
@@ -295,7 +295,7 @@ def test_a_cluster_that_never_answers_is_one_finding_in_time(
 
 
 def test_credentials_that_the_cluster_refuses_are_one_finding(
-    referring: Compiled, seen: Seen, kubeconfig: Path, api: KubernetesApi
+    referring: Compiled, seen: Seen, kubeconfig: Path, api: CoreApi
 ) -> None:
     with api.run(kubeconfig, token="wrong"):
         findings = seen(cluster=True, service_account=ACCOUNT)
