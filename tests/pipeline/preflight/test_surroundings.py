@@ -400,45 +400,23 @@ def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-@pytest.fixture(scope="module")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """A real server that answers to one name only."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "mlflow.example:5000,127.0.0.1:*")
-        server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
-        server.start()
-    yield server
-    server.kill()
-
-
-def test_mlflow_that_answers_gives_no_finding(
-    seen: Seen, mlflow_server: MlflowServer
+@pytest.mark.slow  # a real server; the test below has its answers
+def test_a_real_mlflow_answers_to_the_names_that_it_is_given(
+    seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert seen(mlflow=mlflow_server.uri) == ()
-    assert seen(mlflow=mlflow_server.uri, mlflow_host="mlflow.example:5000") == ()
-
-
-@pytest.mark.slow  # a second server; what it answers is what the first one does
-def test_mlflow_without_allowed_hosts_refuses_the_name_of_a_service(
-    seen: Seen, tmp_path: Path
-) -> None:
+    hosts = "mlflow.example:5000,127.0.0.1:*"
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", hosts)
     server = MlflowServer(tmp_path)
     server.start()
     try:
         assert seen(mlflow=server.uri) == ()
-        findings = seen(mlflow=server.uri, mlflow_host="mlflow.example:5000")
-        assert [finding.code for finding in findings] == ["S251"]
+        assert seen(mlflow=server.uri, mlflow_host="mlflow.example:5000") == ()
+        name = "mlflow.kubeflow.svc.cluster.local:5000"
+        (finding,) = seen(mlflow=server.uri, mlflow_host=name)
+        assert finding.code == "S251"
+        assert f"--allowed-hosts {name}" in finding.remedy
     finally:
         server.kill()
-
-
-def test_mlflow_that_does_not_know_its_name_is_found_with_the_remedy(
-    seen: Seen, mlflow_server: MlflowServer
-) -> None:
-    name = "mlflow.kubeflow.svc.cluster.local:5000"
-    (finding,) = seen(mlflow=mlflow_server.uri, mlflow_host=name)
-    assert finding.code == "S251"
-    assert f"--allowed-hosts {name}" in finding.remedy
 
 
 @pytest.mark.parametrize(
@@ -447,12 +425,13 @@ def test_mlflow_that_does_not_know_its_name_is_found_with_the_remedy(
         (Reply(200, {"experiments": []}), "2.22.0", ["S253"]),
         (Reply(200, {"experiments": []}), "<html>", ["S253"]),
         (Reply(200, {}), "3.17.0", []),
+        (Reply(403, "Invalid Host header - possible attack"), "3.17.0", ["S251"]),
         (Reply(401), "3.17.0", ["S252"]),
         (Reply(302), "3.17.0", ["S252"]),
         (Reply(500), "3.17.0", ["S250"]),
     ],
 )
-def test_other_answers_of_mlflow_give_their_findings_without_the_password(
+def test_answers_of_mlflow_give_their_findings_without_the_password(
     seen: Seen, reply: Reply, version: str, codes: list[str]
 ) -> None:
     def answer(request: Request) -> Reply:
