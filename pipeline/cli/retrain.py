@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli import options as opt
 from pipeline.cli.connection import connect_by_environment
-from pipeline.cli.options import (
-    CONFIG_FILE,
-    REMOTE,
-    SETTINGS,
-    Checkpoints,
-    ClusterFile,
-    DryRun,
-    Experiment,
-    Image,
-    option,
-    optional,
-)
+from pipeline.cli.options import option, optional
 from seglib.cli.terminal import echo
 from seglib.errors import SegError, UsageError
 
@@ -61,11 +51,11 @@ def retrain(
         ),
     ] = 0,
     config: Annotated[
-        Path | None, optional(CONFIG_FILE, envvar="RETRAIN_CONFIG")
+        Path | None, optional(opt.CONFIG_FILE, envvar="RETRAIN_CONFIG")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        optional(SETTINGS, "--set", metavar="NAME=VALUE", envvar="RETRAIN_SET"),
+        optional(opt.SETTINGS, "--set", metavar="NAME=VALUE", envvar="RETRAIN_SET"),
     ] = None,
     data_rev: Annotated[
         str,
@@ -74,7 +64,7 @@ def retrain(
             envvar="RETRAIN_DATA_REV",
         ),
     ] = "",
-    remote: Annotated[str, optional(REMOTE, envvar="RETRAIN_REMOTE")] = "",
+    remote: Annotated[str, optional(opt.REMOTE, envvar="RETRAIN_REMOTE")] = "",
     variant: Annotated[
         Variant,
         option("Of the image: for CPUs, or NVIDIA GPUs.", envvar="RETRAIN_VARIANT"),
@@ -92,7 +82,7 @@ def retrain(
             envvar=["RETRAIN_ATTEMPT", "GITHUB_RUN_ID"],
         ),
     ] = "",
-    image: Image = "",
+    image: opt.Image = "",
     image_repository: Annotated[
         str,
         optional(
@@ -100,10 +90,10 @@ def retrain(
             envvar="SEGLIB_IMAGE_REPOSITORY",
         ),
     ] = "",
-    cluster: ClusterFile = None,
-    checkpoints: Checkpoints = "",
-    experiment: Experiment = "",
-    dry_run: DryRun = False,
+    cluster: opt.ClusterFile = None,
+    checkpoints: opt.Checkpoints = "",
+    experiment: opt.Experiment = "",
+    dry_run: opt.DryRun = False,
 ) -> None:
     """Train what a commit changed, on the cluster, and come back without waiting.
 

@@ -342,6 +342,19 @@ def test_another_file_is_no_pipeline(tmp_path: Path, text: str, message: str) ->
         read_document(tmp_path / "none.yaml")
 
 
+def test_the_manifest_of_a_pipeline_is_applied_and_not_submitted(
+    tmp_path: Path, document: Document
+) -> None:
+    path = tmp_path / "manifest.yaml"
+    version = {"kind": "PipelineVersion", "spec": {"pipelineSpec": document.spec}}
+    path.write_text(yaml.safe_dump(version))
+    with (
+        pytest.raises(UsageError, match="is a Kubernetes manifest. Expected a file"),
+        document_of(path),
+    ):
+        pass
+
+
 def test_several_users_servers_get_the_namespace(order: Order) -> None:
     with KfpApi(multi_user=True) as api:
         endpoint = Endpoint(host=api.url, namespace="vision", patience=QUICK)
