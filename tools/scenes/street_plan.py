@@ -7,7 +7,7 @@ import numpy as np
 
 from tools.scenes.ground import Street
 from tools.scenes.houses import House, draw_house
-from tools.scenes.plants import HABITS
+from tools.scenes.plants import HABITS, Hedge, Tree
 from tools.scenes.vehicles import Vehicle, draw_kind
 from tools.scenes.weather import Weather
 
@@ -15,26 +15,6 @@ _HOUSES_END, _KERB_END, _PARKED_END = 95.0, 70.0, 65.0  # metres
 _VIEW = 0.5  # metres to the side that a picture shows for each metre ahead, at least
 _CLEAR_AHEAD = 10.5  # metres to the middle of the next car in one's own lane
 _POLE_KINDS = ("lamp", "sign", "light")
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A tree; `height` in metres."""
-
-    x: float
-    z: float
-    height: float
-    habit: str
-
-
-@dataclass(frozen=True)
-class Hedge:
-    """A hedge along the street from one distance to another."""
-
-    x: float
-    start: float
-    end: float
-    height: float
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seglib.config import DataConfig
 from seglib.data.dataset import SPLITS, Dataset, config_options
-from seglib.data.verification.problems import some_of_each
+from seglib.data.problems import some_of_each
 from seglib.data.verification.verify import examine
 
 logger = logging.getLogger(__name__)
