@@ -19,9 +19,9 @@ class Brush:
     weather: Weather
     rng: np.random.Generator
 
-    def one_of(self, colours: Sequence[Sequence[float]]) -> np.ndarray:
+    def one_of(self, colours: Sequence[tuple[int, int, int]]) -> np.ndarray:
         """One of some colours, (3,)."""
-        return np.array(colours[self.rng.integers(len(colours))], float)
+        return np.array(colours[int(self.rng.integers(len(colours)))], float)
 
     def face(
         self,

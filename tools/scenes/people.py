@@ -19,7 +19,7 @@ def paint_person(brush: Brush, x: float, z: float) -> None:
     rng = brush.rng
     tall = rng.uniform(1.5, 1.9) if rng.random() < 0.85 else rng.uniform(1.1, 1.35)
     sprite = Sprite(brush.canvas, x=x, z=z, reach=1.0, height=2.5)
-    skin, top, trousers = map(brush.one_of, (_SKIN, _TOPS, _TROUSERS))
+    skin, top, trousers = (brush.one_of(c) for c in (_SKIN, _TOPS, _TROUSERS))
     ahead = float(rng.choice([-1.0, 1.0]))  # the side it walks to
     stride = rng.uniform(0.05, 0.3) * tall / 1.7
     figure = _Figure(sprite, tall / 1.75, ahead)
