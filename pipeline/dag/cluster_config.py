@@ -4,12 +4,12 @@ Nothing of it changes a result, so nothing of it is a parameter of the pipeline.
 defaults stand here; a file states what differs, and configs/cluster.yaml shows all.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from pipeline.dag.credentials import find_credential, names_credential
 from pipeline.dag.task_settings import (
     Cache,
     Security,
@@ -79,8 +79,6 @@ _RESERVED = {  # the pipeline sets them
     *("SEGLIB_HOSTS", "SEGLIB_HOST_INDEX", "SEGLIB_PROCESSES", "SEGLIB_PORTS_FROM"),
     *("SEGLIB_ATTEMPT", "SEGLIB_RETRIES", "SEGLIB_TRAIN_JOB"),
 }
-_SECRETIVE = re.compile(r"(KEY|SECRET|PASSW(OR)?D|TOKEN|CREDENTIALS?)(_|$)", re.I)
-_LOGIN = re.compile(r"://[^/@\s]+:[^/@\s]*@")  # https://user:password@host
 
 
 @section
@@ -174,9 +172,9 @@ def _merged(defaults: Any, own: Any) -> dict[str, Any]:
 
 
 def _require_no_secret(variable: str, value: str) -> None:
-    """What stands here ends up in the compiled document, for all to read."""
+    """Refuse a credential: everyone who may see the compiled file would have it."""
     require_variable("environment", variable)
-    if _SECRETIVE.search(variable) or _LOGIN.search(value):
+    if names_credential(variable) or find_credential(value):
         raise UsageError(
             f"`environment.{variable}` looks like a credential. Put it into a Secret, "
             "and name Secret and key under `secrets`."

@@ -1,6 +1,7 @@
 """Shared by the commands: options, messages, progress, and opening of datasets."""
 
 import dataclasses
+import logging
 import os
 import threading
 import time
@@ -21,9 +22,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from seglib.cli.terminal import Terminal
+from seglib.cli.terminal import Terminal, TerminalHandler
 from seglib.config import Config
 from seglib.errors import SegError, UsageError
+from seglib.hardware import tensorflow_log_level
 from seglib.plain_text import visible
 
 console = Terminal()
@@ -45,6 +47,13 @@ NumClasses = Annotated[
 IgnoreIndex = Annotated[
     int | None, typer.Option(help="Id that is not counted. Default: dataset.yaml.")
 ]
+
+
+def set_up_logging() -> None:
+    """Show what the package logs, and warnings of others; keep TensorFlow quiet."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", tensorflow_log_level())
+    logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
+    logging.getLogger("seglib").setLevel(logging.INFO)
 
 
 def open_dataset(

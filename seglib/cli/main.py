@@ -1,9 +1,7 @@
 """The command line: `seglib COMMAND --help` explains each step."""
 
 import json
-import logging
 import math
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,11 +26,11 @@ from seglib.cli.console import (
     open_dataset,
     override,
     progress_bar,
+    set_up_logging,
 )
-from seglib.cli.terminal import TerminalHandler, echo, run_commands, tell_error
+from seglib.cli.terminal import echo, run_commands, tell_error
 from seglib.config import Config
 from seglib.errors import SegError
-from seglib.hardware import tensorflow_log_level
 from seglib.plain_text import visible
 
 
@@ -57,9 +55,7 @@ app = _new_app()
 
 def main() -> None:
     """Run the command line; a problem is one message and a non-zero exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", tensorflow_log_level())
-    logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
-    logging.getLogger("seglib").setLevel(logging.INFO)
+    set_up_logging()
     run_commands(app)
 
 

@@ -1,4 +1,4 @@
-"""Whether a checkpoint holds what a training of a network goes on from."""
+"""Whether a checkpoint is the state of a training of a certain network."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,18 +17,23 @@ Shapes = list[tuple[int, ...]]
 def require_state(snapshot: Snapshot, network: keras.Model) -> None:
     """Check the facts of a snapshot, and the shapes of its arrays.
 
-    A checksum says that a file is as it was written, and not by whom.
+    (A checksum proves that a file is as it was written, not that a training wrote it.)
+
+    Args:
+        network: of the model, in any number format.
 
     Raises:
         ValueError: it is not the state of a training of this network.
     """
+    if "metrics" in snapshot.arrays:
+        raise ValueError("made by an earlier version, which cannot be resumed")
     facts = snapshot.facts
     history = facts.get("history")
     fits = {"history": isinstance(history, list) and _are_rows(history)}
     if not snapshot.is_outcome:
         fits |= {
             "numerics": _are_numerics(facts.get("numerics")),
-            "processes": _is_number(facts.get("processes")) and facts["processes"] >= 1,
+            "loss_sum": _is_number(facts.get("loss_sum")),
             "best_miou": _is_number(facts.get("best_miou")),
             "clock": _are_numbers(facts.get("clock"), _CLOCK),
         }
@@ -45,17 +50,17 @@ def _shapes_fit(snapshot: Snapshot, network: keras.Model) -> dict[str, bool]:
     best = given.get("best")
     if snapshot.is_outcome:
         return {"best": best == _shapes(network.weights)}
-    moments = given.get("optimizer", [])[2:]  # after its steps and its rate
-    learnt = iter(_shapes(network.trainable_variables))
+    moments = given.get("optimizer", [])[2:]  # after iterations and learning rate
+    trainable = iter(_shapes(network.trainable_variables))
     classes = network.output_shape[-1]
     return {
         "network": given.get("network") == _shapes(network.variables),
         "best": best in ([], _shapes(network.weights)),  # none before the first epoch
-        "metrics": given.get("metrics") == [(), (), (classes, classes)],
-        # Two for each variable; those of a frozen encoder are left out.
+        "confusion": given.get("confusion") == [(classes, classes)],
+        # Two for each variable that learns; a frozen encoder has none.
         "optimizer": bool(moments)
         and moments[::2] == moments[1::2]
-        and all(shape in learnt for shape in moments[::2]),
+        and all(shape in trainable for shape in moments[::2]),
     }
 
 
