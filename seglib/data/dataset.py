@@ -118,17 +118,7 @@ def scan_dataset(
         )
     description = read_description(root)
     others = dict(description.get("inputs") or {})
-    splits: dict[str, tuple[Pair, ...]] = {}
-    problems: list[Problem] = []
-    for split in SPLITS:
-        if has_split(root, split):
-            splits[split], found = list_split(root, split, others)
-            problems += found
-    if not splits:
-        raise DatasetError(
-            f"{root}: no split found. Expected train_images/ and train_segmentation/, "
-            f"and the same for val and test. Received: {_listing(root)}."
-        )
+    splits, problems = _list_splits(root, others)
     for name in class_names:
         require_name(name)
     names = class_names or tuple(description.get("class_names") or ())
@@ -152,6 +142,23 @@ def scan_dataset(
         others=others,
     )
     return Scan(dataset, tuple(problems), bool(given), bool(palette))
+
+
+def _list_splits(
+    root: Path, others: Inputs
+) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
+    splits: dict[str, tuple[Pair, ...]] = {}
+    problems: list[Problem] = []
+    for split in SPLITS:
+        if has_split(root, split):
+            splits[split], found = list_split(root, split, others)
+            problems += found
+    if not splits:
+        raise DatasetError(
+            f"{root}: no split found. Expected train_images/ and train_segmentation/, "
+            f"and the same for val and test. Received: {_listing(root)}."
+        )
+    return splits, problems
 
 
 def wrong_number(root: Path, received: str, num_classes: int) -> Problem:

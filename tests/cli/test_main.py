@@ -194,6 +194,14 @@ def test_models_lists_what_can_be_built(seglib):
         assert name in printed
 
 
+def test_the_json_schema_of_configurations_is_printed(seglib):
+    code, printed = seglib("schema")
+    assert code == 0
+    assert {"data", "model", "train", "gate"} <= json.loads(printed)[
+        "properties"
+    ].keys()
+
+
 def test_a_problem_is_a_message_and_not_a_traceback(seglib, tiny_root, tmp_path):
     code, printed = seglib("evaluate", tmp_path, tiny_root)
     assert code == 1
