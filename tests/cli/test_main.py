@@ -91,9 +91,7 @@ def test_a_failed_verification_tells_its_problems_before_its_warnings(
 
 
 @pytest.mark.parametrize("command", ["train", "augment"])
-def test_masks_are_judged_before_anything_is_made_of_them(
-    seglib, command, tiny_root, tmp_path
-):
+def test_masks_are_verified_before_they_are_used(seglib, command, tiny_root, tmp_path):
     root = shutil.copytree(tiny_root, tmp_path / "stretched")
     (root / "dataset.yaml").unlink()
     for path in root.glob("*_segmentation/*"):

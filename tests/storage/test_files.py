@@ -151,7 +151,7 @@ def test_a_file_is_read_up_to_its_bound(tmp_path):
         read_file(Path("a\0b"))
 
 
-def test_what_systems_leave_behind_is_no_part_of_a_dataset(tmp_path):
+def test_files_of_operating_systems_are_no_part_of_a_dataset(tmp_path):
     for name in ("._a.png", ".DS_Store", "Thumbs.db", "thumbs.db", "desktop.ini", "a"):
         (tmp_path / name).touch()
     for name in ("__MACOSX", ".ipynb_checkpoints", "inner"):

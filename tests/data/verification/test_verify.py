@@ -520,7 +520,7 @@ class TestBetweenPairs:
         assert "pass --num-classes 2" in found.remedy
         assert verify(folder.root, config=DataConfig(num_classes=2)).ok
 
-    def test_a_single_class_is_not_told_where_it_is_another_problems_doing(
+    def test_a_single_class_is_not_reported_if_another_problem_explains_it(
         self, folder
     ):
         (folder.root / "dataset.yaml").unlink()
