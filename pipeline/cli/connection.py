@@ -134,7 +134,8 @@ def on_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
 def _connect(
     *, token_file: Path | None, ca_cert: Path | None, timeout: float, **given: str
 ) -> "Cluster":
-    from pipeline.kfp.connection import Endpoint, connect
+    from pipeline.kfp.connection import connect
+    from pipeline.kfp.endpoint import Endpoint
 
     endpoint = Endpoint.from_environment(
         **given,

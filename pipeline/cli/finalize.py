@@ -42,7 +42,6 @@ def finalize(
 
     python -m pipeline finalize HEAD
     """
-    from pipeline.ci.connection import find_forge, forget_empty
     from pipeline.ci.finalizing import (
         find_waiting,
         finish_all,
@@ -50,6 +49,7 @@ def finalize(
         waiting_commits,
     )
     from pipeline.ci.git import Git
+    from pipeline.ci.github import find_forge, forget_empty
     from seglib.tracking.mlflow_address import tracking_uri
 
     forget_empty(os.environ)
@@ -82,7 +82,8 @@ def _clone() -> "Git | None":
 
 
 def _connect() -> "Cluster":
-    from pipeline.kfp.connection import Endpoint, connect
+    from pipeline.kfp.connection import connect
+    from pipeline.kfp.endpoint import Endpoint
 
     return connect(Endpoint.from_environment())
 

@@ -11,8 +11,8 @@ from seglib.cli.terminal import echo
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.ci.forge import Forge
     from pipeline.ci.git import Git
+    from pipeline.ci.github import GitHub
     from pipeline.ci.plan import Plan, Wish
     from pipeline.kfp.connection import Cluster
 
@@ -164,8 +164,8 @@ def retrain(
 
     python -m pipeline retrain --force --set epochs=40
     """
-    from pipeline.ci.connection import find_forge, forget_empty
     from pipeline.ci.git import Git
+    from pipeline.ci.github import find_forge, forget_empty
     from pipeline.ci.plan import Wish
     from pipeline.ci.retrain import plan_for
     from pipeline.ci.retrain import retrain as run
@@ -215,7 +215,8 @@ def retrain(
 
 
 def _connect() -> "Cluster":
-    from pipeline.kfp.connection import Endpoint, connect
+    from pipeline.kfp.connection import connect
+    from pipeline.kfp.endpoint import Endpoint
 
     return connect(Endpoint.from_environment())
 
@@ -232,10 +233,10 @@ def _say(text: str) -> None:
 
 
 def _tell_pull_request(
-    git: "Git", wish: "Wish", number: int, remote: str, forge: "Forge | None"
+    git: "Git", wish: "Wish", number: int, remote: str, forge: "GitHub | None"
 ) -> None:
-    from pipeline.ci.connection import missing
     from pipeline.ci.dataset_diff import describe, find_remote, tell
+    from pipeline.ci.github import missing
     from pipeline.ci.plan import changes_of_branch
 
     if not wish.since:
