@@ -1,4 +1,4 @@
-"""What became of a run: the gate's verdict and the scores, as a status and a page."""
+"""The outcome of a run, its verdict and its scores, as a status and a comment."""
 
 import re
 from collections.abc import Iterable, Mapping
