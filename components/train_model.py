@@ -60,7 +60,7 @@ def train_model(
     import keras
 
     from seglib.data.manifest import open_dataset, read_manifest
-    from seglib.distributed.process_group import Processes
+    from seglib.distributed import join
     from seglib.errors import DatasetError
     from seglib.models import build_from_config
     from seglib.runtime.attempts import Attempt, tell_before
@@ -78,7 +78,7 @@ def train_model(
     ) as step:
         # Several pods of a train-job (seglib/runtime/train_together.py), or this one
         # alone.
-        processes = Processes.join()
+        processes = join()
         # A pod that dies on the way of its model to KFP's store does not train again.
         place = os.environ.get(CHECKPOINTS)
         notes = Attempt().notes

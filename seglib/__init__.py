@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seglib import distributed as distributed
     from seglib.config import AugmentConfig as AugmentConfig
     from seglib.config import Config as Config
     from seglib.config import EvaluateConfig as EvaluateConfig
@@ -57,6 +58,7 @@ _HOMES = {
     "augment": "seglib.steps.augment",
     "build_custom": "seglib.models",
     "build_model": "seglib.models",
+    "distributed": "seglib.distributed",
     "evaluate": "seglib.steps.evaluate",
     "export": "seglib.steps.export",
     "load_dataset": "seglib.data.verification.loading",
@@ -74,7 +76,8 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'seglib' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    module = importlib.import_module(_HOMES[name])
+    return module if module.__name__ == f"seglib.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,6 @@ process was killed, that is `messages.jsonl` itself; what is sent twice is there
 At the end it is `untracked.jsonl`, or nothing.
 """
 
-import fcntl
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import IO, Any, Self
 
 from seglib.errors import SegError
 from seglib.plain_text import without_login
+from seglib.storage.file_lock import lock
 from seglib.tracking.outbox import (
     UNTRACKED,
     Message,
@@ -42,7 +42,7 @@ class Spool:
         path = self._path_of_lock()
         self._lock = path.open("rb")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._lock, wait=False)
         except OSError as error:
             self._lock.close()
             raise SegError(

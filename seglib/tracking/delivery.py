@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from seglib.plain_text import without_login
+from seglib.errors import in_a_line
 from seglib.tracking.mlflow_client import knock
 from seglib.tracking.mlflow_errors import explained
 
@@ -86,7 +86,7 @@ class Tracker:
                     self._is_in_doubt = True
                     reason = explained(error, self.uri)
                     raise Unreachable(index, what, reason) from error
-                self._refuse(message, part, _first_line(error))
+                self._refuse(message, part, in_a_line(error, longest=_LONGEST_REASON))
             self._is_in_doubt = False
 
     def answers(self, message: Message) -> bool:
@@ -296,8 +296,3 @@ def _http_status(error: Exception) -> int | None:
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     return status if isinstance(status, int) else None
-
-
-def _first_line(error: Exception) -> str:
-    line = f"{type(error).__name__}: {str(error).strip() or '?'}".splitlines()[0]
-    return without_login(line)[:_LONGEST_REASON]
