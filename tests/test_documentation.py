@@ -12,6 +12,7 @@ import seglib
 from benchmarks.tables import show
 from pipeline.__main__ import app as pipeline_app
 from seglib.cli.main import app as seglib_app
+from tools.settings_page import replaced
 
 _BLOCK = re.compile(
     r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL
@@ -86,8 +87,13 @@ def test_every_page_is_in_the_navigation_of_the_site(repository: Path) -> None:
 def test_the_reference_shows_every_public_name(repository: Path) -> None:
     pages = (repository / "docs" / "api").glob("*.md")
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
-    shown = {name.split(".")[-1] for name in re.findall(r"^::: (\S+)", text, re.M)}
+    shown = set(re.findall(r"^::: seglib\.(\w+)", text, re.MULTILINE))
     assert set(seglib.__all__) <= shown
+
+
+def test_the_reference_lists_the_settings_of_today(repository: Path) -> None:
+    page = (repository / "docs" / "api" / "config.md").read_text(encoding="utf-8")
+    assert page == replaced(page), "run `python -m tools.settings_page`"
 
 
 def test_the_site_builds_without_a_warning(repository: Path, tmp_path: Path) -> None:
