@@ -12,9 +12,9 @@ from seglib.config import Config
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
+    from pipeline.dag.document import Document
     from pipeline.dag.inputs import Data
     from pipeline.kfp.connection import Cluster
-    from pipeline.kfp.document import Document
     from pipeline.kfp.runs import Run
 
 Say = Callable[[str], None]
@@ -149,7 +149,7 @@ def _compile(
     """Compile the pipeline for the image, and have the doctor look at it."""
     from pipeline.dag.cluster_config import ClusterConfig
     from pipeline.dag.compile import compile_pipeline
-    from pipeline.kfp.document import read_document
+    from pipeline.dag.document import read_document
     from pipeline.preflight import checkup
 
     path = place / "pipeline.yaml"

@@ -11,7 +11,7 @@ from pipeline.cli.connection import Connect, on_cluster
 from seglib.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from pipeline.kfp.document import Document
+    from pipeline.dag.document import Document
     from pipeline.kfp.schedule_file import Schedules
     from pipeline.kfp.schedules import Change, Wanted
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from pipeline.garbage.items import Item
 from pipeline.kfp.connection import Cluster
-from pipeline.kfp.ghosts import Metadata, is_known, require_same, runs
+from pipeline.kfp.ghosts import Metadata, is_known, is_running, require_same
 from pipeline.kfp.kubernetes_api import (
     SCHEDULES,
     WORKFLOWS,
@@ -30,7 +30,7 @@ def in_cluster(cluster: Cluster) -> Iterator[Item]:
     require_same(cluster, kubernetes)
     for resource, kind in ((WORKFLOWS, "workflow"), (SCHEDULES, "schedule")):
         for one in kubernetes.newest(resource):
-            if not runs(resource, one) or is_known(cluster, resource, one):
+            if not is_running(resource, one) or is_known(cluster, resource, one):
                 continue
             made_s = calendar.timegm(
                 time.strptime(one["creationTimestamp"], "%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""A compiled pipeline, as it is submitted."""
+"""The compiled pipeline that a command submits: a file, or compiled now."""
 
 import tempfile
 from collections.abc import Iterator
@@ -7,8 +7,6 @@ from pathlib import Path
 
 from pipeline.dag.document import Document, read_document
 from seglib.errors import UsageError
-
-__all__ = ["Document", "document_of", "read_document", "service_account_of"]
 
 
 @contextmanager

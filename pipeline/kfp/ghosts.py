@@ -102,7 +102,7 @@ def create_once(
     raise AssertionError
 
 
-def runs(resource: Resource, one: Metadata) -> bool:
+def is_running(resource: Resource, one: Metadata) -> bool:
     """Whether a Kubernetes object belongs to KFP and has not ended."""
     labels = one.get("labels", {})
     if resource is SCHEDULES:

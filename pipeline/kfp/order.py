@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.dag.document import Document
 from pipeline.dag.inputs import (
     PIN,
     REPOSITORY,
@@ -13,7 +14,6 @@ from pipeline.dag.inputs import (
     find_settings,
     git_commit,
 )
-from pipeline.kfp.document import Document
 from pipeline.kfp.identity import Triple, digest_of, triple_of
 from seglib.config import Config
 from seglib.errors import SegError, UsageError

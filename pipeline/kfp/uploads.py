@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.dag.document import Document
 from pipeline.kfp.connection import Cluster, model
-from pipeline.kfp.document import Document
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.limits import VERSION_WIDTH, check_text, sendable
 

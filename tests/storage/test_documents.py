@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from pipeline.dag.document import read_document
 from pipeline.dag.inputs import find_settings
-from pipeline.kfp.document import read_document
 from seglib.config import Config
 from seglib.data.dataset_yaml import read_description
 from seglib.data.manifest import read_manifest

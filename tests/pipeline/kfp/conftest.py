@@ -10,10 +10,10 @@ from kubernetes.config import kube_config
 
 from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.compile import compile_pipeline
+from pipeline.dag.document import Document, read_document
 from pipeline.dag.inputs import Data
 from pipeline.http import Patience
 from pipeline.kfp.connection import Cluster, connect
-from pipeline.kfp.document import Document, read_document
 from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.order import Order, make_order
 from seglib.config import Config

@@ -16,8 +16,8 @@ import yaml
 
 from benchmarks.waiting import HANG_S
 from pipeline import __main__ as command_line
+from pipeline.dag.document import Document
 from pipeline.kfp.connection import Cluster
-from pipeline.kfp.document import Document
 from pipeline.kfp.order import Order
 from pipeline.kfp.runs import get_run
 from pipeline.kfp.showing import duration, news_lines

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from pipeline import __main__ as command_line
 from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.compile import compile_pipeline
+from pipeline.dag.document import Document, read_document
 from pipeline.dag.sweep_trials import plan_sweep
-from pipeline.kfp.document import Document, read_document
 from pipeline.kfp.order import Order, make_order, settings_of
 from seglib.config import Config
 from seglib.data.image_io import write_bytes

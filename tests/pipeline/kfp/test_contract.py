@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.waiting import HANG_S
+from pipeline.dag.document import Document
 from pipeline.kfp.connection import Cluster, model
-from pipeline.kfp.document import Document
 from tests.fakes.kfp_api import KfpApi
 from tests.fakes.kfp_contract import check_spec, faults_of, find, operations
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.ci.facts import described
+from pipeline.dag.document import Document, read_document
 from pipeline.dag.inputs import find_settings
 from pipeline.kfp.connection import Cluster, model
-from pipeline.kfp.document import Document, read_document
 from pipeline.kfp.limits import fitted
 from pipeline.kfp.order import Order
 from pipeline.kfp.schedule_file import Schedule

@@ -11,8 +11,8 @@ import yaml
 from typer.testing import CliRunner
 
 from pipeline import __main__ as command_line
+from pipeline.dag.document import Document
 from pipeline.kfp.connection import Cluster, connect
-from pipeline.kfp.document import Document
 from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from benchmarks.waiting import HANG_S, wait_until
+from pipeline.dag.document import Document, read_document
 from pipeline.dag.inputs import Data, find_settings
 from pipeline.kfp.connection import Cluster, connect
-from pipeline.kfp.document import Document, document_of, read_document
+from pipeline.kfp.document import document_of
 from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.identity import tag_of, triple_of
