@@ -205,7 +205,7 @@ def _registry(runs: Path) -> Iterator[Any]:
     """The registry; what MLflow says of a failure becomes one line."""
     from pipeline.local.tracker import tracking_uri
     from seglib.registry.champion import Registry
-    from seglib.tracking.mlflow_errors import answering
+    from seglib.tracking.mlflow_client import answering
 
     uri = tracking_uri(runs)
     database = Path(uri.removeprefix("sqlite:///"))

@@ -59,7 +59,7 @@ def track(
 
     python -m pipeline track
     """
-    from pipeline.local.tracker import send_left_behind, send_waiting, tracking_uri
+    from pipeline.local.tracker import send_from_remote, send_unsent, tracking_uri
 
     def warn(text: str) -> None:
         echo(text, err=True)
@@ -70,11 +70,11 @@ def track(
     whole = True
     for folder in folders:
         if "://" in folder:
-            done = send_left_behind(folder, tracking_uri(Path("runs")), warn=warn)
+            done = send_from_remote(folder, tracking_uri(Path("runs")), warn=warn)
         else:
-            done = send_waiting(Path(folder), _store_of(Path(folder)), warn=warn)
+            done = send_unsent(Path(folder), _store_of(Path(folder)), warn=warn)
         whole = whole and not done.left and not done.refused
-        echo(f"{folder}: {done.sent} message(s) sent, {done.left} left")
+        echo(f"{folder}: {done.sent} event(s) sent, {done.left} left")
         if done.left and done.reason:
             echo(f"  {done.reason}")
         for reason in done.refused:
@@ -111,7 +111,7 @@ def compare(
     from pipeline.history.compare import compare as lines_of
     from pipeline.history.compare import to_csv, to_json, to_markdown
     from pipeline.local.tracker import tracking_uri
-    from seglib.tracking.mlflow_errors import answering
+    from seglib.tracking.mlflow_client import answering
     from seglib.tracking.queries import Rows
 
     if output and output.suffix not in _FORMATS:
@@ -162,7 +162,7 @@ def reproduce(
     from pipeline.history.reproduce import difference, recipe
     from pipeline.local.execution import execute
     from pipeline.local.tracker import tracking_uri
-    from seglib.tracking.mlflow_errors import answering
+    from seglib.tracking.mlflow_client import answering
     from seglib.tracking.queries import Rows
 
     uri = _existing(tracking_uri(runs), runs)
@@ -195,7 +195,7 @@ def reproduce(
 
 def _close_rows(uri: str, context: str, warn: Callable[[str], None]) -> None:
     from pipeline.train_job.open_rows import close_rows
-    from seglib.tracking.mlflow_errors import answering
+    from seglib.tracking.mlflow_client import answering
 
     with answering(_existing(uri, Path("runs"))):
         rows = list(close_rows(uri, context=context, warn=warn))
@@ -207,14 +207,14 @@ def _close_rows(uri: str, context: str, warn: Callable[[str], None]) -> None:
 
 
 def _store_of(folder: Path) -> str:
-    """Where a folder's messages are to go."""
-    from pipeline.local.spooling import Spool
+    """The store that a folder's events go to."""
     from pipeline.local.tracker import tracking_uri
+    from seglib.delivery.outbox import FolderOutbox
 
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder. Expected that of a run.")
     default = tracking_uri(folder.resolve().parent)
-    recorded = "" if os.environ.get("MLFLOW_TRACKING_URI") else Spool(folder).uri
+    recorded = "" if os.environ.get("MLFLOW_TRACKING_URI") else FolderOutbox(folder).uri
     return recorded or default
 
 

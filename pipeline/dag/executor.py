@@ -11,7 +11,7 @@ from kfp import dsl
 
 from pipeline.dag.cluster_config import ClusterConfig, Source, StepResources
 from pipeline.dag.quantities import duration_s, kfp_size
-from seglib.runtime.step import IMAGE_NAME, RUN_ID
+from seglib.environment import CACHE, IMAGE, RUN_ID
 
 # Where KFP has outputs until they are stored. It makes these volumes itself, without a
 # limit; a volume of the same name is merged into its own (Argo's podSpecPatch).
@@ -30,7 +30,7 @@ def in_image(task: dsl.PipelineTask, image: str) -> None:
         image: best pinned by digest: KFP's cache knows an image by its name alone.
     """
     task.set_container_image(image)
-    task.set_env_variable(IMAGE_NAME, image)  # a tag of the run's row
+    task.set_env_variable(IMAGE, image)  # a tag of the run's row
     # What belongs to one run must not be a parameter, or nothing is ever reused.
     run = {"name": RUN_ID, "fieldPath": "metadata.labels['pipeline/runid']"}
     _settings(task).setdefault("fieldPathAsEnv", []).append(run)
@@ -129,7 +129,7 @@ def _set_environment(
     task: dsl.PipelineTask, cluster: ClusterConfig, plain: dict[str, str]
 ) -> None:
     if cluster.cache.claim:
-        plain["SEGLIB_CACHE"] = cluster.cache.mount_path
+        plain[CACHE] = cluster.cache.mount_path
     for name, value in plain.items():
         task.set_env_variable(name, value)
     settings = _settings(task)

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.dag.cluster_config import ClusterConfig, StepResources
 from pipeline.train_job.pod import STEP
+from seglib.environment import CHECKPOINTS
 from seglib.errors import UsageError
-from seglib.runtime.step import CHECKPOINTS
 
 NODE = "node"  # what Kubeflow Trainer calls a training's job, and its container
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")

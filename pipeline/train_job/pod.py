@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.dag.cluster_config import ClusterConfig, Source, StepResources, Toleration
-from seglib.runtime.step import CHECKPOINTS, IMAGE_NAME, RUN_ID
+from seglib.environment import CHECKPOINTS, IMAGE, RUN_ID
 
 STEP = "train"
 LABEL = "seglib-train-job"  # of the pods: the job's name
@@ -56,7 +56,7 @@ def pod_template(
                 "name": container,
                 "image": image,
                 "imagePullPolicy": cluster.image_pull_policy,
-                "command": ["python", "-m", "seglib.runtime.train_together"],
+                "command": ["python", "-m", "seglib.tasks.train_together"],
                 "args": [_literal(json.dumps(dict(parameters)))],
                 "env": [
                     {"name": RUN_ID, "value": name},  # its row in MLflow
@@ -126,7 +126,7 @@ def _literal(text: str) -> str:
 
 def _plain(image: str, cluster: ClusterConfig, checkpoints: str) -> list[Spec]:
     plain = {
-        IMAGE_NAME: image,
+        IMAGE: image,
         "SEGLIB_CACHE": cluster.cache.mount_path,
         **cluster.steps[STEP].environment,
         **cluster.environment,

@@ -12,9 +12,17 @@ from pipeline.kfp.identity import RunName
 from pipeline.train_job.plan import NODE, Training, host_names, require_job_name
 from pipeline.train_job.pod import LABEL, STEP, Spec, labels_of, pod_template
 from pipeline.train_job.resource_file import resources_text, write_resources
+from seglib.environment import (
+    ATTEMPT,
+    HOST_INDEX,
+    HOSTS,
+    PORTS_FROM,
+    PROCESSES,
+    RETRIES,
+    TRAIN_JOB,
+)
 from seglib.errors import FINAL
-from seglib.runtime.pod_processes import HOST_INDEX, HOSTS, PORT, PORTS_FROM, PROCESSES
-from seglib.runtime.train_together import ATTEMPT, RETRIES, TRAIN_JOB
+from seglib.runtime.pod_processes import PORT
 
 _TRAINER = "trainer.kubeflow.org"
 _TRAINER_API = f"{_TRAINER}/v1alpha1"

@@ -8,19 +8,17 @@ more after its move, so that whoever comes last leaves it where the registry say
 
 import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 from seglib.errors import SegError
 from seglib.registry.champion import PUBLISHED, Registry, Version
 from seglib.registry.promotion import registered
+from seglib.runtime.events import Event
 from seglib.storage import publish, set_latest
 from seglib.tracking.mlflow_address import tracking_uri
-
-if TYPE_CHECKING:
-    from seglib.tracking.run import Row
+from seglib.tracking.run import TrackedRun
 
 _ATTEMPTS = 5  # at leading `latest` to a champion that changes meanwhile
 
@@ -61,17 +59,17 @@ def absolute(url: str) -> str:
     return url if "://" in url else str(Path(url).expanduser().resolve())
 
 
-def record_publication(row: "Row", message: Mapping[str, Any]) -> None:
+def record_publication(run: TrackedRun, event: Event) -> None:
     """Lead `latest` to the exported model if it is the champion now."""
-    if not message.get("publication"):
+    if not event.get("publication"):
         return
-    published = Publication(**message["publication"])
-    version = registered(row)
-    is_latest = version is not None and announce(Registry(row.uri), version, published)
+    published = Publication(**event["publication"])
+    version = registered(run)
+    is_latest = version is not None and announce(Registry(run.uri), version, published)
     where = f"{published.name} at {published.url}"
     moved = f"latest of {where}" if is_latest else f"{where}, whose latest stays"
-    row.publication = f"{published.key}, {moved}"
-    row.log(tags={"publication": row.publication})
+    run.publication = f"{published.key}, {moved}"
+    run.log(tags={"publication": run.publication})
 
 
 def announce(registry: Registry, version: Version, published: Publication) -> bool:
@@ -112,7 +110,7 @@ def follow_champion(registry: Registry, model: str, url: str, name: str) -> Publ
         now = registry.champion(model)
         if now and now.number == champion.number and Publication.of(now) == published:
             return published
-    raise SegError(f"The champion of {model!r} changed {_ATTEMPTS} times in a row.")
+    raise SegError(f"The champion of {model!r} changed {_ATTEMPTS} times in a run.")
 
 
 def place_of(registry: Registry, model: str) -> Publication | None:

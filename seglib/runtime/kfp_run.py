@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+from seglib.environment import KFP_API, KFP_UI
 from seglib.errors import SegError
 from seglib.plain_text import visible, without_login
+from seglib.runtime.events import run_id
 from seglib.runtime.pod_log import own_lines, path_of_log, refusal
-from seglib.runtime.step import run_id
 from seglib.runtime.workflow import (
     CACHED,
     CANCELED,
@@ -39,8 +40,6 @@ from seglib.runtime.workflow import (
 
 logger = logging.getLogger(__name__)
 
-API = "SEGLIB_KFP_API"  # where it is; default: http://ml-pipeline.NAMESPACE:8888
-UI = "SEGLIB_KFP_UI"  # where people see it, for links
 PAGE_TAG = "kfp.page"
 _PLACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -75,23 +74,24 @@ def page_of(run: str) -> dict[str, str]:
     """The tag with a run's page, from the path on where the UI's address is not set."""
     if not _RUN.fullmatch(run):
         return {}
-    ui = os.environ.get(UI, "").strip().rstrip("/")
+    ui = os.environ.get(KFP_UI, "").strip().rstrip("/")
     return {PAGE_TAG: f"{ui}/#/runs/details/{run}"}
 
 
 def ending(word: str) -> dict[str, Any]:
-    """How this run ended, for the message of its end.
+    """How this run ended, for the event of its end.
 
     Args:
-        word: how it ended as `status.state` has it, for a run that KFP does not tell
-            more of.
+        word: `status.state` of the exit task, for a run of which KFP's API tells no
+            more.
 
     Returns:
-        `state` (KFP's, or the word), `word`; if KFP answers, `run_name`, `steps`, and
-        `failed_step` and `failure` if there is one that failed.
+        `state` (KFP's, or the word) and `word`; if KFP's API answers, `parameters`
+        (what the run was given), `run_name`, `steps`, and `failed_step` and `failure`
+        if a step failed.
     """
     run = run_id()
-    told = {"state": word, "word": word}
+    told: dict[str, Any] = {"state": word, "word": word}
     if not _address(run):
         return told
     reason = ""
@@ -105,6 +105,7 @@ def ending(word: str) -> dict[str, Any]:
             if isinstance(error, HTTPError) and error.code < 500:
                 break
             continue
+        told["parameters"] = (answer.get("runtime_config") or {}).get("parameters", {})
         if state := _state(answer, workflow):
             name = str(answer.get("display_name") or workflow.run_name)
             return {
@@ -115,7 +116,7 @@ def ending(word: str) -> dict[str, Any]:
             }
         reason = "its copy of the workflow is older"
     logger.warning(
-        "KFP does not say how the run ended (%s: %s), so what the steps told decides.",
+        "KFP does not say how the run ended (%s: %s). The steps' own events decide.",
         _address(run),
         reason,
     )
@@ -187,7 +188,7 @@ def _address(run: str) -> str:
     """Where the API is; empty where there is none to be asked for this run."""
     if not _RUN.fullmatch(run):
         return ""
-    if given := os.environ.get(API, "").strip().rstrip("/"):
+    if given := os.environ.get(KFP_API, "").strip().rstrip("/"):
         return given
     try:
         namespace = _PLACE.read_text(encoding="utf-8").strip()

@@ -4,10 +4,9 @@ import json
 import re
 from collections.abc import Mapping
 
+from seglib.environment import HOST_INDEX, HOSTS, PORTS_FROM, PROCESSES
 from seglib.errors import UsageError
 
-HOSTS, HOST_INDEX = "SEGLIB_HOSTS", "SEGLIB_HOST_INDEX"
-PORTS_FROM, PROCESSES = "SEGLIB_PORTS_FROM", "SEGLIB_PROCESSES"
 PORT = 2222  # of a pod's first process; the next has the next
 
 

@@ -13,8 +13,8 @@ from components.gate_model import gate_model
 from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.data.manifest import read_manifest, write_manifest
-from seglib.runtime.attempts import total_s
-from seglib.runtime.step import CHECKPOINTS, KEPT, read_lineage
+from seglib.environment import CHECKPOINTS
+from seglib.runtime.provenance import KEPT, read_lineage, total_s
 from seglib.storage import hash_folder
 
 
@@ -73,7 +73,7 @@ def test_the_model_knows_which_steps_led_to_it(chain: Any) -> None:
 
 
 def test_each_epoch_is_told_while_the_training_runs(chain: Any) -> None:
-    told = [m for m in chain.messages() if m.get("step") == "train"]
+    told = [m for m in chain.events() if m.get("step") == "train"]
     epochs = [m["row"]["epoch"] for m in told if m["kind"] == "epoch"]
     history = json.loads(
         (Path(chain.artifacts["model"].path) / "history.json").read_text()
@@ -95,11 +95,11 @@ def test_the_gate_promotes_above_its_limit_and_holds_below(
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     inputs = ("manifest", "model", "evaluation")
-    with telling("second", tmp_path / "messages.jsonl"):
+    with telling("second", tmp_path / "events.jsonl"):
         verdict = other.call(gate_model, inputs, min_miou=1.0)
     assert verdict == "hold"
     assert "hold" in Path(other.artifacts["summary"].path).read_text()
-    decided = next(m for m in other.messages() if m["kind"] == "decided")
+    decided = next(m for m in other.events() if m["kind"] == "decided")
     assert decided["verdict"] == "hold"
     assert "at least 1.0000 wanted" in decided["reasons"]
     assert decided["lineage"]["train"]["run_id"] == "first"
@@ -114,11 +114,11 @@ def test_broken_data_end_the_first_step_and_leave_its_report(
     mask = next((broken / "val_segmentation").iterdir())
     mask.write_bytes(mask.read_bytes()[:100])
     other = type(chain)(tmp_path / "steps", hash_folder(broken), str(broken))
-    messages = tmp_path / "steps" / "messages.jsonl"
+    messages = tmp_path / "steps" / "events.jsonl"
     messages.parent.mkdir()
     with telling("broken", messages), pytest.raises(SystemExit):
         other.call(verify_data, ())
-    failed = other.messages()[-1]
+    failed = other.events()[-1]
     assert failed["kind"] == "failed"
     assert mask.name in failed["message"]
     assert (
@@ -131,11 +131,11 @@ def test_the_environment_says_where_a_training_keeps_its_state(
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     (tmp_path / "file").write_text("not a folder")
-    with telling("kept", tmp_path / "messages.jsonl") as patch:
+    with telling("kept", tmp_path / "events.jsonl") as patch:
         patch.setenv(CHECKPOINTS, str(tmp_path / "file"))
         with pytest.raises(SystemExit):
             other.call(train_model, ("manifest", "shards"))
-    assert f"{tmp_path / 'file'}/" in other.messages()[-1]["message"]
+    assert f"{tmp_path / 'file'}/" in other.events()[-1]["message"]
 
 
 def test_a_trainings_outcome_is_kept_until_its_model_has_come_through(
@@ -153,7 +153,7 @@ def test_a_run_that_takes_a_training_over_names_who_trained_and_what_it_cost(
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     origins = []
     for run in ("train-0123456-89abcdef", "pipeline-run"):
-        with telling(run, tmp_path / "messages.jsonl") as patch:
+        with telling(run, tmp_path / "events.jsonl") as patch:
             patch.setenv(CHECKPOINTS, str(tmp_path / "kept"))
             other.call(train_model, ("manifest", "shards"), train_seed=7)
         out = Path(other.artifacts["model"].path)
@@ -169,7 +169,7 @@ def test_a_trial_that_diverges_falls_out_and_leaves_the_reason_and_nothing_else(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
-    with telling("sweep", tmp_path / "messages.jsonl") as patch:
+    with telling("sweep", tmp_path / "events.jsonl") as patch:
         patch.setenv(CHECKPOINTS, str(tmp_path / "kept"))
         trial = '{"learning_rate": 1e+30}'
         other.call(train_model, ("manifest", "shards"), trial=trial)
@@ -179,7 +179,7 @@ def test_a_trial_that_diverges_falls_out_and_leaves_the_reason_and_nothing_else(
     assert "training diverged. Lower `learning_rate` (now 1e+30)" in origin["fell_out"]
     assert origin["trial"] == {"learning_rate": 1e30}
     assert not (tmp_path / "kept").exists(), "its checkpoints are of no use"
-    told = {message["kind"]: message for message in other.messages()}
+    told = {message["kind"]: message for message in other.events()}
     assert told["fell_out"]["reason"] == origin["fell_out"]
     assert told["fell_out"]["for_good"] is True
     assert "finished" in told
@@ -191,9 +191,9 @@ def test_a_trial_whose_settings_do_not_go_together_may_be_tried_again(
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     trial = '{"architecture": "segnet", "encoder": "mobilenet"}'
-    with telling("misfit", tmp_path / "messages.jsonl"):
+    with telling("misfit", tmp_path / "events.jsonl"):
         other.call(train_model, ("manifest", "shards"), trial=trial)
-    told = {message["kind"]: message for message in other.messages()}
+    told = {message["kind"]: message for message in other.events()}
     assert "Use one of" in told["fell_out"]["reason"]
     assert told["fell_out"]["for_good"] is False
 
@@ -208,9 +208,9 @@ def test_a_trial_without_a_val_split_ends_before_it_trains(
     other.artifacts["manifest"] = type(chain.artifacts["manifest"])(
         uri=str(tmp_path / "manifest")
     )
-    with telling("no-val", tmp_path / "messages.jsonl"), pytest.raises(SystemExit):
+    with telling("no-val", tmp_path / "events.jsonl"), pytest.raises(SystemExit):
         other.call(train_model, ("manifest", "shards"), trial='{"epochs": 1}')
-    failed = other.messages()[-1]
+    failed = other.events()[-1]
     assert failed["kind"] == "failed"
     assert "Give the dataset a val split" in failed["message"]
 
@@ -221,17 +221,17 @@ def test_a_place_for_checkpoints_that_is_wrong_or_away_is_no_trials_fault(
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     (tmp_path / "file").write_text("not a folder")
-    with telling("away", tmp_path / "messages.jsonl") as patch:
+    with telling("away", tmp_path / "events.jsonl") as patch:
         patch.setenv(CHECKPOINTS, place.format(tmp_path=tmp_path))
         with pytest.raises(SystemExit):
             other.call(train_model, ("manifest", "shards"), trial='{"epochs": 1}')
-    assert other.messages()[-1]["kind"] == "failed"
+    assert other.events()[-1]["kind"] == "failed"
 
 
 def test_an_unknown_architecture_names_the_nearest(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
-    with telling("typo", tmp_path / "messages.jsonl"), pytest.raises(SystemExit):
+    with telling("typo", tmp_path / "events.jsonl"), pytest.raises(SystemExit):
         other.call(train_model, ("manifest", "shards"), architecture="compcat")
-    assert "Did you mean `compact`?" in other.messages()[-1]["message"]
+    assert "Did you mean `compact`?" in other.events()[-1]["message"]

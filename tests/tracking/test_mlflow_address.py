@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seglib.environment import TRACKING_URI
 from seglib.errors import UsageError
 from seglib.plain_text import without_login
-from seglib.tracking.mlflow_address import TRACKING, split_login, tracking_uri
+from seglib.tracking.mlflow_address import split_login, tracking_uri
 
 CANARY = "can@ry"
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -16,7 +17,7 @@ LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in (TRACKING, *LOGIN):
+    for name in (TRACKING_URI, *LOGIN):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     return monkeypatch
@@ -37,10 +38,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_a_login_moves_out_of_a_servers_address(
     given_password: str, password: str, environment: pytest.MonkeyPatch
 ) -> None:
-    environment.setenv(TRACKING, f" HTTP://me:{given_password}@host:5000/mlflow\n")
+    environment.setenv(TRACKING_URI, f" HTTP://me:{given_password}@host:5000/mlflow\n")
     for _ in range(2):  # what is called again finds the same
         assert tracking_uri() == "http://host:5000/mlflow"
-        assert os.environ[TRACKING] == "http://host:5000/mlflow"
+        assert os.environ[TRACKING_URI] == "http://host:5000/mlflow"
         assert [os.environ[name] for name in LOGIN] == ["me", password]
 
 
@@ -65,8 +66,8 @@ def test_a_login_moves_out_of_a_servers_address(
 def test_an_address_that_cannot_be_is_refused_without_its_login(
     uri: str, environment: pytest.MonkeyPatch
 ) -> None:
-    environment.setenv(TRACKING, uri)
-    with pytest.raises(UsageError, match=TRACKING) as refused:
+    environment.setenv(TRACKING_URI, uri)
+    with pytest.raises(UsageError, match=TRACKING_URI) as refused:
         tracking_uri()
     assert "ary" not in str(refused.value)
 
@@ -75,7 +76,7 @@ def test_an_address_that_cannot_be_is_refused_without_its_login(
 def test_a_folder_is_refused_with_the_remedy(
     uri: str, environment: pytest.MonkeyPatch
 ) -> None:
-    environment.setenv(TRACKING, uri)
+    environment.setenv(TRACKING_URI, uri)
     with pytest.raises(UsageError, match="MLflow 3 keeps no runs in folders") as told:
         tracking_uri()
     assert "sqlite:///" in str(told.value)
@@ -97,7 +98,7 @@ def test_a_folder_is_refused_with_the_remedy(
 def test_an_address_that_can_be_stays_as_it_is(
     uri: str, environment: pytest.MonkeyPatch
 ) -> None:
-    environment.setenv(TRACKING, uri)
+    environment.setenv(TRACKING_URI, uri)
     assert tracking_uri() == uri
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from seglib.errors import SegError
-from seglib.tracking.run import Row
+from seglib.tracking.run import TrackedRun
 from seglib.tracking.sqlite_store import SQLITE, make_whole, require_sound
 
 pytestmark = pytest.mark.filterwarnings(
@@ -64,7 +64,7 @@ def test_a_store_that_was_killed_half_way_is_made_anew_and_the_old_one_kept(
     unfinished = database.with_name(".mlflow.db.0.unfinished")
     unfinished.write_bytes(killed)  # of another run, killed while it made the store
     said: list[str] = []
-    row = Row(f"{SQLITE}{database}", "run", time_ms=1, warn=said.append)
+    row = TrackedRun(f"{SQLITE}{database}", "run", time_ms=1, warn=said.append)
     assert row.exists()
     assert revision(database) == revision(Path(store.uri.removeprefix(SQLITE)))
     kept = database.with_name("mlflow.db.broken-1")

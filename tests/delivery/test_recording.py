@@ -1,4 +1,4 @@
-"""The rows that a run's messages make, in a real SQLite store."""
+"""The MLflow runs that events make, in a real SQLite store."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,8 +11,8 @@ from kfp import dsl
 from components.finalize import finalize
 from components.gate_model import gate_model
 from seglib.config import Config
-from seglib.runtime.step import MESSAGES
-from seglib.tracking.run import Tracker
+from seglib.delivery.recorder import Recorder
+from seglib.environment import EVENTS
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
@@ -22,28 +22,28 @@ OPENING = {"data_md5": "d.dir", "code_version": "c"}
 
 
 @pytest.fixture(scope="module")
-def tracker(store: Any) -> Tracker:
+def tracker(store: Any) -> Recorder:
     def fail(text: str) -> None:
         raise AssertionError(text)
 
-    return Tracker(store.uri, warn=fail)
+    return Recorder(store.uri, warn=fail)
 
 
 @pytest.fixture(scope="module")
-def first(chain: Any, tracker: Tracker, store: Any) -> Any:
+def first(chain: Any, tracker: Recorder, store: Any) -> Any:
     """The row of the run `first`, as MLflow gives it back."""
     tracker.apply(opening("first", epochs=2))
-    for message in chain.messages():
-        tracker.apply(message)
+    for event in chain.events():
+        tracker.apply(event)
     tracker.apply({**opening("first", epochs=2), "kind": "close", "state": "SUCCEEDED"})
-    return store.client.get_run(tracker.rows["first"].id)
+    return store.client.get_run(tracker.runs["first"].id)
 
 
 @pytest.fixture(scope="module")
 def reused(
     first: Any,
     chain: Any,
-    tracker: Tracker,
+    tracker: Recorder,
     store: Any,
     telling: Callable[..., Any],
     tmp_path_factory: pytest.TempPathFactory,
@@ -51,12 +51,12 @@ def reused(
     """The row of a run that took all but the gate from the cache."""
     folder = tmp_path_factory.mktemp("reused")
     other = type(chain)(folder, chain.data_md5, chain.remote, dict(chain.artifacts))
-    with telling("reused", folder / "messages.jsonl"):
+    with telling("reused", folder / "events.jsonl"):
         other.call(gate_model, ("manifest", "model", "evaluation"))
     tracker.apply(opening("reused", epochs=2))
-    for message in other.messages():
-        tracker.apply(message)
-    return store.client.get_run(tracker.rows["reused"].id)
+    for event in other.events():
+        tracker.apply(event)
+    return store.client.get_run(tracker.runs["reused"].id)
 
 
 def opening(run: str, **changes: Any) -> dict[str, Any]:
@@ -85,6 +85,19 @@ def test_a_row_has_every_setting_once_and_what_went_in(first: Any) -> None:
     assert first.data.tags["data_md5"] == "d.dir"
     assert first.data.tags["code_version"] == "c"
     assert len(first.data.tags["config_hash"]) == 12
+
+
+def test_each_step_tells_its_settings(
+    chain: Any, store: Any, tracker: Recorder
+) -> None:
+    for event in chain.events():
+        tracker.apply({**event, "run": "without-opening"})
+    found = store.client.get_run(tracker.runs["without-opening"].id)
+    wanted = {name: str(value) for name, value in Config().flat().items()}
+    assert found.data.params["epochs"] == "2"
+    assert wanted.keys() - found.data.params.keys() == {
+        *("max_logit_difference", "min_equal_pixels", "publish_to", "publish_name")
+    }, "those of the export, which was not run"
 
 
 def test_a_row_has_the_scores_of_the_evaluation(first: Any, chain: Any) -> None:
@@ -136,10 +149,10 @@ def test_overlays_have_the_same_keys_in_every_run(
 
 
 def test_a_retried_gate_adds_nothing_twice(
-    first: Any, chain: Any, tracker: Tracker, store: Any
+    first: Any, chain: Any, tracker: Recorder, store: Any
 ) -> None:
     before = store.client.list_artifacts(first.info.run_id, "images")
-    decided = next(m for m in chain.messages() if m["kind"] == "decided")
+    decided = next(e for e in chain.events() if e["kind"] == "decided")
     tracker.apply(decided)
     assert len(store.client.list_artifacts(first.info.run_id, "images")) == len(before)
     again = store.client.get_run(first.info.run_id)
@@ -210,7 +223,7 @@ def test_times_are_those_of_what_happened_not_of_the_tracking(
     first: Any, chain: Any, store: Any
 ) -> None:
     assert first.info.start_time == 1_000_000
-    told = next(m for m in chain.messages() if m["kind"] == "epoch")
+    told = next(e for e in chain.events() if e["kind"] == "epoch")
     points = store.client.get_metric_history(first.info.run_id, "loss")
     assert points[0].timestamp == told["time_ms"]
 
@@ -227,7 +240,7 @@ def test_a_run_is_open_until_it_is_closed(first: Any, reused: Any) -> None:
 def test_the_exit_task_closes_the_row_as_the_pipeline_ended(
     state: str, status: str, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(MESSAGES, raising=False)
+    monkeypatch.delenv(EVENTS, raising=False)
     monkeypatch.setenv("KFP_RUN_ID", f"ended-{state}")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
     final = dsl.PipelineTaskFinalStatus(
@@ -237,27 +250,22 @@ def test_the_exit_task_closes_the_row_as_the_pipeline_ended(
         error_code=None,
         error_message=None,
     )
-    finalize.python_func(
-        status=final, remote="r", **OPENING, **{**Config().flat(), "epochs": 9}
-    )
+    finalize.python_func(status=final, remote="r", **OPENING)
     experiment = store.client.search_experiments()[0].experiment_id
     (row,) = store.client.search_runs(
         [experiment], f"tags.`kfp.run_id` = 'ended-{state}'"
     )
     assert row.info.status == status
-    assert row.data.params["epochs"] == "9", (
-        "the row of an early end says what was asked"
-    )
 
 
-def test_a_failed_step_is_named_in_the_row(tracker: Tracker, store: Any) -> None:
+def test_a_failed_step_is_named_in_the_row(tracker: Recorder, store: Any) -> None:
     tracker.apply(opening("bad"))
     origin = {"run_id": "first", "finished": "2026-01-01T00:00:00Z", "duration_s": 1}
     lineage = {"verify": {**origin, "folder": "/"}}
     head = {"kind": "failed", "run": "bad", "time_ms": 1_000_000}
     failure = {"step": "train", "message": "Too dark.", "lineage": lineage}
     tracker.apply({**head, **failure})
-    tags = store.client.get_run(tracker.rows["bad"].id).data.tags
+    tags = store.client.get_run(tracker.runs["bad"].id).data.tags
     assert tags["failed_step"] == "train"
     assert tags["failure"] == "Too dark."
     assert tags["step.train"] == "failed"
@@ -265,7 +273,7 @@ def test_a_failed_step_is_named_in_the_row(tracker: Tracker, store: Any) -> None
 
 
 def test_a_class_may_have_any_name(
-    tracker: Tracker, store: Any, chain: Any, tmp_path: Path
+    tracker: Recorder, store: Any, chain: Any, tmp_path: Path
 ) -> None:
     ious = {"road (wet)": 0.1, "road [wet]": 0.2, "дорога": 0.3, "道路": 0.4, ".": 0.5}
     many = {f"class {number}": 0.5 for number in range(1100)}
@@ -273,10 +281,10 @@ def test_a_class_may_have_any_name(
     scores = {"miou": 0.5, "class_iou": {**ious, **more, **many}}
     (tmp_path / "metrics.json").write_text(json.dumps(scores))
     decided: Mapping[str, Any] = next(
-        m for m in chain.messages() if m["kind"] == "decided"
+        e for e in chain.events() if e["kind"] == "decided"
     )
     tracker.apply({**decided, "run": "names", "evaluation": str(tmp_path)})
-    metrics = store.client.get_run(tracker.rows["names"].id).data.metrics
+    metrics = store.client.get_run(tracker.runs["names"].id).data.metrics
     logged = {name: iou for name, iou in metrics.items() if name.startswith("iou/")}
     assert len(logged) == len(ious) + 1 + len(many)
     assert (logged["iou/дорога"], logged["iou/道路"]) == (0.3, 0.4)
@@ -288,21 +296,21 @@ def test_what_a_store_refuses_is_said_and_kept_and_the_rest_goes_on(
     store: Any, chain: Any
 ) -> None:
     warnings: list[str] = []
-    tracker = Tracker(store.uri, warn=warnings.append)
+    tracker = Recorder(store.uri, warn=warnings.append)
     tracker.apply(opening("refused", epochs=2))
     tracker.apply(opening("refused", epochs=3))  # MLflow keeps parameters as they are
-    decided = next(m for m in chain.messages() if m["kind"] == "decided")
+    decided = next(e for e in chain.events() if e["kind"] == "decided")
     tracker.apply({**decided, "run": "refused", "model": "/nowhere"})
     assert [text.partition(" (")[0] for text in warnings] == [
         "not tracked: identity",
         "not tracked: curves",
         "not tracked: model",
     ]
-    assert [m["parts"] for m in tracker.refused] == [
+    assert [e["parts"] for e in tracker.refused] == [
         ["record_identity"],
         ["record_curves"],
         ["record_model"],
     ]
-    row = store.client.get_run(tracker.rows["refused"].id)
+    row = store.client.get_run(tracker.runs["refused"].id)
     assert row.data.params["epochs"] == "2"
     assert row.data.metrics["miou"] >= 0

@@ -14,13 +14,13 @@ from kfp import dsl
 
 from components.gate_model import gate_model
 from seglib.config import Config
+from seglib.delivery.recorder import Recorder
 from seglib.registry.champion import Registry, Version
 from seglib.registry.lineage import LINEAGE, read_lineage, write_lineage
 from seglib.registry.release import Publication, publish_export
 from seglib.storage import latest
 from seglib.storage.atomic_write import write_bytes
 from seglib.storage.digests import file_sha256, model_digest
-from seglib.tracking.run import Tracker
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
@@ -67,13 +67,13 @@ class Contest:
             | {"evaluation": self.passing}
             | changes.pop("artifacts", {}),
         )
-        messages = chain.folder / "messages.jsonl"
+        messages = chain.folder / "events.jsonl"
         chain.folder.mkdir()
         with self.telling(run, messages) as patch:
             patch.setenv("MLFLOW_TRACKING_URI", uri or self.uri)
             settings = {"registered_model": NAME, "max_class_drop": 0.9, **changes}
             verdict = chain.call(gate_model, INPUTS, **settings)
-        told = chain.messages()
+        told = chain.events()
         decided = next(message for message in told if message["kind"] == "decided")
         assert decided["verdict"] == verdict
         told.insert(0, {**self._head(run, "open"), "parameters": Config().flat()})
@@ -94,10 +94,10 @@ class Contest:
         def fail(text: str) -> None:
             raise AssertionError(text)
 
-        tracker = Tracker(self.uri, warn=fail)
+        tracker = Recorder(self.uri, warn=fail)
         for message in messages:
             tracker.apply(message)
-        self.rows.update(tracker.rows)
+        self.rows.update(tracker.runs)
 
     def tag(self, run: str, name: str) -> str:
         return self.rows[run].tags().get(name, "")

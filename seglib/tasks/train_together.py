@@ -1,11 +1,10 @@
 """Train one model in several pods.
 
-Each pod runs `python -m seglib.runtime.train_together PARAMETERS`.
-
-Every pod of a train-job runs this, with the parameters of the pipeline as JSON. It
-fetches, verifies and augments the data for itself, by the pipeline's own steps; then
-all train together. The outcome is kept where checkpoints are: the training step of a
-pipeline run of the same image, data and settings finds it there, and takes no step.
+Each pod of a train-job runs `python -m seglib.tasks.train_together PARAMETERS`, with
+the parameters of the pipeline as JSON. It fetches, verifies and augments the data for
+itself, by the pipeline's own tasks; then all train together. The outcome is kept where
+checkpoints are: the training of a pipeline run of the same image, data and settings
+finds it there, and takes no step.
 
 The pods find each other by SEGLIB_HOSTS (all of them, in the order of their index, each
 `HOST` or `HOST:PORT`), SEGLIB_HOST_INDEX and SEGLIB_PORTS_FROM (2222). Each starts
@@ -13,11 +12,10 @@ SEGLIB_PROCESSES processes (1), one for each of its GPUs, on ports that follow.
 
 The exit status is 78 for an error that comes every time, such as a bucket that is not
 there: the job ends by it (pipeline/train_job/resources.py). After any other error all
-pods start again, SEGLIB_RETRIES times; SEGLIB_ATTEMPT counts them from 0, and the row
-in MLflow stays open until the last one has failed.
+pods start again, SEGLIB_RETRIES times; SEGLIB_ATTEMPT counts them from 0, and the
+MLflow run stays open until the last one has failed.
 """
 
-import inspect
 import json
 import logging
 import math
@@ -28,37 +26,38 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from seglib.delivery.pod import closing, events_of_process
+from seglib.environment import (
+    ATTEMPT,
+    CHECKPOINTS,
+    PREPARED,
+    RETRIES,
+    TF_CONFIG,
+    TRACKING_URI,
+    TRAIN_JOB,
+)
 from seglib.errors import FINAL, SegError, UsageError, is_final
+from seglib.runtime.events import source_tags
 from seglib.runtime.pod_processes import index_of, tf_configs
-from seglib.runtime.step import CHECKPOINTS
 from seglib.training.preemption import Terminated
 
 logger = logging.getLogger(__name__)
 
-ATTEMPT, RETRIES = "SEGLIB_ATTEMPT", "SEGLIB_RETRIES"
-TRAIN_JOB = "SEGLIB_TRAIN_JOB"  # NAMESPACE/NAME, a tag of the row
-_STORE = "MLFLOW_TRACKING_URI"
-_PREPARED = "SEGLIB_PREPARED"  # for the processes of a pod: the folder of their data
 _TICK_S, _GRACE_S = 0.2, 60.0  # the others notice a lost process within seconds
 _GIVEN = ("data_md5", "remote", "code_version")  # beside the settings
 
 Parameters = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
 class Output:
-    """An artifact of this pod alone."""
+    """A folder of this pod alone, in place of a KFP artifact."""
 
-    path: str
-
-    @property
-    def uri(self) -> str:
-        return self.path
+    def __init__(self, folder: Path):
+        self.path = self.uri = str(folder)
 
 
 def main(arguments: list[str]) -> int:
@@ -73,11 +72,11 @@ def main(arguments: list[str]) -> int:
     """
     parameters = _parameters(arguments)
     _require_checkpoints()
-    if folder := os.environ.get(_PREPARED):
+    if folder := os.environ.get(PREPARED):
         return _train(parameters, Path(folder))
     configs = tf_configs(os.environ)
     if index_of(configs[0]) != 0:
-        os.environ.pop(_STORE, None)  # the first pod alone tracks
+        os.environ.pop(TRACKING_URI, None)  # the first pod alone tracks
     with tempfile.TemporaryDirectory(prefix="train-together-") as place:
         try:
             status = _work(parameters, arguments, configs, place)
@@ -125,70 +124,76 @@ def _require_checkpoints() -> None:
 def _work(
     parameters: Parameters, arguments: list[str], configs: list[str], place: str
 ) -> int:
-    from seglib.runtime.step import send
-
-    send("open", **_identity(parameters))
+    events_of_process().append("open", **_identity(parameters))
     _require_place()
     _prepare(parameters, Path(place))
     if len(configs) > 1:
         return _train_in_processes(arguments, configs, place)
     if configs[0]:
-        os.environ["TF_CONFIG"] = configs[0]
+        os.environ[TF_CONFIG] = configs[0]
     return _train(parameters, Path(place))
 
 
 def _require_place() -> None:
     """Read and write where checkpoints go, before the data are fetched for nothing."""
-    from seglib.runtime.step import send
     from seglib.storage import check_place
 
     try:
         check_place(os.environ[CHECKPOINTS])
     except SegError as error:
-        send("failed", step="train", message=str(error), lineage={})
+        events_of_process().append(
+            "failed", step="train", message=str(error), lineage={}
+        )
         raise
 
 
 def _prepare(parameters: Parameters, folder: Path) -> None:
     """Verify and augment the data, as the pipeline does."""
-    from components.augment_data import augment_data
-    from components.verify_data import verify_data
+    from seglib.tasks.augment import augment_data
+    from seglib.tasks.verify import verify_data
 
-    _call(verify_data, parameters, folder)
-    _call(augment_data, parameters, folder)
+    manifest = Output(folder / "manifest")
+    verify_data(manifest=manifest, report=Output(folder / "report"), **parameters)
+    augment_data(
+        manifest=manifest,
+        shards=Output(folder / "shards"),
+        preview=Output(folder / "preview"),
+        **parameters,
+    )
 
 
 def _train(parameters: Parameters, folder: Path) -> int:
     """Train in this process; the first one of all tracks it."""
-    from components.train_model import train_model
+    from seglib.tasks.train import train_model
 
-    is_first = index_of(os.environ.get("TF_CONFIG", "")) == 0
+    is_first = index_of(os.environ.get(TF_CONFIG, "")) == 0
     if not is_first:
-        os.environ.pop(_STORE, None)
+        os.environ.pop(TRACKING_URI, None)
     with tempfile.TemporaryDirectory(dir=folder) as own:
-        _call(train_model, parameters, folder, model=Output(f"{own}/model"))
+        train_model(
+            manifest=Output(folder / "manifest"),
+            shards=Output(folder / "shards"),
+            model=Output(Path(own) / "model"),
+            **parameters,
+        )
     kept = f"the outcome is kept in {os.environ[CHECKPOINTS]}"
     logger.info("trained; %s", kept if is_first else "the first process keeps it")
     return 0
 
 
 def _close(parameters: Parameters, status: int) -> None:
-    """Close the row of the job, unless other pods go on with it."""
-    from seglib.runtime.step import closing, send
-
+    """Close the MLflow run of the job, unless other pods go on with it."""
     attempt, retries = (os.environ.get(name) or "0" for name in (ATTEMPT, RETRIES))
     goes_on = int(attempt) < int(retries) and status != FINAL
     if status and (goes_on or status == 128 + signal.SIGTERM):
         return
-    with closing():
+    with closing() as events:
         state = "FAILED" if status else "SUCCEEDED"
-        send("close", state=state, **_identity(parameters))
+        events.append("close", state=state, **_identity(parameters))
 
 
 def _identity(parameters: Parameters) -> dict[str, Any]:
-    """What the row of the job tells of it from the beginning."""
-    from seglib.runtime.step import source_tags
-
+    """What the MLflow run of the job tells of it from the beginning."""
     given = {name: parameters[name] for name in _GIVEN}
     settings = {k: v for k, v in parameters.items() if k not in given}
     tags = {**source_tags(), "train_job": os.environ.get(TRAIN_JOB, "")}
@@ -197,8 +202,8 @@ def _identity(parameters: Parameters) -> dict[str, Any]:
 
 def _train_in_processes(arguments: list[str], configs: list[str], place: str) -> int:
     """Start a process for each GPU, and end with the first that fails."""
-    own = {**os.environ, _PREPARED: place}
-    command = [sys.executable, "-m", "seglib.runtime.train_together", *arguments]
+    own = {**os.environ, PREPARED: place}
+    command = [sys.executable, "-m", "seglib.tasks.train_together", *arguments]
     running: list[subprocess.Popen[bytes]] = []
     told: list[int] = []
 
@@ -212,7 +217,7 @@ def _train_in_processes(arguments: list[str], configs: list[str], place: str) ->
     try:
         for config in configs:
             if not told:
-                environment = {**own, "TF_CONFIG": config}
+                environment = {**own, TF_CONFIG: config}
                 running.append(subprocess.Popen(command, env=environment))
         if told:  # while one was being started, perhaps
             forward(told[0], None)
@@ -237,17 +242,6 @@ def _first_failure(running: list[subprocess.Popen[bytes]]) -> int:
             break
         time.sleep(_TICK_S)
     return status or next((p.returncode for p in running if p.returncode), 0)
-
-
-def _call(component: Any, parameters: Parameters, folder: Path, **others: Any) -> None:
-    """Run the body of a component; its artifacts are folders of their names."""
-    body = component.python_func
-    given = {
-        name: parameters[name] if name in parameters else Output(str(folder / name))
-        for name, parameter in inspect.signature(body).parameters.items()
-        if parameter.default is inspect.Parameter.empty
-    }
-    body(**{**given, **others})
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -15,7 +15,7 @@ from seglib.data.image_io import MASK_DECODING
 from seglib.data.versions import compare_versions
 from seglib.storage import hash_folder
 from tests.fakes.pushing import push
-from tests.tracking.conftest import Chain
+from tests.fakes.steps import Chain
 
 BUCKET = "data"
 
@@ -43,7 +43,7 @@ def verified(
         chain = Chain(folder, data_md5, remote)
         folder.mkdir()
         caplog.clear()
-        with telling("run", folder / "messages.jsonl") as patch:
+        with telling("run", folder / "events.jsonl") as patch:
             patch.setenv("SEGLIB_CACHE", str(folder / "cache"))
             chain.call(verify_data, ())
         assert Path(chain.artifacts["manifest"].path, "manifest.json").exists()

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from mlflow.entities import Metric, Param
 
+from seglib.delivery.recorder import Recorder
+from seglib.environment import EVENTS
 from seglib.errors import DivergedError, SegError
-from seglib.runtime.step import MESSAGES, step
-from seglib.runtime.trials import may_fall_out
-from seglib.tracking.delivery import Tracker
+from seglib.runtime.trials import trial_may_fail
+from seglib.tasks.task import task
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
@@ -23,13 +24,13 @@ def in_pod(
     store: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> Callable[..., Any]:
     """Within it, a step belongs to a run, and no runner follows it."""
-    monkeypatch.delenv(MESSAGES, raising=False)
+    monkeypatch.delenv(EVENTS, raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
 
     def begin(run: str, name: str, trial: dict[str, Any] | None = None) -> Any:
         monkeypatch.setenv("KFP_RUN_ID", run)
         out = SimpleNamespace(path=str(tmp_path / run / name), uri=f"{run}/{name}")
-        return step(name, out=out, watched=True, trial=trial)
+        return task(name, out=out, watched=True, trial=trial)
 
     return begin
 
@@ -79,14 +80,14 @@ def test_each_executed_step_has_a_run_with_its_end_and_its_machines_load(
 def test_the_run_of_a_trial_that_fell_out_says_why_and_the_rows_does_not_fail(
     store: Any, in_pod: Any
 ) -> None:
-    with in_pod("swept", "train", {"epochs": 3}) as training, may_fall_out(training):
+    with in_pod("swept", "train", {"epochs": 3}) as training, trial_may_fail(training):
         raise DivergedError("The loss is nan at step 7.")
-    with in_pod("swept", "train", {"epochs": 4}) as training, may_fall_out(training):
+    with in_pod("swept", "train", {"epochs": 4}) as training, trial_may_fail(training):
         pass
     with (
         pytest.raises(SystemExit),
         in_pod("swept", "train", {"epochs": 5}) as training,
-        may_fall_out(training),
+        trial_may_fail(training),
     ):
         raise SegError("s3://bucket does not answer.")
     row, _ = row_and_children(store, "swept")
@@ -121,7 +122,7 @@ def test_a_steps_run_is_taken_up_again_when_its_pod_is_retried(
 @pytest.fixture
 def attempts(store: Any) -> Callable[..., Any]:
     """Tells a step's start, failure or end, or the run's end, at a moment."""
-    tracker = Tracker(store.uri, warn=pytest.fail)
+    tracker = Recorder(store.uri, warn=pytest.fail)
 
     def tell(run: str, kind: str, time_ms: int, **content: Any) -> Any:
         origin = {"run_id": run, "folder": "f"}
@@ -197,7 +198,7 @@ def test_a_step_that_starts_keeps_the_failure_of_another(attempts: Any) -> None:
 def test_the_steps_that_a_stopped_run_leaves_open_are_closed_with_it(
     store: Any,
 ) -> None:
-    tracker = Tracker(store.uri, warn=pytest.fail)
+    tracker = Recorder(store.uri, warn=pytest.fail)
     origin = {"run_id": "stopped", "folder": "f"}
     head = {"run": "stopped", "time_ms": 1000}
     opening = {"parameters": {}, "data_md5": "d", "code_version": "c", **head}
@@ -246,7 +247,7 @@ def test_parameters_of_an_adopted_row_have_names_of_their_own(
     message = {"kind": "close", "run": "prefixed", "time_ms": 1, "state": "SUCCEEDED"}
     identity = {"parameters": {"epochs": 20}, "data_md5": "d", "code_version": "c"}
     adopted = {"adopted": task.info.run_id}
-    Tracker(store.uri, warn=pytest.fail).apply({**message, **identity, **adopted})
+    Recorder(store.uri, warn=pytest.fail).apply({**message, **identity, **adopted})
     row, _ = row_and_children(store, "prefixed", "KFP-Default")
     assert row.data.params == {"epochs": '"20"', "seg/epochs": "20"}
     assert row.info.status == "FINISHED"

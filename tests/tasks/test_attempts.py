@@ -2,7 +2,8 @@
 
 import pytest
 
-from seglib.runtime.attempts import Attempt, tell_before, total_s
+from seglib.runtime.provenance import add_earlier_attempts, total_s
+from seglib.tasks.attempts import Attempt
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def test_checkpoints_carry_the_sum_of_all_attempts() -> None:
 
 def test_the_attempts_of_the_same_run_are_no_work_of_another() -> None:
     origin = {"duration_s": 5.0}
-    tell_before(origin, {"run": "this-run", "attempts": 2, "spent_s": 100.0})
+    add_earlier_attempts(origin, {"run": "this-run", "attempts": 2, "spent_s": 100.0})
     assert "trained_by" not in origin
     assert total_s(origin) == 105.0
 
@@ -31,6 +32,6 @@ def test_the_attempts_of_the_same_run_are_no_work_of_another() -> None:
 )
 def test_notes_of_an_older_version_count_for_nothing(found: dict[str, object]) -> None:
     origin = {"duration_s": 5.0}
-    tell_before(origin, found)
+    add_earlier_attempts(origin, found)
     assert total_s(origin) == 5.0
     assert "trained_by" not in origin

@@ -1,8 +1,6 @@
 """What is heard of a run: KFP's lines, in the words of the pinned version."""
 
-from pathlib import Path
-
-from pipeline.local.events import Event, MessageFile, RunnerOutput
+from pipeline.local.runner_output import RunnerEvent, RunnerOutput
 
 LINES = """\
 14:03:36.689 - INFO - Running pipeline: \x1b[95m'segmentation-training'\x1b[0m
@@ -33,23 +31,12 @@ def test_a_runners_lines_become_events_and_its_noise_does_not() -> None:
     output = RunnerOutput()
     events = [output.read(line) for line in LINES.splitlines(keepends=True)]
     assert [event for event in events if event] == [
-        Event("cached", "verify"),
-        Event("started", "train"),
-        Event("printed", "train", "training compact"),
-        Event("printed", "train", "epoch 1/2"),
-        Event("muttered", "train", "ModuleNotFoundError: No module named 'grain'"),
-        Event("failed", "train"),
+        RunnerEvent("cached", "verify"),
+        RunnerEvent("started", "train"),
+        RunnerEvent("printed", "train", "training compact"),
+        RunnerEvent("printed", "train", "epoch 1/2"),
+        RunnerEvent(
+            "muttered", "train", "ModuleNotFoundError: No module named 'grain'"
+        ),
+        RunnerEvent("failed", "train"),
     ]
-
-
-def test_messages_are_read_once_and_only_when_their_line_is_whole(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "messages.jsonl"
-    path.write_text('{"kind": "started"}\n{"kind": "epo')
-    messages = MessageFile(path)
-    assert list(messages.read()) == [{"kind": "started"}]
-    assert list(messages.read()) == []
-    with path.open("a") as file:
-        file.write('ch"}\n')
-    assert list(messages.read()) == [{"kind": "epoch"}]

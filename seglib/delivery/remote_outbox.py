@@ -1,49 +1,48 @@
-"""What the pods of a run could not track, on a remote where its exit task finds it.
+"""The unsent events of a run's pods, on a remote where its exit task finds them.
 
-A step's output keeps it, too; but only steps that take that output see it, no step
-follows the last one, and a failed step has no output. It lies beside the checkpoints,
-in `untracked/RUN/STEP.jsonl`, with the folders that the messages name, by content.
+A step's output keeps them, too; but only steps that take that output see them, no step
+follows the last one, and a failed step has no output. They lie beside the checkpoints,
+in `untracked/RUN/STEP.jsonl`, with the folders that the events name, by content.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from seglib.runtime.step import CHECKPOINTS
+from seglib.environment import CHECKPOINTS
+from seglib.runtime.events import Event
 from seglib.storage import MissingObjectError, fetch, manifest_entries, open_remote
 from seglib.storage import publish as publish_folder
 from seglib.storage.backends.base import object_key
 from seglib.storage.backends.local import FolderRemote
 
-Message = Mapping[str, Any]
-
 LAST = "finalize"
 _STEPS = ("verify", "augment", "train", "select", "evaluate", "gate", "export", LAST)
-# Of a message.
+# Of an event.
 _FOLDERS = ("manifest", "model", "table", "evaluation", "decision", "export")
 
 
 def place_of(run: str) -> str:
-    """Where a run's messages are left; empty: nowhere."""
+    """Where a run's events are left; empty: nowhere."""
     place = os.environ.get(CHECKPOINTS, "").rstrip("/")
     return f"{place}/untracked/{run}" if place and run else ""
 
 
-def keep(place: str, step: str, messages: Iterable[Message]) -> None:
-    """Leave a step's messages, and what is in the folders that they name.
+def keep(place: str, step: str, events: Iterable[Event]) -> None:
+    """Leave a step's events, and what is in the folders that they name.
 
     Raises:
         SegError: the remote cannot be written to.
     """
     published: dict[str, str] = {}
     lines = []
-    for message in messages:
-        kept = dict(message)
+    for event in events:
+        kept = dict(event)
         for name in _FOLDERS:
-            folder = str(message.get(name) or "")
+            folder = str(event.get(name) or "")
             if folder and Path(folder).is_dir():
                 if folder not in published:
                     published[folder] = publish_folder(Path(folder), place).key
@@ -53,7 +52,7 @@ def keep(place: str, step: str, messages: Iterable[Message]) -> None:
 
 
 def bring(place: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """The messages that were left, in the order of the steps, each once.
+    """The events that were left, in the order of the steps, each once.
 
     Args:
         folder: where the folders go that they name.
@@ -66,10 +65,10 @@ def bring(place: str, folder: Path) -> Iterator[dict[str, Any]]:
         if text in seen:  # a later step had them, too, and could not send them either
             continue
         seen.add(text)
-        message = json.loads(text)
-        for name, key in _keys(message):
-            message[name] = str(fetch(key, place, cache=folder))
-        yield message
+        event = json.loads(text)
+        for name, key in _keys(event):
+            event[name] = str(fetch(key, place, cache=folder))
+        yield event
 
 
 def forget(place: str) -> None:
@@ -103,9 +102,9 @@ def _lines(place: str) -> Iterator[str]:
         yield from content.decode().splitlines()
 
 
-def _keys(message: Message) -> list[tuple[str, str]]:
-    """The folders of a message that are on the remote, with their keys."""
-    named = ((name, message.get(name)) for name in _FOLDERS)
+def _keys(event: Event) -> list[tuple[str, str]]:
+    """The folders of an event that are on the remote, with their keys."""
+    named = ((name, event.get(name)) for name in _FOLDERS)
     return [(name, value["key"]) for name, value in named if isinstance(value, dict)]
 
 

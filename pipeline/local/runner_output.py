@@ -1,15 +1,7 @@
-"""What happens in a running pipeline, told by two sources.
+"""What KFP's local runner prints: which task runs, which is cached, and its lines."""
 
-The steps tell the file of messages (seglib/runtime/step.py) what they do; the words of
-KFP's local runner, which print as lines, say which task runs and which is cached.
-"""
-
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '([\w-]+)'$")
@@ -27,7 +19,7 @@ _EXECUTOR = "[KFP Executor "
 
 
 @dataclass(frozen=True)
-class Event:
+class RunnerEvent:
     """Something that happened to a step.
 
     kind: started, cached, succeeded or failed; printed, a line; or muttered, a line
@@ -48,23 +40,23 @@ class RunnerOutput:
         self._deeper = ""  # KFP's indent grows by what ran at the same time
         self._in_traceback = False
 
-    def read(self, line: str) -> Event | None:
+    def read(self, line: str) -> RunnerEvent | None:
         """The event that a line tells, if any."""
         line = _COLOUR.sub("", line.rstrip("\n"))
         if found := _CACHED.match(line):
-            return Event("cached", _step_name(found[1]))
+            return RunnerEvent("cached", _step_name(found[1]))
         if found := _STARTED.search(line):
             self._step = _step_name(found[1])
-            return Event("started", self._step)
+            return RunnerEvent("started", self._step)
         if found := _ENDED.search(line):
             ended, self._step = _step_name(found[1]), ""
             kind = "succeeded" if found[2] == "SUCCESS" else "failed"
-            return Event(kind, ended)
+            return RunnerEvent(kind, ended)
         if self._step and line.startswith(_INDENT):
             return self._read_printed(line.removeprefix(_INDENT))
         return None
 
-    def _read_printed(self, text: str) -> Event | None:
+    def _read_printed(self, text: str) -> RunnerEvent | None:
         if text.lstrip().startswith(_EXECUTOR):
             self._deeper = text[: len(text) - len(text.lstrip())]
             self._in_dump = text.endswith("executor_input:")
@@ -77,28 +69,10 @@ class RunnerOutput:
             self._in_traceback = True
         elif self._in_traceback and not text.startswith(" "):
             self._in_traceback = False  # with the exception's own line
-            return Event("muttered", self._step, text)
+            return RunnerEvent("muttered", self._step, text)
         if self._in_traceback or _CHATTER.match(text) or not text.strip():
             return None
-        return Event("printed", self._step, text)
-
-
-class MessageFile:
-    """Reads the steps' messages as they are appended."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._position = 0
-
-    def read(self) -> Iterator[dict[str, Any]]:
-        """The messages since the last call; an unfinished line waits."""
-        with self.path.open("rb") as file:
-            file.seek(self._position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                self._position += len(line)
-                yield json.loads(line)
+        return RunnerEvent("printed", self._step, text)
 
 
 def _step_name(task: str) -> str:

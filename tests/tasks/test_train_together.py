@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from seglib.config import Config
+from seglib.delivery.pod import _own_outgoing
+from seglib.environment import EVENTS
 from seglib.errors import DatasetError, RefusedError, SegError, UsageError
-from seglib.runtime import train_together
 from seglib.runtime.pod_processes import tf_configs
-from seglib.runtime.step import MESSAGES
-from seglib.runtime.train_together import exit_status, main
-from seglib.tracking.pod import _delivery
+from seglib.tasks import train_together
+from seglib.tasks.train_together import exit_status, main
 from seglib.training.preemption import Terminated
-from tests.tracking.test_children import row_and_children
+from tests.delivery.test_step_runs import row_and_children
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def pod(store, s3_server, monkeypatch):
     """The first pod of a job, whose bucket for checkpoints is not there."""
 
     def start(name, attempt):
-        monkeypatch.delenv(MESSAGES, raising=False)
+        monkeypatch.delenv(EVENTS, raising=False)
         for variable, value in {
             "KFP_RUN_ID": name,
             "MLFLOW_TRACKING_URI": store.uri,
@@ -121,7 +121,7 @@ def pod(store, s3_server, monkeypatch):
         try:
             main([json.dumps(given)])
         finally:
-            _delivery.cache_clear()
+            _own_outgoing.cache_clear()
 
     return start
 

@@ -21,7 +21,7 @@ from seglib.runtime.trials import (
     can_be_referred_to,
     label,
     read_trials,
-    why_it_fell_out,
+    trial_failure,
 )
 
 
@@ -61,8 +61,8 @@ def test_without_a_val_split_there_is_nothing_to_choose_by(tmp_path: Path) -> No
 def test_the_best_is_given_on_by_reference(
     models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    messages = tmp_path / "messages.jsonl"
-    monkeypatch.setenv("SEGLIB_MESSAGES", str(messages))
+    messages = tmp_path / "events.jsonl"
+    monkeypatch.setenv("SEGLIB_EVENTS", str(messages))
     out = Model(uri=str(tmp_path / "select/model"))
     selection = Artifact(uri=str(tmp_path / "select/selection"))
     table = Markdown(uri=str(tmp_path / "select/table"))
@@ -85,7 +85,7 @@ def test_the_best_is_given_on_by_reference(
 
 @pytest.fixture
 def fallen(tmp_path: Path) -> Path:
-    """What a trial of run-1 left that fell out."""
+    """What a failed trial of run-1 left."""
     folder = tmp_path / "run-1/train/1e30/model"
     folder.mkdir(parents=True)
     origin = {"run_id": "run-1", "folder": str(folder), "fell_out": "The loss is nan."}
@@ -97,8 +97,8 @@ def fallen(tmp_path: Path) -> Path:
 def test_the_best_is_chosen_among_the_trials_that_have_a_model(
     models: list[Path], fallen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    messages = tmp_path / "messages.jsonl"
-    monkeypatch.setenv("SEGLIB_MESSAGES", str(messages))
+    messages = tmp_path / "events.jsonl"
+    monkeypatch.setenv("SEGLIB_EVENTS", str(messages))
     monkeypatch.setenv("KFP_RUN_ID", "run-1")
     out = Model(uri=str(tmp_path / "select/model"))
     selection = Artifact(uri=str(tmp_path / "select/selection"))
@@ -114,9 +114,9 @@ def test_the_best_is_chosen_among_the_trials_that_have_a_model(
         "| learning_rate=0.003 | 0.6000 | 3 |",
         "| learning_rate=0.01 | 0.5000 | 2 |",
         "| learning_rate=0.001 | 0.3000 | 2 |",
-        "| learning_rate=1e+30 | fell out | – |",
+        "| learning_rate=1e+30 | failed | – |",
         "",
-        "Fell out, without a model:",
+        "Failed trials, without a model:",
         "",
         "- learning_rate=1e+30: The loss is nan.",
     ]
@@ -128,12 +128,12 @@ def test_the_best_is_chosen_among_the_trials_that_have_a_model(
     assert chosen["trials"] == 4
 
 
-def test_a_trial_that_fell_out_in_an_earlier_run_names_it(
+def test_a_failed_trial_of_an_earlier_run_names_that_run(
     fallen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KFP_RUN_ID", "run-2")
     (trial,) = read_trials([fallen])
-    assert trial.fell_out == "The loss is nan. (reused from run run-1)"
+    assert trial.failure == "The loss is nan. (reused from run run-1)"
 
 
 def test_where_no_trial_is_left_each_reason_is_named(fallen: Path) -> None:
@@ -153,13 +153,13 @@ def test_an_error_that_settings_cause_makes_a_trial_fall_out() -> None:
     import tensorflow as tf
 
     misfit = _error_of(lambda: resolve("segnet", "mobilenet"))
-    assert why_it_fell_out(misfit) == str(misfit)
-    assert why_it_fell_out(DivergedError("The loss is nan.")) == "The loss is nan."
+    assert trial_failure(misfit) == str(misfit)
+    assert trial_failure(DivergedError("The loss is nan.")) == "The loss is nan."
     exhausted = _error_of(lambda: tf.zeros((2**23, 2**23)))  # 256 TiB
     assert isinstance(exhausted, tf.errors.ResourceExhaustedError)
-    assert why_it_fell_out(exhausted).startswith("Not enough memory here: ")
+    assert trial_failure(exhausted).startswith("Not enough memory here: ")
     in_numpy = _error_of(lambda: np.ones((2**23, 2**23)))
-    assert "Unable to allocate" in why_it_fell_out(in_numpy)
+    assert "Unable to allocate" in trial_failure(in_numpy)
 
 
 def test_what_is_no_trials_fault_fails_the_task_so_that_it_is_tried_again() -> None:
@@ -176,13 +176,13 @@ def test_what_is_no_trials_fault_fails_the_task_so_that_it_is_tried_again() -> N
         OSError(28, "No space left on device"),
         RuntimeError("Unforeseen."),
     ]
-    assert [why_it_fell_out(error) for error in [full, missing, *others]] == [""] * 6
+    assert [trial_failure(error) for error in [full, missing, *others]] == [""] * 6
 
 
 def test_outcomes_of_trials_that_were_not_chosen_are_kept_no_longer(
     models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEGLIB_MESSAGES", str(tmp_path / "messages.jsonl"))
+    monkeypatch.setenv("SEGLIB_EVENTS", str(tmp_path / "events.jsonl"))
     select_model.python_func(
         models=[Model(uri=str(path)) for path in models],
         model=Model(uri=str(tmp_path / "select/model")),

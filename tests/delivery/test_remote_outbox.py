@@ -15,12 +15,11 @@ from typer.testing import CliRunner
 from components.finalize import finalize
 from components.gate_model import gate_model
 from pipeline.__main__ import app
-from seglib.config import Config
-from seglib.runtime.step import CHECKPOINTS, MESSAGES
+from seglib.delivery.pod import _own_outgoing
+from seglib.delivery.remote_outbox import place_of
+from seglib.environment import CHECKPOINTS, EVENTS
 from seglib.storage import open_remote
-from seglib.tracking.pod import _delivery
-from seglib.tracking.remote_outbox import place_of
-from seglib.tracking.run import connect
+from seglib.tracking.mlflow_client import connect
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
@@ -51,7 +50,7 @@ def pod(
 ) -> Iterator[pytest.MonkeyPatch]:
     """The environment of a pod whose MLflow is dead."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(MESSAGES, raising=False)
+        patch.delenv(EVENTS, raising=False)
         patch.setenv("KFP_RUN_ID", f"left-{tmp_path.name}")
         patch.setenv("MLFLOW_TRACKING_URI", dead)
         patch.setenv(CHECKPOINTS, f"s3://datasets/{tmp_path.name}")
@@ -70,7 +69,7 @@ def gated(chain: Any, pod: pytest.MonkeyPatch, tmp_path: Path) -> str:
     gate = type(chain)(tmp_path / "pod", chain.data_md5, chain.remote, artifacts)
     gate.call(gate_model, INPUTS)
     shutil.rmtree(tmp_path / "pod")
-    _delivery.cache_clear()  # the exit task is another process
+    _own_outgoing.cache_clear()  # the exit task is another process
     return f"left-{tmp_path.name}"
 
 
@@ -87,7 +86,6 @@ def close(chain: Any) -> None:
         remote=chain.remote,
         data_md5=chain.data_md5,
         code_version="1",
-        **Config().flat(),
     )
 
 
@@ -130,7 +128,7 @@ def test_what_the_exit_task_could_not_send_either_is_sent_by_hand(
     tmp_path: Path,
 ) -> None:
     place = place_of(gated)
-    pod.setattr("seglib.tracking.pod._LAST_FAILING_S", 1.0)
+    pod.setattr("seglib.delivery.pod._LAST_FAILING_S", 1.0)
     with caplog.at_level(logging.WARNING):
         close(chain)
     command = ["track", place]
@@ -143,7 +141,7 @@ def test_what_the_exit_task_could_not_send_either_is_sent_by_hand(
     require_whole(store, gated)
     assert not left_in(place)
     again = CliRunner().invoke(app, command)
-    assert "no messages wait there" in str(again.exception)
+    assert "no events wait there" in str(again.exception)
 
 
 def left_in(place: str) -> list[str]:

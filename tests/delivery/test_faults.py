@@ -13,14 +13,20 @@ from typing import Any
 import pytest
 
 from benchmarks.waiting import HANG_S, wait_until
-from pipeline.local.spooling import Spool, waiting_folders
-from pipeline.local.tracker import RunTracker, send_waiting
+from pipeline.local.tracker import RunTracker, send_unsent
+from seglib.delivery.outbox import (
+    EVENT_FILE,
+    UNSENT_FILE,
+    FolderOutbox,
+    waiting_folders,
+)
+from seglib.delivery.recording import PARTS, SEPARABLE
+from seglib.delivery.sender import Sender
+from seglib.environment import EVENTS
 from seglib.errors import SegError
-from seglib.runtime.step import MESSAGES, append, step
-from seglib.tracking.delivery import Delivery, Tracker
-from seglib.tracking.outbox import UNTRACKED, read_messages
-from seglib.tracking.recording import PARTS, SEPARABLE
-from seglib.tracking.run import connect
+from seglib.runtime.events import append_event, read_events
+from seglib.tasks.task import task
+from seglib.tracking.mlflow_client import connect
 from tests.fakes.servers import MlflowServer, Proxy, silent_server
 
 pytestmark = pytest.mark.filterwarnings(
@@ -41,21 +47,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 @pytest.fixture
 def recorded(chain: Any, tmp_path: Path) -> Callable[[str], list[dict[str, Any]]]:
-    """All messages of a run with many epochs, in their order."""
+    """All events of a run with many epochs, in their order."""
     model = tmp_path / "model"
     shutil.copytree(chain.artifacts["model"].path, model)
     history = [
         {"epoch": e, **dict.fromkeys(CURVES, e / 100)} for e in range(1, EPOCHS + 1)
     ]
     (model / "history.json").write_text(json.dumps(history))
-    told = chain.messages()
-    decided = next(m for m in told if m["kind"] == "decided")
+    told = chain.events()
+    decided = next(e for e in told if e["kind"] == "decided")
     started, finished = (
-        next(m for m in told if m["kind"] == kind and m["step"] == "train")
+        next(e for e in told if e["kind"] == kind and e["step"] == "train")
         for kind in ("started", "finished")
     )
 
-    def messages(run: str) -> list[dict[str, Any]]:
+    def events(run: str) -> list[dict[str, Any]]:
         lineage = {
             name: {**origin, "run_id": run}
             for name, origin in decided["lineage"].items()
@@ -80,7 +86,7 @@ def recorded(chain: Any, tmp_path: Path) -> Callable[[str], list[dict[str, Any]]
         times = ({"run": run, "time_ms": 10**12 + 1000 * n} for n in range(len(told)))
         return [{**m, **time} for m, time in zip(told, times, strict=True)]
 
-    return messages
+    return events
 
 
 @pytest.fixture
@@ -88,19 +94,15 @@ def folder(tmp_path: Path) -> Callable[[str], Path]:
     def make(run: str) -> Path:
         path = tmp_path / "runs" / run
         path.mkdir(parents=True)
-        (path / MESSAGES_FILE).touch()
+        (path / EVENT_FILE).touch()
         return path
 
     return make
 
 
-MESSAGES_FILE = "messages.jsonl"
-
-
-def tell(tracker: RunTracker, folder: Path, messages: list[dict[str, Any]]) -> None:
-    for message in messages:
-        append(folder / MESSAGES_FILE, message)
-        tracker.put(message)
+def tell(folder: Path, events: list[dict[str, Any]]) -> None:
+    for event in events:
+        append_event(folder / EVENT_FILE, event)
 
 
 def row_of(uri: str, run: str) -> Any:
@@ -145,15 +147,15 @@ def require_whole(uri: str, run: str) -> None:
 def test_a_server_that_is_killed_and_back_before_the_end_of_training_loses_nothing(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
-    messages, run = recorded("back"), folder("back")
+    events, run = recorded("back"), folder("back")
     warnings: list[str] = []
     tracker = RunTracker(server.uri, run, warn=warnings.append)
-    tell(tracker, run, messages[:12])
+    tell(run, events[:12])
     tracker.require()
     server.kill()
-    tell(tracker, run, messages[12:20])
+    tell(run, events[12:20])
     server.start()
-    tell(tracker, run, messages[20:])
+    tell(run, events[20:])
     assert tracker.finish().whole, warnings
     require_whole(server.uri, "back")
 
@@ -161,21 +163,21 @@ def test_a_server_that_is_killed_and_back_before_the_end_of_training_loses_nothi
 def test_a_server_killed_for_good_gets_the_rest_later(
     server: MlflowServer, recorded: Any, folder: Any, repository: Path
 ) -> None:
-    messages, run = recorded("later"), folder("later")
+    events, run = recorded("later"), folder("later")
     tracker = RunTracker(server.uri, run, warn=lambda _: None)
-    tell(tracker, run, messages[:12])
+    tell(run, events[:12])
     tracker.require()
     server.kill()
-    tell(tracker, run, messages[12:])
+    tell(run, events[12:])
     tracked = tracker.finish()
-    assert tracked.left == len(messages) - 12
+    assert tracked.left == len(events) - 12
     assert waiting_folders(run.parent, server.uri) == [run]
     command = [sys.executable, "-m", "pipeline", "track", str(run)]
     options: dict[str, Any] = {"cwd": repository, "capture_output": True, "text": True}
     server.start()
     done = subprocess.run(command, **options, check=False)
     assert done.returncode == 0, done.stderr
-    assert f"{len(messages) - 12} message(s) sent, 0 left" in done.stdout
+    assert f"{len(events) - 12} event(s) sent, 0 left" in done.stdout
     require_whole(server.uri, "later")
     assert not waiting_folders(run.parent, server.uri)
 
@@ -184,13 +186,13 @@ def test_a_server_killed_for_good_gets_the_rest_later(
 def test_messages_that_are_sent_twice_are_recorded_once(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
-    messages, run = recorded("twice"), folder("twice")
+    events, run = recorded("twice"), folder("twice")
     tracker = RunTracker(server.uri, run, warn=pytest.fail)
-    tell(tracker, run, messages)
+    tell(run, events)
     assert tracker.finish().whole
     before = row_of(server.uri, "twice")
-    Spool(run).begin(server.uri)  # as if the process had been killed at its end
-    sent = send_waiting(run, server.uri, warn=pytest.fail)
+    FolderOutbox(run).begin(server.uri)  # as if the process had been killed at its end
+    sent = send_unsent(run, server.uri, warn=pytest.fail)
     assert (sent.left, sent.refused) == (0, [])
     require_whole(server.uri, "twice")
     after = row_of(server.uri, "twice")
@@ -203,12 +205,12 @@ def test_a_server_that_answers_500_for_a_while_loses_nothing(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
     proxy = Proxy(server.uri)
-    messages, run = recorded("broken"), folder("broken")
+    events, run = recorded("broken"), folder("broken")
     tracker = RunTracker(proxy.uri, run, warn=lambda _: None)
-    tell(tracker, run, messages[:12])
+    tell(run, events[:12])
     tracker.require()
     proxy.failing = True
-    tell(tracker, run, messages[12:])
+    tell(run, events[12:])
     wait_until(lambda: proxy.failed >= 3)
     proxy.failing = False
     assert tracker.finish().whole
@@ -220,14 +222,14 @@ def test_a_server_that_answers_500_for_a_while_loses_nothing(
 def test_the_next_run_sends_what_an_earlier_one_could_not(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
-    early, messages = folder("early"), recorded("early")
-    for message in messages:
-        append(early / MESSAGES_FILE, message)
-    Spool(early).begin(server.uri)
+    early, events = folder("early"), recorded("early")
+    for event in events:
+        append_event(early / EVENT_FILE, event)
+    FolderOutbox(early).begin(server.uri)
     next_run = folder("next")
     tracker = RunTracker(server.uri, next_run, warn=pytest.fail)
     assert tracker.earlier == ["early"]
-    tell(tracker, next_run, recorded("next"))
+    tell(next_run, recorded("next"))
     assert tracker.finish().whole
     require_whole(server.uri, "early")
     require_whole(server.uri, "next")
@@ -240,22 +242,22 @@ def test_messages_for_a_silent_server_are_sent_by_the_next_step(
     monkeypatch: pytest.MonkeyPatch,
     impatient: None,
 ) -> None:
-    monkeypatch.delenv(MESSAGES, raising=False)
+    monkeypatch.delenv(EVENTS, raising=False)
     monkeypatch.setenv("KFP_RUN_ID", "silent")
     first, second = (
         SimpleNamespace(path=str(tmp_path / name), uri=name) for name in ("1", "2")
     )
     with silent_server() as uri:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        with step("train", out=first) as training:
+        with task("train", out=first) as training:
             for epoch in range(1, EPOCHS + 1):
                 training.epoch({"epoch": epoch, **dict.fromkeys(CURVES, 0.5)})
-    left = read_messages(tmp_path / "1" / UNTRACKED)
-    assert [m["kind"] for m in left] == ["started", *["epoch"] * EPOCHS, "finished"]
+    left = read_events(tmp_path / "1" / UNSENT_FILE)
+    assert [e["kind"] for e in left] == ["started", *["epoch"] * EPOCHS, "finished"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    monkeypatch.setattr("seglib.tracking.mlflow_client._KNOCK_S", HANG_S)
+    monkeypatch.setattr("seglib.tracking.mlflow_client._HEALTH_CHECK_S", HANG_S)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(HANG_S)))
-    with step("evaluate", out=second, inputs=[first]):
+    with task("evaluate", out=second, inputs=[first]):
         pass
     found = row_of(server.uri, "silent")
     assert {child.data.tags["step"] for child in found.children} == {
@@ -263,7 +265,7 @@ def test_messages_for_a_silent_server_are_sent_by_the_next_step(
         "evaluate",
     }
     assert {len(points) for points in found.curves.values()} == {EPOCHS}
-    assert not (tmp_path / "2" / UNTRACKED).exists()
+    assert not (tmp_path / "2" / UNSENT_FILE).exists()
 
 
 def test_tracking_that_is_required_stops_a_run_before_it_starts(
@@ -272,19 +274,19 @@ def test_tracking_that_is_required_stops_a_run_before_it_starts(
     run = folder("required")
     with silent_server() as uri:
         tracker = RunTracker(uri, run, warn=lambda _: None)
-        tell(tracker, run, recorded("required")[:1])
-        with pytest.raises(SegError, match="takes no messages, and tracking is requ"):
+        tell(run, recorded("required")[:1])
+        with pytest.raises(SegError, match="takes no events, and tracking is requ"):
             tracker.require()
 
 
 def test_a_step_in_a_pod_can_require_tracking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(MESSAGES, raising=False)
+    monkeypatch.delenv(EVENTS, raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("SEGLIB_TRACKING", "required")
     out = SimpleNamespace(path=str(tmp_path), uri="out")
-    with pytest.raises(SystemExit), step("train", out=out):
+    with pytest.raises(SystemExit), task("train", out=out):
         pytest.fail("the body ran")
 
 
@@ -294,24 +296,21 @@ def test_a_part_that_never_works_holds_up_no_other(
     """The artifact store goes away before the pictures, and the tracking stays."""
     artifacts = server.folder / "artifacts"
     artifacts.mkdir(exist_ok=True)
-    messages = recorded("half")
+    events = recorded("half")
     warnings: list[str] = []
-    tracker = Tracker(server.uri, warn=warnings.append)
-    delivery = Delivery(tracker, warn=warnings.append)
-    for message in messages[:-2]:
-        delivery.put(message)
+    sender = Sender(server.uri, warn=warnings.append)
+    sender.put(events[:-2])
     before_pictures = [p.__name__ for p in PARTS["decided"] if p not in SEPARABLE]
-    delivery.put({**messages[-2], "parts": before_pictures})
-    assert delivery.flush(longest_s=HANG_S, failing_s=HANG_S)
+    sender.put([{**events[-2], "parts": before_pictures}])
+    assert sender.flush(longest_s=HANG_S, failing_s=HANG_S)
     artifacts.rename(tmp_path / "artifacts")
     artifacts.write_text("a file where the server wants a folder")
-    for message in messages[-2:]:
-        delivery.put(message)
-    assert not delivery.flush(longest_s=HANG_S, failing_s=HANG_S)
+    sender.put(events[-2:])
+    assert not sender.flush(longest_s=HANG_S, failing_s=HANG_S)
     found = row_of(server.uri, "half")
     assert found.row.info.status == "FINISHED", warnings
     assert found.row.data.tags["verdict"] == "promote"
     artifacts.unlink()
     (tmp_path / "artifacts").rename(artifacts)
-    assert delivery.flush(longest_s=HANG_S, failing_s=HANG_S)
+    assert sender.flush(longest_s=HANG_S, failing_s=HANG_S)
     require_whole(server.uri, "half")

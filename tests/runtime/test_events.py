@@ -1,0 +1,19 @@
+"""Files of events."""
+
+from pathlib import Path
+
+from seglib.runtime.events import EventReader
+
+
+def test_events_are_read_once_and_only_when_their_line_is_whole(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "events.jsonl"
+    events = EventReader(path)
+    assert list(events.read()) == [], "it is not there yet"
+    path.write_text('{"kind": "started"}\n{"kind": "epo')
+    assert list(events.read()) == [{"kind": "started"}]
+    assert list(events.read()) == []
+    with path.open("a") as file:
+        file.write('ch"}\n')
+    assert list(events.read()) == [{"kind": "epoch"}]
