@@ -74,14 +74,11 @@ def record_load(run: TrackedRun, event: Event) -> None:
 
 
 def record_lineage(run: TrackedRun, event: Event) -> None:
-    """Whether this run executed a step or which run did, and the step's settings."""
-    is_choice = event.get("kind") == "selected"
-    if event.get("trial") and not is_choice:
+    """Whether this run executed a step, or which run its output is from."""
+    if event.get("trial") and event["kind"] != "selected":
         return  # one of several; the run's is the chosen one
-    tags, settings = {}, {}
+    tags = {}
     for step, origin in event.get("lineage", {}).items():
-        if is_choice or "trial" not in origin:
-            settings.update(origin.get("settings", {}))
         if TRAINED_BY in origin:
             tags[TRAINED_BY] = origin[TRAINED_BY]
         if origin["run_id"] != run.name:
@@ -95,7 +92,14 @@ def record_lineage(run: TrackedRun, event: Event) -> None:
                 metrics={f"duration_s/{step}": total_s(origin)},
                 time_ms=_milliseconds(origin["finished"]),
             )
-    run.log(tags=tags, parameters=settings)
+    run.log(tags=tags)
+
+
+def record_settings(run: TrackedRun, event: Event) -> None:
+    """The settings of the steps, for a run whose opening tells none."""
+    for origin in event["lineage"].values():
+        if event["kind"] == "selected" or "trial" not in origin:
+            run.log(parameters=origin.get("settings"))
 
 
 def record_epoch(run: TrackedRun, event: Event) -> None:
@@ -218,11 +222,12 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "load": (record_load,),
     "epoch": (record_epoch,),
     "fell_out": (record_failed_trial,),
-    "finished": (record_lineage, record_finish),
+    "finished": (record_lineage, record_settings, record_finish),
     "failed": (record_lineage, record_failure),
-    "selected": (record_lineage, record_selection),
+    "selected": (record_lineage, record_settings, record_selection),
     "decided": (
         record_lineage,
+        record_settings,
         record_verdict,
         record_dataset,
         record_curves,
@@ -232,7 +237,13 @@ PARTS: dict[str, tuple[Part, ...]] = {
         record_overlays,
         record_reports,
     ),
-    "exported": (record_lineage, record_export, record_promotion, record_publication),
+    "exported": (
+        record_lineage,
+        record_settings,
+        record_export,
+        record_promotion,
+        record_publication,
+    ),
     "close": (record_identity, record_lineage, record_withdrawal, record_end),
 }
 

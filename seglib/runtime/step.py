@@ -1,22 +1,15 @@
-"""One execution of a step: its events, and the provenance of its output."""
+"""A step while it runs: its events, and the provenance of its output."""
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from seglib.errors import SegError, disk_problem
-from seglib.plain_text import VisibleFormatter, without_login
+from seglib.plain_text import VisibleFormatter
 from seglib.runtime.events import EventFile, is_followed, run_id
-from seglib.runtime.provenance import (
-    FAILURE_REASON,
-    Origin,
-    merged_lineage,
-    write_lineage,
-)
-from seglib.runtime.system_metrics import watching
+from seglib.runtime.provenance import FAILURE_REASON, Origin, write_lineage
 
 logger = logging.getLogger(__name__)
 
@@ -35,23 +28,52 @@ class Step:
     """A step that runs: what its task tells of it.
 
     Args:
-        lineage: the origins of its inputs and its own.
+        uri: of its output.
+        events: gets its events.
+        inputs: the origins of its inputs.
         trial: of a sweep: the settings in which this step differs from the others.
+
+    Attributes:
+        origin: of its output.
+        lineage: the origins of its inputs and its own.
     """
 
     def __init__(
         self,
         name: str,
         *,
+        uri: str,
         events: EventFile,
-        lineage: Mapping[str, Origin],
+        inputs: Mapping[str, Origin] | None = None,
         trial: Mapping[str, Any] | None = None,
     ):
         self.name = name
-        self.lineage = dict(lineage)
         self._events = events
+        self._inputs = dict(inputs or {})
         self._trial = dict(trial or {})
-        self._next = 0.0
+        self._started, self._next = time.time(), 0.0
+        self.origin: Origin = {"run_id": run_id(), "folder": uri}
+        if trial:
+            self.origin["trial"] = self._trial
+        self.lineage = {**self._inputs, name: self.origin}
+
+    def start(self) -> None:
+        """Tell that the step starts."""
+        self.send("started", lineage=self.lineage)
+
+    def finish(self, folder: Path) -> None:
+        """Write the provenance of the output, and tell that the step has ended."""
+        now = time.time()
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        self.origin["finished"] = moment
+        self.origin["duration_s"] = round(now - self._started, 3)
+        write_lineage(folder, self.lineage)
+        self.send("finished", lineage=self.lineage)
+
+    def fail(self, message: str) -> None:
+        """Tell that the step failed."""
+        self._print("failed", f"{self.name}: {message}")
+        self.send("failed", message=message, lineage=self._inputs)
 
     def progress(self, done: int, total: int) -> None:
         """Tell how far the step is; called as often as it likes."""
@@ -70,11 +92,6 @@ class Step:
     def epoch(self, row: Mapping[str, float]) -> None:
         """Tell the outcome of an epoch: a point on each of the run's curves."""
         self.send("epoch", row=dict(row))
-
-    @property
-    def origin(self) -> Origin:
-        """The origin of this step's output."""
-        return self.lineage[self.name]
 
     @property
     def is_trial(self) -> bool:
@@ -97,15 +114,6 @@ class Step:
         self._print("failed trial", reason)
         self.send("fell_out", reason=reason, for_good=for_good, folder=folder)
 
-    def fail(self, message: str, lineage: Mapping[str, Origin]) -> None:
-        """Tell that the step failed.
-
-        Args:
-            lineage: the origins of its inputs.
-        """
-        self._print("failed", f"{self.name}: {message}")
-        self.send("failed", message=message, lineage=lineage)
-
     def load(self, number: int, values: Mapping[str, float]) -> None:
         """Tell a sample of the machine's load."""
         self.send("load", number=number, values=dict(values))
@@ -121,57 +129,8 @@ class Step:
 
 
 @contextmanager
-def step(
-    name: str,
-    *,
-    out: Artifact,
-    events: EventFile,
-    inputs: Sequence[Artifact] = (),
-    watched: bool = False,
-    trial: Mapping[str, Any] | None = None,
-) -> Iterator[Step]:
-    """Run a step's body, tell its start and its end, and write its provenance.
-
-    Args:
-        out: gets the provenance.json.
-        events: gets the events.
-        watched: tell the load of the machine while the body runs.
-        trial: of a sweep: the settings in which this step differs from the others.
-
-    Raises:
-        SystemExit: the step ended in a problem that its reader can solve; the
-            message has been told, and a traceback would only hide it.
-    """
-    started = time.time()
-    origin: Origin = {"run_id": run_id(), "folder": out.uri}
-    if trial:
-        origin["trial"] = dict(trial)
-    before = merged_lineage(Path(artifact.path) for artifact in inputs)
-    lineage = {**before, name: origin}
-    current = Step(name, events=events, lineage=lineage, trial=trial)
-    try:
-        current.send("started", lineage=current.lineage)
-        with _plain_log_lines(), watching(current.load, on=watched):
-            yield current
-        origin["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        origin["duration_s"] = round(time.time() - started, 3)
-        write_lineage(Path(out.path), current.lineage)
-        current.send("finished", lineage=current.lineage)
-    except Exception as error:
-        told = error if isinstance(error, SegError) else disk_problem(error)
-        text = str(told or f"{type(error).__name__}: {error}")
-        try:
-            current.fail(without_login(text), before)
-        except OSError:  # of a full disk
-            logger.error("%s", text)
-        if told:
-            raise SystemExit(1) from error
-        raise
-
-
-@contextmanager
-def _plain_log_lines() -> Iterator[None]:
-    """Drop KFP's prefix from what the step logs, and what libraries say by the way."""
+def plain_log_lines() -> Iterator[None]:
+    """Within it, log lines have no prefix of KFP's, and libraries only warn."""
     handlers = [(handler, handler.formatter) for handler in logging.root.handlers]
     for handler, _ in handlers:
         handler.setFormatter(VisibleFormatter("%(message)s"))

@@ -1,5 +1,6 @@
 """What all tasks share: a step with its events, on their way to MLflow."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +8,13 @@ from typing import Any
 
 from seglib.config import Config
 from seglib.delivery.pod import sending
-from seglib.runtime.step import Artifact, Step, step
+from seglib.errors import SegError, disk_problem
+from seglib.plain_text import without_login
+from seglib.runtime.provenance import merged_lineage
+from seglib.runtime.step import Artifact, Step, plain_log_lines
+from seglib.runtime.system_metrics import watching
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -19,35 +26,33 @@ def task(
     watched: bool = False,
     trial: Mapping[str, Any] | None = None,
 ) -> Iterator[Step]:
-    """Run the body of a task as a step whose events are sent.
+    """Run the body of a task as a step, tell its start and end, and send its events.
 
     Args:
         name: of the step: verify, augment, train …
         out: the artifact that gets the provenance, and the events that are not sent.
-        inputs: artifacts whose unsent events are sent first.
+        inputs: artifacts that led to it; their unsent events are sent first.
         watched: tell the load of the machine while the body runs.
         trial: of a sweep: the settings in which this task differs from the others.
 
     Raises:
         SystemExit: the step ended in a problem that its reader can solve; the
-            message has been told.
+            message has been told, and a traceback would only hide it.
     """
     # On the remote, trials would write over each other's events.
     left_as = "" if trial else name
     folders = [Path(artifact.path) for artifact in inputs]
-    with (
-        sending(left_as, out=Path(out.path), inputs=folders) as outgoing,
-        step(
-            name,
-            out=out,
-            events=outgoing.events,
-            inputs=inputs,
-            watched=watched,
-            trial=trial,
-        ) as current,
-    ):
-        outgoing.require()
-        yield current
+    lineage = merged_lineage(folders)
+    with sending(left_as, out=Path(out.path), inputs=folders) as outgoing:
+        step = Step(
+            name, uri=out.uri, events=outgoing.events, inputs=lineage, trial=trial
+        )
+        with _failures_told(step), plain_log_lines():
+            step.start()
+            outgoing.require()
+            with watching(step.load, on=watched):
+                yield step
+            step.finish(Path(out.path))
 
 
 def configure(step: Step, given: Mapping[str, Any]) -> Config:
@@ -65,3 +70,19 @@ def configure(step: Step, given: Mapping[str, Any]) -> Config:
     flat = config.flat()
     step.origin["settings"] = {name: flat[name] for name in sorted(names)}
     return config
+
+
+@contextmanager
+def _failures_told(step: Step) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        known = error if isinstance(error, SegError) else disk_problem(error)
+        text = str(known or f"{type(error).__name__}: {error}")
+        try:
+            step.fail(without_login(text))
+        except OSError:  # of a full disk
+            logger.error("%s", text)
+        if known:
+            raise SystemExit(1) from error
+        raise

@@ -63,7 +63,7 @@ def recorded(chain: Any, tmp_path: Path) -> Callable[[str], list[dict[str, Any]]
 
     def events(run: str) -> list[dict[str, Any]]:
         lineage = {
-            name: {**origin, "run_id": run}
+            name: {**origin, "run_id": run, "settings": {"epochs": 30}}
             for name, origin in decided["lineage"].items()
         }
         head = {"data_md5": "d.dir", "code_version": "c", "parameters": {"epochs": 30}}

@@ -13,6 +13,7 @@ from components.gate_model import gate_model
 from seglib.config import Config
 from seglib.delivery.recorder import Recorder
 from seglib.environment import EVENTS
+from tests.fakes.steps import SETTINGS
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
@@ -60,7 +61,7 @@ def reused(
 
 
 def opening(run: str, **changes: Any) -> dict[str, Any]:
-    parameters = {**Config().flat(), **changes}
+    parameters = {**Config().flat(), **SETTINGS, **changes}
     head = {"kind": "open", "run": run, "time_ms": 1_000_000}
     return {**head, "parameters": parameters, **OPENING}
 
@@ -80,8 +81,8 @@ def test_two_processes_may_open_a_fresh_store_at_once(store: Any) -> None:
 
 
 def test_a_row_has_every_setting_once_and_what_went_in(first: Any) -> None:
-    wanted = {name: str(value) for name, value in Config().flat().items()}
-    assert first.data.params == {**wanted, "epochs": "2"}
+    wanted = {**Config().flat(), **SETTINGS}
+    assert first.data.params == {name: str(value) for name, value in wanted.items()}
     assert first.data.tags["data_md5"] == "d.dir"
     assert first.data.tags["code_version"] == "c"
     assert len(first.data.tags["config_hash"]) == 12
@@ -93,9 +94,8 @@ def test_each_step_tells_its_settings(
     for event in chain.events():
         tracker.apply({**event, "run": "without-opening"})
     found = store.client.get_run(tracker.runs["without-opening"].id)
-    wanted = {name: str(value) for name, value in Config().flat().items()}
     assert found.data.params["epochs"] == "2"
-    assert wanted.keys() - found.data.params.keys() == {
+    assert Config().flat().keys() - found.data.params.keys() == {
         *("max_logit_difference", "min_equal_pixels", "publish_to", "publish_name")
     }, "those of the export, which was not run"
 

@@ -123,7 +123,7 @@ def test_without_a_follower_the_log_says_what_happens(
 
 
 def test_a_components_arguments_become_its_configuration() -> None:
-    current = Step("train", events=EventFile(None), lineage={"train": {}})
+    current = Step("train", uri="out", events=EventFile(None))
     given = {"epochs": 3, "min_miou": 1, "model": object(), "step": 1}
     settings = configure(current, given)
     assert settings.train.epochs == 3
