@@ -22,10 +22,10 @@ from seglib.storage.dvc.listings import (
     with_sizes,
 )
 from seglib.storage.dvc.pins import Pin, default_remote, load_pin, pin_at, read_pin
-from seglib.storage.fetch import cache_folder, fetch
-from seglib.storage.follow import follow
+from seglib.storage.fetching import cache_folder, fetch
+from seglib.storage.following import follow
 from seglib.storage.pointers import Pointer, latest, pointer_key, set_latest
-from seglib.storage.publish import (
+from seglib.storage.publishing import (
     Published,
     check_place,
     fetch_published,

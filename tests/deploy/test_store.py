@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.waiting import HANG_S, wait_for_answer, wait_until
-from seglib.storage.follow import versions
+from seglib.storage.following import versions
 from tests.deploy.manifests import Manifests, build
 from tests.deploy.running import command, environment, replace, start
 from tests.fakes.servers import free_port

@@ -23,7 +23,7 @@ from seglib.storage.files import (
     read_file,
     visible_files,
 )
-from seglib.storage.publish import publish
+from seglib.storage.publishing import publish
 
 
 def _fifo(path):

@@ -16,7 +16,7 @@ from seglib.cli.main import app
 from seglib.errors import SegError
 from seglib.storage import follow, latest, open_remote, publish, set_latest
 from seglib.storage.backends.base import object_key
-from seglib.storage.follow import versions
+from seglib.storage.following import versions
 from seglib.storage.pointers import Pointer, move_latest
 
 NAME = "street/model"

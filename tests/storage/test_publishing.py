@@ -18,9 +18,9 @@ from seglib.storage import (
     latest,
     open_remote,
     publish,
+    publishing,
     set_latest,
 )
-from seglib.storage import publish as publishing
 from seglib.storage.backends.local import FolderRemote
 from seglib.storage.pointers import Pointer, move_latest
 

@@ -26,7 +26,7 @@ from seglib.storage.dvc.directory_hashes import (
     list_folder,
     listing,
 )
-from seglib.storage.fetch import fetch
+from seglib.storage.fetching import fetch
 from seglib.storage.parallel import Progress, in_parallel
 from seglib.storage.pointers import Pointer, begin, latest, move_latest, pointer_key
 from seglib.storage.remotes import open_remote

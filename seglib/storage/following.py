@@ -12,7 +12,7 @@ from pathlib import Path
 from seglib.errors import SegError
 from seglib.storage.atomic_write import folder_beside
 from seglib.storage.pointers import Pointer, latest
-from seglib.storage.publish import fetch_published
+from seglib.storage.publishing import fetch_published
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
