@@ -7,6 +7,7 @@ import typer
 
 from pipeline.cli.options import AllowTag
 from seglib.cli.terminal import echo
+from seglib.environment import CHECKPOINTS, IMAGE
 
 if TYPE_CHECKING:
     from pipeline.dag.cluster_config import ClusterConfig
@@ -16,7 +17,7 @@ app = typer.Typer()
 Image = Annotated[
     str,
     typer.Option(
-        envvar="SEGLIB_IMAGE",
+        envvar=IMAGE,
         help="The image of every step, by its digest: NAME@sha256:…",
         show_default="seglib:cpu",
     ),
@@ -41,7 +42,7 @@ Gpus = Annotated[
 Checkpoints = Annotated[
     str,
     typer.Option(
-        envvar="SEGLIB_CHECKPOINTS",
+        envvar=CHECKPOINTS,
         help="s3://bucket/prefix where a training keeps its state, so that a pod that "
         "is started again goes on where it was. Default: what the cluster's ConfigMap "
         "says.",

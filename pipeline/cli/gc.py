@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli.connection import Connect, on_cluster
 from seglib.cli.terminal import Terminal, echo
+from seglib.environment import CHECKPOINTS
 from seglib.errors import SegError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def collect(
     place: Annotated[
         str,
         typer.Argument(
-            envvar="SEGLIB_CHECKPOINTS",
+            envvar=CHECKPOINTS,
             help="Where checkpoints go: s3://bucket/prefix or a folder.",
             show_default=False,
         ),

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from seglib.environment import IMAGE
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -24,7 +26,7 @@ Settings = Annotated[
 Image = Annotated[
     str,
     typer.Option(
-        envvar="SEGLIB_IMAGE",
+        envvar=IMAGE,
         help="The image of every step, NAME@sha256:…",
         show_default=False,
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seglib.cli.terminal import Terminal, echo
+from seglib.environment import TRACKING_URI
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import without_login
 
@@ -214,7 +215,7 @@ def _store_of(folder: Path) -> str:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder. Expected that of a run.")
     default = tracking_uri(folder.resolve().parent)
-    recorded = "" if os.environ.get("MLFLOW_TRACKING_URI") else FolderOutbox(folder).uri
+    recorded = "" if os.environ.get(TRACKING_URI) else FolderOutbox(folder).uri
     return recorded or default
 
 

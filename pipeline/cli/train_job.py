@@ -21,6 +21,7 @@ from pipeline.cli.options import (
 )
 from pipeline.train_job.pod import LABEL
 from seglib.cli.terminal import echo
+from seglib.environment import CHECKPOINTS
 from seglib.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def train_job(
     checkpoints: Annotated[
         str,
         typer.Option(
-            envvar="SEGLIB_CHECKPOINTS",
+            envvar=CHECKPOINTS,
             help="s3://bucket/prefix where the training keeps its state and leaves its "
             "outcome. Default: what the cluster's ConfigMap says, without which no pod "
             "starts.",

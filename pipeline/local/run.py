@@ -106,7 +106,7 @@ def run_pipeline(
         if container:
             stop_containers(folder.name)
     finally:
-        # What `finalize` told, once more: it may not have come to it, nor known all.
+        # The exit task may not have run, and does not know the settings.
         ended = {k: v for k, v in outcome.lineage.items() if "finished" in v}
         closing = {"parameters": settings, "state": outcome.state, "lineage": ended}
         run.tell("close", **identity, **closing)

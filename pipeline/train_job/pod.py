@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.dag.cluster_config import ClusterConfig, Source, StepResources, Toleration
-from seglib.environment import CHECKPOINTS, IMAGE, RUN_ID
+from seglib.environment import CACHE, CHECKPOINTS, IMAGE, RUN_ID
 
 STEP = "train"
 LABEL = "seglib-train-job"  # of the pods: the job's name
@@ -127,7 +127,7 @@ def _literal(text: str) -> str:
 def _plain(image: str, cluster: ClusterConfig, checkpoints: str) -> list[Spec]:
     plain = {
         IMAGE: image,
-        "SEGLIB_CACHE": cluster.cache.mount_path,
+        CACHE: cluster.cache.mount_path,
         **cluster.steps[STEP].environment,
         **cluster.environment,
     }

@@ -6,17 +6,19 @@ first; a copy goes to a remote, if there is one, and the exit task sends that la
 (seglib/delivery/remote_outbox.py). With SEGLIB_TRACKING=required, a step fails instead.
 """
 
+import atexit
 import functools
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from seglib.delivery import remote_outbox
-from seglib.delivery.outbox import UNSENT_FILE
+from seglib.delivery.outbox import EVENT_FILE, UNSENT_FILE
 from seglib.delivery.sender import Sender
 from seglib.environment import EVENTS, TRACKING, TRACKING_URI
 from seglib.errors import SegError
@@ -88,7 +90,8 @@ def sending(step: str, *, out: Path, inputs: Iterable[Path]) -> Iterator[Outgoin
     except (Exception, SystemExit) as error:
         # After SIGTERM there is no time, and the next attempt tells all of it again.
         if sender and not isinstance(error, Terminated):
-            _finish(sender, step, out)
+            with _as_warning():
+                _finish(sender, step, out)
         raise
     if sender:
         _check(_finish(sender, step, out))
@@ -102,14 +105,19 @@ def closing() -> Iterator[EventFile]:
         SystemExit: tracking is required, and something is left.
     """
     outgoing, place = _outgoing(), remote_outbox.place_of(run_id())
-    sender = outgoing.sender
+    sender, all_brought = outgoing.sender, False
     with tempfile.TemporaryDirectory() as folder:
         if sender and place:
             with _as_warning():
                 sender.put(remote_outbox.bring(place, Path(folder)))
+                all_brought = True
         yield outgoing.events
         if sender:
-            _check(_finish_last(sender, place))
+            left = _finish_last(sender, place)
+            if all_brought and not left:
+                with _as_warning():
+                    remote_outbox.forget(place)
+            _check(left)
 
 
 def _finish(sender: Sender, step: str, out: Path) -> int:
@@ -132,9 +140,6 @@ def _finish_last(sender: Sender, place: str) -> int:
     elif rest:
         for event in rest:
             logger.warning("%s", json.dumps(event, default=str))
-    elif place:
-        with _as_warning():
-            remote_outbox.forget(place)
     return len(rest)
 
 
@@ -153,7 +158,9 @@ def _outgoing() -> Outgoing:
 @functools.cache
 def _own_outgoing(uri: str) -> Outgoing:
     """The one sender of this process to a store, and its file of events."""
-    path = Path(tempfile.mkdtemp(prefix="seglib-events-")) / "events.jsonl"
+    folder = tempfile.mkdtemp(prefix="seglib-events-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / EVENT_FILE
     sender = Sender(uri)
     sender.follow(path)
     return Outgoing(EventFile(path), sender)

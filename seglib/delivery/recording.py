@@ -97,7 +97,7 @@ def record_lineage(run: TrackedRun, event: Event) -> None:
 
 def record_settings(run: TrackedRun, event: Event) -> None:
     """The settings of the steps, for a run whose opening tells none."""
-    for origin in event["lineage"].values():
+    for origin in event.get("lineage", {}).values():
         if event["kind"] == "selected" or "trial" not in origin:
             run.log(parameters=origin.get("settings"))
 

@@ -1,4 +1,4 @@
-"""What the gate asks the registry, and what the registry learns from the gate.
+"""The registry around the gate: the champion before it, the promotion after it.
 
 The gate calls `standing` for the champion. What it decided reaches the registry by the
 events of the run, in their order, like all that MLflow learns.
@@ -50,12 +50,12 @@ class Standing:
 
 
 def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
-    """Find out who is champion, and what is known of the model before the gate.
+    """Look up the champion, and what the registry knows of the model.
 
     Args:
-        name: the registered model; empty: it is called like the dataset.
+        name: of the registered model; empty: the dataset's name.
         paths: folders of `manifest` and `model`.
-        folder: where the champion's artifact goes when it is fetched.
+        folder: for the champion's artifact, which is downloaded on demand.
     """
     uri = tracking_uri()
     if not uri:
@@ -86,8 +86,8 @@ def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
 def _look_up(uri: str, name: str) -> _Found | str:
     """The registry, its champion and all versions; or why they are not known.
 
-    In a thread that may be left behind: a server that is silent must not hold up a run,
-    and MLflow waits several times, for its whole timeout each time.
+    In a thread that is abandoned after a while: MLflow waits for its whole timeout
+    several times, and a silent server must not hold up a run.
     """
     found: list[_Found | str] = []
 
@@ -113,7 +113,7 @@ def _look_up(uri: str, name: str) -> _Found | str:
 
 
 def record_contender(run: TrackedRun, event: Event) -> None:
-    """The model as a version of the registered model; once, however often told."""
+    """Register the model as a version; applied twice, it is registered once."""
     entry = event.get("registry")
     if not entry:
         return
@@ -137,7 +137,7 @@ def record_contender(run: TrackedRun, event: Event) -> None:
 
 
 def record_promotion(run: TrackedRun, event: Event) -> None:
-    """Make the exported model the champion, if it still may become it."""
+    """Make the exported model the champion, if it still may become that."""
     version = registered(run)
     if version is None:
         return
@@ -145,14 +145,14 @@ def record_promotion(run: TrackedRun, event: Event) -> None:
     if version.state == WAITING:
         lineage = Path(event["export"]) / LINEAGE
         registry.tag(version, {"lineage_sha256": file_sha256(lineage)})
-    if published := event.get("publication"):  # whoever follows it shall find it
+    if published := event.get("publication"):  # a rollback finds it there
         registry.tag(version, {PUBLISHED: json.dumps(published)})
     run.promotion = f"{version.name}: {registry.promote(version)}"
     run.log(tags={"promotion": run.promotion})
 
 
 def record_withdrawal(run: TrackedRun, event: Event) -> None:
-    """A run that failed after its gate promotes nothing, and blocks nobody."""
+    """Withdraw the model of a run that failed after its gate."""
     status = status_of(event, run.tags())
     if status == FINISHED:
         return

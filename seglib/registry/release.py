@@ -1,9 +1,9 @@
-"""Exports on a remote, and whose is `latest` there: the champion's.
+"""Exports on a remote, where `latest` is the champion's.
 
-First the files of an export are published, under the hash of their content, which moves
-nothing that anybody follows. Then the registry decides. Last `latest` is led to the
-export of whoever is champion, by who won, by a rollback, or by hand: each looks once
-more after its move, so that whoever comes last leaves it where the registry says.
+First the files of an export are published under the hash of their content, which moves
+no pointer. Then the registry decides. Last `latest` is moved to the champion's export,
+by a promotion, a rollback or by hand. Each of them checks the champion again after its
+move, so that the last one leaves `latest` where the registry says.
 """
 
 import json
@@ -20,7 +20,7 @@ from seglib.storage import publish, set_latest
 from seglib.tracking.mlflow_address import tracking_uri
 from seglib.tracking.run import TrackedRun
 
-_ATTEMPTS = 5  # at leading `latest` to a champion that changes meanwhile
+_ATTEMPTS = 5  # at moving `latest` while the champion changes
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ class Publication:
 
 
 def publish_export(export: Path, url: str, name: str) -> Publication:
-    """Publish the files of an export.
-
-    Where there is no registry, nobody decides later: the export is the latest.
+    """Publish the files of an export; without a registry it is `latest` at once.
 
     Raises:
         SegError: the remote cannot be written to.
@@ -55,12 +53,12 @@ def publish_export(export: Path, url: str, name: str) -> Publication:
 
 
 def absolute(url: str) -> str:
-    """A place as it is called from anywhere on this machine."""
+    """A place with an absolute path; an address stays as it is."""
     return url if "://" in url else str(Path(url).expanduser().resolve())
 
 
 def record_publication(run: TrackedRun, event: Event) -> None:
-    """Lead `latest` to the exported model if it is the champion now."""
+    """Move `latest` to the exported model if it is the champion now."""
     if not event.get("publication"):
         return
     published = Publication(**event["publication"])
@@ -73,7 +71,7 @@ def record_publication(run: TrackedRun, event: Event) -> None:
 
 
 def announce(registry: Registry, version: Version, published: Publication) -> bool:
-    """Lead `latest` to a version's export if the version is champion.
+    """Move `latest` to a version's export if the version is champion.
 
     Returns:
         Whether it is.
@@ -92,10 +90,10 @@ def announce(registry: Registry, version: Version, published: Publication) -> bo
 
 
 def follow_champion(registry: Registry, model: str, url: str, name: str) -> Publication:
-    """Lead `latest` of a name to the champion's export.
+    """Move `latest` of a name to the champion's export.
 
-    An export that is not there, of a champion that was not published or elsewhere, is
-    taken from the champion's run and published.
+    If the champion was not published here, its export is taken from its run and
+    published.
 
     Raises:
         LookupError: there is no champion.

@@ -57,7 +57,8 @@ class EventReader:
                     if not line.endswith(b"\n"):
                         return
                     self._position += len(line)
-                    yield json.loads(line)
+                    if event := _parsed(line):
+                        yield event
         except (FileNotFoundError, NotADirectoryError):
             return
 
@@ -120,3 +121,12 @@ def source_tags() -> dict[str, str]:
         "image": os.environ.get(IMAGE, ""),
     }
     return {name: value for name, value in known.items() if value}
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The event of a line; None for a line that a full disk cut off."""
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return event

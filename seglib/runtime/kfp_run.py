@@ -1,11 +1,11 @@
-"""The pipeline run that a pod belongs to, as KFP's API in its cluster has it.
+"""The pipeline run that a pod belongs to, from KFP's API in its cluster.
 
-What the exit task gets as `status.state` is ML Metadata's word: COMPLETE after a
-success, RUNNING where the gate held and after a cancel, FAILED. KFP's API knows more:
-the run's name, whether it was stopped, and of each step what became of it and why.
+The exit task's `status.state` is ML Metadata's word: COMPLETE after a success, RUNNING
+where the gate held and after a cancel, FAILED. KFP's API knows more: the run's name and
+parameters, whether it was stopped, and the outcome of each step with its reason.
 
-While the exit task asks, the workflow still runs, and KFP's copy of it may lag behind:
-so the end is that of the other steps, and steps that seem to go on are asked again for.
+The workflow still runs while the exit task asks, and KFP's copy of it may be older: the
+end is that of the other steps, and if some of them seem to run, it is asked again.
 """
 
 import json
@@ -48,7 +48,7 @@ _TIMEOUT_S = 10.0
 _MOST_BYTES = 256 * 2**20
 _LAST_LINES, _LONGEST_LINE = 10, 300
 _EXIT_TASK = "finalize"
-_WORDS = {  # of a step, as the row's tags have them
+_WORDS = {  # of a step, in tags
     FAILED: "failed",
     CANCELED: "stopped",
     CACHED: "cached",
@@ -151,7 +151,7 @@ def _steps(run: str, workflow: Workflow, state: str) -> dict[str, Any]:
 
 
 def _last_lines(run: str, step: Step) -> list[str]:
-    """What the step printed at its end, as far as KFP has it."""
+    """The last lines that the step printed, if KFP has them."""
     if not step.attempts:
         return []
     try:
@@ -166,7 +166,7 @@ def _last_lines(run: str, step: Step) -> list[str]:
 
 
 def _short(step: Step) -> str:
-    """As the row's tags call a step: train for train-model."""
+    """A step's name in tags: train for train-model."""
     return step.name.partition("-")[0]
 
 

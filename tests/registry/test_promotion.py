@@ -13,7 +13,6 @@ import pytest
 from kfp import dsl
 
 from components.gate_model import gate_model
-from seglib.config import Config
 from seglib.delivery.recorder import Recorder
 from seglib.registry.champion import Registry, Version
 from seglib.registry.lineage import LINEAGE, read_lineage, write_lineage
@@ -76,7 +75,7 @@ class Contest:
         told = chain.events()
         decided = next(message for message in told if message["kind"] == "decided")
         assert decided["verdict"] == verdict
-        told.insert(0, {**self._head(run, "open"), "parameters": Config().flat()})
+        told.insert(0, {**self._head(run, "open"), "parameters": {}})
         if verdict == "promote" and ends == "SUCCEEDED":
             exported = {"export": self._export(chain)}
             if publish_to:
@@ -85,7 +84,7 @@ class Contest:
                     there = publish_export(Path(exported["export"]), publish_to, NAME)
                 exported["publication"] = asdict(there)
             told.append({**self._head(run, "exported"), **exported})
-        closing = {"parameters": Config().flat(), "state": ends}
+        closing = {"parameters": {}, "state": ends}
         told.append({**self._head(run, "close"), **closing})
         self.track(told)
         return told

@@ -15,5 +15,5 @@ def test_events_are_read_once_and_only_when_their_line_is_whole(
     assert list(events.read()) == [{"kind": "started"}]
     assert list(events.read()) == []
     with path.open("a") as file:
-        file.write('ch"}\n')
-    assert list(events.read()) == [{"kind": "epoch"}]
+        file.write('ch"}\n{"kind": "cut o{"kind": "lost"}\n{"kind": "close"}\n')
+    assert list(events.read()) == [{"kind": "epoch"}, {"kind": "close"}]
