@@ -20,9 +20,27 @@ COPY requirements.lock /lock/requirements.lock
 FROM base AS lock-gpu
 COPY requirements-gpu.lock /lock/requirements.lock
 
-# Everything but the project itself: changes with the lock file only.
+# What seglib itself requires, in the versions of the lock file; and of kfp, which only
+# starts a component's function here, the package alone.
 # hadolint ignore=DL3006
-FROM lock-${VARIANT} AS environment
+FROM lock-${VARIANT} AS requirements
+ARG VARIANT
+COPY pyproject.toml /lock/
+RUN python3 -c "\
+import re, tomllib;\
+from pathlib import Path;\
+lock = Path('/lock/requirements.lock').read_text();\
+pins = dict(re.findall(r'^([\w.-]+)(==\S+)', lock, re.MULTILINE));\
+project = tomllib.loads(Path('/lock/pyproject.toml').read_text())['project'];\
+extras = {'pretrained', 'mlflow', '${VARIANT}'} & {*project['optional-dependencies']};\
+wanted = sum(map(project['optional-dependencies'].get, extras), project['dependencies']);\
+named = [re.match(r'([\w.-]+)(\[.*\])?', one) for one in sorted(wanted)];\
+lines = [one.group() + pins[one[1]] for one in named];\
+Path('/lock/seglib.txt').write_text('\n'.join(lines) + '\n');\
+Path('/lock/kfp.txt').write_text('kfp' + pins['kfp'] + '\n')"
+
+# Everything but the project itself: changes with the lock file only.
+FROM base AS environment
 # Any version of strip will do, and Debian keeps only the newest.
 # hadolint ignore=DL3008
 RUN apt-get update -q \
@@ -32,12 +50,16 @@ COPY requirements-uv.lock /lock/
 RUN python3 -m pip install --no-cache-dir --require-hashes \
       -r /lock/requirements-uv.lock \
     && python3 -m venv --without-pip /opt/venv
+COPY --from=requirements /lock/requirements.lock /lock/seglib.txt /lock/kfp.txt /lock/
 # Compiled ahead, because user 1000 may not write beside the sources and every step
 # would compile TensorFlow anew.
 RUN --mount=type=cache,target=/cache \
-    uv pip install --python /opt/venv/bin/python --cache-dir /cache --link-mode copy \
-      --compile-bytecode --require-hashes \
-      --build-constraints /lock/requirements.lock -r /lock/requirements.lock \
+    install() { \
+      uv pip install --python /opt/venv/bin/python --cache-dir /cache --link-mode copy \
+        --compile-bytecode --require-hashes --constraints /lock/requirements.lock \
+        --build-constraints /lock/requirements.lock "$@"; } \
+    && install -r /lock/seglib.txt \
+    && install --no-deps -r /lock/kfp.txt \
     && echo /opt/seglib > /opt/venv/lib/python3.11/site-packages/seglib.pth
 # What nobody needs at run time: headers and clang, for building operators of one's own;
 # libraries' own tests; symbols for a debugger.
@@ -52,8 +74,6 @@ FROM environment AS project
 WORKDIR /source
 COPY pyproject.toml ./
 COPY seglib seglib
-COPY components components
-COPY pipeline pipeline
 RUN uv pip install --python /opt/venv/bin/python --target /opt/seglib --no-deps \
       --no-build-isolation --compile-bytecode --no-cache .
 
@@ -87,12 +107,12 @@ USER 1000:1000
 WORKDIR /work
 # An image that cannot import what its components import is not built.
 RUN --mount=type=tmpfs,target=/tmp python3 -c "\
-import importlib, pkgutil, seglib, components, pipeline;\
+import importlib, pkgutil, seglib;\
 [importlib.import_module(module.name)\
- for package in (seglib, components, pipeline)\
- for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.')\
+ for module in pkgutil.walk_packages(seglib.__path__, 'seglib.')\
  if not module.name.endswith('__main__')];\
-import tensorflow, keras, mlflow, kfp, dvc.api, albumentations, grain, cv2"
+import tensorflow, keras, mlflow, albumentations, grain, cv2" \
+    && _KFP_RUNTIME=true python3 -c "import kfp.dsl.executor_main"
 ARG COMMIT=unknown
 ARG VERSION=unknown
 ENV GIT_COMMIT=${COMMIT}

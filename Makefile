@@ -30,6 +30,9 @@ $(error VARIANT is cpu or gpu. Received: VARIANT=$(VARIANT))
 endif
 RUN_READY := $(VENV)/.run-$(VARIANT)
 DEV_READY := $(VENV)/.dev
+# MkDocs has an environment of its own: small, and without TensorFlow.
+DOCS := build/docs-venv
+DOCS_READY := $(DOCS)/.ready
 
 # Quiet and private: no version checks, no usage reports.
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -152,6 +155,21 @@ format: $(DEV_READY) ## Rewrite the code in the project's format
 	$(PY) -m ruff check --fix-only --quiet
 	$(PY) -m ruff format
 
+.PHONY: docs
+docs: $(DOCS_READY) ## The documentation as a site in build/site; a dead link fails
+	$(DOCS)/bin/python -m mkdocs build --strict --quiet
+	@echo "The site: build/site/index.html"
+
+.PHONY: wheel
+wheel: $(VENV)/.uv-$(UV_VERSION) ## The installable package, seglib alone, in build/dist
+	$(UV) build --wheel --quiet --python $(PY) --out-dir build/dist \
+	  --build-constraints requirements.lock --require-hashes
+	@ls build/dist
+
+.PHONY: count
+count: $(RUN_READY) ## The size of the code: modules, lines, tests, duplicate names
+	$(PY) -m tools.count
+
 .PHONY: kubectl
 kubectl: $(VENV)/.uv-$(UV_VERSION) ## kubectl with kustomize, for the tests of deploy/
 	@test -x $(KUBECTL) || $(GET_KUBECTL) || \
@@ -172,8 +190,8 @@ benchmark-training: $(RUN_READY) ## What a training step costs, and each choice 
 	$(PY) -m benchmarks.training_step
 
 .PHONY: benchmark-zoo
-benchmark-zoo: $(RUN_READY) ## The zoo's table in the README; takes an hour: DATA=camvid
-	$(PY) -m benchmarks.zoo "$(DATA)" --write README.md
+benchmark-zoo: $(RUN_READY) ## The models' table in docs/results.md, in an hour: DATA=camvid
+	$(PY) -m benchmarks.zoo "$(DATA)" --write docs/results.md
 
 .PHONY: benchmark-fetch
 benchmark-fetch: $(DEV_READY) ## 10,000 files from S3: seglib, dvc pull, and bare boto3
@@ -181,12 +199,14 @@ benchmark-fetch: $(DEV_READY) ## 10,000 files from S3: seglib, dvc pull, and bar
 
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)
-	$(COMPILE) --extra pretrained --extra pipeline --extra dev \
+	$(COMPILE) --extra pretrained --extra mlflow --group dev \
 	  $(if $(UPGRADE),--upgrade) -o requirements-dev.lock
-	$(COMPILE) --extra pretrained --extra pipeline \
+	$(COMPILE) --extra pretrained --extra mlflow --group pipeline \
 	  --constraints requirements-dev.lock -o requirements.lock
-	$(COMPILE) --extra pretrained --extra pipeline --extra gpu \
+	$(COMPILE) --extra pretrained --extra mlflow --extra gpu --group pipeline \
 	  --constraints requirements-dev.lock -o requirements-gpu.lock
+	$(subst pyproject.toml,,$(COMPILE)) --group docs \
+	  $(if $(UPGRADE),--upgrade) -o requirements-docs.lock
 	echo "uv$(if $(UPGRADE),,==$(UV_VERSION))" | \
 	  $(subst pyproject.toml,-,$(COMPILE)) -o requirements-uv.lock
 
@@ -245,9 +265,19 @@ $(RUN_READY): $(LOCK.$(VARIANT)) pyproject.toml $(VENV)/.uv-$(UV_VERSION)
 	@echo "Installing $<; the first time this downloads about $(DOWNLOAD.$(VARIANT)) …"
 	@$(INSTALL) -r $<
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
+	@# What is not installed, pipeline/ and the rest of the checkout, is found, too.
+	@$(PY) -c "import pathlib, sysconfig; \
+	  place = pathlib.Path(sysconfig.get_path('purelib'), 'checkout.pth'); \
+	  place.write_text('$(CURDIR)\n')"
 	@touch $@
 
 $(DEV_READY): requirements-dev.lock $(RUN_READY)
 	@echo "Installing $< …"
 	@$(INSTALL) -r $<
+	@touch $@
+
+$(DOCS_READY): requirements-docs.lock $(VENV)/.uv-$(UV_VERSION)
+	@echo "Building the environment of MkDocs in $(DOCS) …"
+	@$(UV) venv --quiet --clear --python $(PY) $(DOCS)
+	@$(UV) pip install --quiet --python $(DOCS)/bin/python --require-hashes -r $<
 	@touch $@

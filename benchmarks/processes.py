@@ -12,12 +12,12 @@ the statistics of batch normalisation, and of deciding together on every step. T
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+
+from seglib.distributed.cluster import VARIABLE, Cluster
+from seglib.distributed.launcher import free_ports
 
 BATCH, HEIGHT, WIDTH, CLASSES = 8, 192, 256, 8
 
@@ -60,15 +60,14 @@ def measure(options: argparse.Namespace) -> tuple[float, float]:
     import numpy as np
 
     from seglib.config import TrainConfig
-    from seglib.distributed.collectives import synchronize
-    from seglib.distributed.process_group import Processes
+    from seglib.distributed import join
     from seglib.evaluation.metrics import MeanIoU
     from seglib.hardware import keep_freed_memory
     from seglib.models import build_model, build_network
     from seglib.training.losses import CrossEntropy
     from seglib.training.optimizer import build_optimizer
 
-    processes = Processes.join()
+    group = join()
     keep_freed_memory()
     keras.utils.set_random_seed(1)
     contract = build_model(
@@ -81,64 +80,45 @@ def measure(options: argparse.Namespace) -> tuple[float, float]:
     for layer in network._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = options.keras
-    if processes.count > 1 and not options.keras:
-        synchronize(network)
-    network.compile(
-        build_optimizer(TrainConfig(), network),
-        CrossEntropy(),
-        metrics=[MeanIoU(CLASSES)],
-        jit_compile=False,
-    )
-    processes.bind(network)
+    if not options.keras:
+        group.share_batch_statistics(network)
+    loss, miou = CrossEntropy(), MeanIoU(CLASSES)
+    optimizer = build_optimizer(TrainConfig(), network)
+    network.compile(optimizer, loss, metrics=[miou], jit_compile=False)
+    group.share_steps(network, loss=loss, metric=miou)
     random = np.random.default_rng(1)
-    own = BATCH // processes.count
+    own = BATCH // group.count
     images = random.integers(0, 255, (own, HEIGHT, WIDTH, 3)).astype(np.uint8)
     masks = random.integers(0, CLASSES, (own, HEIGHT, WIDTH)).astype(np.int32)
-    steps: list[float] = []
-
-    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        while True:
-            steps.append(time.perf_counter())
-            yield images, masks
-
-    count = options.steps + 3  # the first ones compile
-    network.fit(batches(), steps_per_epoch=count, shuffle=False, verbose=0)
-    taken = np.diff(steps)[3:]
-    agreed = []
+    taken, agreed = [], []
+    for _ in range(options.steps + 3):  # the first ones compile
+        started = time.perf_counter()
+        network.train_on_batch(images, masks)
+        taken.append(time.perf_counter() - started)
     for _ in range(50):
         started = time.perf_counter()
-        processes.sum([1.0, 2.0, 3.0])
+        group.sum([1.0, 2.0, 3.0])
         agreed.append(time.perf_counter() - started)
-    return 1e3 * float(np.median(taken)), 1e3 * float(np.median(agreed))
+    return 1e3 * float(np.median(taken[3:])), 1e3 * float(np.median(agreed))
 
 
 def _measure_apart(cores: int, count: int, extra: list[str]) -> list[float]:
     """Start `count` processes on as many cores, and take what the first one says."""
     available = sorted(os.sched_getaffinity(0))[:cores]
-    with ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            for _ in range(count)
-        ]
-        workers = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    workers = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
     running = []
     for index in range(count):
         own = available if count == 1 else [available[index]]
-        task = {"type": "worker", "index": index}
-        config = {"cluster": {"worker": workers}, "task": task}
+        environment = {
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            VARIABLE: Cluster(workers, index).to_json(),
+        }
+        command = [sys.executable, *sys.argv, *extra]
+        command += ["--cores", ",".join(map(str, own))]
         running.append(
             subprocess.Popen(
-                [
-                    *(sys.executable, *sys.argv, *extra),
-                    *("--cores", ",".join(map(str, own))),
-                ],
-                env={
-                    **os.environ,
-                    "TF_CPP_MIN_LOG_LEVEL": "3",
-                    "TF_CONFIG": json.dumps(config),
-                },
-                stdout=subprocess.PIPE,
-                text=True,
+                command, env=environment, stdout=subprocess.PIPE, text=True
             )
         )
     told = [process.communicate()[0] for process in running]

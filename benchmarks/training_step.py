@@ -2,8 +2,9 @@
 
     python -m benchmarks.training_step [--architecture compact] [--steps 20]
 
-Every variant runs in a process of its own on random images; the table gives CPU and
-wall seconds a step, and each as a ratio to the first row.
+Every variant runs in a process of its own; the table gives CPU and wall seconds a step,
+and each as a ratio to the first row. The bare step repeats one batch of random images;
+the row `seglib.train` loads and augments painted scenes besides, in threads.
 """
 
 import argparse
@@ -12,13 +13,17 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
+TRAIN = "seglib.train"
 VARIANTS = {
-    "as trained": {},
+    "bare compiled step": {},
     "memory given back": {"keep_memory": False},
     "bfloat16": {"precision": "bfloat16"},
     "XLA": {"xla": True},
+    TRAIN: {},
 }
 
 
@@ -27,13 +32,16 @@ def main() -> None:
     parser.add_argument("--architecture", default="compact")
     parser.add_argument("--encoder", default="efficientnet_lite0")
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--only", choices=VARIANTS, action="append")
     parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.variant:
-        print(json.dumps(measure(options, **VARIANTS[options.variant])))
+        run = measure_train if options.variant == TRAIN else measure
+        print(json.dumps(run(options, **VARIANTS[options.variant])))
         return
-    rows = {name: _measure_apart(name) for name in VARIANTS}
-    first = rows["as trained"]
+    names = options.only or list(VARIANTS)
+    rows = {name: _measure_apart(name) for name in names}
+    first = rows[names[0]]
     print(f"{'':20} {'CPU s':>8} {'ratio':>6} {'wall s':>8} {'ratio':>6}")
     for name, (cpu, wall) in rows.items():
         print(
@@ -52,10 +60,12 @@ def measure(
     """CPU and wall seconds of a step of batch 8 at 192×256."""
     import numpy as np
 
+    from seglib.config import TrainConfig
     from seglib.evaluation.metrics import MeanIoU
     from seglib.hardware import keep_freed_memory
     from seglib.models import build_model, build_network
     from seglib.training.losses import CrossEntropy
+    from seglib.training.optimizer import build_optimizer
 
     if keep_memory:
         keep_freed_memory()
@@ -66,19 +76,59 @@ def measure(
         encoder=options.encoder or None,
     )
     network = build_network(model.contract, precision=precision)
-    network.compile("adamw", CrossEntropy(), metrics=[MeanIoU(11)], jit_compile=xla)
+    optimizer = build_optimizer(TrainConfig(), network)
+    network.compile(optimizer, CrossEntropy(), metrics=[MeanIoU(11)], jit_compile=xla)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (8, 192, 256, 3)).astype(np.uint8)
     masks = rng.integers(0, 11, (8, 192, 256)).astype(np.int32)
+    network.make_train_function()
+
+    def step() -> float:
+        return float(network.train_function(iter([(images, masks)]))["loss"])
+
     for _ in range(2):
-        network.train_on_batch(images, masks)
+        step()
     wall, cpu = time.perf_counter(), _cpu_seconds()
     for _ in range(options.steps):
-        network.train_on_batch(images, masks)
+        step()
     return (
         (_cpu_seconds() - cpu) / options.steps,
         (time.perf_counter() - wall) / options.steps,
     )
+
+
+def measure_train(options: argparse.Namespace) -> tuple[float, float]:
+    """The same of a whole training, without its first steps and its validation."""
+    from seglib.config import TrainConfig
+    from seglib.data.dataset import with_splits
+    from seglib.data.verification.loading import load_dataset
+    from seglib.models import build_model
+    from seglib.steps.train import train
+    from tools.sample_scenes import write_sample_dataset
+
+    readings: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        counts = {"train": 32, "val": 1, "test": 0}
+        write_sample_dataset(Path(folder), counts=counts)
+        data = load_dataset(Path(folder))
+        model = build_model(
+            options.architecture,
+            num_classes=data.num_classes,
+            image_size=(192, 256),
+            encoder=options.encoder or None,
+            ignore_index=data.ignore_index,
+        )
+        train(
+            model,
+            with_splits(data, {"train": data.splits["train"]}),
+            config=TrainConfig(
+                epochs=1, steps_per_epoch=options.steps + 10, precision="float32"
+            ),
+            on_step=lambda *_: readings.append((_cpu_seconds(), time.perf_counter())),
+        )
+    first, last = readings[9], readings[-1]
+    cpu, wall = (b - a for a, b in zip(first, last, strict=True))
+    return cpu / options.steps, wall / options.steps
 
 
 def _measure_apart(variant: str) -> tuple[float, float]:

@@ -6,18 +6,34 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import cluster as cli_cluster
-from pipeline.cli import compile as cli_compile
-from pipeline.cli import doctor as cli_doctor
-from pipeline.cli import finalize as cli_finalize
-from pipeline.cli import gc as cli_gc
-from pipeline.cli import registry as cli_registry
-from pipeline.cli import retrain as cli_retrain
-from pipeline.cli import sweep as cli_sweep
-from pipeline.cli import tracking as cli_tracking
-from pipeline.cli import train_job as cli_train_job
-from pipeline.cli.options import ConfigFile, Settings
+from pipeline.cli import compile as compiling
+from pipeline.cli import (
+    doctor,
+    finalize,
+    gc,
+    registry,
+    retrain,
+    schedule,
+    submit,
+    sweep,
+    train_job,
+)
+from pipeline.cli import runs as cluster_runs
+from pipeline.cli import tracking as tracked_runs
+from pipeline.cli.options import (
+    ConfigFile,
+    DataFolder,
+    Runs,
+    RunTitle,
+    Settings,
+    option,
+)
 from seglib.cli.terminal import Terminal, run_commands
+
+_COMMANDS = (
+    *(compiling, sweep, tracked_runs, registry, submit, cluster_runs, schedule),
+    *(retrain, finalize, doctor, train_job, gc),
+)
 
 
 def _new_app() -> typer.Typer:
@@ -40,16 +56,8 @@ def _new_app() -> typer.Typer:
         [bold]finalize[/].
         """,
     )
-    app.add_typer(cli_compile.app)
-    app.add_typer(cli_sweep.app)
-    app.add_typer(cli_tracking.app)
-    app.add_typer(cli_registry.app)
-    app.add_typer(cli_cluster.app)
-    app.add_typer(cli_retrain.app)
-    app.add_typer(cli_finalize.app)
-    app.add_typer(cli_doctor.app)
-    app.add_typer(cli_train_job.app)
-    app.add_typer(cli_gc.app)
+    for commands in _COMMANDS:
+        app.add_typer(commands.app)
     return app
 
 
@@ -72,33 +80,17 @@ class Tracking(StrEnum):
 
 @app.command()
 def run(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="A dataset's folder (see docs/data-format.md). "
-            "Default: what data.dvc pins.",
-            show_default=False,
-        ),
-    ] = None,
+    data: DataFolder = None,
     config: ConfigFile = None,
     settings: Settings = None,
-    runs: Annotated[
-        Path, typer.Option(help="Where results, cache and tracking store go.")
-    ] = Path("runs"),
+    runs: Runs = Path("runs"),
     runner: Annotated[
-        Runner, typer.Option(help="What a step is: a process, or a container.")
+        Runner, option("What a step is: a process, or a container.")
     ] = Runner.subprocess,
-    cache: Annotated[
-        bool, typer.Option(help="Reuse what an unchanged step gave before.")
-    ] = True,
-    name: Annotated[
-        str, typer.Option(help="Part of the run's name, after its time.")
-    ] = "",
+    cache: Annotated[bool, option("Reuse what an unchanged step gave before.")] = True,
+    name: RunTitle = "",
     tracking: Annotated[
-        Tracking,
-        typer.Option(
-            help="While MLflow is away: go on, and send it later, or fail.",
-        ),
+        Tracking, option("While MLflow is away: go on, and send it later, or fail.")
     ] = Tracking.patient,
 ) -> None:
     """Run the whole pipeline on this machine, and track it in MLflow.

@@ -13,11 +13,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seglib import distributed as distributed
+    from seglib.config import AugmentConfig as AugmentConfig
+    from seglib.config import Config as Config
     from seglib.config import EvaluateConfig as EvaluateConfig
+    from seglib.config import ExportConfig as ExportConfig
     from seglib.config import TrainConfig as TrainConfig
     from seglib.data.dataset import Dataset as Dataset
     from seglib.data.verification.loading import load_dataset as load_dataset
     from seglib.data.verification.verify import verify as verify
+    from seglib.errors import DatasetError as DatasetError
+    from seglib.errors import DivergedError as DivergedError
+    from seglib.errors import RefusedError as RefusedError
+    from seglib.errors import SegError as SegError
+    from seglib.errors import UsageError as UsageError
     from seglib.inference.uncertainty import predict_uncertainty as predict_uncertainty
     from seglib.models import build_custom as build_custom
     from seglib.models import build_model as build_model
@@ -29,17 +38,27 @@ if TYPE_CHECKING:
     from seglib.steps.export import export as export
     from seglib.steps.predict import predict as predict
     from seglib.steps.train import train as train
+    from seglib.steps.visualize import visualize as visualize
     from seglib.training.distillation import Distillation as Distillation
 
 _HOMES = {
+    "AugmentConfig": "seglib.config",
+    "Config": "seglib.config",
     "Dataset": "seglib.data.dataset",
+    "DatasetError": "seglib.errors",
     "Distillation": "seglib.training.distillation",
+    "DivergedError": "seglib.errors",
     "EvaluateConfig": "seglib.config",
+    "ExportConfig": "seglib.config",
+    "RefusedError": "seglib.errors",
+    "SegError": "seglib.errors",
     "SegmentationModel": "seglib.models.model",
     "TrainConfig": "seglib.config",
+    "UsageError": "seglib.errors",
     "augment": "seglib.steps.augment",
     "build_custom": "seglib.models",
     "build_model": "seglib.models",
+    "distributed": "seglib.distributed",
     "evaluate": "seglib.steps.evaluate",
     "export": "seglib.steps.export",
     "load_dataset": "seglib.data.verification.loading",
@@ -49,6 +68,7 @@ _HOMES = {
     "train": "seglib.steps.train",
     "transfer_weights": "seglib.models",
     "verify": "seglib.data.verification.verify",
+    "visualize": "seglib.steps.visualize",
 }
 __all__ = list(_HOMES)
 
@@ -56,4 +76,9 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'seglib' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    module = importlib.import_module(_HOMES[name])
+    return module if module.__name__ == f"seglib.{name}" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

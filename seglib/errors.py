@@ -1,10 +1,10 @@
-"""The one exception a user is meant to read, and how near misses are named."""
+"""The exceptions for users, and messages with the nearest valid name."""
 
 import difflib
 import errno
 from collections.abc import Iterable
 
-from seglib.plain_text import without_login
+from seglib.plain_text import first_line, without_login
 
 FINAL = 78  # exit status of an error that comes every time; EX_CONFIG of sysexits.h
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -23,7 +23,7 @@ _FULL_TEXTS = (
 
 
 class SegError(ValueError):
-    """A problem that its reader can solve: says what is wrong and what to do.
+    """A problem that its reader can solve; the message says how.
 
     The command line prints its message without a traceback and exits with
     `exit_code`. Its message holds no login: it is printed, logged and told to others.
@@ -36,17 +36,17 @@ class SegError(ValueError):
 
 
 class UsageError(SegError):
-    """An argument, option or config value that cannot be right."""
+    """An invalid argument, option or setting."""
 
     exit_code = 2
 
 
 class DivergedError(SegError):
-    """A training whose loss is no longer finite: so it is each time it is tried."""
+    """A training whose loss is no longer finite; a retry would diverge too."""
 
 
 class DatasetError(SegError):
-    """Problems of a dataset, gathered: one `path: reason` a line."""
+    """All problems of a dataset, one `path: reason` a line."""
 
     def __init__(self, summary: str, problems: Iterable[str] = (), *, limit: int = 20):
         self.problems = tuple(problems)
@@ -57,13 +57,13 @@ class DatasetError(SegError):
 
 
 class RefusedError(SegError):
-    """A store's refusal: no such bucket, or no right to use it."""
+    """A store refuses: the bucket is missing, or access is denied."""
 
 
 def is_final(error: BaseException | None) -> bool:
-    """Whether an error comes every time, so that another attempt is of no use.
+    """Whether an error is permanent, so that a retry cannot help.
 
-    A server that is away, a full disk or a lost process may be back by then.
+    An unreachable server, a full disk or a lost process may recover.
     """
     return isinstance(error, UsageError | DatasetError | DivergedError | RefusedError)
 
@@ -91,6 +91,16 @@ def disk_problem(error: BaseException) -> SegError | None:
             )
         cause = cause.__cause__
     return None
+
+
+def in_a_line(error: BaseException, *, longest: int = 300) -> str:
+    r"""The class of an error and the first line of its message, without logins.
+
+    >>> in_a_line(OSError("no route to http://me:password@host\nTry later."))
+    'OSError: no route to http://host'
+    """
+    message = str(error).strip() or "?"
+    return first_line(f"{type(error).__name__}: {message}", longest=longest)
 
 
 def _place(error: BaseException, text: str) -> str:

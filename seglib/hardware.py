@@ -44,9 +44,7 @@ def tensorflow_log_level(devices: Path = Path("/dev")) -> str:
     Without a GPU it is 3: TensorFlow logs an error there each time that it finds none
     (cuInit), though nothing is wrong, and its real errors are exceptions as well.
     """
-    names = ("nvidia*", "kfd", "dxg")  # CUDA, ROCm, Windows' subsystem for Linux
-    has_gpu = any(path for name in names for path in devices.glob(name))
-    return "2" if has_gpu else "3"
+    return "2" if _has_gpu_driver(devices) else "3"
 
 
 def require_memory(shape: Sequence[int], num_classes: int) -> None:
@@ -96,6 +94,22 @@ def has_gpu() -> bool:
     return any("gpu" in device or "cuda" in device for device in _jax_devices())
 
 
+def gpu_count() -> int:
+    """GPUs that one process each could train on; 0 on other backends than TensorFlow.
+
+    Without a driver TensorFlow is not imported to count them.
+    """
+    if not _has_gpu_driver(Path("/dev")):
+        return 0
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return 0
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
+
+
 def has_op_determinism() -> bool:
     """Whether TensorFlow runs only operations whose results repeat bit for bit."""
     import keras
@@ -131,6 +145,11 @@ def has_native_bfloat16() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _has_gpu_driver(devices: Path) -> bool:
+    names = ("nvidia*", "kfd", "dxg")  # CUDA, ROCm, Windows' subsystem for Linux
+    return any(path for name in names for path in devices.glob(name))
 
 
 def _jax_devices() -> list[str]:

@@ -1,7 +1,7 @@
-"""Texts of others as plain text: file and class names, messages, addresses.
+"""Foreign text made safe: file and class names, messages, addresses.
 
-They may hold what steers a terminal, what turns a line around, what ends a cell of a
-table, or a password. What is printed, logged or written goes through here.
+Such text may hold terminal controls, marks that reverse a line, ends of table cells, or
+passwords. Everything that is printed, logged or written goes through here.
 """
 
 import logging
@@ -23,7 +23,7 @@ _PARAMETER = re.compile(r"(?i)([?&][\w-]*(?:passw|pwd|secret|token)[\w-]*=)[^&\s
 
 
 def visible(text: object) -> str:
-    r"""The text with its control characters written out; lines and tabs stay.
+    r"""The text with control characters escaped; line ends and tabs stay.
 
     >>> print(visible("a\x1b[2Jb\u202ec"))
     a\x1b[2Jb\u202ec
@@ -32,7 +32,7 @@ def visible(text: object) -> str:
 
 
 def visible_line(text: object) -> str:
-    r"""The text on one line: its ends of lines and tabs are written out, too.
+    r"""The text on one line: line ends and tabs are escaped too.
 
     >>> print(visible_line("a\nb"))
     a\nb
@@ -61,6 +61,18 @@ def without_login(text: str) -> str:
     'sqlite:////home/me@work/mlflow.db'
     """
     return _PARAMETER.sub(r"\1***", _LOGIN.sub("", text))
+
+
+def first_line(text: object, *, longest: int = 300) -> str:
+    r"""The first line of a text that is not empty, without logins, cut with `…`.
+
+    >>> first_line("\n no GPU \n and more")
+    'no GPU'
+    >>> first_line("too long", longest=4)
+    'too…'
+    """
+    line = without_login(str(text).strip().partition("\n")[0].strip())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 class VisibleFormatter(logging.Formatter):

@@ -1,31 +1,93 @@
-"""Typed settings from YAML: for every file that a person writes.
+"""Typed sections of YAML files, as pydantic dataclasses whose errors are ours.
 
-A file is a tree of sections; a section is a frozen dataclass, whose fields say which
-keys there may be, and of which type. What does not fit is named with its place and,
-where a name is wrong, with the nearest right one.
+A section states its keys, their types, ranges, defaults and descriptions as fields.
+Values are strict (no text for a number, no number for a flag), and a `UsageError` names
+the key by its place in the file, what was expected, what was received, and for an
+unknown key the nearest one.
 """
 
-import inspect
-import math
+import dataclasses
+import functools
+import json
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, Field, fields, is_dataclass
-from functools import partial
 from pathlib import Path
-from types import UnionType
-from typing import Any
+from typing import Annotated, Any, TypeVar, dataclass_transform
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from seglib.errors import UsageError, unknown
 from seglib.storage.documents import read_yaml
 
-_NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)  # YAML reads 1e-3 as text
-_COMMENTED = re.compile(r"^    (\w+): .*  # (.+)$", re.MULTILINE)
+_T = TypeVar("_T")
+_Place = tuple[int | str, ...]  # keys and indices from the root of the file
+_SCIENTIFIC = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)  # YAML 1.1's text
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_LIMITS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+_EXPECTED = {  # pydantic's kind of error: what was expected
+    "finite_number": "a finite number",
+    "int_type": "of type int",
+    "float_type": "of type float",
+    "bool_type": "of type bool",
+    "string_type": "of type str",
+    "tuple_type": "of type list",
+    "dict_type": "of type mapping",
+    "dataclass_type": "a section",
+    "dataclass_exact_type": "a section",
+    "string_too_long": "at most {max_length} characters",
+}
+
+
+def _whole(value: Any) -> Any:
+    """An integer that travelled through JSON as a float."""
+    whole = isinstance(value, float) and value.is_integer()
+    return int(value) if whole else value
+
+
+def _number(value: Any) -> Any:
+    """A number such as 1e-3, which YAML 1.1 reads as text."""
+    is_text = isinstance(value, str) and _SCIENTIFIC.fullmatch(value)
+    return float(value) if is_text else value
+
+
+# Last among a type's annotations, so that JSON schemas keep the limits before it.
+WHOLE, NUMBER = BeforeValidator(_whole), BeforeValidator(_number)
+Integer = Annotated[int, WHOLE]
+Natural = Annotated[int, Field(ge=0), WHOLE]
+Positive = Annotated[int, Field(ge=1), WHOLE]
+
+
+def setting(default: Any, description: str) -> Any:
+    """A field of a section with its default and its description."""
+    return Field(default=default, description=description)
+
+
+@dataclass_transform(
+    kw_only_default=True,
+    frozen_default=True,
+    field_specifiers=(dataclasses.field, Field),
+)
+def section(cls: type[_T]) -> type[_T]:
+    """Make a class a frozen, keyword-only pydantic dataclass that raises UsageError."""
+    made = pydantic_dataclass(frozen=True, kw_only=True, config=_STRICT)(cls)
+    validate: Callable[..., None] = made.__init__
+
+    @functools.wraps(validate)
+    def init(self: Any, **values: Any) -> None:
+        try:
+            validate(self, **values)
+        except ValidationError as error:
+            raise _usage_error(made, (), error) from None
+
+    made.__init__ = init  # type: ignore[method-assign]
+    return typing.cast("type[_T]", made)
 
 
 def read_tree(path: Path) -> Any:
-    """What a YAML file holds; an empty one holds an empty tree.
+    """The tree that a YAML file holds; an empty file holds an empty tree.
 
     Raises:
         UsageError: no such file, or not YAML.
@@ -33,88 +95,43 @@ def read_tree(path: Path) -> Any:
     return read_yaml(Path(path), error=UsageError) or {}
 
 
-def build(section_type: Any, section: str, values: Any) -> Any:
-    """A section from its part of the tree; what is left out keeps its default.
+def build(section_type: type[_T], place: str, tree: Any) -> _T:
+    """Build a section from its part of a file; keys left out keep their defaults.
 
     Args:
-        section_type: a dataclass, whose `__post_init__` checks the values.
-        section: its place in the file, for messages.
+        section_type: a class made by `section`.
+        place: the section's place in the file, for messages; "" for the whole file.
+        tree: mappings, lists and scalars, as YAML or JSON holds them.
 
     Raises:
-        UsageError: not a section, an unknown key, or a value of the wrong type.
+        UsageError: not a section, an unknown or missing key, a value of the wrong type
+            or out of its range.
     """
-    return section_type(**checked(section_type, section, values))
+    try:
+        # JSON's strict rules take a list for a tuple and a mapping for a section.
+        text = json.dumps(tree, default=str)
+        return TypeAdapter(section_type).validate_json(text)
+    except TypeError:
+        raise UsageError(f"`{place or 'file'}`: expected keys that are text.") from None
+    except ValidationError as error:
+        parts = (place,) if place else ()
+        raise _usage_error(section_type, parts, error) from None
 
 
-def checked(section_type: Any, section: str, values: Any) -> dict[str, Any]:
-    """The values of a section, each of its field's type.
-
-    Raises:
-        UsageError: not a section, an unknown or missing key, or a value of the wrong
-            type.
-    """
-    if not isinstance(values, dict):
-        raise UsageError(f"`{section}` must be a section. Received: {values!r}.")
-    types = {f.name: f.type for f in fields(section_type)}
-    for key in values:
-        if key not in types:
-            raise unknown(f"key in `{section}`", str(key), types)
-    needed = [f.name for f in fields(section_type) if _has_no_default(f)]
-    if missing := [name for name in needed if name not in values]:
-        raise UsageError(f"`{section}` lacks {', '.join(missing)}.")
-    return {k: typed(v, types[k], f"{section}.{k}") for k, v in values.items()}
-
-
-def typed(value: Any, expected: Any, name: str) -> Any:
-    """A value as a field takes it.
-
-    Accepts an int for a float, and a list for comma-separated text. A field may be a
-    section itself, or several: `tuple[Section, ...]`, `tuple[str, ...]`; or a mapping
-    of names to texts, `Mapping[str, str]`.
-
-    Raises:
-        UsageError: it is of another type.
-    """
-    if isinstance(expected, type) and is_dataclass(expected):
-        values = checked(expected, name, value)
-        with at(name):
-            return expected(**values)
-    container = typing.get_origin(expected)
-    if container is tuple:
-        inner = typing.get_args(expected)[0]
-        items = enumerate(_of_type(value, list, name))
-        return tuple(typed(item, inner, f"{name}[{i}]") for i, item in items)
-    if container is Mapping:
-        inner, pairs = typing.get_args(expected)[1], _of_type(value, dict, name).items()
-        convert = _text if inner is str else partial(typed, expected=inner)
-        return {
-            _of_type(k, str, name): convert(v, name=f"{name}.{k}") for k, v in pairs
-        }
-    if container is UnionType:  # `X | None`
-        inner = typing.get_args(expected)[0]
-        return None if value is None else typed(value, inner, name)
-    if expected is str and isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    if expected is float:
-        return _finite(value, name)
-    if expected is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return _of_type(value, expected, name)
-
-
-def described(section_type: type) -> dict[str, str]:
-    """The comment behind each field of a section, which says what it is.
+def descriptions(section_type: Any) -> dict[str, str]:
+    """The description of each field of a section.
 
     >>> from seglib.config import AugmentConfig
-    >>> described(AugmentConfig)["num_shards"]
+    >>> descriptions(AugmentConfig)["num_shards"]
     'files; records are dealt round-robin'
     """
-    return dict(_COMMENTED.findall(inspect.getsource(section_type)))
+    fields = section_type.__pydantic_fields__
+    return {name: field.description or "" for name, field in fields.items()}
 
 
 @contextmanager
 def at(place: str) -> Iterator[None]:
-    """Name the place in a UsageError that does not know it."""
+    """Prefix the message of a UsageError with its place, such as the file's name."""
     try:
         yield
     except UsageError as error:
@@ -127,32 +144,63 @@ def require(ok: bool, name: str, expected: str, value: Any) -> None:
         raise UsageError(f"`{name}` must be {expected}. Received: {name}={value!r}.")
 
 
-def _finite(value: Any, name: str) -> float:
-    """JSON, in which parameters travel, has neither NaN nor infinity."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if is_number or (isinstance(value, str) and _NUMBER.fullmatch(value)):
-        value = float(value)
-    number: float = _of_type(value, float, name)
-    require(math.isfinite(number), name, "a finite number", number)
-    return number
+def _usage_error(root: Any, above: _Place, error: ValidationError) -> UsageError:
+    """The first of pydantic's errors, in our words."""
+    first = error.errors(include_url=False)[0]
+    loc, kind, value = first["loc"], first["type"], first["input"]
+    place, context = _joined((*above, *loc)), first.get("ctx", {})
+    if kind == "value_error":  # raised by a section's own check
+        message = str(context["error"])
+        return UsageError(f"{place}: {message}" if place else message)
+    if not loc:
+        example = dataclasses.fields(root)[0].name
+        return UsageError(
+            f"`{place or 'the file'}` must be a section with keys such as "
+            f"`{example}:`. Received: {value!r}."
+        )
+    owner, name = _joined((*above, *loc[:-1])), loc[-1]
+    if "missing" in kind:
+        lacks = f"lacks {name}" if isinstance(name, str) else "has too few values"
+        return UsageError(f"`{owner or root.__name__}` {lacks}.")
+    parent = _type_at(root, loc[:-1])
+    if kind == "unexpected_keyword_argument":
+        names = [field.name for field in dataclasses.fields(parent)]
+        return unknown(f"key in `{owner}`" if owner else "key", str(name), names)
+    if kind == "literal_error":
+        options = filter(None, re.findall(r"'([^']*)'", context["expected"]))
+        message = str(unknown(str(name), str(value), options))
+        return UsageError(f"{owner}: {message}" if owner else message)
+    expected = _EXPECTED.get(kind, "").format(**context)
+    if context.keys() & _LIMITS.keys():
+        expected = _range(parent, str(name))
+    expected = f"must be {expected}" if expected else f"is wrong: {first['msg']}"
+    remedy = ""
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        remedy = f' Put it in quotes: "{str(value).lower()}".'
+    return UsageError(f"`{place}` {expected}. Received: {value!r}.{remedy}")
 
 
-def _of_type(value: Any, expected: type, name: str) -> Any:
-    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        kind = "mapping" if expected is dict else expected.__name__
-        raise UsageError(f"`{name}` must be of type {kind}. Received: {value!r}.")
-    return value
-
-
-def _has_no_default(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
-
-
-def _text(value: Any, name: str) -> str:
-    """YAML reads `yes` and `1` as something else, which Kubernetes refuses."""
-    if isinstance(value, str):
-        return value
-    raise UsageError(
-        f"`{name}` must be of type str. Received: {value!r}. "
-        f'Put it in quotes: "{str(value).lower()}".'
+def _range(parent: Any, name: str) -> str:
+    """Both limits of a field; pydantic tells the one that was overstepped."""
+    limits = parent.__pydantic_fields__[name].metadata
+    return " and ".join(
+        f"{sign} {getattr(limit, key)}"
+        for key, sign in _LIMITS.items()
+        for limit in limits
+        if hasattr(limit, key)
     )
+
+
+def _joined(place: _Place) -> str:
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
+    return "".join(parts).removeprefix(".")
+
+
+def _type_at(kind: Any, loc: _Place) -> Any:
+    """The type of the section that lies at a place below another."""
+    for part in loc:
+        if dataclasses.is_dataclass(kind):
+            kind = typing.get_type_hints(kind)[str(part)]
+        else:  # tuple[Section, ...] or Mapping[str, Section]
+            kind = next(a for a in typing.get_args(kind) if a not in (str, Ellipsis))
+    return kind

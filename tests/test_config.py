@@ -2,8 +2,10 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from seglib.config import Config, TrainConfig
 from seglib.errors import UsageError
@@ -45,6 +47,30 @@ def test_flat_and_from_flat_are_inverse():
     assert Config.from_flat({"epochs": 7, "flip": False}) == config
 
 
+def test_every_setting_has_a_description():
+    assert Config.described().keys() == Config().flat().keys()
+    assert all(Config.described().values())
+
+
+def test_the_json_schema_accepts_the_shipped_files_and_names_a_mistake(repository):
+    validator = Draft202012Validator(Config.json_schema())
+    for name in ("sample", "camvid-cpu", "camvid-scratch"):
+        tree = yaml.safe_load((repository / f"configs/{name}.yaml").read_text("utf-8"))
+        validator.validate(tree)
+    errors = validator.iter_errors({"train": {"epochs": 0, "flip": 1}})
+    assert sorted(error.json_path for error in errors) == [
+        "$.train.epochs",
+        "$.train.flip",
+    ]
+
+
+def test_a_mistake_in_python_is_a_usage_error():
+    with pytest.raises(UsageError, match="`epochs` must be ≥ 1. Received: 0"):
+        TrainConfig(epochs=0)
+    with pytest.raises(UsageError, match=r"key: `epoch`. Did you mean `epochs`\?"):
+        dataclasses.replace(TrainConfig(), epoch=1)
+
+
 @given(st.integers(1, 999), st.floats(1e-6, 1.0), st.booleans())
 def test_any_values_survive_the_way_through_flat(epochs, rate, flip):
     train = TrainConfig(epochs=epochs, learning_rate=rate, flip=flip)
@@ -69,7 +95,7 @@ def test_names_may_be_given_as_a_list(load):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("trian: {}", r"section: `trian`. Did you mean `train`\?"),
+        ("trian: {}", r"Unknown key: `trian`. Did you mean `train`\?"),
         ("train: {epoch: 1}", r"key in `train`: `epoch`. Did you mean `epochs`\?"),
         ("train: {epochs: many}", r"`train.epochs` must be of type int.*'many'"),
         ("train: {epochs: true}", r"`train.epochs` must be of type int.*True"),
@@ -82,30 +108,45 @@ def test_names_may_be_given_as_a_list(load):
         ("export: {publish_name: 'a b'}", r"`publish_name`: .*Received: name='a b'"),
         ("export: {publish_name: ''}", r"`publish_name`: `name` must be of letters"),
         ("train: 3", r"`train` must be a section. Received: 3"),
-        ("- train", r"expected sections such as `train:`"),
+        ("- train", r"a section with keys such as `data:`"),
         ("train: [", r"not valid YAML"),
-        ("train: {epochs: 0}", r"`epochs` must be ≥ 1. Received: epochs=0"),
-        ("train: {learning_rate: 0}", r"`learning_rate` must be > 0"),
-        ("train: {weight_decay: -1}", r"`weight_decay` must be ≥ 0"),
-        ("train: {warmup_steps: -1}", r"`warmup_steps` must be ≥ 0"),
-        ("train: {class_weight_power: 2}", r"`class_weight_power` must be 0 … 1"),
-        ("train: {color_jitter: 1}", r"`color_jitter` must be 0 … 1"),
+        ("train: {epochs: 0}", r"`train.epochs` must be ≥ 1. Received: 0"),
+        ("train: {learning_rate: 0}", r"`train.learning_rate` must be > 0"),
+        ("train: {weight_decay: -1}", r"`train.weight_decay` must be ≥ 0"),
+        ("train: {warmup_steps: -1}", r"`train.warmup_steps` must be ≥ 0"),
+        (
+            "train: {class_weight_power: 2}",
+            r"`train.class_weight_power` must be ≥ 0 and ≤ 1",
+        ),
+        ("train: {color_jitter: 1}", r"`train.color_jitter` must be ≥ 0 and < 1"),
         ("train: {crop_height: 8}", r"`crop_height` must be 0 or ≥ 16"),
         ("train: {min_scale: 2}", r"`min_scale` must be > 0 and ≤ max_scale"),
         ("train: {precision: float46}", r"precision: `float46`. Did you mean"),
-        ("data: {num_classes: -1}", r"`num_classes` must be 0 … 1024"),
-        ("data: {num_classes: 100000000}", r"`num_classes` must be 0 … 1024"),
-        ("data: {ignore_index: 70000}", r"`ignore_index` must be -1 … 65535"),
-        ("augment: {copies: -1}", r"`copies` must be ≥ 0"),
-        ("augment: {num_shards: 0}", r"`num_shards` must be ≥ 1"),
+        ("data: {num_classes: -1}", r"`data.num_classes` must be ≥ 0 and ≤ 1024"),
+        (
+            "data: {num_classes: 100000000}",
+            r"`data.num_classes` must be ≥ 0 and ≤ 1024",
+        ),
+        (
+            "data: {ignore_index: 70000}",
+            r"`data.ignore_index` must be ≥ -1 and ≤ 65535",
+        ),
+        ("augment: {copies: -1}", r"`augment.copies` must be ≥ 0"),
+        ("augment: {num_shards: 0}", r"`augment.num_shards` must be ≥ 1"),
         ("model: {channels: 2}", r"`channels` must be 1, 3 or 4"),
         ("model: {image_height: 8}", r"`image_height` must be 0 or ≥ 16"),
         ("model: {image_height: 64}", r"`image_height` and `image_width` go together"),
         ("evaluate: {split: tset}", r"split: `tset`. Did you mean `test`\?"),
-        ("evaluate: {num_overlays: -1}", r"`num_overlays` must be ≥ 0"),
-        ("gate: {min_miou: 1.5}", r"`min_miou` must be 0 … 1"),
-        ("export: {max_logit_difference: 0}", r"`max_logit_difference` must be > 0"),
-        ("export: {min_equal_pixels: 0}", r"`min_equal_pixels` must be 0 … 1"),
+        ("evaluate: {num_overlays: -1}", r"`evaluate.num_overlays` must be ≥ 0"),
+        ("gate: {min_miou: 1.5}", r"`gate.min_miou` must be ≥ 0 and ≤ 1"),
+        (
+            "export: {max_logit_difference: 0}",
+            r"`export.max_logit_difference` must be > 0",
+        ),
+        (
+            "export: {min_equal_pixels: 0}",
+            r"`export.min_equal_pixels` must be > 0 and ≤ 1",
+        ),
     ],
 )
 def test_a_mistake_names_file_and_key(load, text, message):

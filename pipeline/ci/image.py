@@ -12,7 +12,7 @@ from seglib.errors import SegError, UsageError
 
 # What the Dockerfile copies, and what it is built by.
 _INPUTS = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements-uv.lock")
-_PACKAGES = ("seglib", "components", "pipeline")
+_PACKAGES = ("seglib",)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REPOSITORY = re.compile(
     r"([a-z0-9][a-z0-9.-]*(:\d+)?/)?[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*"

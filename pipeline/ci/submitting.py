@@ -170,8 +170,7 @@ def _compile(
     path = place / "pipeline.yaml"
     needs = ClusterConfig.load(means.cluster_file)
     compile_pipeline(path, image=image, cluster=needs, checkpoints=means.checkpoints)
-    subject = checkup.Data(data_md5=data.data_md5, remote=data.remote)
-    diagnosis = checkup.examine(path, data=subject)
+    diagnosis = checkup.examine(path, data=data)
     for finding in diagnosis.findings:
         say(f"doctor       {finding.code} {finding.where}: {finding.what}")
     if diagnosis.fails():

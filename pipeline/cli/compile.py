@@ -1,70 +1,37 @@
-"""The command `compile`, and what other commands that compile share with it."""
+"""The command `compile`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import AllowTag
+from pipeline.cli.options import (
+    AllowTag,
+    Checkpoints,
+    ClusterFile,
+    Gpus,
+    Image,
+    option,
+)
 from seglib.cli.terminal import echo
-from seglib.environment import CHECKPOINTS, IMAGE
 
 if TYPE_CHECKING:
     from pipeline.dag.cluster_config import ClusterConfig
 
 app = typer.Typer()
 
-Image = Annotated[
-    str,
-    typer.Option(
-        envvar=IMAGE,
-        help="The image of every step, by its digest: NAME@sha256:…",
-        show_default="seglib:cpu",
-    ),
-]
-ClusterFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--cluster",
-        help="A YAML file of what the steps' pods need. Default: configs/cluster.yaml "
-        "where it is there.",
-        show_default=False,
-    ),
-]
-Gpus = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        help="GPUs of the training step, whatever the file says.",
-        show_default=False,
-    ),
-]
-Checkpoints = Annotated[
-    str,
-    typer.Option(
-        envvar=CHECKPOINTS,
-        help="s3://bucket/prefix where a training keeps its state, so that a pod that "
-        "is started again goes on where it was. Default: what the cluster's ConfigMap "
-        "says.",
-        show_default=False,
-    ),
-]
-
 
 @app.command("compile")
 def compile_document(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The YAML file to write.")
-    ],
+    output: Annotated[Path, option("The YAML file to write.", "--output", "-o")],
     image: Image = "",
     cluster: ClusterFile = None,
     gpus: Gpus = None,
     checkpoints: Checkpoints = "",
     manifest: Annotated[
         bool,
-        typer.Option(
-            "--manifest",
-            help="Write the Kubernetes resources Pipeline and PipelineVersion.",
+        option(
+            "Write the Kubernetes resources Pipeline and PipelineVersion.", "--manifest"
         ),
     ] = False,
     allow_tag: AllowTag = False,
@@ -85,7 +52,7 @@ def compile_document(
     done = compile_pipeline(
         output,
         image=image or default_image(),
-        cluster=needs(cluster, gpus),
+        cluster=cluster_config(cluster, gpus),
         checkpoints=checkpoints,
         manifest=manifest,
         allow_tag=allow_tag,
@@ -93,11 +60,11 @@ def compile_document(
     echo(f"{done.path}: {done.version}, image {done.image}")
 
 
-def needs(cluster: Path | None, gpus: int | None) -> "ClusterConfig":
-    """What pods need, by the file and the option that goes before it."""
+def cluster_config(file: Path | None, gpus: int | None) -> "ClusterConfig":
+    """The cluster file, with the GPUs of the training step from --gpus."""
     from pipeline.dag.cluster_config import ClusterConfig
 
-    config = ClusterConfig.load(cluster)
+    config = ClusterConfig.load(file)
     return config if gpus is None else config.with_step("train", gpus=gpus)
 
 

@@ -2,18 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.options import Context, Remote, option, optional
 from seglib.cli.terminal import Terminal
-from seglib.errors import UsageError, unknown
+from seglib.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.preflight.checkup import Data
+    from pipeline.dag.inputs import Data
 
 app = typer.Typer()
-_AROUND = "Surroundings"
+_PANEL: dict[str, Any] = {"rich_help_panel": "Surroundings"}
 
 
 @app.command()
@@ -21,135 +22,92 @@ def doctor(
     document: Annotated[
         Path | None,
         typer.Argument(
-            help="A compiled pipeline, from whatever SDK.", show_default=False
+            help="A file that `compile` or `sweep -o` wrote.", show_default=False
         ),
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Warnings fail, too.")
-    ] = False,
+    strict: Annotated[bool, option("Warnings fail, too.", "--strict")] = False,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CODE",
-            help="Do not report this code; may be repeated.",
-            show_default=False,
-        ),
+        optional("Do not report this code; may be repeated.", metavar="CODE"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, option("Print JSON.", "--json")] = False,
     explain: Annotated[
-        str,
-        typer.Option(
-            metavar="CODE", help="Say what a code means, and end.", show_default=False
-        ),
+        str, optional("Say what a code means, and end.", metavar="CODE")
     ] = "",
     codes: Annotated[
-        bool, typer.Option("--codes", help="Print all codes as Markdown, and end.")
+        bool, option("Print all codes as Markdown, and end.", "--codes")
     ] = False,
     data: Annotated[
         str,
-        typer.Option(
-            help="data.dvc, or a dataset's hash (MD5.dir): compare the sizes of "
-            "memory, shared memory and disk with what it needs.",
-            show_default=False,
+        optional(
+            "data.dvc, or a dataset's hash (MD5.dir): compare the sizes of memory, "
+            "shared memory and disk with what it needs."
         ),
     ] = "",
-    remote: Annotated[
-        str,
-        typer.Option(
-            help="Where the dataset is. Default: the DVC remote of the pin's "
-            "repository.",
-            show_default=False,
-        ),
-    ] = "",
+    remote: Remote = "",
     cluster: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Look at the cluster of the kubeconfig: namespace, secrets, config maps, "
+            "claims, service account, nodes.",
             "--cluster",
-            help="Look at the cluster of the kubeconfig: namespace, secrets, config "
-            "maps, claims, service account, nodes.",
-            rich_help_panel=_AROUND,
+            **_PANEL,
         ),
     ] = False,
-    context: Annotated[
-        str,
-        typer.Option(
-            help="Of the kubeconfig.", rich_help_panel=_AROUND, show_default=False
-        ),
-    ] = "",
+    context: Context = "",
     namespace: Annotated[
-        str,
-        typer.Option(
-            help="Of the runs. Default: KFP_NAMESPACE, else kubeflow.",
-            rich_help_panel=_AROUND,
-            show_default=False,
-        ),
+        str, optional("Of the runs. Default: KFP_NAMESPACE, else kubeflow.", **_PANEL)
     ] = "",
-    service_account: Annotated[
-        str, typer.Option(help="Of the pods.", rich_help_panel=_AROUND)
-    ] = "pipeline-runner",
+    service_account: Annotated[str, option("Of the pods.", **_PANEL)] = (
+        "pipeline-runner"
+    ),
     host: Annotated[
         str,
-        typer.Option(
-            help="Kubeflow Pipelines. Default: KFP_ENDPOINT; KFP_TOKEN or "
-            "KFP_TOKEN_FILE log in.",
-            rich_help_panel=_AROUND,
-            show_default=False,
+        optional(
+            "Kubeflow Pipelines. Default: KFP_ENDPOINT; KFP_TOKEN or KFP_TOKEN_FILE "
+            "log in.",
+            **_PANEL,
         ),
     ] = "",
     images: Annotated[
-        bool,
-        typer.Option(
-            "--images",
-            help="Ask the registries for the images.",
-            rich_help_panel=_AROUND,
-        ),
+        bool, option("Ask the registries for the images.", "--images", **_PANEL)
     ] = False,
     mlflow: Annotated[
-        str,
-        typer.Option(
-            help="An MLflow server. Default: MLFLOW_TRACKING_URI.",
-            rich_help_panel=_AROUND,
-            show_default=False,
-        ),
+        str, optional("An MLflow server. Default: MLFLOW_TRACKING_URI.", **_PANEL)
     ] = "",
     mlflow_host: Annotated[
         str,
-        typer.Option(
-            help="The name and port under which pods reach it, such as "
+        optional(
+            "The name and port under which pods reach it, such as "
             "mlflow.kubeflow.svc:5000.",
-            rich_help_panel=_AROUND,
-            show_default=False,
+            **_PANEL,
         ),
     ] = "",
     store: Annotated[
         list[str] | None,
-        typer.Option(
-            help="s3://bucket/prefix to write to and read from; may be repeated. "
-            "Default: SEGLIB_CHECKPOINTS.",
-            rich_help_panel=_AROUND,
-            show_default=False,
+        optional(
+            "s3://bucket/prefix to write to and read from; may be repeated. Default: "
+            "SEGLIB_CHECKPOINTS.",
+            **_PANEL,
         ),
     ] = None,
     offline: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Look at the document alone, whatever the environment names.",
             "--offline",
-            help="Look at the document alone, whatever the environment names.",
-            rich_help_panel=_AROUND,
+            **_PANEL,
         ),
     ] = False,
     timeout: Annotated[
-        float,
-        typer.Option(
-            min=0.1, help="Seconds for each question.", rich_help_panel=_AROUND
-        ),
+        float, option("Seconds for each request.", min=0.1, **_PANEL)
     ] = 5.0,
 ) -> None:
-    """Examine a compiled pipeline: what would fail, leak, cost or be wrong.
+    """Examine a pipeline that this project compiled, and its surroundings.
 
     Each finding has a code that stays the same, a place and a remedy; docs/doctor.md
     lists them. The exit status is 1 if there is an error, and with --strict also if
-    there is a warning; 2 on wrong use.
+    there is a warning; 2 on wrong use, as for a pipeline of another project.
 
     For example:
 
@@ -159,11 +117,11 @@ def doctor(
 
     python -m pipeline doctor --explain P120
     """
-    from pipeline.preflight.codes import CODES, table
     from pipeline.preflight.codes import explain as explanation
+    from pipeline.preflight.codes import require_codes, table
 
     if explain or codes:
-        typer.echo(explanation(explain) if explain else table().rstrip())
+        typer.echo(explanation(explain.upper()) if explain else table().rstrip())
         return
     if document is None:
         raise UsageError(
@@ -171,9 +129,7 @@ def doctor(
             "PIPELINE.yaml; `python -m pipeline compile -o pipeline.yaml` writes one."
         )
     ignored = [code.upper() for code in ignore or ()]
-    for code in ignored:
-        if code not in CODES:
-            raise unknown("code", code, CODES)
+    require_codes(ignored)
     from pipeline.preflight.around.surroundings import Surroundings
     from pipeline.preflight.checkup import examine
 
@@ -206,7 +162,7 @@ def doctor(
 
 def _data(given: str, remote: str) -> "Data":
     """The dataset of a pin, or of a hash."""
-    from pipeline.preflight.checkup import Data
+    from pipeline.dag.inputs import Data
     from seglib.storage import default_remote, read_pin
 
     if given.endswith(".dir"):
@@ -214,9 +170,7 @@ def _data(given: str, remote: str) -> "Data":
             raise UsageError(
                 f"Where is {given}? Expected --remote s3://bucket/prefix or a folder."
             )
-        return Data(data_md5=given, remote=remote)
+        return Data(data_md5=given, remote=remote, title=given)
     pin = Path(given)
-    return Data(
-        data_md5=read_pin(pin),
-        remote=remote or default_remote(pin),
-    )
+    remote = remote or default_remote(pin)
+    return Data(data_md5=read_pin(pin), remote=remote, title=given)

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.connection import connect_by_environment
 from seglib.cli.terminal import echo
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
     from pipeline.ci.git import Git
-    from pipeline.kfp.connection import Cluster
-
 
 app = typer.Typer()
 
@@ -56,9 +55,9 @@ def finalize(
     uri = tracking_uri()
     forge = find_forge(os.environ)
     if what:
-        cluster = _connect()
+        cluster = connect_by_environment()
         waiting = find_waiting(cluster, forge, _clone(), what)
-        report(cluster, forge, waiting, tracking_uri=uri, say=_say)
+        report(cluster, forge, waiting, tracking_uri=uri, say=echo)
         return
     if forge is None:
         raise UsageError(
@@ -66,26 +65,17 @@ def finalize(
             "and GITHUB_REPOSITORY in the environment, or the name of a run."
         )
     found = list(waiting_commits(Git(Path.cwd()), forge))
-    _say(f"{len(found)} commit(s) wait for their run")
+    echo(f"{len(found)} commit(s) wait for their run")
     if found:
-        finish_all(_connect(), forge, found, tracking_uri=uri, say=_say)
+        cluster = connect_by_environment()
+        finish_all(cluster, forge, found, tracking_uri=uri, say=echo)
 
 
 def _clone() -> "Git | None":
-    """The repository around; a run is found without one, too."""
+    """The repository around the current folder; a run is found without one, too."""
     from pipeline.ci.git import Git
 
     try:
         return Git(Path.cwd())
     except SegError:
         return None
-
-
-def _connect() -> "Cluster":
-    from pipeline.kfp.connection import Endpoint, connect
-
-    return connect(Endpoint.from_environment())
-
-
-def _say(text: str) -> None:
-    echo(text)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.connection import Connect, on_cluster
+from pipeline.cli.options import option, optional
+from pipeline.dag.quantities import readable
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import CHECKPOINTS
 from seglib.errors import SegError
@@ -31,21 +33,19 @@ def collect(
     ] = "",
     cache: Annotated[
         Path | None,
-        typer.Option(
-            help="Of fetched data; in a pod, the mounted claim. Default: SEGLIB_CACHE, "
-            "else ~/.cache/seglib.",
-            show_default=False,
+        optional(
+            "Of fetched data; in a pod, the mounted claim. Default: SEGLIB_CACHE, else "
+            "~/.cache/seglib."
         ),
     ] = None,
     older_than: Annotated[
-        float,
-        typer.Option(min=0, help="Days; what was changed or used later stays."),
+        float, option("Days; what was changed or used later stays.", min=0)
     ] = 7.0,
     delete: Annotated[
-        bool, typer.Option("--delete", help="Free it. Default: it is shown only.")
+        bool, option("Free it. Default: it is shown only.", "--delete")
     ] = False,
     show_all: Annotated[
-        bool, typer.Option("--all", help="Show also what stays, and why.")
+        bool, option("Show also what stays, and why.", "--all")
     ] = False,
 ) -> None:
     """Show what nothing needs any more, and what it takes; with --delete, free it.
@@ -89,7 +89,7 @@ def collect(
             echo(f"note: not looked at: {name}: {error}", err=True)
     _show([item for item in found if show_all or not item.needed])
     free = [item for item in found if not item.needed]
-    size = _size(sum(item.size_bytes for item in free))
+    size = readable(sum(item.size_bytes for item in free))
     kept = f"{len(found) - len(free)} stay" + (
         "" if show_all else " (--all shows them)"
     )
@@ -113,7 +113,7 @@ def _free(items: "list[Item]") -> int:
             number, size = number + 1, size + item.size_bytes
         else:
             echo(f"{item.name}: stays: it was used just now")
-    echo(f"{number} freed: {_size(size)}")
+    echo(f"{number} freed: {readable(size)}")
     return 1 if failed else 0
 
 
@@ -124,17 +124,7 @@ def _show(items: "list[Item]") -> None:
         return
     table = Table("kind", "what", "size", "days", "stays because")
     for item in sorted(items, key=lambda one: (one.kind, -one.size_bytes)):
-        size = _size(item.size_bytes) if item.size_bytes else ""
+        size = readable(item.size_bytes) if item.size_bytes else ""
         days = f"{item.age_days:.1f}"
         table.add_row(item.kind, item.name, size, days, item.needed)
     Terminal().print(table)
-
-
-def _size(size_bytes: int) -> str:
-    """In the largest unit of which there is one."""
-    size = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -8,22 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.cli.options import Runs, option, optional
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import visible
 
 app = typer.Typer()
 
-Runs = Annotated[
-    Path, typer.Option(help="Folder of runs, whose store is used by default.")
+Model = Annotated[
+    str, typer.Argument(help="The registered model. Default: the only one.")
 ]
 
 
 @app.command()
 def rollback(
-    model: Annotated[
-        str, typer.Argument(help="The registered model. Default: the only one.")
-    ] = "",
+    model: Model = "",
     runs: Runs = Path("runs"),
 ) -> None:
     """Make the previous champion the champion again.
@@ -48,22 +47,12 @@ def rollback(
 
 @app.command()
 def publish(
-    model: Annotated[
-        str, typer.Argument(help="The registered model. Default: the only one.")
-    ] = "",
+    model: Model = "",
     to: Annotated[
-        str,
-        typer.Option(
-            help="s3://bucket/prefix or a folder. Default: where it is published.",
-            show_default=False,
-        ),
+        str, optional("s3://bucket/prefix or a folder. Default: where it is published.")
     ] = "",
     name: Annotated[
-        str,
-        typer.Option(
-            help="Whose `latest` there. Default: as before, else model.",
-            show_default=False,
-        ),
+        str, optional("Whose `latest` there. Default: as before, else model.")
     ] = "",
     runs: Runs = Path("runs"),
 ) -> None:
@@ -98,9 +87,7 @@ def verify_lineage(
             "NAME/VERSION. Default: the champion of the only registered model."
         ),
     ] = "",
-    masks: Annotated[
-        bool, typer.Option(help="Fetch and hash every mask, too.")
-    ] = False,
+    masks: Annotated[bool, option("Fetch and hash every mask, too.")] = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Follow a served model back to the masks, and check every claim on the way.

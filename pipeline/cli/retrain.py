@@ -7,6 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.connection import connect_by_environment
+from pipeline.cli.options import (
+    CONFIG_FILE,
+    REMOTE,
+    SETTINGS,
+    Checkpoints,
+    ClusterFile,
+    DryRun,
+    Experiment,
+    Image,
+    option,
+    optional,
+)
 from seglib.cli.terminal import echo
 from seglib.errors import SegError, UsageError
 
@@ -14,7 +27,6 @@ if TYPE_CHECKING:
     from pipeline.ci.forge import Forge
     from pipeline.ci.git import Git
     from pipeline.ci.plan import Plan, Wish
-    from pipeline.kfp.connection import Cluster
 
 
 app = typer.Typer()
@@ -31,119 +43,67 @@ class Variant(StrEnum):
 def retrain(
     since: Annotated[
         str,
-        typer.Option(
+        optional(
+            "The revision before, as CI tells it; of a pull request, the branch that "
+            "it goes into.",
             envvar="RETRAIN_SINCE",
-            help="The revision before, as CI tells it; of a pull request, the branch "
-            "that it goes into.",
-            show_default=False,
         ),
     ] = "",
     commit: Annotated[
-        str, typer.Option(help="The revision that is trained, and checked out.")
+        str, option("The revision that is trained, and checked out.")
     ] = "HEAD",
     pull_request: Annotated[
         int,
-        typer.Option(
+        optional(
+            "Train nothing: tell this pull request what it does to the dataset.",
             min=0,
             envvar="RETRAIN_PULL_REQUEST",
-            help="Train nothing: tell this pull request what it does to the dataset.",
-            show_default=False,
         ),
     ] = 0,
     config: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="RETRAIN_CONFIG",
-            help="A YAML file that states what differs from the defaults.",
-            show_default=False,
-        ),
+        Path | None, optional(CONFIG_FILE, envvar="RETRAIN_CONFIG")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            envvar="RETRAIN_SET",
-            help="Change one setting; may be repeated.",
-            show_default=False,
-        ),
+        optional(SETTINGS, "--set", metavar="NAME=VALUE", envvar="RETRAIN_SET"),
     ] = None,
     data_rev: Annotated[
         str,
-        typer.Option(
+        optional(
+            "A revision whose data.dvc is taken, or `<md5>.dir`.",
             envvar="RETRAIN_DATA_REV",
-            help="A revision whose data.dvc is taken, or `<md5>.dir`.",
-            show_default=False,
         ),
     ] = "",
-    remote: Annotated[
-        str,
-        typer.Option(
-            envvar="RETRAIN_REMOTE",
-            help="s3://bucket/prefix or a folder. Default: DVC's default remote.",
-            show_default=False,
-        ),
-    ] = "",
+    remote: Annotated[str, optional(REMOTE, envvar="RETRAIN_REMOTE")] = "",
     variant: Annotated[
         Variant,
-        typer.Option(
-            envvar="RETRAIN_VARIANT", help="Of the image: for CPUs, or for NVIDIA GPUs."
-        ),
+        option("Of the image: for CPUs, or NVIDIA GPUs.", envvar="RETRAIN_VARIANT"),
     ] = Variant.cpu,
     force: Annotated[
         bool,
-        typer.Option(
-            "--force",
-            envvar="RETRAIN_FORCE",
-            help="Train although nothing has changed.",
+        option(
+            "Train although nothing has changed.", "--force", envvar="RETRAIN_FORCE"
         ),
     ] = False,
     attempt: Annotated[
         str,
-        typer.Option(
+        optional(
+            "With --force: the same word gives the same run.",
             envvar=["RETRAIN_ATTEMPT", "GITHUB_RUN_ID"],
-            help="With --force: the same word gives the same run.",
-            show_default=False,
         ),
     ] = "",
-    image: Annotated[
-        str,
-        typer.Option(
-            envvar="SEGLIB_IMAGE",
-            help="Take this image, NAME@sha256:…, instead of building one.",
-            show_default=False,
-        ),
-    ] = "",
+    image: Image = "",
     image_repository: Annotated[
         str,
-        typer.Option(
+        optional(
+            "Where images are built to, such as registry.example.com/team/seglib.",
             envvar="SEGLIB_IMAGE_REPOSITORY",
-            help="Where images are built to, such as registry.example.com/team/seglib.",
-            show_default=False,
         ),
     ] = "",
-    cluster: Annotated[
-        Path | None,
-        typer.Option(
-            help="A YAML file of what the steps' pods need. Default: "
-            "configs/cluster.yaml where it is there.",
-            show_default=False,
-        ),
-    ] = None,
-    checkpoints: Annotated[
-        str,
-        typer.Option(
-            envvar="SEGLIB_CHECKPOINTS",
-            help="s3://bucket/prefix where a training keeps its state.",
-            show_default=False,
-        ),
-    ] = "",
-    experiment: Annotated[
-        str, typer.Option(help="Of KFP. Default: the pipeline's name.")
-    ] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and why.")
-    ] = False,
+    cluster: ClusterFile = None,
+    checkpoints: Checkpoints = "",
+    experiment: Experiment = "",
+    dry_run: DryRun = False,
 ) -> None:
     """Train what a commit changed, on the cluster, and come back without waiting.
 
@@ -202,33 +162,15 @@ def retrain(
         checkpoints=checkpoints,
         experiment=experiment,
     )
-    run(
-        _connect,
-        git,
-        forge,
-        plan,
-        wish,
-        means,
-        tracking_uri=tracking_uri(),
-        say=_say,
-    )
-
-
-def _connect() -> "Cluster":
-    from pipeline.kfp.connection import Endpoint, connect
-
-    return connect(Endpoint.from_environment())
+    uri, connect = tracking_uri(), connect_by_environment
+    run(connect, git, forge, plan, wish, means, tracking_uri=uri, say=echo)
 
 
 def _show(plan: "Plan") -> None:
     since = plan.before[:12] or "nothing"
-    _say(f"commit       {plan.commit[:12]}, compared with {since}")
+    echo(f"commit       {plan.commit[:12]}, compared with {since}")
     for reason in plan.reasons or ("nothing that a training depends on has changed",):
-        _say(f"why          {reason}")
-
-
-def _say(text: str) -> None:
-    echo(text)
+        echo(f"why          {reason}")
 
 
 def _tell_pull_request(

@@ -9,9 +9,12 @@ import typer
 from pipeline.cli.connection import Connect, on_cluster
 from pipeline.cli.options import (
     AllowTag,
+    Checkpoints,
     ClusterFile,
     CompiledPipeline,
+    DryRun,
     Image,
+    PipelineRoot,
     PushCheck,
     ServiceAccount,
 )
@@ -34,28 +37,22 @@ def schedule(
     file: Annotated[
         Path, typer.Argument(help="Of the recurring runs; see configs/schedules.yaml.")
     ],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     image: Image = "",
     pipeline: CompiledPipeline = None,
     cluster: ClusterFile = None,
+    checkpoints: Checkpoints = "",
     allow_tag: AllowTag = False,
     push_check: PushCheck = True,
     service_account: ServiceAccount = "",
-    pipeline_root: Annotated[
-        str,
-        typer.Option(
-            help="Where KFP keeps artifacts. Default: the server's.", show_default=False
-        ),
-    ] = "",
+    pipeline_root: PipelineRoot = "",
 ) -> None:
     """Make the cluster's recurring runs those of a file: made, changed, removed.
 
     A recurring run keeps the pipeline, the settings and the version of the data that it
-    was made with: run this again after each change of them, as from CI. What is as it
-    should be is left alone, so that running it twice does nothing the second time. Only
-    recurring runs of the file's name are touched.
+    was made with: run this again after each change of them, as from CI. Recurring runs
+    that are up to date stay, so that running it twice changes nothing the second time.
+    Only recurring runs of the file's name are touched.
 
     For example:
 
@@ -67,18 +64,16 @@ def schedule(
     from pipeline.kfp.schedules import Act, apply, existing_schedules, plan
 
     wanted = read_schedules(file)
-    compiled = document_of(pipeline, image=image, cluster=cluster, allow_tag=allow_tag)
-    with compiled as document:
+    with document_of(
+        pipeline,
+        image=image,
+        cluster=cluster,
+        checkpoints=checkpoints,
+        allow_tag=allow_tag,
+    ) as document:
         require_digest(document.image, allow_tag=allow_tag)
-        entries = list(
-            _entries(
-                wanted,
-                document,
-                push_check=push_check,
-                service_account=service_account or service_account_of(cluster),
-                pipeline_root=pipeline_root,
-            )
-        )
+        account = service_account or service_account_of(cluster)
+        entries = list(_entries(wanted, document, push_check, account, pipeline_root))
         reached = connect()
         changes = plan(entries, existing_schedules(reached, wanted.name))
         for change in changes:
@@ -92,18 +87,12 @@ def schedule(
 def _entries(
     wanted: "Schedules",
     document: "Document",
-    *,
     push_check: bool,
     service_account: str,
     pipeline_root: str,
 ) -> Iterator["Wanted"]:
     from pipeline.dag.inputs import require_splits
-    from pipeline.kfp.order import (
-        check_pushed,
-        find_version,
-        make_order,
-        settings_of,
-    )
+    from pipeline.kfp.order import check_pushed, find_version, make_order, settings_of
     from pipeline.kfp.schedules import Wanted
 
     checked: set[tuple[str, str]] = set()

@@ -5,15 +5,20 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.compile import (
+from pipeline.cli.compile import cluster_config, default_image
+from pipeline.cli.options import (
+    AllowTag,
     Checkpoints,
     ClusterFile,
+    ConfigFile,
+    DataFolder,
     Gpus,
     Image,
-    default_image,
-    needs,
+    Runs,
+    RunTitle,
+    option,
+    optional,
 )
-from pipeline.cli.options import AllowTag, ConfigFile
 from seglib.cli.terminal import Terminal, echo
 
 app = typer.Typer()
@@ -23,38 +28,25 @@ app = typer.Typer()
 def sweep(
     settings: Annotated[
         list[str],
-        typer.Option(
+        optional(
+            "What is tried, or changed for all; may be repeated. All combinations are "
+            "trained. Example: --set learning_rate=0.001,0.003",
             "--set",
             metavar="NAME=VALUE[,VALUE…]",
-            help="What is tried, or changed for all; may be repeated. All combinations "
-            "are trained. Example: --set learning_rate=0.001,0.003",
-            show_default=False,
         ),
     ],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="A dataset's folder. Default: what data.dvc pins.", show_default=False
-        ),
-    ] = None,
+    data: DataFolder = None,
     config: ConfigFile = None,
-    parallel: Annotated[
-        int, typer.Option(min=1, help="Trainings at the same time.")
-    ] = 2,
-    runs: Annotated[
-        Path, typer.Option(help="Where results, cache and tracking store go.")
-    ] = Path("runs"),
-    name: Annotated[
-        str, typer.Option(help="Part of the run's name, after its time.")
-    ] = "sweep",
+    parallel: Annotated[int, option("Trainings at the same time.", min=1)] = 2,
+    runs: Runs = Path("runs"),
+    name: RunTitle = "sweep",
     output: Annotated[
         Path | None,
-        typer.Option(
+        optional(
+            "Write the sweep as a document for Kubeflow Pipelines instead. The options "
+            "that follow are for it.",
             "--output",
             "-o",
-            help="Write the sweep as a document for Kubeflow Pipelines instead. The "
-            "options that follow are for it.",
-            show_default=False,
         ),
     ] = None,
     image: Image = "",
@@ -86,7 +78,7 @@ def sweep(
         done = compile_pipeline(
             output,
             image=image or default_image(),
-            cluster=needs(cluster, gpus),
+            cluster=cluster_config(cluster, gpus),
             checkpoints=checkpoints,
             allow_tag=allow_tag,
             plan=(shared, plan),

@@ -3,11 +3,13 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.options import Context, Runs, option, optional
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import TRACKING_URI
 from seglib.errors import SegError, UsageError
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Runs = Annotated[
-    Path, typer.Option(help="The folder of runs, with their tracking store.")
-]
 _FORMATS = (".md", ".csv", ".json")
 _TOLERANCE = 0.005  # mIoU
 
@@ -36,13 +35,7 @@ def track(
             show_default=False,
         ),
     ] = None,
-    context: Annotated[
-        str,
-        typer.Option(
-            help="Of kubeconfig, for rows. Default: its current one.",
-            show_default=False,
-        ),
-    ] = "",
+    context: Context = "",
 ) -> None:
     """Send MLflow what it has not got of a run, because it was away.
 
@@ -62,9 +55,7 @@ def track(
     """
     from pipeline.local.tracker import send_from_remote, send_unsent, tracking_uri
 
-    def warn(text: str) -> None:
-        echo(text, err=True)
-
+    warn = partial(echo, err=True)
     if not folders:
         _close_rows(tracking_uri(Path("runs")), context, warn)
         return
@@ -96,9 +87,7 @@ def compare(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", help="Write the table, too: FILE.md, FILE.csv, FILE.json."
-        ),
+        option("Write the table, too: FILE.md, FILE.csv, FILE.json.", "--output", "-o"),
     ] = None,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -137,18 +126,13 @@ def reproduce(
         typer.Argument(metavar="RUN", help="Its name, folder or MLflow id, or latest."),
     ],
     data: Annotated[
-        Path | None,
-        typer.Option(
-            help="The dataset's folder, where it is not where it was.",
-            show_default=False,
-        ),
+        Path | None, optional("The dataset's folder, where it is not where it was.")
     ] = None,
     any_code: Annotated[
-        bool, typer.Option("--any-code", help="Go on although the code is another.")
+        bool, option("Go on although the code is another.", "--any-code")
     ] = False,
     tolerance: Annotated[
-        float,
-        typer.Option(min=0, help="The largest difference of mIoU that is accepted."),
+        float, option("The largest difference of mIoU that is accepted.", min=0)
     ] = _TOLERANCE,
     runs: Runs = Path("runs"),
 ) -> None:

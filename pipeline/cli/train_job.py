@@ -7,21 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.compile import Gpus
+from pipeline.cli.compile import cluster_config
 from pipeline.cli.options import (
     AllowTag,
+    Checkpoints,
     ClusterFile,
     ConfigFile,
+    Context,
     DataHash,
+    Every,
+    Gpus,
     Image,
+    Longest,
     PushCheck,
     Remote,
     Revision,
     Settings,
+    option,
+    optional,
 )
 from pipeline.train_job.pod import LABEL
 from seglib.cli.terminal import echo
-from seglib.environment import CHECKPOINTS
 from seglib.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,74 +49,47 @@ refuses.""",
 )
 def train_job(
     nodes: Annotated[
-        int, typer.Option(min=2, help="Pods, on different nodes where there are any.")
+        int, option("Pods, on different nodes where there are any.", min=2)
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            show_default=False,
-            help="The YAML file to write. Needed without --wait.",
-        ),
+        optional("The YAML file to write. Needed without --wait.", "--output", "-o"),
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     image: Image = "",
     cluster: ClusterFile = None,
     gpus: Gpus = None,
-    checkpoints: Annotated[
-        str,
-        typer.Option(
-            envvar=CHECKPOINTS,
-            help="s3://bucket/prefix where the training keeps its state and leaves its "
-            "outcome. Default: what the cluster's ConfigMap says, without which no pod "
-            "starts.",
-            show_default=False,
-        ),
-    ] = "",
+    checkpoints: Checkpoints = "",
     rev: Revision = "",
     data_md5: DataHash = "",
     remote: Remote = "",
     cache: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Mount the claim of fetched data: one that all nodes can mount. Default: "
+            "each pod fetches into a folder of its own.",
             "--cache",
-            help="Mount the claim of fetched data: one that all nodes can mount. "
-            "Default: each pod fetches into a folder of its own.",
         ),
     ] = False,
     name: Annotated[
-        str,
-        typer.Option(
-            help="Of the job. Default: by commit, data and content.", show_default=False
-        ),
+        str, optional("Of the job. Default: by commit, data and content.")
     ] = "",
     allow_tag: AllowTag = False,
     push_check: PushCheck = True,
     wait: Annotated[
-        bool,
-        typer.Option("--wait", help="Start it, and follow its pods' logs to its end."),
+        bool, option("Start it, and follow its pods' logs to its end.", "--wait")
     ] = False,
     again: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Delete a job of the same name that has ended, and start it again.",
             "--again",
-            help="Delete a job of the same name that has ended, and start it anew.",
         ),
     ] = False,
-    every: Annotated[
-        float, typer.Option(min=0.01, help="Seconds between two looks.")
-    ] = 2.0,
-    longest: Annotated[
-        float, typer.Option(min=0, help="Minutes to wait at most; 0: to its end.")
-    ] = 0.0,
-    context: Annotated[
-        str,
-        typer.Option(
-            help="Of kubeconfig. Default: its current one.", show_default=False
-        ),
-    ] = "",
+    every: Every = 2.0,
+    longest: Longest = 0.0,
+    context: Context = "",
 ) -> None:
     """Train one model in several pods of a Kubernetes cluster together.
 
@@ -118,15 +97,15 @@ def train_job(
     settings and the cluster's file are those of `submit`. Each pod gets what the step
     `train` gets, and runs a process for each of its GPUs; each process takes a part of
     every batch. The outcome stays where the checkpoints are (SEGLIB_CHECKPOINTS, on
-    S3): a run of the pipeline with the same image, data and settings finds it there,
-    trains nothing, and goes on with the evaluation. The command for that is printed.
+    S3, without which no pod starts): a run of the pipeline with the same image, data
+    and settings finds it there, trains nothing, and goes on with the evaluation. The
+    command for that is printed.
     The same input gives the same bytes.
 
     For example:
 
     python -m pipeline train-job --wait --nodes 4 --gpus 1 --config my.yaml
     """
-    from pipeline.cli.compile import needs
     from pipeline.dag.inputs import find_settings, require_splits
     from pipeline.kfp.document import document_of
     from pipeline.kfp.order import check_pushed, find_version, make_order
@@ -149,7 +128,7 @@ def train_job(
     training = Training(
         image=document.image,
         parameters=order.parameters,
-        cluster=needs(cluster, gpus),
+        cluster=cluster_config(cluster, gpus),
         nodes=nodes,
         checkpoints=checkpoints,
         cache=cache,

@@ -4,12 +4,12 @@ Nothing of it changes a result, so nothing of it is a parameter of the pipeline.
 defaults stand here; a file states what differs, and configs/cluster.yaml shows all.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+from pipeline.dag.credentials import find_credential, names_credential
 from pipeline.dag.task_settings import (
     Cache,
     Security,
@@ -20,7 +20,7 @@ from pipeline.dag.task_settings import (
     require_variable,
 )
 from seglib.errors import UsageError, unknown
-from seglib.settings import at, checked, read_tree, typed
+from seglib.settings import at, build, read_tree, section
 
 __all__ = [
     "FILE",
@@ -55,10 +55,6 @@ _OWN: Mapping[str, dict[str, Any]] = {
     "finalize": {"cpu_request": "250m", "cpu_limit": "1", "memory_limit": "2Gi"},
     "select": {"cpu_request": "250m", "cpu_limit": "1", "memory_limit": "2Gi"},
 }
-_QUANTITIES = (
-    *("cpu_request", "cpu_limit", "memory_request", "memory_limit", "shm"),
-    *("ephemeral_storage", "output_storage", "retry_delay", "timeout"),
-)
 _CONFIG_MAPS = (
     Source(name="seglib", keys=("MLFLOW_TRACKING_URI",)),
     Source(
@@ -78,36 +74,36 @@ _SECRETS = (
         optional=True,
     ),
 )
-_PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 _RESERVED = {  # the pipeline sets them
     *("KFP_RUN_ID", "SEGLIB_CACHE", "SEGLIB_IMAGE", "TF_CONFIG"),
     *("SEGLIB_HOSTS", "SEGLIB_HOST_INDEX", "SEGLIB_PROCESSES", "SEGLIB_PORTS_FROM"),
     *("SEGLIB_ATTEMPT", "SEGLIB_RETRIES", "SEGLIB_TRAIN_JOB"),
 }
-_SECRETIVE = re.compile(r"(KEY|SECRET|PASSW(OR)?D|TOKEN|CREDENTIALS?)(_|$)", re.I)
-_LOGIN = re.compile(r"://[^/@\s]+:[^/@\s]*@")  # https://user:password@host
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class ClusterConfig:
     """All settings. `ClusterConfig()` is what configs/cluster.yaml says."""
 
     namespace: str = "kubeflow"  # of the runs
     service_account: str = "pipeline-runner"  # of the pods
-    image_pull_policy: str = "IfNotPresent"  # enough for an image with its digest
+    # The default is enough for an image that is named by its digest.
+    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)  # of every step
     config_maps: tuple[Source, ...] = _CONFIG_MAPS
     secrets: tuple[Source, ...] = _SECRETS
     cache: Cache = field(default_factory=Cache)
     security: Security = field(default_factory=Security)
-    steps: Mapping[str, StepResources] = field(default_factory=lambda: _steps({}, {}))
+    steps: Mapping[str, StepResources] = field(
+        default_factory=lambda: {
+            name: StepResources(**_OWN.get(name, {})) for name in STEPS
+        }
+    )
 
     def __post_init__(self) -> None:
         require_name("namespace", self.namespace)
         require_name("service_account", self.service_account)
-        if self.image_pull_policy not in _PULL_POLICIES:
-            raise unknown("image_pull_policy", self.image_pull_policy, _PULL_POLICIES)
         for secret in self.image_pull_secrets:
             require_name("image_pull_secrets", secret)
         for variable, value in self.environment.items():
@@ -149,49 +145,36 @@ class ClusterConfig:
             raise UsageError(
                 "expected keys such as `steps:`. Received: a list or text."
             )
-        kinds = {f.name: f.type for f in fields(cls)}
-        defaults, own = tree.pop("defaults", None), tree.pop("steps", None)
+        names = {*(f.name for f in fields(cls)), "defaults"}
         for key in tree:
-            if key not in kinds:
-                raise unknown("key", str(key), {*kinds, "defaults"})
-        values = {key: typed(value, kinds[key], key) for key, value in tree.items()}
-        return cls(**values, steps=_steps(defaults or {}, own or {}))
+            if key not in names:
+                raise unknown("key", str(key), names)
+        defaults, own = tree.pop("defaults", None) or {}, tree.pop("steps", None) or {}
+        build(StepResources, "defaults", defaults)
+        return build(cls, "", {**tree, "steps": _merged(defaults, own)})
 
 
-def _steps(defaults: Any, own: Any) -> dict[str, StepResources]:
-    """What each step needs: the file's word on it, before ours, before `defaults`."""
-    common = _resources("defaults", defaults)
-    with at("defaults"):
-        StepResources(**common)
+def _merged(defaults: Any, own: Any) -> dict[str, Any]:
+    """The settings of each step: the file's for it, then ours, then `defaults`."""
     if not isinstance(own, dict):
         raise UsageError(f"`steps` must be a section. Received: {own!r}.")
     for name in own:
         if name not in STEPS:
             raise unknown("step", str(name), STEPS)
-    built = {}
+    merged = {}
     for name in STEPS:
-        stated = _resources(f"steps.{name}", own.get(name) or {})
-        with at(f"step {name}"):
-            built[name] = StepResources(**{**common, **_OWN.get(name, {}), **stated})
-    return built
-
-
-def _resources(section: str, values: Any) -> dict[str, Any]:
-    """A section's settings; quantities may be written as numbers: `cpu_limit: 2`."""
-    if isinstance(values, dict):
-        values = {
-            key: str(value)
-            if key in _QUANTITIES and type(value) in (int, float)
-            else value
-            for key, value in values.items()
-        }
-    return checked(StepResources, section, values)
+        stated = own.get(name) or {}
+        if not isinstance(stated, dict):
+            message = f"`steps.{name}` must be a section. Received: {stated!r}."
+            raise UsageError(message)
+        merged[name] = {**defaults, **_OWN.get(name, {}), **stated}
+    return merged
 
 
 def _require_no_secret(variable: str, value: str) -> None:
-    """What stands here ends up in the compiled document, for all to read."""
+    """Refuse a credential: everyone who may see the compiled file would have it."""
     require_variable("environment", variable)
-    if _SECRETIVE.search(variable) or _LOGIN.search(value):
+    if names_credential(variable) or find_credential(value):
         raise UsageError(
             f"`environment.{variable}` looks like a credential. Put it into a Secret, "
             "and name Secret and key under `secrets`."

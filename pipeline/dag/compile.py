@@ -61,6 +61,7 @@ def compile_pipeline(
         raise SegError(f"{output}: expected a name that ends in .yaml.")
     require_digest(image, allow_tag=allow_tag)
     refuse_placeholders(image=image, checkpoints=checkpoints)
+    refuse_placeholders(**cluster.environment)
     from pipeline.dag.lean_kfp import import_kfp
 
     import_kfp()

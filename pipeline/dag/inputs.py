@@ -1,7 +1,5 @@
 """What a run computes on: its data, its settings, and the code that does it."""
 
-import hashlib
-import importlib.metadata
 import os
 import subprocess
 from collections.abc import Iterable
@@ -9,22 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seglib.code_version import code_digest
 from seglib.config import Config
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.storage.documents import parse_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIN = "data.dvc"
-# Their versions change results as code does.
-_LIBRARIES = (
-    "albumentations",
-    "grain",
-    "keras",
-    "numpy",
-    "opencv-python-headless",
-    "tensorflow",
-)
-_SOURCES = (".py", ".html", ".jinja", ".j2", ".css")
+# Their pages and pictures lie beside what a training reads and gives: another colour is
+# no reason to train again.
+_PAGES_DO_NOT_COUNT = ("verify", "augment", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +85,7 @@ def require_splits(data: Data, config: Config, *, sweep: bool = False) -> None:
         splits = _splits(data)
     except SegError:
         return
-    split = config.evaluate.split
+    split: str = config.evaluate.split
     needs = {"train": "which models learn from"}
     if split != "auto":
         needs[split] = f"which the model is scored on, as `split: {split}` says"
@@ -174,20 +166,26 @@ def check_publication(
 
 
 def code_version() -> str:
-    """A hash of what computes: the sources of seglib and components, and libraries.
+    """A digest of what computes: components, all that they import, and libraries.
 
     It is a parameter of every cached step: KFP's cache knows nothing of these files,
     and would reuse what older code made.
     """
-    digest = hashlib.sha256()
-    for package in ("seglib", "components"):
-        root = REPOSITORY / package
-        for path in sorted(p for p in root.rglob("*") if p.suffix in _SOURCES):
-            digest.update(f"{path.relative_to(REPOSITORY).as_posix()}\n".encode())
-            digest.update(path.read_bytes())
-    for library in _LIBRARIES:
-        digest.update(f"{library}=={importlib.metadata.version(library)}\n".encode())
-    return digest.hexdigest()[:16]
+    names = sorted(path.stem for path in (REPOSITORY / "components").glob("*.py"))
+    return code_digest(*(f"components.{name}" for name in names), root=REPOSITORY)[:16]
+
+
+def step_code_version(component: str, *, step: str) -> str:
+    """The same for one step of a local run, without what only records the run.
+
+    Args:
+        component: the module of the component.
+        step: its name in the pipeline.
+    """
+    without = {"seglib.delivery", "seglib.registry", "seglib.tracking"}
+    if step in _PAGES_DO_NOT_COUNT:
+        without.add("seglib.report")
+    return code_digest(component, without=without, root=REPOSITORY)[:16]
 
 
 def git_commit() -> str:

@@ -1,4 +1,4 @@
-"""Kubernetes' quantities, and durations: read, checked, and put as KFP takes them."""
+"""Kubernetes quantities and durations: read, checked, and written as KFP takes them."""
 
 import re
 
@@ -12,11 +12,40 @@ _UNITS = {
     **{unit: 1000**power for power, unit in enumerate("kMGTPE", start=1)},
     **{f"{unit}i": 1024**power for power, unit in enumerate("KMGTPE", start=1)},
 }
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|([A-Za-z]*))")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_CPU = re.compile(r"(\d+)m|(\d*\.?\d+)")
+_CPU = re.compile(r"\d+m|\d*\.?\d+")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _KFP_SIZE = re.compile(r"\d+(?:[EPTGM]i?|Ki)?")  # of what KFP takes, what is right
+
+
+def quantity(text: str) -> float | None:
+    """Value of a Kubernetes quantity, in cores or bytes; None for any other text.
+
+    >>> quantity("500m"), quantity("1.5Gi"), quantity("1e3"), quantity("{{$.x}}")
+    (0.5, 1610612736.0, 1000.0, None)
+    """
+    match = _QUANTITY.fullmatch(text.strip())
+    unit = (match[3] or "") if match else ""
+    if not match or unit not in {"m", *_UNITS}:
+        return None
+    factor = 1e-3 if unit == "m" else float(_UNITS[unit])
+    return float(match[1]) * 10.0 ** int(match[2] or 0) * factor
+
+
+def readable(size_bytes: float) -> str:
+    """Bytes for a person.
+
+    >>> readable(1610612736), readable(3 * 2**40)
+    ('1.5 GiB', '3.0 TiB')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size_bytes < 1024:
+            digits = 1 if unit != "B" and (size_bytes < 10 or unit == "GiB") else 0
+            return f"{size_bytes:.{digits}f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"
 
 
 def cpu_cores(text: str, name: str = "cpu") -> float:
@@ -31,11 +60,10 @@ def cpu_cores(text: str, name: str = "cpu") -> float:
     >>> cpu_cores("500m")
     0.5
     """
-    match = _CPU.fullmatch(text)
-    if not match:
+    cores = quantity(text)
+    if cores is None or not _CPU.fullmatch(text):
         raise _wrong(name, 'cores, such as "2", "1.5" or "500m"', text)
-    thousandths, cores = match.groups()
-    return int(thousandths) / 1000 if thousandths else float(cores)
+    return cores
 
 
 def size_bytes(text: str, name: str = "size") -> int:
@@ -87,17 +115,16 @@ def duration_s(text: str, name: str = "duration") -> int:
     )
 
 
-def attempts_s(
-    retries: int, *, timeout_s: int, pause_s: float, factor: float = 2.0
-) -> int:
+def attempts_s(retries: int, *, timeout_s: int, pause_s: float) -> int:
     """Seconds from the start of a step's first attempt to the end of its last one.
 
-    Argo counts `backoff.maxDuration` from the same start, and ends by it what runs.
+    Argo counts `backoff.maxDuration` from the same start, and ends a running attempt
+    when it is over.
 
     Args:
-        timeout_s: of one attempt; 0: none.
-        pause_s: before the second attempt.
-        factor: of each further pause to the one before.
+        retries: attempts after the first.
+        timeout_s: limit of one attempt; 0: none.
+        pause_s: pause before the second attempt; each further pause is twice as long.
 
     Returns:
         At most LONGEST_S.
@@ -107,7 +134,7 @@ def attempts_s(
     """
     attempts = (retries + 1) * timeout_s or UNLIMITED_S
     try:
-        pauses = retries if factor == 1 else (factor**retries - 1) / (factor - 1)
+        pauses = 2.0**retries - 1
     except OverflowError:
         return LONGEST_S
     return round(min(LONGEST_S, attempts + pause_s * pauses))

@@ -37,6 +37,7 @@ def sweep_pipeline(
     image: str = IMAGE,
     cluster: ClusterConfig | None = None,
     checkpoints: str = "",
+    code_by_step: bool = False,
 ) -> Any:
     """Build the pipeline.
 
@@ -46,12 +47,13 @@ def sweep_pipeline(
         image: the image of every step, best pinned by digest.
         cluster: what the steps' pods need. `None`: nothing, for the local runner.
         checkpoints: where trainings keep their state: s3://bucket/prefix.
+        code_by_step: as in `training_pipeline`.
     """
 
     def train_and_choose(*values: Any) -> None:
         """Train with several settings, choose by val mIoU, and judge the best."""
         parameters = dict(zip(signature.parameters, values, strict=True))
-        steps = Steps(parameters, image, cluster)
+        steps = Steps(parameters, image, cluster, code_by_step=code_by_step)
         last = steps.add("finalize", finalize, cached=False)
         with dsl.ExitHandler(last):
             verified = steps.add("verify", verify_data)

@@ -5,8 +5,10 @@ Of Secrets and ConfigMaps there are names and keys only: there is no place for a
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from pipeline.dag.quantities import (
     LONGEST_S,
@@ -16,8 +18,8 @@ from pipeline.dag.quantities import (
     duration_s,
     size_bytes,
 )
-from seglib.errors import UsageError, unknown
-from seglib.settings import require
+from seglib.errors import UsageError
+from seglib.settings import Natural, require, section
 
 _DNS = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$){_DNS}(\.{_DNS})*")  # of an object
@@ -25,24 +27,26 @@ _LABEL = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _LABEL_NAME = re.compile(rf"({_DNS}(\.{_DNS})*/)?{_LABEL.pattern}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _KEY = re.compile(r"[-.\w]{1,253}", re.ASCII)  # in a Secret or a ConfigMap
-_OPERATORS = ("Equal", "Exists")
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
-@dataclass(frozen=True, kw_only=True)
+def _as_text(value: Any) -> Any:
+    return str(value) if type(value) in (int, float) else value
+
+
+# Of Kubernetes; YAML reads `cpu_limit: 2` as a number.
+Quantity = Annotated[str, BeforeValidator(_as_text)]
+
+
+@section
 class Toleration:
     """A taint of nodes that a pod puts up with."""
 
     key: str = ""  # "": any, with the operator Exists
-    operator: str = "Equal"
+    operator: Literal["Equal", "Exists"] = "Equal"
     value: str = ""
-    effect: str = ""  # "": any
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""  # "": any
 
     def __post_init__(self) -> None:
-        if self.operator not in _OPERATORS:
-            raise unknown("operator", self.operator, _OPERATORS)
-        if self.effect and self.effect not in _EFFECTS:
-            raise unknown("effect", self.effect, _EFFECTS)
         if self.operator == "Exists" and self.value:
             raise UsageError(
                 "a toleration with the operator Exists has no `value`. "
@@ -52,29 +56,31 @@ class Toleration:
             raise UsageError("a toleration needs a `key`, or the operator Exists.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class StepResources:
     """What the pod of one step asks for, and how often and how long it may try.
 
     After what a pod is repeated, Argo's configuration says (docs/cluster.md).
     """
 
-    cpu_request: str = "1"  # cores; "": as the limit
-    cpu_limit: str = "2"  # cores; "": as many as the node has
-    memory_request: str = ""  # "": as the limit
-    memory_limit: str = "4Gi"  # what takes more is ended; "": as much as the node has
-    gpus: int = 0
+    cpu_request: Quantity = "1"  # cores; "": as the limit
+    cpu_limit: Quantity = "2"  # cores; "": as many as the node has
+    memory_request: Quantity = ""  # "": as the limit
+    memory_limit: Quantity = "4Gi"  # more is ended; "": as much as the node has
+    gpus: Natural = 0
     gpu_type: str = "nvidia.com/gpu"  # the resource that `gpus` counts
     gpu_taint: bool = True  # with gpus: tolerate a taint that is called like gpu_type
     node_selector: Mapping[str, str] = field(default_factory=dict)  # label: value
     tolerations: tuple[Toleration, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)  # for autoscalers
-    shm: str = ""  # of /dev/shm, and of the memory when used; "": the runtime's 64 MB
-    ephemeral_storage: str = "10Gi"  # of /tmp, on the node's disk; "": no limit
-    output_storage: str = ""  # of KFP's volumes of outputs, on that disk; "": no limit
-    retries: int = 2  # of a pod that Argo repeats: as KFP ships it, a deleted one
-    retry_delay: str = "30s"  # before the first; doubled before each further one
-    timeout: str = "2h"  # of one attempt; "": none
+    shm: Quantity = (
+        ""  # of /dev/shm, and of the memory when used; "": the runtime's 64 MB
+    )
+    ephemeral_storage: Quantity = "10Gi"  # of /tmp, on the node's disk; "": no limit
+    output_storage: Quantity = ""  # of KFP's output volumes; "": no limit
+    retries: Natural = 2  # of a pod that Argo repeats: as KFP ships it, a deleted one
+    retry_delay: Quantity = "30s"  # before the first; doubled before each further one
+    timeout: Quantity = "2h"  # of one attempt; "": none
 
     def __post_init__(self) -> None:
         _require_at_most("cpu_request", "cpu_limit", self, cpu_cores)
@@ -86,8 +92,6 @@ class StepResources:
         duration_s(self.retry_delay, "retry_delay")
         limited = not self.timeout or duration_s(self.timeout, "timeout") > 0
         require(limited, "timeout", 'more than 0, or "": none', self.timeout)
-        require(self.gpus >= 0, "gpus", "≥ 0", self.gpus)
-        require(self.retries >= 0, "retries", "≥ 0", self.retries)
         named = _LABEL_NAME.fullmatch(self.gpu_type) is not None and self.gpu_type
         require(bool(named), "gpu_type", "such as nvidia.com/gpu", self.gpu_type)
         _require_pairs("node_selector", "a node's `label: value`", self.node_selector)
@@ -125,7 +129,7 @@ class StepResources:
         return self.tolerations
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Source:
     """Variables of the environment that come from a Secret or a ConfigMap."""
 
@@ -151,7 +155,7 @@ class Source:
         return {**{key: key for key in self.keys}, **self.variables}
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Security:
     """As whom a container runs.
 
@@ -160,18 +164,16 @@ class Security:
     express; as /tmp is a volume, a cluster's policy can enforce one.
     """
 
-    run_as_user: int = 1000
-    run_as_group: int = 1000
+    run_as_user: Natural = 1000
+    run_as_group: Natural = 1000
     run_as_non_root: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("run_as_user", "run_as_group"):
-            require(getattr(self, name) >= 0, name, "≥ 0", getattr(self, name))
         root = self.run_as_non_root and self.run_as_user == 0
         require(not root, "run_as_user", "> 0 with run_as_non_root", self.run_as_user)
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Cache:
     """Where steps keep fetched datasets from one run to the next."""
 

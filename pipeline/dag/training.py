@@ -20,6 +20,7 @@ from components.train_model import train_model
 from components.verify_data import verify_data
 from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.executor import in_image, on_kubernetes
+from pipeline.dag.inputs import step_code_version
 from seglib.config import Config
 from seglib.environment import CHECKPOINTS
 
@@ -37,6 +38,7 @@ def training_pipeline(
     image: str = IMAGE,
     cluster: ClusterConfig | None = None,
     checkpoints: str = "",
+    code_by_step: bool = False,
 ) -> Any:
     """Build the pipeline.
 
@@ -44,6 +46,8 @@ def training_pipeline(
         image: the image of every step, best pinned by digest.
         cluster: what the steps' pods need. `None`: nothing, for the local runner.
         checkpoints: where the training step keeps its state: s3://bucket/prefix.
+        code_by_step: a step is cached by the code that it imports here, in place of
+            the parameter `code_version`.
 
     Returns:
         A KFP pipeline. Its parameters are the fields of the configuration, with
@@ -53,7 +57,7 @@ def training_pipeline(
     def training(*values: Any) -> None:
         """Verify, augment, train, evaluate, gate; export what passes the gate."""
         parameters = dict(zip(signature.parameters, values, strict=True))
-        steps = Steps(parameters, image, cluster)
+        steps = Steps(parameters, image, cluster, code_by_step=code_by_step)
         last = steps.add("finalize", finalize, cached=False)
         with dsl.ExitHandler(last):
             verified = steps.add("verify", verify_data)
@@ -91,11 +95,17 @@ class Steps:
     """Adds tasks to the pipeline that is being built."""
 
     def __init__(
-        self, parameters: Mapping[str, Any], image: str, cluster: ClusterConfig | None
+        self,
+        parameters: Mapping[str, Any],
+        image: str,
+        cluster: ClusterConfig | None,
+        *,
+        code_by_step: bool = False,
     ):
         self._parameters = parameters
         self._image = image
         self._cluster = cluster
+        self._code_by_step = code_by_step
 
     def add(
         self,
@@ -110,6 +120,9 @@ class Steps:
         # takes its outputs doesn't find it (kubeflow/pipelines issue 11173).
         wanted = component.component_spec.inputs
         shared = {k: v for k, v in self._parameters.items() if k in wanted}
+        if self._code_by_step and cached:
+            module = component.python_func.__module__
+            shared["code_version"] = step_code_version(module, step=name)
         task = component(**shared, **inputs)
         task.set_caching_options(enable_caching=cached)
         in_image(task, self._image)

@@ -1,13 +1,13 @@
 """What a cache of fetched data holds: datasets, and contents that none of them has."""
 
-import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 from pipeline.garbage.items import Item, Needs
+from seglib.storage.file_lock import file_lock
 
 
 def in_cache(cache: Path, needs: Needs) -> Iterator[Item]:
@@ -75,9 +75,9 @@ def _remove_dataset(cache: Path, root: Path, modified_s: float) -> bool:
     if lock.exists() and lock.stat().st_mtime != modified_s:
         return False
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as held:
+    with ExitStack() as held:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(file_lock(lock, wait=False))
         except OSError:
             return False
         own = {path.lstat().st_ino for path in root.rglob("*") if path.is_file()}

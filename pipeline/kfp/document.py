@@ -1,97 +1,14 @@
 """A compiled pipeline, as it is submitted."""
 
-import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from seglib.errors import SegError, UsageError
-from seglib.storage.documents import MAX_PROGRAM_BYTES, parse_all_yaml
-from seglib.storage.files import read_file
+from pipeline.dag.document import Document, read_document
+from seglib.errors import UsageError
 
-_REMEDY = "`python -m pipeline compile -o FILE.yaml` writes a compiled pipeline."
-
-
-@dataclass(frozen=True)
-class Document:
-    """A compiled pipeline's file."""
-
-    path: Path
-    text: str
-
-    @cached_property
-    def digest(self) -> str:
-        """Of its content: a version of the pipeline is known by it."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @property
-    def version(self) -> str:
-        """The name of its version in KFP."""
-        return f"{self.name}-{self.digest[:12]}"  # as `compile --manifest` has it
-
-    @property
-    def name(self) -> str:
-        """The pipeline's."""
-        return str(self.spec["pipelineInfo"]["name"])
-
-    @cached_property
-    def spec(self) -> Mapping[str, Any]:
-        """The first document: the PipelineSpec."""
-        return parse_all_yaml(self.text, name=str(self.path), remedy=_REMEDY)[0]
-
-    @property
-    def image(self) -> str:
-        """The image of the steps.
-
-        Raises:
-            SegError: they have several.
-        """
-        executors = self.spec.get("deploymentSpec", {}).get("executors", {})
-        found = {
-            e["container"]["image"] for e in executors.values() if "container" in e
-        }
-        if len(found) != 1:
-            raise SegError(
-                f"{self.path}: expected one image for all steps. Received: "
-                f"{', '.join(sorted(found)) or 'none'}. Compile it anew."
-            )
-        return str(found.pop())
-
-    @property
-    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        """What it takes: name → type, whether it has a default."""
-        definitions = self.spec["root"].get("inputDefinitions", {})
-        return dict(definitions.get("parameters", {}))
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """Values that it was compiled with: name → value."""
-        return {
-            name: one["defaultValue"]
-            for name, one in self.parameters.items()
-            if "defaultValue" in one
-        }
-
-    def check_parameters(self, given: Mapping[str, Any]) -> None:
-        """See that it takes just what it is given.
-
-        Raises:
-            SegError: it is of another code than this.
-        """
-        known = self.parameters
-        needed = {k for k, v in known.items() if not v.get("isOptional")}
-        wrong = sorted(given.keys() - known.keys())
-        missing = sorted(needed - given.keys())
-        if wrong or missing:
-            raise SegError(
-                f"{self.path}: its parameters are not those of this code: unknown to "
-                f"it: {', '.join(wrong) or 'none'}; not given: "
-                f"{', '.join(missing) or 'none'}. Compile it with this checkout."
-            )
+__all__ = ["Document", "document_of", "read_document", "service_account_of"]
 
 
 @contextmanager
@@ -150,22 +67,3 @@ def service_account_of(cluster: Path | None) -> str:
     from pipeline.dag.cluster_config import ClusterConfig
 
     return ClusterConfig.load(cluster).service_account
-
-
-def read_document(path: Path) -> Document:
-    """A compiled file.
-
-    Raises:
-        SegError: it cannot be read, or is no compiled pipeline.
-    """
-    try:
-        content = read_file(path, max_bytes=MAX_PROGRAM_BYTES)
-        document = Document(path, content.decode("utf-8"))
-        named = document.name and document.spec["root"]["dag"]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SegError(f"{path}: cannot be read: {error}") from error
-    except (KeyError, TypeError, IndexError) as error:
-        raise SegError(f"{path}: not a compiled pipeline. {_REMEDY}") from error
-    if not named:
-        raise SegError(f"{path}: a pipeline without steps.")
-    return document

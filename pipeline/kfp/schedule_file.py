@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from seglib.errors import UsageError
-from seglib.settings import at, build, read_tree, require
+from seglib.settings import at, build, read_tree, require, section
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _EVERY = re.compile(r"(\d+)([smhd])")
@@ -16,7 +18,7 @@ _ALL = "schedules"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Schedule:
     """One recurring run."""
 
@@ -31,7 +33,7 @@ class Schedule:
     remote: str = ""  # s3://bucket/prefix; "": DVC's default remote
     enabled: bool = True
     catchup: bool = False  # make up for what was missed while it was away
-    max_concurrency: int = 1  # runs of it at once
+    max_concurrency: Annotated[int, Field(ge=1, le=10)] = 1  # runs of it at once
 
     def __post_init__(self) -> None:
         if bool(self.cron) == bool(self.every):
@@ -45,8 +47,6 @@ class Schedule:
         else:
             fits = bool(_EVERY.fullmatch(self.every)) and self.interval_s > 0
             require(fits, "every", "a number and s, m, h or d", self.every)
-        most = self.max_concurrency
-        require(1 <= most <= 10, "max_concurrency", "1 … 10", most)
         for name in ("start", "end"):
             _time(name, getattr(self, name))
 
@@ -103,8 +103,7 @@ def read_schedules(path: Path) -> Schedules:
         found = {}
         for name, values in entries.items():
             _check_name(str(name))
-            with at(str(name)):
-                found[str(name)] = build(Schedule, str(name), values or {})
+            found[str(name)] = build(Schedule, str(name), values or {})
     return Schedules(
         name=head.name,
         experiment=head.experiment,
@@ -113,7 +112,7 @@ def read_schedules(path: Path) -> Schedules:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class _Head:
     """What stands beside the schedules."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.kfp.runs import CANCELED, CANCELING, FAILED, SUCCEEDED, Run
 from pipeline.kfp.watching import News
+from seglib.plain_text import first_line
 from seglib.runtime.workflow import CACHED, PENDING, SKIPPED, Step
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def steps_table(run: Run) -> "Table":
             _styled(step.state),
             _took(step),
             pods,
-            _first_line(step.message),
+            first_line(step.message, longest=200),
         )
     return table
 
@@ -59,7 +60,7 @@ def news_lines(news: News, *, now: datetime | None = None) -> Iterator[str]:
     for step in news.steps:
         took = _took(step) if step.ended else ""
         again = f"attempt {len(step.attempts)}" if len(step.attempts) > 1 else ""
-        told = (took, again, _first_line(step.message))
+        told = (took, again, first_line(step.message, longest=200))
         text = "  ".join(part for part in told if part)
         yield f"{age:>9}  {step.label:<12} {step.state:<10} {text}".rstrip()
 
@@ -68,7 +69,7 @@ def ending(run: Run) -> str:
     """How a run ended, in a sentence."""
     failed = [step.label for step in run.steps if step.state == FAILED]
     where = f" in {', '.join(failed)}" if failed and not run.error else ""
-    why = f": {_first_line(run.error)}" if run.error else ""
+    why = f": {first_line(run.error, longest=200)}" if run.error else ""
     word = run.state.lower()
     return f"{run.name}: {word} after {duration(run.duration_s())}{where}{why}"
 
@@ -91,11 +92,6 @@ def _styled(state: str) -> "Text":
     from rich.text import Text
 
     return Text(state, STYLES.get(state, ""))
-
-
-def _first_line(text: str) -> str:
-    line = text.strip().partition("\n")[0]
-    return line if len(line) <= 200 else f"{line[:199]}…"
 
 
 def _table(*titles: str) -> "Table":

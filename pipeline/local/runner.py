@@ -18,7 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 def main(request_file: Path) -> int:
-    """Compile the pipeline, and run the very document that would be submitted.
+    """Compile the pipeline, and run the document as it would be submitted.
+
+    Only the code version of a step is its own, so that a change of code runs again what
+    that code computes, and nothing else.
 
     The request names `parameters`, `folder` (of the run), `cache` (empty: nothing is
     reused), `container`: the settings of the container runner, or null, and `sweep`:
@@ -59,15 +62,16 @@ def main(request_file: Path) -> int:
 
 
 def _pipeline(request: dict[str, Any]) -> Any:
+    by_step = not request["container"]  # else the image's digest is the version
     if not request["sweep"]:
         from pipeline.dag.training import training_pipeline
 
-        return training_pipeline()
+        return training_pipeline(code_by_step=by_step)
     from pipeline.dag.sweep import sweep_pipeline
     from pipeline.dag.sweep_trials import Sweep
     from seglib.config import Config
 
-    return sweep_pipeline(Sweep(**request["sweep"]), Config())
+    return sweep_pipeline(Sweep(**request["sweep"]), Config(), code_by_step=by_step)
 
 
 def _runner(local: Any, request: dict[str, Any]) -> Any:

@@ -1,1 +1,1 @@
-"""The doctor: what is wrong with a compiled pipeline and with where it is to run."""
+"""Problems of a compiled pipeline and of its surroundings, found before a run."""

@@ -1,40 +1,23 @@
-"""All checks of a document, and of its surroundings."""
+"""All checks of a compiled pipeline and of its surroundings."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from pipeline.dag.document import Document, read_document
+from pipeline.dag.inputs import Data
 from pipeline.preflight.around.looking import Look, Seen, look_at_all
 from pipeline.preflight.around.surroundings import Surroundings
-from pipeline.preflight.checks.caching import check_caching
-from pipeline.preflight.checks.constructs import check_constructs
 from pipeline.preflight.checks.credentials import find_credentials, hide
-from pipeline.preflight.checks.images import check_images
+from pipeline.preflight.checks.origin import check_origin, require_ours
 from pipeline.preflight.checks.pods import check_pods
-from pipeline.preflight.checks.sources import check_sources
-from pipeline.preflight.checks.wiring import check_wiring
-from pipeline.preflight.document import Document
-from pipeline.preflight.findings import Diagnosis, Finding, in_order
-from pipeline.preflight.reading import read
+from pipeline.preflight.checks.schema import check_schema
+from pipeline.preflight.findings import Diagnosis, Finding, FoundError, in_order
+from pipeline.preflight.pod import Pod, pods_of
 from seglib.errors import SegError
 
-_CHECKS = (
-    check_wiring,
-    check_images,
-    check_constructs,
-    check_sources,
-    check_caching,
-    check_pods,
-)
-_LISTING_S = 60.0  # of a dataset: some hundred answers of a store
-
-
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    """The dataset of a run."""
-
-    data_md5: str
-    remote: str
+_LISTING_S = 60.0  # limit of listing a dataset, some hundred requests
 
 
 def examine(
@@ -44,68 +27,69 @@ def examine(
     around: Surroundings | None = None,
     ignored: Collection[str] = (),
 ) -> Diagnosis:
-    """Examine a compiled pipeline.
+    """Examine a pipeline that `python -m pipeline compile` or `sweep` wrote.
 
     Args:
-        path: of the file that a KFP compiler wrote.
-        data: what the pipeline is to run on; sizes are then compared with its needs.
-        around: what of the surroundings to look at. Default: nothing.
+        path: of the compiled file, or of its Kubernetes manifest.
+        data: dataset of the run, whose size is compared with the pods' resources.
+        around: the surroundings to look at. Default: none.
         ignored: codes that are not reported.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or is no pipeline of this project.
     """
-    reading = read(path)
-    document = reading.document
-    credentials = find_credentials(reading.trees)
-    findings = [*reading.findings, *credentials.findings]
-    findings += [finding for check in _CHECKS for finding in check(document)]
-    looks = around.looks(document) if around else []
-    if data:
-        subject = f"dataset {data.data_md5} at {data.remote}"
-        looks.append(Look(subject, lambda: _weigh(document, data), _LISTING_S))
+    document = read_document(path)
+    require_ours(document)
+    document, findings = check_schema(document)
+    pods = [] if findings else pods_of(document)
+    looks = around.looks(pods) if around else []
+    hidden: Collection[str] = ()
+    if not findings:
+        findings += [*check_origin(document), *check_pods(pods)]
+        found, hidden = find_credentials(document)
+        findings += found
+        if data:
+            see = partial(_check_sizes, document, pods, data)
+            looks.append(Look(_name(data), see, _LISTING_S))
     seen = look_at_all(looks)
-    findings += [finding for one in seen for finding in one.findings]
-    hidden = credentials.values
-    subjects = (_subject(document), *(look.subject for look in looks))
+    findings += [one for one in seen if isinstance(one, Finding)]
+    steps, tasks = len(pods), sum(1 for _ in document.tasks()) if pods else 0
+    subject = f"document {document.name}: {tasks} tasks, {steps} executors"
     return Diagnosis(
         document=str(path),
-        findings=in_order(_shown(findings, hidden), ignored=ignored),
-        checked=tuple(hide(text, hidden) for text in subjects),
-        notes=tuple(hide(note, hidden) for one in seen for note in one.notes),
+        findings=in_order((_shown(one, hidden) for one in findings), ignored=ignored),
+        checked=tuple(
+            hide(text, hidden) for text in (subject, *(look.subject for look in looks))
+        ),
+        notes=tuple(hide(one, hidden) for one in seen if isinstance(one, str)),
     )
 
 
-def _weigh(document: Document, data: Data) -> Seen:
-    """Compare the sizes of pods with the dataset's."""
+def _name(data: Data) -> str:
+    return f"dataset {data.data_md5} at {data.remote}"
+
+
+def _check_sizes(document: Document, pods: list[Pod], data: Data) -> Seen:
+    """Compare the resources of the pods with the dataset's size."""
     from pipeline.preflight.checks.dataset_size import MissingFilesError, measure
-    from pipeline.preflight.checks.estimates import describe, settings_of
+    from pipeline.preflight.checks.estimates import describe, run_settings
     from pipeline.preflight.checks.sizing import check_sizes
 
-    where = f"dataset {data.data_md5} at {data.remote}"
     try:
         size = measure(data.data_md5, data.remote)
-    except MissingFilesError as error:
-        return Seen((Finding(code="S271", where=where, what=str(error).rstrip(".")),))
     except SegError as error:
-        return Seen((Finding(code="S270", where=where, what=str(error).rstrip(".")),))
-    note = describe(size, settings_of(document.defaults, size))
-    return Seen(tuple(check_sizes(document, size)), (note,))
+        code = "S271" if isinstance(error, MissingFilesError) else "S270"
+        raise FoundError(code, _name(data), str(error).rstrip(".")) from error
+    settings = run_settings(document.defaults, size)
+    yield from check_sizes(pods, size, settings)
+    yield describe(size, settings)
 
 
-def _shown(findings: Iterable[Finding], values: Collection[str]) -> list[Finding]:
-    """The findings, without any value that must not be shown."""
-    return [
-        replace(
-            finding,
-            where=hide(finding.where, values),
-            what=hide(finding.what, values),
-            remedy=hide(finding.remedy, values),
-        )
-        for finding in findings
-    ]
-
-
-def _subject(document: Document) -> str:
-    steps, tasks = len(list(document.steps())), len(list(document.tasks()))
-    return f"document {document.name or '(no name)'}: {tasks} tasks, {steps} executors"
+def _shown(finding: Finding, hidden: Collection[str]) -> Finding:
+    """The finding without any credential."""
+    return replace(
+        finding,
+        where=hide(finding.where, hidden),
+        what=hide(finding.what, hidden),
+        own_remedy=hide(finding.own_remedy, hidden),
+    )

@@ -1,34 +1,57 @@
-"""The codes of all findings: what each means, why it matters, what to do.
+"""The codes of all findings, from codes.yaml."""
 
-A code never changes its meaning; one that is given up is not given again.
-"""
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from pipeline.preflight.document_codes import DOCUMENT_CODES
-from pipeline.preflight.surroundings_codes import SURROUNDINGS_CODES
 from seglib.errors import unknown
+from seglib.storage.documents import read_yaml
 
-CODES = {**DOCUMENT_CODES, **SURROUNDINGS_CODES}
+ERROR, WARNING = "error", "warning"
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a code means, why it matters, and what to do."""
+
+    severity: str  # ERROR or WARNING
+    title: str
+    why: str
+    remedy: str
+
+
+@cache
+def codes() -> dict[str, Code]:
+    """Every code by its name, such as "P120"."""
+    found = read_yaml(Path(__file__).with_name("codes.yaml"))
+    return {name: Code(**texts) for name, texts in found.items()}
+
+
+def require_codes(names: list[str]) -> None:
+    """Raise a UsageError for a name that is no code."""
+    for name in names:
+        if name not in codes():
+            raise unknown("code", name, codes())
 
 
 def explain(name: str) -> str:
-    """What a code means, for a person.
+    """The text of a code.
 
     Raises:
         UsageError: there is no such code.
     """
-    code = CODES.get(name.upper())
-    if code is None:
-        raise unknown("code", name, CODES)
+    require_codes([name])
+    code = codes()[name]
     return (
-        f"{name.upper()}, {code.severity}: {code.title}\n\n{code.why}\n\n"
+        f"{name}, {code.severity}: {code.title}\n\n{code.why}\n\n"
         f"What to do: {code.remedy}"
     )
 
 
 def table() -> str:
-    """All codes as a Markdown table, which docs/doctor.md shows."""
+    """All codes as the Markdown table of docs/doctor.md."""
     rows = ["| code | severity | what | why | what to do |", "|---|---|---|---|---|"]
-    for name, code in CODES.items():
+    for name, code in codes().items():
         cells = (name, code.severity, code.title, code.why, code.remedy)
-        rows.append("| " + " | ".join(cells).replace("\n", " ") + " |")
+        rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"

@@ -1,29 +1,32 @@
-"""What the doctor reports: findings, each with a code that stays the same."""
+"""Findings of the preflight, each with a code that keeps its meaning."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.preflight.codes import CODES
-from pipeline.preflight.kinds import ERROR, Code
+from pipeline.preflight.codes import ERROR, Code, codes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong. Neither text ever quotes a value of the document."""
+    """One problem. Its texts quote no value that may be a credential."""
 
-    code: str  # a key of CODES
-    where: str  # such as "executor exec-train-model, env DB_PASSWORD"
-    what: str  # is wrong, here
-    remedy: str = ""  # "": the code's own
+    code: str  # a key of `codes()`
+    where: str  # such as "executor exec-train-model"
+    what: str  # is wrong there
+    own_remedy: str = ""  # "": the code's
 
     @property
     def kind(self) -> Code:
-        return CODES[self.code]
+        return codes()[self.code]
 
     @property
     def is_error(self) -> bool:
         return self.kind.severity == ERROR
+
+    @property
+    def remedy(self) -> str:
+        return self.own_remedy or self.kind.remedy
 
     def to_json(self) -> dict[str, str]:
         return {
@@ -32,18 +35,26 @@ class Finding:
             "title": self.kind.title,
             "where": self.where,
             "what": self.what,
-            "remedy": self.remedy or self.kind.remedy,
+            "remedy": self.remedy,
         }
+
+
+class FoundError(Exception):
+    """Ends a check with a finding."""
+
+    def __init__(self, code: str, where: str, what: str, remedy: str = ""):
+        super().__init__(what)
+        self.finding = Finding(code, where, what, remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """Everything that was found, errors first, and what was looked at."""
+    """All findings, errors first, and the subjects of the checks."""
 
     document: str
     findings: tuple[Finding, ...]
-    checked: tuple[str, ...]  # subjects that were looked at, in words
-    notes: tuple[str, ...] = ()  # what was learnt and is in order
+    checked: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # facts that are in order
 
     @property
     def errors(self) -> int:

@@ -1,4 +1,6 @@
-"""A diagnosis for a person: what, where, and what to do."""
+"""A diagnosis on the terminal: problem, place and remedy."""
+
+from itertools import groupby
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -10,10 +12,9 @@ _MOST_PLACES = 5
 
 
 def show(diagnosis: Diagnosis, console: Console) -> None:
-    """Print all findings, those of one code together, and a summary."""
-    for code in dict.fromkeys(finding.code for finding in diagnosis.findings):
-        same = [finding for finding in diagnosis.findings if finding.code == code]
-        console.print(_block(same))
+    """Print all findings, grouped by code, and a summary."""
+    for _, same in groupby(diagnosis.findings, key=lambda finding: finding.code):
+        console.print(_block(list(same)))
         console.print()
     for note in diagnosis.notes:
         console.print(Text(f"· {note}", style="dim"))
@@ -21,40 +22,30 @@ def show(diagnosis: Diagnosis, console: Console) -> None:
 
 
 def _block(findings: list[Finding]) -> RenderableType:
-    kind = findings[0].kind
-    style = "bold red" if findings[0].is_error else "bold yellow"
-    head = Text.assemble(
-        (f"{findings[0].code} {kind.severity}", style), f": {kind.title}"
+    first = findings[0]
+    style = "bold red" if first.is_error else "bold yellow"
+    head = (f"{first.code} {first.kind.severity}", style)
+    lines = [Text.assemble(head, f": {first.kind.title}")]
+    for what in dict.fromkeys(finding.what for finding in findings):
+        places = [finding.where for finding in findings if finding.what == what]
+        more = len(places) - _MOST_PLACES
+        where = ", ".join(places[:_MOST_PLACES])
+        where += f" and {more} more" if more > 0 else ""
+        lines.append(Text.assemble((where, "cyan"), f": {what}"))
+    for remedy in dict.fromkeys(finding.remedy for finding in findings):
+        lines.append(Text.assemble(("→ ", "green"), remedy))
+    return Group(
+        lines[0], *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines[1:])
     )
-    lines: list[RenderableType] = [head]
-    for places in _by_what(findings):
-        shown = [finding.where for finding in places[:_MOST_PLACES]]
-        more = len(places) - len(shown)
-        where = ", ".join(shown) + (f" and {more} more" if more else "")
-        lines.append(_line(Text.assemble((where, "cyan"), f": {places[0].what}")))
-    for remedy in dict.fromkeys(finding.remedy or kind.remedy for finding in findings):
-        lines.append(_line(Text.assemble(("→ ", "green"), remedy)))
-    return Group(*lines)
-
-
-def _by_what(findings: list[Finding]) -> list[list[Finding]]:
-    groups: dict[str, list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault(finding.what, []).append(finding)
-    return list(groups.values())
-
-
-def _line(text: Text) -> RenderableType:
-    return Padding(text, (0, 0, 0, 2), expand=False)
 
 
 def _summary(diagnosis: Diagnosis) -> Text:
-    looked = "; ".join(diagnosis.checked)
+    checked = "; ".join(diagnosis.checked)
     if not diagnosis.findings:
-        return Text.assemble(("Nothing found.", "bold green"), f" Looked at {looked}.")
+        return Text.assemble(("Nothing found.", "bold green"), f" Checked {checked}.")
     errors = _count(diagnosis.errors, "error")
     warnings = _count(diagnosis.warnings, "warning")
-    return Text(f"{errors}, {warnings}. Looked at {looked}.", style="bold")
+    return Text(f"{errors}, {warnings}. Checked {checked}.", style="bold")
 
 
 def _count(number: int, word: str) -> str:

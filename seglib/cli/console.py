@@ -1,6 +1,7 @@
-"""What the commands share: options, messages, progress, and the way to the data."""
+"""Shared by the commands: options, messages, progress, and opening of datasets."""
 
 import dataclasses
+import logging
 import os
 import threading
 import time
@@ -21,9 +22,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from seglib.cli.terminal import Terminal
+from seglib.cli.terminal import Terminal, TerminalHandler
 from seglib.config import Config
 from seglib.errors import SegError, UsageError
+from seglib.hardware import tensorflow_log_level
 from seglib.plain_text import visible
 
 console = Terminal()
@@ -47,6 +49,13 @@ IgnoreIndex = Annotated[
 ]
 
 
+def set_up_logging() -> None:
+    """Show what the package logs, and warnings of others; keep TensorFlow quiet."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", tensorflow_log_level())
+    logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
+    logging.getLogger("seglib").setLevel(logging.INFO)
+
+
 def open_dataset(
     data: Path,
     config: Path | None,
@@ -56,7 +65,7 @@ def open_dataset(
     splits: Collection[str],
     model: Path | None = None,
 ) -> Any:
-    """The dataset, of which the files of these splits were opened and judged."""
+    """Open a dataset, with the files of these splits verified."""
     from seglib.data.verification.loading import dataset_from_config, load_dataset
 
     check_folder(data)
@@ -101,7 +110,7 @@ def check_folder(data: Path) -> None:
 
 
 def check_writable(out: Path) -> None:
-    """Fail before the work rather than after it."""
+    """Check before the work that its output can be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -141,8 +150,8 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
         yield update
 
 
-class Transfer:
-    """What `transfer_bar` shows: files, and bytes, which also move within a file."""
+class TransferBar:
+    """Counts the files and bytes that `transfer_bar` shows."""
 
     def __init__(self, progress: Progress, task: TaskID):
         self._progress, self._task = progress, task
@@ -150,19 +159,19 @@ class Transfer:
         self._counting = threading.Lock()
 
     def files(self, done: int, total: int) -> None:
-        """Called every now and then by the one who waits."""
+        """Update the bar; called by the waiting thread."""
         speed = self._bytes / max(time.monotonic() - self._started, 0.1)
         moved = f"{decimal(self._bytes)}, {decimal(int(speed))}/s"
         self._progress.update(self._task, completed=done, total=total, moved=moved)
 
     def moved(self, count: int) -> None:
-        """Called by any thread."""
+        """Count bytes; called by any thread."""
         with self._counting:
             self._bytes += count
 
 
 @contextmanager
-def transfer_bar(text: str) -> Iterator[Transfer]:
+def transfer_bar(text: str) -> Iterator[TransferBar]:
     columns = (
         _title(),
         BarColumn(),
@@ -171,15 +180,17 @@ def transfer_bar(text: str) -> Iterator[Transfer]:
         TimeRemainingColumn(),
     )
     with _progress(*columns) as progress:
-        yield Transfer(progress, progress.add_task(visible(text), total=None, moved=""))
+        yield TransferBar(
+            progress, progress.add_task(visible(text), total=None, moved="")
+        )
 
 
 def _progress(*columns: ProgressColumn) -> Progress:
-    """One that leaves nothing behind, in a file or a pipe not even an empty line."""
+    """A progress bar that leaves no output behind."""
     silent = not console.is_terminal
     return Progress(*columns, console=console, transient=True, disable=silent)
 
 
 def _title() -> ProgressColumn:
-    """The task's text; in a format of its own, braces of a path would be fields."""
+    """The task's text, without markup and without fields in braces."""
     return TextColumn("{task.description}", markup=False)

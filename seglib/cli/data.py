@@ -1,4 +1,4 @@
-"""`seglib data`: the pinned dataset, its remote, and what is here of it."""
+"""`seglib data`: the pinned dataset, its remote, and its local files."""
 
 import json
 from functools import partial
@@ -38,10 +38,10 @@ def fetch(
     pin: Pin = PIN,
     remote: Remote = None,
 ) -> None:
-    """Bring a version of the dataset here, every md5 checked.
+    """Fetch a version of the dataset; every md5 is checked.
 
-    Needs neither DVC nor, without a revision, git. What is here already is not moved
-    again; after an interruption, the same command goes on where it was.
+    Needs neither DVC nor, without a revision, git. Cached files are not transferred
+    again; after an interruption, the same command continues.
     """
     from seglib.storage import fetch as run
 
@@ -88,17 +88,14 @@ def diff(
         str, typer.Option("--format", help="text, json or markdown.")
     ] = "text",
     count: Annotated[
-        str,
-        typer.Option(
-            help="Masks to fetch and count if nobody has done it: none, changed or all."
-        ),
-    ] = "none",
+        bool, typer.Option("--count", help="Fetch and count masks without counts.")
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
     """Compare two versions of the dataset without downloading them.
 
-    Samples, bytes, and the share of each class in the pixels of each split, where the
-    masks have been counted: by a verification, or by `seglib data count`.
+    Samples, bytes, and the share of each class in the pixels of each split, if the
+    masks of both are counted: by the pipeline's verify step or `seglib data count`.
     """
     from seglib.config import Config
     from seglib.data.versions import compare_versions, to_markdown
@@ -128,12 +125,12 @@ def count(
     pin: Pin = PIN,
     remote: Remote = None,
     push: Annotated[
-        bool, typer.Option(help="Keep the counts beside the data on the remote.")
+        bool, typer.Option(help="Store the counts beside the data on the remote.")
     ] = True,
 ) -> None:
-    """Count the classes of a version's masks, for every later `seglib data diff`.
+    """Count the pixels of each class in a version's masks, for `seglib data diff`.
 
-    Fetches the masks that nobody has verified or counted before, and nothing else.
+    Fetches the masks without counts on the remote, and nothing else.
     """
     from seglib.data.versions import count_version
 
@@ -141,12 +138,12 @@ def count(
     with transfer_bar("counting") as bar:
         done = count_version(data_md5, source, push=push, progress=bar.files)
     console.print(
-        f"{data_md5}: classes known for {done.known:,} of {done.masks:,} masks, "
-        f"{done.counted:,} counted just now",
+        f"{data_md5}: {done.known:,} of {done.masks:,} masks counted, "
+        f"{done.counted:,} just now",
         soft_wrap=True,
     )
     if done.written:
-        console.print(f"kept in {done.place}", soft_wrap=True)
+        console.print(f"stored in {done.place}", soft_wrap=True)
     if done.problems:
         raise DatasetError(
             f"{data_md5}: {len(done.problems):,} mask(s) cannot be counted.",
@@ -174,8 +171,8 @@ def push_check(
 def _print(found: Any) -> None:
     from rich.table import Table
 
-    from seglib.data.versions.telling import HEAD, summary, tables
-    from seglib.storage.dvc.diff import to_text
+    from seglib.data.versions import to_text
+    from seglib.data.versions.rendering import HEAD, summary, tables
 
     say = partial(console.print, soft_wrap=True)
     say(to_text(found.samples))

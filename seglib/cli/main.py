@@ -1,8 +1,7 @@
 """The command line: `seglib COMMAND --help` explains each step."""
 
-import logging
+import json
 import math
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,11 +26,11 @@ from seglib.cli.console import (
     open_dataset,
     override,
     progress_bar,
+    set_up_logging,
 )
-from seglib.cli.terminal import TerminalHandler, run_commands, tell_error
+from seglib.cli.terminal import echo, run_commands, tell_error
 from seglib.config import Config
 from seglib.errors import SegError
-from seglib.hardware import tensorflow_log_level
 from seglib.plain_text import visible
 
 
@@ -56,9 +55,7 @@ app = _new_app()
 
 def main() -> None:
     """Run the command line; a problem is one message and a non-zero exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", tensorflow_log_level())
-    logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
-    logging.getLogger("seglib").setLevel(logging.INFO)
+    set_up_logging()
     run_commands(app)
 
 
@@ -77,14 +74,12 @@ def verify(
     Exit code 0: clean. 1: problems. 2: wrong use.
     """
     from seglib.data.verification.verify import verify as run
-    from seglib.data.versions import keep_counts
     from seglib.steps.verify import write_verification
 
     check_folder(data)
     settings = data_config(config, num_classes, ignore_index)
     with progress_bar("verifying") as progress:
         verification = run(data, config=settings, progress=progress)
-    keep_counts(verification)
     if out:
         write_verification(verification, out)
         console.print(f"report: {out / 'report.html'}")
@@ -264,6 +259,12 @@ def export(
         f"{comparison['max_logit_difference']:.1e}, "
         f"{comparison['equal_pixels']:.2%} equal pixels"
     )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of configuration files, for editors and validators."""
+    echo(json.dumps(Config.json_schema(), indent=2, ensure_ascii=False))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`seglib publish`, `fetch` and `follow`: finished folders, to a remote and back."""
+"""`seglib publish`, `fetch` and `follow`: publications on a remote."""
 
 import shutil
 import signal
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.filesize import decimal
 
 from seglib.cli.console import check_writable, console, errors, transfer_bar
 from seglib.errors import SegError, UsageError
@@ -24,17 +25,16 @@ def publish(
 ) -> None:
     """Store a folder on a remote under the hash of its content.
 
-    What is there already is not sent again; after an interruption, the same command
-    goes on where it was.
+    Files that are there are not sent again; after an interruption, the same command
+    continues.
     """
     from seglib.storage import publish as run
-    from seglib.storage.dvc.diff import bytes_text
 
     with transfer_bar("publishing") as bar:
         published = run(folder, url, name=name, progress=bar.files, moved=bar.moved)
     console.print(
         f"{published.key}: {published.num_files:,} files at {url}; sent "
-        f"{published.sent_files:,}, {bytes_text(published.sent_bytes)}",
+        f"{published.sent_files:,}, {decimal(published.sent_bytes)}",
         soft_wrap=True,
     )
     if published.latest and published.latest.key == published.key:
@@ -57,7 +57,7 @@ def fetch(
         typer.Option(help="New folder for a copy. Default: stays in the cache."),
     ] = None,
 ) -> None:
-    """Bring what `seglib publish` stored, every md5 checked."""
+    """Fetch a publication of `seglib publish`; every md5 is checked."""
     from seglib.storage import fetch_published
 
     if out:
@@ -89,8 +89,8 @@ def follow(
     """Keep a model server's folder at the newest publication of a name.
 
     TensorFlow Serving watches FOLDER and loads VERSION/saved_model.pb with the highest
-    VERSION: the time of publication. A remote that is away, or a name under which
-    nothing was published yet, is told and tried again.
+    VERSION: the time of publication. If the remote is unreachable or nothing is
+    published under the name, the command says so and retries.
     """
     from seglib.storage import follow as look
 
@@ -113,7 +113,7 @@ def follow(
 
 
 def _copy(root: Path, out: Path) -> None:
-    """Copy a folder so that it is there as a whole or not at all."""
+    """Copy a folder atomically."""
     try:
         with folder_beside(out) as beside:
             shutil.copytree(root, beside, dirs_exist_ok=True)

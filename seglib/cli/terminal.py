@@ -1,4 +1,4 @@
-"""What the commands write: names and messages of others steer no terminal."""
+"""Output of the commands, without control characters in foreign text."""
 
 import logging
 import sys
@@ -18,9 +18,9 @@ _ENDLESS = 10_000  # columns: in a file and a pipe no line is wrapped, no cell i
 
 
 class Terminal(Console):
-    """A console to which no text is markup, and control characters are visible.
+    """A console without markup that shows control characters escaped.
 
-    What is to have a style is a `Text`.
+    Styled output is a `Text`.
     """
 
     def __init__(self, **options: Any):
@@ -59,7 +59,7 @@ class TerminalHandler(logging.Handler):
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
-    """Write a line to the output, or to the errors, as it is but for controls."""
+    """Write a line to stdout or stderr, with control characters escaped."""
     typer.echo(visible(text), err=err)
 
 

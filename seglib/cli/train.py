@@ -1,9 +1,11 @@
 """`seglib train`."""
 
 import math
+import os
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,8 +20,12 @@ from seglib.cli.console import (
     open_dataset,
     override,
     progress_bar,
+    set_up_logging,
 )
-from seglib.config import Config
+from seglib.config import Config, ModelConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from seglib.distributed import ProcessGroup
 
 
 def train(
@@ -65,6 +71,14 @@ def train(
             show_default=False,
         ),
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Processes that share each batch, one a GPU. 0: one for each GPU "
+            "that the machine shows; without a GPU, one.",
+        ),
+    ] = 0,
     loader_threads: Annotated[
         int,
         typer.Option(
@@ -86,37 +100,19 @@ def train(
     where it was, to the same weights. The best epoch so far lies beside OUT, as
     OUT.unfinished.
 
-    Several processes, of one machine or many, train together when each is started with
-    the same arguments and a TF_CONFIG of its own; the first one writes OUT.
+    On a machine with several GPUs it starts a process for each of them. Processes on
+    several machines train together when each is started with the same arguments and a
+    TF_CONFIG of its own; the first one writes OUT.
     """
-    import keras
-
-    from seglib.distributed.process_group import Processes
-    from seglib.models import build_from_config, transfer_weights
-    from seglib.models.model import load_model
-    from seglib.steps.train import train as run
-    from seglib.training.checkpoints import Checkpoints
-    from seglib.training.distillation import Distillation
-    from seglib.training.preemption import Terminated
+    from seglib import distributed
+    from seglib.distributed.cluster import VARIABLE
+    from seglib.hardware import gpu_count
 
     settings = Config.load(config)
-    processes = Processes.join()
-    if processes.is_first:
-        check_writable(out)
-    distillation = Distillation(teacher=load_model(teacher)) if teacher else None
-    dataset = open_dataset(
-        data,
-        config,
-        num_classes,
-        ignore_index,
-        splits=("val",) if shards else ("train", "val"),
-    )
-    beside = out.with_name(f"{out.name}.checkpoints")
-    kept = Checkpoints(checkpoints or beside, resume=resume)
-    # The same first weights whenever the command is given: it may be a second time.
-    keras.utils.set_random_seed(settings.train.train_seed)
-    network = build_from_config(
-        override(
+    request = _Request(
+        data=data,
+        out=out,
+        model=override(
             settings.model,
             architecture=model,
             encoder=encoder,
@@ -124,30 +120,96 @@ def train(
             image_height=image_height,
             image_width=image_width,
         ),
-        dataset,
+        train=override(
+            settings.train,
+            epochs=epochs,
+            max_minutes=max_minutes,
+            freeze_epochs=freeze_epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+        ),
+        start_from=start_from,
+        teacher=teacher,
+        shards=shards,
+        checkpoints=checkpoints,
+        loader_threads=loader_threads,
+        resume=resume,
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        config=config,
     )
-    if start_from:
-        transfer_weights(load_model(start_from), network)
-    options = override(
-        settings.train,
-        epochs=epochs,
-        max_minutes=max_minutes,
-        freeze_epochs=freeze_epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
+    check_writable(out)
+    if os.environ.get(VARIABLE):
+        _train(distributed.join(), request)
+    elif (count := processes or gpu_count()) > 1:
+        distributed.launch(_train_in_group, request, processes=count)
+    else:
+        _train(distributed.ProcessGroup(), request)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What the command was asked for; it travels to the processes that train."""
+
+    data: Path
+    out: Path
+    model: ModelConfig
+    train: TrainConfig
+    start_from: Path | None
+    teacher: Path | None
+    shards: Path | None
+    checkpoints: str | None
+    loader_threads: int
+    resume: bool
+    num_classes: int | None
+    ignore_index: int | None
+    config: Path | None
+
+
+def _train_in_group(group: "ProcessGroup", request: _Request) -> None:
+    """In a process that was started for it, which has no log yet."""
+    set_up_logging()
+    _train(group, request)
+
+
+def _train(group: "ProcessGroup", request: _Request) -> None:
+    import keras
+
+    from seglib.models import build_from_config, transfer_weights
+    from seglib.models.model import load_model
+    from seglib.steps.train import train as run
+    from seglib.training.checkpoints import Checkpoints
+    from seglib.training.distillation import Distillation
+    from seglib.training.preemption import Terminated
+
+    out, teacher = request.out, request.teacher
+    distillation = Distillation(teacher=load_model(teacher)) if teacher else None
+    dataset = open_dataset(
+        request.data,
+        request.config,
+        request.num_classes,
+        request.ignore_index,
+        splits=("val",) if request.shards else ("train", "val"),
     )
+    beside = out.with_name(f"{out.name}.checkpoints")
+    kept = Checkpoints(request.checkpoints or beside, resume=request.resume)
+    # The same first weights whenever the command is given: it may be a second time.
+    keras.utils.set_random_seed(request.train.train_seed)
+    network = build_from_config(request.model, dataset)
+    if request.start_from:
+        transfer_weights(load_model(request.start_from), network)
     try:
-        with progress_bar("training") if processes.is_first else nullcontext() as told:
+        with progress_bar("training") if group.is_first else nullcontext() as told:
             history = run(
                 network,
                 dataset,
-                config=options,
-                shards=shards,
+                config=request.train,
+                shards=request.shards,
                 distillation=distillation,
                 out=out,
                 checkpoints=kept,
-                processes=processes,
-                loader_threads=loader_threads,
+                processes=group,
+                loader_threads=request.loader_threads,
                 on_step=told,
             )
     except (KeyboardInterrupt, Terminated):
@@ -157,7 +219,7 @@ def train(
         if kept.written_step:
             errors.print(f"The same command goes on after step {kept.written_step}.")
         raise
-    if not processes.is_first:
+    if not group.is_first:
         return
     measured = [row["val_miou"] for row in history if not math.isnan(row["val_miou"])]
     best = f"   best val mIoU {max(measured):.4f}" if measured else ""

@@ -1,1 +1,1 @@
-"""Datasets on disk: their format, their checks, and the sample scenes."""
+"""Datasets on disk: their format, their verification, augmentation and loading."""

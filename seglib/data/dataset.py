@@ -71,7 +71,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a folder holds, and every reason why it is not a dataset."""
+    """The listing of a folder, and every reason why it is not a dataset."""
 
     dataset: Dataset
     problems: tuple[Fault, ...]
@@ -155,12 +155,12 @@ def scan_dataset(
 
 
 def with_splits(dataset: Dataset, splits: Mapping[str, tuple[Pair, ...]]) -> Dataset:
-    """The same dataset with other pairs."""
+    """A dataset with other splits and pairs."""
     return replace(dataset, splits=splits)
 
 
 def default_class_names(num_classes: int) -> tuple[str, ...]:
-    """`class_0`, `class_1`, … where nobody named them."""
+    """`class_0`, `class_1`, … for a dataset without names."""
     return tuple(f"class_{index}" for index in range(num_classes))
 
 

@@ -1,4 +1,4 @@
-"""dataset.yaml: what a dataset says of itself."""
+"""dataset.yaml: classes, colours, ignored id and inputs of a dataset."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _TAKEN = (IMAGE, "images", "mask", "segmentation")
 
 
 def read_description(root: Path) -> dict[str, Any]:
-    """The checked content of a folder's dataset.yaml; empty where there is none."""
+    """The checked content of a folder's dataset.yaml; empty without that file."""
     path = root / DESCRIPTION
     if not os.path.lexists(path):
         return {}

@@ -1,4 +1,4 @@
-"""How a file stores its pixels: as indices into a palette, or in few bits of grey."""
+"""Pixel encodings of image files: palettes, and grey of few bits."""
 
 import io
 
@@ -31,7 +31,7 @@ def is_palette(encoded: bytes) -> bool:
 
 
 def colour_table(encoded: bytes) -> bytes:
-    """The colours of a palette, three bytes each; empty where there is none."""
+    """The colours of a palette, three bytes each; empty without a palette."""
     if encoded.startswith(PNG_MAGIC):
         return png_palette(encoded)
     header = _header(encoded)
@@ -65,7 +65,7 @@ def open_header(encoded: bytes) -> Image.Image | None:
 
 
 def _header(encoded: bytes) -> Image.Image | None:
-    """What a BMP, GIF or TIFF says of itself; no pixel is decoded."""
+    """The header of a BMP, GIF or TIFF; no pixel is decoded."""
     if encoded.startswith(PNG_MAGIC):
         return None
     try:

@@ -1,7 +1,7 @@
-"""How large an image file says it is, before anything of it is decoded.
+"""The size that an image file declares, read before decoding.
 
-A file of a megabyte can declare pixels for gigabytes. Only the formats of the dataset
-are known here, by their content; whatever else a decoder might take is refused.
+A file of a megabyte can declare gigabytes of pixels. The formats of datasets are
+recognised by their content; other formats that a decoder might take are refused.
 """
 
 import os
@@ -29,7 +29,7 @@ class Header(NamedTuple):
 
 
 class TooLargeError(SegError):
-    """An image of more pixels than are decoded."""
+    """An image with more pixels than the limit for decoding."""
 
     def __init__(self, name: str, reason: str):
         self.reason = reason
@@ -60,7 +60,7 @@ def max_file_bytes() -> int:
 
 
 def check_size(encoded: bytes, name: str) -> None:
-    """See that an image may be decoded.
+    """Check that an image is not too large to decode.
 
     Raises:
         TooLargeError: it declares more than `max_pixels`.

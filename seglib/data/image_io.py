@@ -1,4 +1,4 @@
-"""Images and masks, from and to files: the only place that decodes and encodes."""
+"""Decoding and encoding of images and masks; no other module does it."""
 
 import functools
 import io
@@ -37,11 +37,11 @@ _READ_FLAGS = {
 
 
 class UnfitError(SegError):
-    """A file that can be decoded, but not to what it is taken for."""
+    """A decodable file that is no image or mask of the expected kind."""
 
 
 class ColoursError(UnfitError):
-    """A mask with colours for class ids."""
+    """A mask that stores colours instead of class ids."""
 
 
 def read_image(path: Path, *, channels: int = 3) -> np.ndarray:
@@ -76,7 +76,7 @@ def decode_image(
 def decode_samples(
     encoded: bytes, *, channels: int = 3, name: str = "image"
 ) -> np.ndarray:
-    """The same before its reduction to 8 bits: uint8 or uint16 (H, W, channels)."""
+    """Decode an image without reduction to 8 bits: uint8 or uint16 (H, W, channels)."""
     check_size(encoded, name)
     buffer = np.frombuffer(encoded, np.uint8)
     if channels == 4:
@@ -100,7 +100,11 @@ def decode_samples(
 def decode_picture(
     picture: Image.Image, *, channels: int = 3, name: str = "image"
 ) -> np.ndarray:
-    """A picture of Pillow as a file of its mode would be read; see `read_image`."""
+    """Convert a picture of Pillow like a file of its mode; see `read_image`.
+
+    Returns:
+        uint8 array (H, W, channels).
+    """
     check_pixels(picture.height, picture.width, name=name)
     upright = ImageOps.exif_transpose(picture)
     if upright.mode in _AS_RGB:
@@ -121,7 +125,7 @@ def decode_picture(
 
 
 def levels_left(largest: int) -> int:
-    """Of 256 levels, those that the upper 8 bits can tell up to a 16-bit value."""
+    """Number of 8-bit levels that distinguish values up to a 16-bit one."""
     return (largest >> 8) + 1
 
 

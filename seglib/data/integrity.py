@@ -1,7 +1,7 @@
-"""What the bytes of an image file say of themselves: damage, rotation, bit depth.
+"""Damage, rotation and bit depth of image files, read from their bytes.
 
-OpenCV decodes a truncated PNG or JPEG without a word and fills the rest with grey,
-so the containers are walked here, chunk by chunk and marker by marker.
+OpenCV decodes a truncated PNG or JPEG silently and fills the rest with grey. So this
+module checks the containers, chunk by chunk and marker by marker.
 """
 
 import re
@@ -19,7 +19,7 @@ _JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
 
 
 def find_damage(encoded: bytes) -> str | None:
-    """Why the file is not whole, or `None` where nothing speaks against it.
+    """The reason why a file is damaged; `None` if no damage is found.
 
     PNG: every chunk's checksum, and the closing IEND. JPEG: the closing marker. WebP:
     the declared length. Other formats are left to their decoder, which notices.
@@ -38,7 +38,7 @@ def find_damage(encoded: bytes) -> str | None:
 
 
 def lossy_format(encoded: bytes) -> str:
-    """JPEG or WebP where the content is compressed with loss, else nothing.
+    """Name of the lossy format, "JPEG" or "WebP", of some content; else "".
 
     The file's name doesn't matter.
     """
@@ -55,7 +55,7 @@ def grey_bits(encoded: bytes) -> int:
 
 
 def png_palette(encoded: bytes) -> bytes:
-    """The colour table of a PNG, three bytes a colour; empty where there is none."""
+    """The colour table of a PNG, three bytes a colour; empty without a palette."""
     if encoded.startswith(_PNG):
         for kind, content, _ in _png_chunks(encoded):
             if kind == b"PLTE":
@@ -66,7 +66,7 @@ def png_palette(encoded: bytes) -> bytes:
 
 
 def exif_orientation(encoded: bytes) -> int:
-    """The EXIF orientation, 1 … 8; 1 (upright) where there is none."""
+    """The EXIF orientation, 1 … 8; 1 (upright) if the file states none."""
     if encoded.startswith(_PNG):
         chunks = _png_chunks(encoded)
         return next(
@@ -93,7 +93,7 @@ def _png_damage(encoded: bytes) -> str | None:
 
 
 def _png_chunks(encoded: bytes) -> Iterator[tuple[bytes, bytes, int | None]]:
-    """Kind, content and checksum of each chunk; no checksum where the file ends."""
+    """Kind, content and checksum of each chunk; None if the file ends before it."""
     position, end = len(_PNG), len(encoded)
     while position + 8 <= end:
         length, kind = struct.unpack_from(">I4s", encoded, position)

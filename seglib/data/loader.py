@@ -1,4 +1,4 @@
-"""From pairs on disk to training batches: decode once, then crop, zoom, flip, batch.
+"""Training batches from pairs on disk: decode once, then zoom, crop, flip, batch.
 
 grain runs the work in threads; the order and every random choice depend on the seed
 alone, not on the number of threads.
@@ -59,7 +59,7 @@ class PairSource:
 
 
 class ShardSource(PairSource):
-    """The same from the shards that `seglib augment` wrote."""
+    """Random access to the pairs in shards that `seglib augment` wrote."""
 
     def __init__(self, folder: Path, *, inputs: Inputs):
         index = read_shard_index(folder)
@@ -109,9 +109,9 @@ def read_shard_index(folder: Path) -> dict[str, Any]:
 
 
 def pack_record(parts: Sequence[bytes]) -> bytes:
-    """The encoded inputs of a pair, and its mask at last, as one record.
+    """Pack the encoded inputs of a pair and its mask into one record.
 
-    Layout: how many parts, the length of each (all uint32, little endian), the parts.
+    Layout: number of parts, length of each (all uint32, little endian), the parts.
     """
     head = struct.pack(f"<{len(parts) + 1}I", len(parts), *map(len, parts))
     return head + b"".join(parts)
@@ -173,8 +173,8 @@ def crop_size(image_size: tuple[int, int], config: TrainConfig) -> tuple[int, in
 class RandomView(grain.transforms.RandomMap):
     """A random zoom, crop, mirror image and tint of a pair, in one pass over it.
 
-    What a zoom below 1 reveals is void, never a class. Only the first `colours`
-    channels are tinted: a depth must stay a depth.
+    Pixels that a zoom below 1 reveals are ignored. Only the first `colours` channels
+    are tinted, so that further inputs such as depth keep their values.
     """
 
     def __init__(

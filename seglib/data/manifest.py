@@ -1,7 +1,7 @@
-"""The manifest: what a verified dataset holds, as one small file.
+"""The manifest of a verified dataset: one small file that later steps read.
 
-Later steps read it instead of the folder: it names every file, its md5 and its class
-histogram, and where the bytes are: a remote and a data hash, or a plain folder.
+It names every file, its md5 and its class histogram, and the place of the bytes: a
+remote and a data hash, or a plain folder.
 """
 
 import json
@@ -129,7 +129,7 @@ def open_dataset(
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
-    """List a verified dataset, fetching what is not here yet.
+    """Open a verified dataset, fetching the files that are not cached.
 
     Args:
         manifest: the folder with manifest.json, or that file.
@@ -185,10 +185,12 @@ def _to_pair(root: Path, facts: PairFacts) -> Pair:
 def write_manifest(
     manifest: Manifest, out: Path, *, findings: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write `out`/manifest.json: the same dataset gives the same bytes.
+    """Write `out`/manifest.json; the same dataset gives the same bytes.
 
     Args:
-        findings: what else a reader may want to know, JSON values.
+        manifest: of the dataset.
+        out: the folder.
+        findings: further JSON values by key, such as warnings.
     """
     head = asdict(manifest) | dict(findings or {}) | {"format_version": FORMAT_VERSION}
     splits = head.pop("splits")

@@ -1,4 +1,4 @@
-"""Which files of a split's folders belong together: those of one stem.
+"""Pairs of image and mask files of a split, by their stem.
 
 Stems are compared in Unicode's normal form C, since macOS and other systems write the
 same name in two ways. Links are followed, to files and to folders alike.
@@ -24,7 +24,7 @@ class Fault(NamedTuple):
 
 
 def has_split(root: Path, split: str) -> bool:
-    """Whether a folder of the split is there, be it a link to nothing."""
+    """Whether a folder of the split exists, even as a broken link."""
     folders = (root / f"{split}_{part}" for part in ("images", "segmentation"))
     return any(map(os.path.lexists, folders))
 
@@ -32,7 +32,7 @@ def has_split(root: Path, split: str) -> bool:
 def list_split(
     root: Path, split: str, others: Inputs
 ) -> tuple[tuple[Pair, ...], list[Fault]]:
-    """The pairs of a split, in the order of their stems, and what has no partner."""
+    """The pairs of a split, by stem, and faults for files without a partner."""
     faults: list[Fault] = []
     images = files_by_stem(root / f"{split}_images", faults)
     masks = files_by_stem(root / f"{split}_segmentation", faults)
@@ -69,7 +69,7 @@ def list_split(
 
 
 def files_by_stem(folder: Path, faults: list[Fault]) -> dict[str, Path]:
-    """The image files of a folder by their stem; adds what is wrong to `faults`."""
+    """The image files of a folder by stem; problems are added to `faults`."""
     try:
         paths = visible_files(folder)
     except OSError as error:
@@ -95,7 +95,7 @@ def files_by_stem(folder: Path, faults: list[Fault]) -> dict[str, Path]:
 
 
 def same_stem(path: Path, other: Path) -> str:
-    """What to say of two files of one stem."""
+    """The problem of two files with one stem, as a sentence."""
     if path.stem == other.stem:
         return f"same stem as {other.name}"
     return (

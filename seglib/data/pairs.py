@@ -1,4 +1,4 @@
-"""Pairs: an image, what was recorded with it, and its mask.
+"""Pairs: an image, its further inputs and its mask.
 
 A sample may have several input images, such as a photograph and the depth of its
 pixels. The network sees them as one image, joined along the channels in the order of
@@ -41,7 +41,7 @@ class Pair:
 
 
 def missing_input(name: str, expected: Inputs, received: set[str]) -> str:
-    """What to say of a dataset that lacks one of a model's inputs."""
+    """The problem of a dataset that lacks an input of a model, as a sentence."""
     return (
         f"The model's inputs are {describe(expected)}; the dataset has no `{name}`. "
         f"Received: {', '.join(sorted(received))}. Name the folder in dataset.yaml: "
@@ -101,7 +101,7 @@ def join(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def split(image: np.ndarray, inputs: Inputs) -> list[np.ndarray]:
-    """The inverse of `join`: views of each input's channels."""
+    """Split a joined image (H, W, C) into views of each input; inverse of `join`."""
     ends = np.cumsum(list(inputs.values()))
     return np.split(image, ends[:-1], axis=-1)
 

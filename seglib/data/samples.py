@@ -1,4 +1,4 @@
-"""What a model predicts: arrays, pictures of Pillow and paths, as one array."""
+"""Inputs of a prediction (arrays, Pillow pictures, paths) as one array."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +16,17 @@ Sample = OneImage | Sequence[OneImage]
 
 
 def read_sample(sample: Sample, inputs: Inputs) -> np.ndarray:
-    """The inputs of a model, joined: uint8 (H, W, sum of their channels).
+    """Read the inputs of a model and join them.
 
     Args:
         sample: one image, a list of one for each input, or all joined in one array.
+        inputs: name and channels of the model's inputs.
+
+    Returns:
+        uint8 array (H, W, sum of the channels).
 
     Raises:
-        SegError: of another type, shape or size than the inputs have.
+        SegError: the type, shape or size does not fit the inputs.
     """
     if isinstance(sample, np.ndarray):
         return _checked(sample, "image", inputs)

@@ -7,7 +7,6 @@ store has not got. While the run goes on, and if its process was killed, that fi
 `events.jsonl` itself; at the end it is `untracked.jsonl`, or nothing.
 """
 
-import fcntl
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +17,7 @@ from seglib.errors import SegError
 from seglib.plain_text import without_login
 from seglib.runtime.events import Event, read_events, write_events
 from seglib.storage.atomic_write import write_text
+from seglib.storage.file_lock import lock
 
 EVENT_FILE, UNSENT_FILE, STATE = "events.jsonl", "untracked.jsonl", "tracking.json"
 _OLD_EVENT_FILE = "messages.jsonl"  # of runs before events were called so
@@ -44,7 +44,7 @@ class FolderOutbox:
             )
         self._lock = path.open("rb")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._lock, wait=False)
         except OSError as error:
             self._lock.close()
             raise SegError(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from seglib.delivery.recording import PARTS, Part
-from seglib.plain_text import without_login
+from seglib.errors import in_a_line
 from seglib.runtime.events import Event
 from seglib.tracking.mlflow_client import health_check
 from seglib.tracking.mlflow_errors import explained
@@ -74,7 +74,7 @@ class Recorder:
         except Exception as error:
             if not _is_final(error):
                 raise self._unreachable(part, error) from error
-            reason = _first_line(error)
+            reason = in_a_line(error, longest=_LONGEST_REASON)
             self._warn(f"not tracked: {name_of(part)} ({reason})")
             self.refused.append({**only(event, part), "refused": reason})
         self._is_in_doubt = False
@@ -137,8 +137,3 @@ def _http_status(error: Exception) -> int | None:
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     return status if isinstance(status, int) else None
-
-
-def _first_line(error: Exception) -> str:
-    line = f"{type(error).__name__}: {str(error).strip() or '?'}".splitlines()[0]
-    return without_login(line)[:_LONGEST_REASON]

@@ -1,8 +1,8 @@
 """Processes wait for each other before TensorFlow does.
 
-TensorFlow's own waiting says nothing, and the first process takes no notice of SIGTERM
-meanwhile. Here every process tells the first one who it is; when all have come, it lets
-them go on, and they find each other by TensorFlow's means within a second.
+TensorFlow's own waiting logs nothing, and process 0 ignores SIGTERM meanwhile. Here
+every process reports to process 0; when all have reported, it releases them, and they
+find each other by TensorFlow's means within a second.
 """
 
 import contextlib
@@ -12,111 +12,100 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 
+from seglib.distributed.cluster import host_and_port
 from seglib.errors import SegError, UsageError
 
 logger = logging.getLogger(__name__)
 
 _GO = "go"
-_TICK_S, _REMINDED_S = 0.5, 30.0
+_TICK_S, _REMINDER_S = 0.5, 30.0
 _LONGEST = 2**20  # bytes of a message
 
 
 def meet(workers: Sequence[str], index: int) -> None:
-    """Wait until all processes have come, however long that takes.
+    """Wait until all processes have reported, however long that takes.
 
     Args:
         workers: their addresses, HOST:PORT; the same in all of them.
-        index: which of them this one is.
+        index: of this process among them.
 
     Raises:
-        UsageError: another process is the same one, or has other addresses.
-        SegError: this one's port cannot be taken.
+        UsageError: another process has the same index, or other addresses.
+        SegError: the port of this process cannot be taken.
     """
     if index == 0:
-        _receive(workers)
+        _gather(workers)
     else:
-        _come(workers, index)
+        _report(workers, index)
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """The parts of HOST:PORT or [IPv6]:PORT.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise UsageError(f"{address!r}: expected HOST:PORT.")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _receive(workers: Sequence[str]) -> None:
-    """As the first one: take down who comes, and let all go."""
+def _gather(workers: Sequence[str]) -> None:
+    """As process 0: collect the others, then release them."""
     port = host_and_port(workers[0])[1]
     reminder = _Reminder()
-    here: dict[int, socket.socket] = {}
+    present: dict[int, socket.socket] = {}
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(_server(port))
         server.settimeout(_TICK_S)
-        while len(here) < len(workers) - 1 or _drop_who_left(here):
-            _drop_who_left(here)
-            missing = [w for i, w in enumerate(workers) if i and i not in here]
-            reminder.say(f"waiting for {', '.join(missing)}")
+        while len(present) < len(workers) - 1 or _drop_closed(present):
+            _drop_closed(present)
+            missing = [w for i, w in enumerate(workers) if i and i not in present]
+            reminder.log(f"waiting for {', '.join(missing)}")
             with contextlib.suppress(OSError):
-                visitor = stack.enter_context(server.accept()[0])
-                _take_down(visitor, workers, here)
-        for visitor in here.values():
-            _send(visitor, _GO)
-        for visitor in here.values():  # who closes first keeps the port for a while
+                peer = stack.enter_context(server.accept()[0])
+                _admit(peer, workers, present)
+        for peer in present.values():
+            _send(peer, _GO)
+        for peer in present.values():  # the side that closes first occupies the port
             with contextlib.suppress(OSError):
-                visitor.recv(1)
+                peer.recv(1)
 
 
-def _take_down(
-    visitor: socket.socket, workers: Sequence[str], here: dict[int, socket.socket]
+def _admit(
+    peer: socket.socket, workers: Sequence[str], present: dict[int, socket.socket]
 ) -> None:
-    """Add one that has come, or tell it why not."""
-    visitor.settimeout(_TICK_S)
-    message = _read(visitor)
+    """Add a process that reports, or answer why it cannot take part."""
+    peer.settimeout(_TICK_S)
+    message = _read(peer)
     try:
-        told = json.loads(message)
-        index, theirs = int(told["index"]), list(told["workers"])
+        report = json.loads(message)
+        index, theirs = int(report["index"]), list(report["workers"])
     except (ValueError, KeyError, TypeError):
-        visitor.close()  # no process of ours
+        peer.close()  # no process of ours
         return
-    _drop_who_left(here)
+    _drop_closed(present)
     if theirs != list(workers):
-        _send(visitor, f"the first one knows the processes {', '.join(workers)}")
-    elif index in here or not 0 < index < len(workers):
-        _send(visitor, f"there is a process {index} already")
+        _send(peer, f"process 0 knows the processes {', '.join(workers)}")
+    elif index in present or not 0 < index < len(workers):
+        _send(peer, f"there is a process {index} already")
     else:
-        here[index] = visitor
+        present[index] = peer
 
 
-def _drop_who_left(here: dict[int, socket.socket]) -> bool:
-    """Forget who has come and gone again; whether there was one."""
-    left = [index for index, visitor in here.items() if _has_left(visitor)]
-    for index in left:
-        here.pop(index).close()
-    return bool(left)
+def _drop_closed(present: dict[int, socket.socket]) -> bool:
+    """Drop processes whose connection is closed; whether there was one."""
+    closed = [index for index, peer in present.items() if _is_closed(peer)]
+    for index in closed:
+        present.pop(index).close()
+    return bool(closed)
 
 
-def _come(workers: Sequence[str], index: int) -> None:
-    """Tell the first one who this is, until it lets all go."""
+def _report(workers: Sequence[str], index: int) -> None:
+    """Report to process 0, until it releases all."""
     with _server(host_and_port(workers[index])[1]):
-        pass  # TensorFlow will take it, when the others already wait for this one
+        pass  # TensorFlow takes it only when the others already wait for this process
     reminder = _Reminder()
-    hello = json.dumps({"index": index, "workers": list(workers)})
+    report = json.dumps({"index": index, "workers": list(workers)})
     answer = ""
     while not answer:
-        reminder.say(f"waiting for {workers[0]}, the first process, and the others")
+        reminder.log(f"waiting for {workers[0]}, process 0, and the others")
         with (
-            contextlib.suppress(OSError),  # not there yet, or its name is not known yet
+            contextlib.suppress(OSError),  # it or its name may not exist yet
             socket.create_connection(host_and_port(workers[0]), _TICK_S) as first,
         ):
-            _send(first, hello)
-            while not (answer := _read(first)) and not _has_left(first):
-                reminder.say("waiting for the others")
+            _send(first, report)
+            while not (answer := _read(first)) and not _is_closed(first):
+                reminder.log("waiting for the others")
         if not answer:
             time.sleep(_TICK_S)
     if answer != _GO:
@@ -127,14 +116,14 @@ def _come(workers: Sequence[str], index: int) -> None:
 
 
 class _Reminder:
-    """Says now and then what is waited for, and not in the first seconds."""
+    """Logs every 30 seconds what is waited for, and nothing in the first 5."""
 
     def __init__(self) -> None:
-        self._next = time.monotonic() + _REMINDED_S / 6
+        self._next = time.monotonic() + _REMINDER_S / 6
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _REMINDED_S
+            self._next = time.monotonic() + _REMINDER_S
             logger.info("%s", text)
 
 
@@ -169,8 +158,8 @@ def _read(peer: socket.socket) -> str:
     return received.decode(errors="replace").strip()
 
 
-def _has_left(peer: socket.socket) -> bool:
-    """Whether the other side has closed."""
+def _is_closed(peer: socket.socket) -> bool:
+    """Whether the other side has closed the connection."""
     peer.setblocking(False)
     try:
         return peer.recv(1, socket.MSG_PEEK) == b""

@@ -1,9 +1,8 @@
-"""Is one model better than another? The paired bootstrap over a split's images.
+"""The paired bootstrap: is one model better than another on a split's images?
 
-Both models are scored on the same images, so an image that is hard for one is mostly
-hard for the other: what counts is the difference, image by image. Resampling the
-images, always for both models at once, shows how far that difference depends on which
-images happen to be in the split.
+Both models are scored on the same images, and an image that is hard for one is mostly
+hard for the other. So the difference is taken image by image. Resampling the images,
+for both models at once, shows how much the difference depends on the choice of images.
 
 Reference: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapters 13
 and 15; Künsch 1989 for blocks of neighbours.
@@ -28,7 +27,7 @@ _CHUNK = 2**22  # numbers of drawn weights held at a time
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """What a model got right, image by image and class by class.
+    """Correct and united pixels of a model, by image and class.
 
     `correct` and `union` are int64 (images, classes), in pixels: the sum of the one
     over the sum of the other is a class's IoU over any set of images.
@@ -40,7 +39,7 @@ class ImageCounts:
 
     @classmethod
     def of(cls, confusions: dict[str, np.ndarray]) -> "ImageCounts":
-        """From the confusion matrix (classes, classes) of each image, by stem."""
+        """Count from the confusion matrix (classes, classes) of each image, by stem."""
         stacked = np.stack(list(confusions.values()))
         correct = np.diagonal(stacked, axis1=1, axis2=2)
         union = stacked.sum(1) + stacked.sum(2) - correct
@@ -48,7 +47,7 @@ class ImageCounts:
 
     @property
     def class_iou(self) -> np.ndarray:
-        """Over all images, float64 (classes,); NaN where a class does not occur."""
+        """IoU over all images, float64 (classes,); NaN if a class does not occur."""
         return _iou(self.correct.sum(0), self.union.sum(0))
 
     @property
@@ -68,7 +67,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Challenger minus champion: positive is better. By class, NaN: does not occur."""
+    """Challenger minus champion; positive is better, NaN marks absent classes."""
 
     challenger_miou: float
     champion_miou: float
@@ -78,11 +77,11 @@ class Comparison:
     confidence: float
 
     def is_better(self, min_delta: float = 0.0) -> bool:
-        """Whether the mIoU is higher by more than `min_delta`, beyond doubt."""
+        """Whether the low end of the mIoU's interval exceeds `min_delta`."""
         return self.miou.low > min_delta
 
     def lost_classes(self, max_drop: float = 0.05) -> tuple[int, ...]:
-        """Classes whose IoU fell by more than `max_drop`, and not by chance."""
+        """Classes whose IoU fell by more than `max_drop`, with an interval below 0."""
         return tuple(
             index
             for index, change in enumerate(self.class_iou)
@@ -102,6 +101,8 @@ def compare(
     """Compare two models that were scored on the same images.
 
     Args:
+        challenger: counts of the new model.
+        champion: counts of the present one.
         confidence: of the intervals, two-sided: a low end above 0 has a chance of at
             most (1 - confidence) / 2 if the models are equally good.
         block: images in a row, by stem, that are drawn together: frames of a video
@@ -147,7 +148,7 @@ def compare(
 
 
 def write_counts(counts: ImageCounts, path: Path) -> None:
-    """Write the counts as one .npz file, whole."""
+    """Write the counts as one .npz file, atomically."""
     content = io.BytesIO()
     np.savez_compressed(
         content,

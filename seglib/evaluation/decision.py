@@ -1,4 +1,4 @@
-"""What the gate decided, and why: as values, as JSON and as a card."""
+"""The decision of the gate and its reasons: as values, JSON and Markdown."""
 
 import json
 import math
@@ -15,7 +15,7 @@ PROMOTE, HOLD = "promote", "hold"
 
 @dataclass(frozen=True)
 class Check:
-    """One limit, and on which side of it the model is."""
+    """One limit, and whether the model meets it."""
 
     name: str
     passed: bool
@@ -37,7 +37,7 @@ class Decision:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What held it; empty when promoted."""
+        """The reasons of failed checks; empty if promoted."""
         return tuple(check.reason for check in self.checks if not check.passed)
 
     @property
@@ -73,7 +73,7 @@ class Decision:
         return content
 
     def to_markdown(self) -> str:
-        """A card for people."""
+        """The decision as a Markdown page."""
         lines = [f"# Verdict: {self.verdict}", ""]
         if not self.champion:
             lines += ["There is no champion yet: the fixed limits decide.", ""]

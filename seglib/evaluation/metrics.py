@@ -7,7 +7,6 @@ import cv2
 import keras
 import numpy as np
 
-from seglib.distributed.collectives import sum_of_processes
 from seglib.errors import SegError
 
 # calcHist counts in float32, which is exact up to 2**24.
@@ -142,21 +141,30 @@ class MeanIoU(keras.metrics.Metric):
         )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        mask = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
-        guess = keras.ops.reshape(keras.ops.argmax(y_pred, axis=-1), (-1,))
+        self.confusion.assign_add(self.count(y_true, y_pred))
+
+    def count(self, masks: Any, logits: Any) -> Any:
+        """The confusion matrix of one batch, in pixels.
+
+        Args:
+            masks: int (N, H, W) of ids; those that are no class are not counted.
+            logits: float (N, H, W, num_classes).
+
+        Returns:
+            float32 (num_classes, num_classes), as in `confusion_matrix`.
+        """
+        mask = keras.ops.reshape(keras.ops.cast(masks, "int32"), (-1,))
+        guess = keras.ops.reshape(keras.ops.argmax(logits, axis=-1), (-1,))
         cell = mask * self.num_classes + keras.ops.cast(guess, "int32")
         counted = keras.ops.logical_and(mask >= 0, mask < self.num_classes)
         if self.ignore_index is not None:
             counted = keras.ops.logical_and(counted, mask != self.ignore_index)
-        cells = self.num_classes**2
         counts = keras.ops.segment_sum(
             keras.ops.cast(counted, "float32"),
             keras.ops.where(counted, cell, 0),
-            num_segments=cells,
+            num_segments=self.num_classes**2,
         )
-        shape = (self.num_classes, self.num_classes)
-        counts = sum_of_processes(keras.ops.reshape(counts, shape))
-        self.confusion.assign_add(counts)
+        return keras.ops.reshape(counts, (self.num_classes, self.num_classes))
 
     def result(self) -> Any:
         correct = keras.ops.diag(self.confusion)

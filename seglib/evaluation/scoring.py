@@ -1,4 +1,4 @@
-"""Scores a model on pairs at their original size: shared by training and evaluation."""
+"""Scores of a model on pairs at their original size, for training and evaluation."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ BATCH_SIZE = 8
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """An image with its truth, the model's answer, and their confusion matrix."""
+    """An image, its mask, the prediction, and their confusion matrix."""
 
     stem: str
     image: np.ndarray  # uint8 (H, W, C): the first input
@@ -34,8 +34,8 @@ def score_pairs(
 ) -> Iterator[ScoredImage]:
     """Predict each pair at its original size and count its confusion matrix.
 
-    Images of one size that follow each other are predicted as a batch; the next
-    batches are decoded meanwhile.
+    Consecutive images of one size are predicted as a batch, while the next batches are
+    decoded.
 
     Raises:
         SegError: a file cannot be read, sizes differ, or an id is out of range; names

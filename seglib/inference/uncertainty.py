@@ -1,4 +1,4 @@
-"""How sure a model with dropout is: many answers instead of one."""
+"""Uncertainty of a model with dropout, from several sampled predictions."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -20,7 +20,7 @@ from seglib.models.features import Features
 
 @dataclass(frozen=True)
 class Architecture:
-    """A decoder and the encoder that it takes where none is named."""
+    """A decoder, and its encoder if none is named."""
 
     decode: Callable[[Features, int], Any]
     encoder: str

@@ -1,19 +1,18 @@
-"""The contract of a model artifact: what images the network takes, what its ids mean.
+"""The contract of a model artifact: its input images and the meaning of its ids.
 
-`contract.json` lies beside the network. It is checked when it is read or made, and
-held against the network when that is loaded.
+`contract.json` lies beside the network. It is checked when it is created or read, and
+compared with the network when that is loaded.
 """
 
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import SegError
-from seglib.settings import build, require, typed
+from seglib.settings import build, require, section
 from seglib.storage.documents import MAX_BYTES, parse_json
 from seglib.storage.files import read_file
 
@@ -24,9 +23,9 @@ _SIDES = range(16, 2**16)  # pixels
 _RESTORE = "Restore both files, or train again."
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Contract:
-    """What the model takes and what its answer means.
+    """The input of a model and the meaning of its output.
 
     An image uint8 (H, W, channels), its inputs joined, is stretched to `image_size`,
     normalised by `(image - mean) / scale`, channel by channel in `channel_order`, and
@@ -112,11 +111,11 @@ class Contract:
             channels = values.pop("channels", None)
             values["inputs"] = {IMAGE: channels}
         if version == 1:  # one number for all channels
+            count = channels if isinstance(channels, int) else 1  # `build` complains
             for name in {"mean", "scale"} & values.keys():
-                values[name] = [values[name]] * typed(channels, int, "channels")
+                values[name] = [values[name]] * count
             values["channel_order"] = "rgb"
-        contract: Self = build(cls, "contract", values)
-        return contract
+        return build(cls, "contract", values)
 
     def to_json(self) -> str:
         values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
@@ -144,10 +143,10 @@ def read_contract(path: Path) -> Contract:
 
 
 def require_fit(contract: Contract, network: Any, path: Path) -> None:
-    """Hold a contract against the network of its folder.
+    """Compare a contract with the network of its folder.
 
     Raises:
-        SegError: the network is another one than the contract describes.
+        SegError: the network differs from the contract.
     """
     inputs = getattr(network, "inputs", None) or []
     outputs = getattr(network, "outputs", None) or []
@@ -180,9 +179,9 @@ def require_fit(contract: Contract, network: Any, path: Path) -> None:
 
 
 def _normalization(contract: Contract, network: Any) -> dict[str, tuple[Any, Any]]:
-    """What the network's layer does to pixels, and what the contract says of it.
+    """The normalisation of the network's layer, and that of the contract.
 
-    A network of its user's layers has none of ours, or its own use for it.
+    A custom network has no such layer, or uses it in its own way.
     """
     layers = [
         layer

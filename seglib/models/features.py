@@ -1,4 +1,4 @@
-"""What an encoder hands to a decoder: maps, and where in the image their cells lie."""
+"""The output of an encoder: maps, and the position of their cells in the image."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,10 @@ class Features:
     """Maps {"P1" …} at stride 2**level: (N, H / 2**level, W / 2**level, C).
 
     `offsets[name]` is the image pixel at which the receptive field of a map's cell 0
-    is centred; that of cell i lies at `2**level * i + offset`. How a network halves
-    its maps decides it: 2×2 pooling centres a cell on its pixels, a 3×3 convolution
+    is centred; that of cell i lies at `2**level * i + offset`. It depends on how the
+    network halves its maps: 2×2 pooling centres a cell on its pixels, a 3×3 convolution
     with padding (1, 1) on the first of them, with TensorFlow's (0, 1) on the last.
-    Upsampling that ignores this shifts what it draws by up to half a cell.
+    Upsampling that ignores this shifts its result by up to half a cell.
     """
 
     maps: dict[str, Any]
@@ -39,7 +39,7 @@ class Features:
         return Upsample(factor, offset, name=name)(x)
 
     def learnt_upsample(self, x: Any, source: int, target: int, *, name: str) -> Any:
-        """The same by a transposed convolution that starts as interpolation."""
+        """Enlarge by a transposed convolution that starts as interpolation."""
         factor, offset = self._geometry(source, target)
         return LearntUpsample(x.shape[-1], factor, offset, name=name)(x)
 

@@ -1,7 +1,7 @@
-"""The model artifact: a folder with the network and the contract of its use.
+"""The model artifact: a folder with a network and its contract.
 
-`model.keras` (network and weights), `contract.json` (what images it takes and what
-its ids mean), and, after training, `history.json` and `curves.png`. Prediction,
+`model.keras` (network and weights), `contract.json` (its input and the meaning of its
+ids), and, after training, `history.json` and `curves.png`. Prediction,
 evaluation and export need nothing else.
 """
 
@@ -34,8 +34,8 @@ from seglib.storage.atomic_write import whole_folder
 class ServedGraph(keras.Model):
     """Resizes to the network's size, runs it, and resizes the logits back.
 
-    One graph for prediction, validation, evaluation and export, so that they cannot
-    see different pixels. Input: (N, H, W, C) in 0 … 255, any size, any dtype;
+    The one graph of prediction, validation, evaluation and export, so that all see the
+    same pixels. Input: (N, H, W, C) in 0 … 255, any size, any dtype;
     output: logits float32 (N, H, W, num_classes).
     """
 
@@ -67,9 +67,9 @@ class SegmentationModel:
         self.served = ServedGraph(network, contract.image_size)
 
     def adopt_classes(self, data: Dataset) -> None:
-        """Take names, colours and the ignored id of a dataset into the contract.
+        """Copy the names, colours and ignored id of a dataset to the contract.
 
-        What was given when the model was built stays as it is.
+        Values given when the model was built stay.
 
         Raises:
             UsageError: the dataset has another number of classes.
@@ -132,7 +132,7 @@ class SegmentationModel:
     def save(
         self, path: str | Path, *, extra_files: Mapping[str, bytes] | None = None
     ) -> Path:
-        """Write the artifact as a folder, whole: beside its place, then renamed.
+        """Write the artifact as a folder, atomically.
 
         Args:
             extra_files: contents by name, written beside the network.

@@ -1,4 +1,4 @@
-"""Weights from elsewhere: ImageNet's, a file's, another model's."""
+"""Weights from ImageNet, from a file or from another model."""
 
 import hashlib
 import logging
@@ -82,7 +82,7 @@ def _widened(kernel: np.ndarray, shape: tuple[int, ...], *, is_bgr: bool) -> np.
 
 @dataclass(frozen=True)
 class Transfer:
-    """What `transfer_weights` did, by the paths of the weights."""
+    """The outcome of `transfer_weights`, by the paths of the weights."""
 
     copied: tuple[str, ...]
     left: tuple[str, ...]  # of the target, without a counterpart of their shape

@@ -1,4 +1,4 @@
-"""The page on augmented pairs: what training will see."""
+"""The page on augmented pairs."""
 
 from collections.abc import Sequence
 

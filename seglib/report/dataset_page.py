@@ -1,4 +1,4 @@
-"""The page on a verified dataset: what it holds, what is wrong, how it looks."""
+"""The page on a verified dataset: its contents, its problems, examples."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How pictures are sized and put together: panels, rows, sheets."""
+"""Sizes and layouts of pictures: panels, rows, sheets."""
 
 import math
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def panel_size(
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize an image (H, W, C) to (height, width) for a reader's eyes."""
+    """Resize an image uint8 (H, W, C) to (height, width), smoothly."""
     shrinks = size[0] < image.shape[0]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST
     return cv2.resize(image, size[::-1], interpolation=how)
@@ -57,7 +57,7 @@ def resize_ids(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def labelled(picture: np.ndarray, text: str, *, size: int = 0) -> np.ndarray:
-    """The picture under a thin strip with a text, of `size` pixels or one that fits."""
+    """The picture under a strip with a text of `size` pixels, smaller if needed."""
     # Wide panels are shown reduced, four in a row; their labels must survive that.
     size = size or min(max(picture.shape[1] // 26, 11), 22)
     strip = np.full((size + 10, picture.shape[1], 3), BACKGROUND, np.uint8)

@@ -104,10 +104,10 @@ def picture_grid(pictures: Sequence[Mapping[str, str]], *, columns: int = 2) -> 
 def inline_pictures(
     pictures: Sequence[np.ndarray | bytes], *, budget_bytes: int = PICTURE_BYTES
 ) -> list[str]:
-    """Data URIs of JPEGs, as good as the budget allows; the last ones may not fit.
+    """Data URIs of JPEGs in the best quality that fits the budget.
 
     Returns:
-        As many URIs as fit, in order: all of them save where there are very many.
+        As many URIs as fit, in order; the last ones are left out if there are many.
     """
     decoded = [_pixels(picture) for picture in pictures]
     sources: list[str] = []

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from seglib.errors import DivergedError, SegError, UsageError
-from seglib.plain_text import table_cell
+from seglib.plain_text import first_line, table_cell
 from seglib.runtime.events import run_id
 from seglib.runtime.provenance import FAILURE_REASON, read_lineage
 from seglib.runtime.step import Step
@@ -78,8 +78,7 @@ def trial_failure(error: Exception) -> str:
     if isinstance(error, MemoryError) or (
         type(error).__name__ in _EXHAUSTED and _MEMORY.search(str(error))
     ):
-        line = (str(error).strip() or "MemoryError").splitlines()[0]
-        line = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} …"
+        line = first_line(str(error) or "MemoryError", longest=_LONGEST_LINE)
         return f"Not enough memory here: {line}"
     a_file_is_away = isinstance(error.__cause__, OSError)
     if isinstance(error, DivergedError | UsageError) and not a_file_is_away:

@@ -1,4 +1,4 @@
-"""The steps: each reads and writes folders, and knows nothing of who calls it.
+"""The steps: each reads and writes folders, and knows nothing of its caller.
 
 Steps never import each other, and nothing else in the library imports a step.
 """

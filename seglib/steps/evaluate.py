@@ -49,7 +49,7 @@ class Evaluation:
 
     @property
     def counts(self) -> ImageCounts:
-        """Image by image, as two models are compared."""
+        """Counts by image, for the comparison of two models."""
         return ImageCounts.of({stem: one.confusion for stem, one in self.per_image})
 
     def to_metrics(self) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def check_classes(contract: Contract, data: Dataset) -> None:
 
 
 class _Pictures:
-    """Keeps the images that are shown: fixed ones for comparing runs, and the worst."""
+    """Collects the images of the report: fixed ones, to compare runs, and the worst."""
 
     def __init__(self, contract: Contract, fixed: set[str]):
         self.contract, self._fixed = contract, fixed
@@ -134,7 +134,7 @@ class _Pictures:
         self.worst = sorted([*self.worst, image], key=_miou_or_one)[:NUM_WORST]
 
     def shown(self) -> list[ScoredImage]:
-        """What the report shows: the fixed ones and the worst."""
+        """The images of the report: the fixed ones and the worst."""
         return list({i.stem: i for i in [*self.fixed, *self.worst]}.values())
 
     def comparison(self, image: ScoredImage) -> bytes:

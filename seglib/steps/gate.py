@@ -11,7 +11,7 @@ from typing import Any
 from seglib.config import GateConfig
 from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
-from seglib.errors import SegError
+from seglib.errors import SegError, in_a_line
 from seglib.evaluation.bootstrap import (
     COUNTS,
     Comparison,
@@ -45,9 +45,9 @@ def gate(
     barred: str = "",
     config: GateConfig | None = None,
 ) -> Decision:
-    """Hold a model against fixed limits and, if there is one, against the champion.
+    """Compare a model with fixed limits and, if there is one, with the champion.
 
-    The champion is scored anew, on the very images that the model was evaluated on.
+    The champion is scored again, on the images that the model was evaluated on.
 
     Args:
         model: the artifact that may become the champion.
@@ -96,13 +96,13 @@ def _contest(
     manifest: Path,
     config: GateConfig,
 ) -> tuple[str, Comparison | None]:
-    """Why the two cannot be compared, or the comparison."""
+    """The reason why the two cannot be compared, or the comparison."""
     if champion.fetch is None:
         return champion.problem, None
     try:
         other = champion.fetch()
     except Exception as error:  # noqa: BLE001 (a store's own kinds)
-        return f"{champion.title} cannot be fetched ({_first_line(error)})", None
+        return f"{champion.title} cannot be fetched ({in_a_line(error)})", None
     if problem := _unlike(model, other):
         return f"{champion.title} {problem}", None
     mine = read_counts(evaluation / COUNTS)
@@ -166,7 +166,7 @@ def _latency(model: Path, manifest: Path, split: str, config: GateConfig) -> Che
 
 
 def _unlike(model: Path, champion: Path) -> str:
-    """Why two models cannot be compared; empty if they can."""
+    """The reason why two models cannot be compared; "" if they can."""
     from seglib.models.contract import read_contract
 
     mine, its = read_contract(model), read_contract(champion)
@@ -192,10 +192,6 @@ def _count(model: Path, manifest: Path, split: str) -> ImageCounts:
     pairs = open_dataset(manifest, splits=(split,)).pairs(split)
     scored = score_pairs(load_model(model), pairs)
     return ImageCounts.of({image.stem: image.confusion for image in scored})
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip() or '?'}".splitlines()[0]
 
 
 def _better(compared: Comparison, champion: Champion, config: GateConfig) -> Check:

@@ -20,7 +20,7 @@ from seglib.storage.files import normal, visible_files
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was written, and which inputs could not be read."""
+    """The written images, and the inputs that cannot be read."""
 
     written: tuple[Path, ...]  # the masks of class ids
     problems: tuple[str, ...]  # one `path: reason` each

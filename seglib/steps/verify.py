@@ -1,4 +1,4 @@
-"""The verify step: what verification found, as a manifest and a report."""
+"""The verify step: writes the findings as a manifest and a report."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -2,9 +2,9 @@
 
 A remote, on S3 or in a folder, keeps every file under its md5 (`files/md5/ab/cdef…`);
 a dataset is one more object, `<md5>.dir`, that lists paths and md5s and whose own name
-is its md5. So every byte can be checked while it is read, and it is. What is written,
-is written whole, with its checksum, and on demand only if nobody was faster. No other
-package imports boto3.
+is its md5. So every byte is checked while it is read. Writes are atomic and carry a
+checksum; a conditional write fails if another writer was faster. No other package
+imports boto3.
 """
 
 from seglib.storage.backends.base import (

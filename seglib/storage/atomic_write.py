@@ -1,12 +1,10 @@
-"""Files and folders that are there as a whole or not at all.
+"""Atomic writes: a file or folder is there as a whole or not at all.
 
-What is under way lies beside its place, under a file lock: of a writer that was killed
-the lock is gone, so the next writer of the same output knows what to remove, also on a
-volume on which the other was in another pod. Where a file system has no locks, nothing
-is removed.
+Content is written beside its place under a file lock and then renamed. The lock of a
+killed writer is gone, so the next writer of the same output removes its leftovers, also
+on a volume shared by pods. On a file system without locks, nothing is removed.
 """
 
-import fcntl
 import glob
 import os
 import shutil
@@ -17,12 +15,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seglib.errors import SegError, disk_problem
+from seglib.storage.file_lock import file_lock, lock
 
 _LOCK = ".lock"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole, in place of what is there.
+    """Write a file atomically, in place of an older one.
 
     Raises:
         SegError: it cannot be written; what was there stays as it was.
@@ -38,24 +37,24 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """The same of a text; names of files need not be Unicode, and are shown escaped."""
+    """Write a text atomically as UTF-8; lone surrogates of file names are escaped."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager
 def whole_folder(path: Path, *, what: str, marker: str) -> Iterator[Path]:
-    """Write a folder beside its place; when the body has ended, it is put there.
+    """Write a folder beside its place, and move it there when the body has ended.
 
     Args:
-        what: what it holds, for messages: "model".
-        marker: a file of it. An older folder is replaced if it has one, too.
+        what: its content, for messages: "model".
+        marker: a file in it. An older folder with such a file is replaced.
 
     Yields:
         The empty folder to write to.
 
     Raises:
-        SegError: it cannot be written, or something else is in its place. What was
-            there stays as it was.
+        SegError: it cannot be written, or something else is in its place. An older
+            folder stays as it was.
     """
     try:
         with folder_beside(path) as beside:
@@ -74,9 +73,9 @@ def whole_folder(path: Path, *, what: str, marker: str) -> Iterator[Path]:
 
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
-    """An empty folder beside a place; at the end it is removed if it is still there.
+    """Create an empty folder beside a place; unless renamed, it is removed at the end.
 
-    Those of writers of the same place that were killed are removed first.
+    Leftovers of killed writers of the same place are removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_left(path)
@@ -91,9 +90,9 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def open_alone(part: Path) -> Iterator[BinaryIO]:
-    """Open a file that is under way; at the end it is removed if it is still there.
+    """Open a partial file; unless renamed, it is removed at the end.
 
-    Another writer of the same file is waited for; what a killed one left is emptied.
+    Waits for another writer of the same file; a killed writer's leftover is emptied.
 
     Yields:
         The open, empty file. Without locks, its name is another one.
@@ -113,7 +112,7 @@ def _lock(part: Path) -> BinaryIO:
     while True:
         file = part.open("ab")  # not emptied while it may be another's
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file)
         except OSError:
             file.close()
             part.unlink(missing_ok=True)
@@ -132,21 +131,20 @@ def _is_at(file: BinaryIO, path: str | Path) -> bool:
 
 
 def _clear_left(path: Path) -> None:
-    """Remove what killed writers of a place left beside it."""
-    for lock in path.parent.glob(glob.escape(f".{path.name}.") + f"*.part{_LOCK}"):
-        with suppress(OSError), lock.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while it is held
-            left = lock.with_name(lock.name.removesuffix(_LOCK))
+    """Remove the leftovers of killed writers beside a place."""
+    for held in path.parent.glob(glob.escape(f".{path.name}.") + f"*.part{_LOCK}"):
+        with suppress(OSError), file_lock(held, wait=False):  # fails while it is held
+            left = held.with_name(held.name.removesuffix(_LOCK))
             old = left.with_suffix(".old")
             if old.exists() and not path.exists():  # killed between two renames
                 old.rename(path)
             shutil.rmtree(left, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
-            lock.unlink()
+            held.unlink()
 
 
 def _replace(new: Path, path: Path, what: str, marker: str) -> None:
-    """Put `new` where `path` is, which is kept until then."""
+    """Replace the folder `path` by `new`; on failure the old one is restored."""
     if any(path.iterdir()) and not (path / marker).is_file():
         raise OSError(f"the folder exists and holds no {what}; choose another")
     old = new.with_suffix(".old")

@@ -1,4 +1,4 @@
-"""Objects whose md5 is known, read so that nothing else can pass for them."""
+"""Reads of objects by their md5, checked while the bytes arrive."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from seglib.storage.backends.base import (
     Remote,
 )
 from seglib.storage.dvc.legacy import LegacyRemote, UnixDigest
-from seglib.storage.parallel import Stopped
+from seglib.storage.parallel import TransferStopped
 
 _BREAKS = 3  # of the connection, without a chunk between them
 _READINGS = 2  # before an object counts as damaged, and not the way to it
@@ -27,7 +27,7 @@ def copy_checked(
     restart: Callable[[], object],
     stop: Event | None = None,
 ) -> str:
-    """Hand an object's bytes on.
+    """Read an object, check its md5 and pass its bytes on.
 
     Args:
         source: where it is.
@@ -41,7 +41,7 @@ def copy_checked(
         What is wrong with the object; "" if nothing is, and all bytes were written.
 
     Raises:
-        Stopped: `stop` was set.
+        TransferStopped: `stop` was set.
         SegError: the remote cannot be reached, refuses, or breaks off again and again.
     """
     for reading in range(_READINGS):
@@ -63,14 +63,14 @@ def copy_checked(
 
 
 def new_digest(*, is_legacy: bool) -> "hashlib._Hash | UnixDigest":
-    """Takes bytes, and gives the md5 under which DVC 3, or DVC 2, keeps them."""
+    """A digest of the md5 under which DVC 3, or DVC 2, stores some bytes."""
     return UnixDigest() if is_legacy else hashlib.md5(usedforsecurity=False)
 
 
 def _read(
     source: Remote, key: str, write: Callable[[bytes], object], stop: Event | None
 ) -> str:
-    """The md5 of what was read; goes on where a connection broke off."""
+    """Read an object and return its md5; resumes after a broken connection."""
     digest = new_digest(is_legacy=isinstance(source, LegacyRemote))
     done = breaks = 0
     while True:
@@ -78,7 +78,7 @@ def _read(
         try:
             for chunk in source.chunks(key, start=done):
                 if stop and stop.is_set():
-                    raise Stopped
+                    raise TransferStopped
                 digest.update(chunk)
                 write(chunk)
                 done += len(chunk)

@@ -1,4 +1,4 @@
-"""What a file or a model is known by: the SHA-256 of its content."""
+"""SHA-256 of files and models."""
 
 import hashlib
 from pathlib import Path
@@ -23,7 +23,7 @@ def file_sha256(path: Path) -> str:
 
 
 def model_digest(path: Path) -> str:
-    """SHA-256 over network and contract of a model artifact, whatever lies beside.
+    """SHA-256 over the network and the contract of a model artifact.
 
     Raises:
         SegError: a file of them cannot be read.

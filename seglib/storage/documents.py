@@ -1,8 +1,7 @@
-"""Small documents of people and other programs: YAML and JSON, read within bounds.
+"""YAML and JSON documents, read within bounds.
 
-What can be wrong with one is told in one sentence that names the file: its size, its
-text, its syntax, keys that occur twice, nesting without end, and aliases that would
-make a small file a huge tree.
+Every problem is one sentence that names the file: its size, its encoding, its syntax,
+duplicate keys, deep nesting, and aliases that expand a small file to a huge tree.
 """
 
 import json
@@ -31,11 +30,11 @@ def read_yaml(
     remedy: str = "",
     max_bytes: int = MAX_BYTES,
 ) -> Any:
-    """What a YAML file holds.
+    """Read a YAML file.
 
     Args:
-        error: what is raised.
-        remedy: a sentence that its message ends with.
+        error: the class of the exception.
+        remedy: the last sentence of its message.
         max_bytes: a larger file is not read.
     """
     content = _read(path, error, remedy, max_bytes)
@@ -49,13 +48,17 @@ def read_json(
     remedy: str = "",
     max_bytes: int = MAX_BYTES,
 ) -> Any:
-    """What a JSON file holds; the arguments are those of `read_yaml`."""
+    """Read a JSON file; the arguments are those of `read_yaml`."""
     content = _read(path, error, remedy, max_bytes)
     return parse_json(content, name=str(path), error=error, remedy=remedy)
 
 
 def read_json_object(path: Path, *, remedy: str = "") -> dict[str, Any]:
-    """The JSON object that a file holds."""
+    """Read a JSON file that holds an object.
+
+    Raises:
+        SegError: it cannot be read, or holds something else.
+    """
     tree = read_json(path, remedy=remedy)
     if not isinstance(tree, dict):
         message = f"{path}: expected a JSON object. Received: {type(tree).__name__}."
@@ -149,7 +152,7 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _check_yaml(text: str) -> None:
-    """Refuse what would be loaded, but not be meant, or be too much."""
+    """Refuse duplicate keys, unknown aliases and trees that are too large."""
     open_nodes: list[_Open] = []
     sizes: dict[str, int] = {}  # anchor -> nodes below it
     count = 0
@@ -188,7 +191,7 @@ def _events(text: str) -> Iterator[Any]:
 
 
 class _Open:
-    """A list or mapping that has begun and not ended."""
+    """A list or mapping that is being parsed."""
 
     def __init__(self, event: Any, *, before: int):
         self.anchor, self.before = event.anchor, before

@@ -1,4 +1,7 @@
-"""The quick way to many new contents; what it does not bring is left to the sure."""
+"""Fast path for many small files that are not cached.
+
+Anything it cannot fetch falls back to the checked path.
+"""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -6,32 +9,32 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from seglib.storage.backends.base import Remote, object_key
-from seglib.storage.cache import Kept
+from seglib.storage.content_cache import ContentCache
 
 _WRITERS = 4  # threads: some file systems answer late
 _TOGETHER = 16  # contents, handed to a writer at once
 _TOGETHER_BYTES = 4 << 20
-_UNDER_WAY = 8  # of such groups at most, so that memory is bounded
+_PENDING = 8  # of such groups at most, so that memory is bounded
 
 Group = list[tuple[str, bytearray]]  # md5 and content
 
 
 def bring_small(
     source: Remote,
-    kept: Kept,
+    kept: ContentCache,
     targets: dict[str, list[Path]],
     report: Callable[[list[str]], None],
 ) -> set[str]:
-    """Bring contents of which nothing is here yet, as far as it goes smoothly.
+    """Fetch contents that are not cached; failures are left to the checked path.
 
     Args:
-        source: where they are.
-        kept: where they go.
-        targets: the files of each content.
-        report: called with those that have come since it was called before.
+        source: the remote.
+        kept: the cache.
+        targets: the files of each content, by its md5.
+        report: called with the md5s that have arrived since the last call.
 
     Returns:
-        Those that are there: their md5s.
+        The md5s that are cached now.
 
     Raises:
         OSError: the cache cannot be written to.
@@ -50,7 +53,7 @@ def bring_small(
     with ThreadPoolExecutor(_WRITERS, thread_name_prefix="writer") as pool:
         for group in _groups(source, targets):
             under_way.append(pool.submit(keep, group))
-            wait_for(_UNDER_WAY)
+            wait_for(_PENDING)
         wait_for(0)
     return done
 

@@ -1,20 +1,20 @@
-"""A dataset, or a part of it, from a remote to this machine; every md5 checked."""
+"""Fetch a dataset, or a part of it, from a remote; every md5 is checked."""
 
 import difflib
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from seglib.environment import CACHE
 from seglib.errors import DatasetError, SegError
 from seglib.storage.backends.base import Moved, Remote
 from seglib.storage.backends.local import is_own_folder
-from seglib.storage.cache import Kept, clear_left
+from seglib.storage.content_cache import ContentCache, clear_left
 from seglib.storage.dvc.directory_hashes import Entry
 from seglib.storage.dvc.listings import find_entries
 from seglib.storage.fast_fetch import bring_small
+from seglib.storage.file_lock import file_lock
 from seglib.storage.parallel import Progress, in_parallel
 from seglib.storage.remotes import open_remote
 
@@ -29,10 +29,10 @@ def fetch(
     progress: Progress | None = None,
     moved: Moved | None = None,
 ) -> Path:
-    """Bring a dataset, or a part of it, onto this machine.
+    """Fetch a dataset, or a part of it, to this machine.
 
-    Every file's md5 is checked, whether it is read from the remote or lies in the
-    cache already; what is right in the cache is not moved again.
+    The md5 of every file is checked, whether it comes from the remote or is cached.
+    Cached files are not transferred again.
 
     Args:
         data_md5: the dataset's hash, `<md5>.dir`.
@@ -72,7 +72,7 @@ def fetch(
 
 
 def cache_folder(cache: Path | None = None) -> Path:
-    """Where this machine keeps what it fetched; the default is that of `fetch`."""
+    """The folder of fetched data on this machine; the default is that of `fetch`."""
     chosen = cache or os.environ.get(CACHE) or "~/.cache/seglib"
     return Path(chosen).expanduser()
 
@@ -105,7 +105,7 @@ def _fetch_all(
     progress: Progress | None,
     moved: Moved | None,
 ) -> None:
-    """The new ones quickly, then the rest; gather damaged objects."""
+    """Fetch new files on the fast path, then the rest; gather damaged objects."""
     targets: dict[str, list[Path]] = {}
     for entry in entries:
         targets.setdefault(entry.md5, []).append(root / entry.path)
@@ -125,7 +125,7 @@ def _fetch_all(
         report(())
 
     with _alone(root.name, cache):
-        kept = Kept(source, cache, root.name, moved)
+        kept = ContentCache(source, cache, root.name, moved)
         new = {md5: paths for md5, paths in targets.items() if kept.is_new(md5, paths)}
         brought = bring_small(source, kept, new, add)
         done = in_parallel(
@@ -149,18 +149,16 @@ def _fetch_all(
 
 @contextmanager
 def _alone(name: str, cache: Path) -> Iterator[None]:
-    """Wait for others who fetch the same; then what they brought need not come again.
+    """Wait for other processes that fetch the same dataset.
 
-    What a process left that was killed is cleared away. The lock ends with its process,
-    however that ends.
+    Then their files need no transfer. Partial files of killed processes are removed.
     """
     locks = cache / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    with (locks / name).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # no locks on this file system: bring everything oneself
-            yield
-            return
-        clear_left(cache, name)
+    own = locks / name
+    own.touch()  # the garbage collector reads its time as that of the last use
+    with ExitStack() as held:
+        with suppress(OSError):  # no locks on this file system: bring everything
+            held.enter_context(file_lock(own))
+            clear_left(cache, name)
         yield

@@ -1,6 +1,6 @@
-"""Files that a user names: opened only if they are regular, so that no open waits.
+"""Regular files of a user: opened without waiting.
 
-Whatever lies in a folder may also be a FIFO, a device, a link to nothing or a loop of
+An entry of a folder may also be a FIFO, a device, a link to nothing or a loop of
 links. Each is an `OSError` here whose `strerror` says what it is.
 """
 
@@ -19,12 +19,12 @@ _KINDS = {
     stat.S_IFCHR: "it is a device, expected a file",
     stat.S_IFBLK: "it is a device, expected a file",
 }
-# What operating systems and programs leave in folders; all hidden files, too.
+# Files that operating systems leave in folders, besides hidden ones.
 _LEFT_BEHIND = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
 def open_file(path: Path) -> BufferedReader:
-    """Open a regular file, or what a link to one leads to, for reading.
+    """Open a regular file, perhaps through links, for reading.
 
     Raises:
         OSError: there is none, or something else, which `strerror` names.
@@ -76,15 +76,15 @@ def check_file(path: Path) -> None:
 def is_left_behind(name: str) -> bool:
     """Whether a file or folder of this name is no part of a dataset.
 
-    Hidden ones such as macOS's `._photo.png`, and what systems leave in folders.
+    Hidden ones such as macOS's `._photo.png`, and files of operating systems.
     """
     return name.startswith(".") or name.lower() in _LEFT_BEHIND
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """All entries of a folder that are no folders and not left behind, sorted.
+    """The entries of a folder without folders and hidden ones, sorted.
 
-    They may be something else than files: opening them says so.
+    Entries that are no regular files are included; opening them fails.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -102,7 +102,7 @@ def all_files(
     skip: frozenset[str],
     above: frozenset[tuple[int, int]] = frozenset(),
 ) -> Iterator[Path]:
-    """Everything under a folder that is no folder; links to folders are followed.
+    """All files under a folder; links to folders are followed.
 
     Args:
         skip: names that are passed over.

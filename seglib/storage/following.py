@@ -1,8 +1,8 @@
-"""The newest publication of a name, in the folders that a model server watches.
+"""The newest publication of a name, in the folder that a model server watches.
 
 TensorFlow Serving, for one, loads `<folder>/<version>/saved_model.pb` with the highest
-version, and looks for a higher one all the time. So a version is there as a whole or
-not at all, and later publications have higher numbers.
+version, and keeps looking for a higher one. So versions appear atomically, and later
+publications have higher numbers.
 """
 
 import shutil
@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def follow(
     url: str, name: str, folder: Path, *, part: str = "saved_model", keep: int = 2
 ) -> Path | None:
-    """Bring the newest publication of a name, if it is not there yet.
+    """Fetch the newest publication of a name, unless it is there.
 
     Args:
         url: where it was published.

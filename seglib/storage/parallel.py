@@ -1,4 +1,4 @@
-"""Many transfers at once, of which the first that fails stops the rest."""
+"""Parallel transfers; the first failure stops the others."""
 
 import threading
 from collections import deque
@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int], None]  # done, total
 
 
-class Stopped(Exception):  # noqa: N818 - raised where nothing is wrong
-    """Another transfer failed, or the user gave up: this one need not go on."""
+class TransferStopped(Exception):  # noqa: N818 - raised where nothing is wrong
+    """This transfer ends because another failed or the user interrupted."""
 
 
 def in_parallel(
@@ -25,7 +25,7 @@ def in_parallel(
     *,
     report: Callable[[list[Result]], None],
 ) -> list[Result]:
-    """Do it to every item, `THREADS` at once.
+    """Call a function for every item, in `THREADS` threads.
 
     Args:
         do: gets an item, and an event that is set once its work is of no more use.
@@ -49,7 +49,7 @@ def in_parallel(
                 return
             try:
                 results.append(do(item, stop))
-            except Stopped:
+            except TransferStopped:
                 return
             except BaseException as error:  # noqa: BLE001 - raised again by the caller
                 failures.append(error)

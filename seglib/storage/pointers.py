@@ -1,4 +1,4 @@
-"""Which publication of a name is the one to take: `published/NAME/latest.json`."""
+"""Pointers to the newest publication of a name: `published/NAME/latest.json`."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, order=True)
 class Pointer:
-    """What `latest` says. Of two, the greater one is newer.
+    """The content of `latest`. Of two, the greater one is newer.
 
     Raises:
         ValueError: a time that is none, or before 1970.
@@ -69,9 +69,9 @@ def latest(url: str, name: str) -> Pointer:
 
 
 def begin(remote: Remote, name: str) -> Pointer:
-    """The pointer of a publication that begins now, after all that have ended.
+    """The pointer of a publication that begins now.
 
-    Clocks differ, so its time is also after that of `latest`, wherever that is from.
+    Clocks differ, so its time is made later than that of the present `latest`.
 
     Raises:
         SegError: the pointer that is there is damaged or leaves no later time, or the
@@ -92,10 +92,10 @@ def begin(remote: Remote, name: str) -> Pointer:
 
 
 def move_latest(remote: Remote, pointer: Pointer) -> Pointer:
-    """Let `latest` be this publication, unless a later one is there already.
+    """Move `latest` to this publication, unless a later one is there.
 
-    However many do this at once: every move is from a state that its mover has seen,
-    and an older publication never takes the place of a newer one.
+    Every move is conditional on the pointer that was read, so concurrent publications
+    never replace a newer one by an older one.
 
     Returns:
         The pointer as it is afterwards: the one given, or a later one.
@@ -113,7 +113,7 @@ def move_latest(remote: Remote, pointer: Pointer) -> Pointer:
 
 
 def set_latest(url: str, name: str, key: str) -> Pointer:
-    """Let `latest` be this publication, be it an older one: somebody has decided.
+    """Move `latest` to this publication, even to an older one.
 
     Returns:
         The pointer, of a time after that of the one before.
@@ -164,7 +164,7 @@ def _text(moment: datetime) -> str:
 def _move(
     remote: Remote, first: Pointer, decide: Callable[[Pointer], Pointer]
 ) -> Pointer:
-    """Write what is decided in view of what is there, `first` where nothing is."""
+    """Write the pointer decided from the present one; `first` if there is none."""
     key = pointer_key(first.name)
     for attempt in range(_ATTEMPTS):
         found = _read_pointer(remote, first.name)

@@ -1,9 +1,9 @@
 """Finished folders on a remote, under the hash of their content, and a `latest`.
 
-A folder is published in DVC's own layout: each file under its md5, and last of all the
-listing, whose md5 is the folder's key. So a key that can be read names a folder that is
-whole; `fetch` reads it back, every byte checked; and what is there already is not sent
-again. Of a name's publications, a pointer says which is the newest (store/pointers.py).
+A folder is published in DVC's layout: each file under its md5, and last the listing,
+whose md5 is the folder's key. So a readable key names a complete folder, `fetch` reads
+it back with every byte checked, and files that are there are not sent again. A pointer
+names the newest publication of a name (storage/pointers.py).
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ _PROBE = f"{OBJECTS}/probe"  # there is none
 
 @dataclass(frozen=True)
 class Published:
-    """What became of a publication."""
+    """The outcome of a publication."""
 
     key: str  # `<md5>.dir`
     num_files: int
@@ -94,7 +94,7 @@ def publish(
 
 
 def check_place(url: str, name: str = "") -> None:
-    """Read and write at a place now, rather than after a training.
+    """Check before a training that a place can be read and written.
 
     Args:
         url: where a training's state or its export will go.
@@ -123,7 +123,7 @@ def fetch_published(
     progress: Progress | None = None,
     moved: Moved | None = None,
 ) -> Path:
-    """Bring the newest publication of a name onto this machine, every md5 checked.
+    """Fetch the newest publication of a name; every md5 is checked.
 
     Args:
         url: where it was published.
@@ -149,7 +149,7 @@ def _send(
     progress: Progress | None,
     moved: Moved | None,
 ) -> list[int]:
-    """Send what the remote lacks; returns the sizes of what was sent."""
+    """Send the files that the remote lacks; returns their sizes."""
     by_md5 = {entry.md5: entry for entry in entries}
     there = remote.sizes({object_key(md5) for md5 in by_md5})
     # What has another size is damaged, and sent again.
@@ -170,5 +170,5 @@ def _send(
 
 
 def _large_first(entries: Iterable[Entry]) -> list[Entry]:
-    """So that no large file is left alone at the end."""
+    """Large files first, so that none is transferred alone at the end."""
     return sorted(entries, key=lambda entry: -(entry.size or 0))

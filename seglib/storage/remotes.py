@@ -1,4 +1,4 @@
-"""Where objects come from and go to: a folder, or a bucket on S3."""
+"""Remotes by their URL: a folder, or a bucket on S3."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +16,8 @@ _OF_MACHINE = ("configpath", "credentialpath", "profile")
 def open_remote(url: str, *, create: bool = False) -> FolderRemote | S3Remote:
     """The remote behind s3://bucket/prefix?SETTINGS or a path.
 
-    The settings are those of DVC's remotes, such as `endpointurl=https://host`; what
-    they leave open, boto3 finds in its usual places.
+    The settings are those of DVC's remotes, such as `endpointurl=https://host`; boto3
+    finds the others in its usual places.
 
     Args:
         url: where it is.
@@ -34,7 +34,7 @@ def open_remote(url: str, *, create: bool = False) -> FolderRemote | S3Remote:
 
 
 def check_url(url: str) -> None:
-    """Check what can be checked without a look at the place.
+    """Check a URL without connecting.
 
     Raises:
         UsageError: as `open_remote`.
@@ -43,7 +43,7 @@ def check_url(url: str) -> None:
 
 
 def portable(url: str) -> str:
-    """The address without the settings that only this machine knows, for a pod."""
+    """The URL without settings of this machine, for a pod."""
     place, _, query = url.partition("?")
     if not place.startswith("s3://") or not query:
         return url
@@ -52,7 +52,7 @@ def portable(url: str) -> str:
 
 
 def _taken_apart(url: str) -> Path | tuple[str, str, Mapping[str, str]]:
-    """A path; or a bucket, a prefix and settings."""
+    """Parse a URL: a path; or a bucket, a prefix and settings."""
     scheme, separator, rest = str(url).partition("://")
     if not separator:
         return Path(url).expanduser()

@@ -10,7 +10,7 @@ import keras
 
 from seglib.config import ModelConfig
 from seglib.data.manifest import Manifest, open_dataset, read_manifest
-from seglib.distributed.process_group import Processes
+from seglib.distributed import ProcessGroup, join
 from seglib.environment import CHECKPOINTS, LOADER_THREADS
 from seglib.errors import DatasetError
 from seglib.models import build_from_config
@@ -39,7 +39,7 @@ def train_model(
     own = json.loads(trial or "{}")
     inputs = [manifest, shards]
     with task("train", out=model, inputs=inputs, watched=True, trial=own) as step:
-        processes = Processes.join()
+        processes = join()
         kept = _checkpoints()
         with trial_may_fail(step):
             _train(step, {**given, **own}, kept, processes, inputs, model)
@@ -71,7 +71,7 @@ def _train(
     step: Step,
     given: dict[str, Any],
     kept: Checkpoints | None,
-    processes: Processes,
+    processes: ProcessGroup,
     inputs: list[Artifact],
     model: Artifact,
 ) -> None:

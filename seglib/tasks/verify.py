@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from seglib.data.verification.verify import verify
-from seglib.data.versions import keep_counts
+from seglib.data.versions import record_counts
 from seglib.runtime.step import Artifact
 from seglib.steps.verify import write_verification
 from seglib.storage import fetch
@@ -31,5 +31,5 @@ def verify_data(
         verification.raise_if_bad()
         if verification.warnings:
             step.say(f"{len(verification.warnings)} warning(s): see the data report")
-        if told := keep_counts(verification, data_md5=data_md5, remote=remote):
+        if told := record_counts(verification, data_md5, remote):
             step.say(told)

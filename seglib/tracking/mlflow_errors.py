@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from seglib.errors import SegError
+from seglib.errors import SegError, in_a_line
 from seglib.plain_text import without_login
 
 _LONGEST = 300  # characters of what others say
@@ -56,9 +56,7 @@ def explained(error: BaseException, uri: str) -> str:
     if isinstance(error, SegError):
         return str(error)
     chain = list(_chain(error))
-    said = f"{type(error).__name__}: {str(error).strip() or '?'}".splitlines()[0]
-    said = without_login(said)
-    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]} …"
+    said = in_a_line(error, longest=_LONGEST)
     whole = "\n".join(f"{type(one).__name__}: {one}" for one in chain)
     for pattern, meaning in _KINDS.items():
         if re.search(pattern, whole):

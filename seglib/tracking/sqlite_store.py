@@ -5,7 +5,6 @@ whose making was interrupted. Its last step is the first experiment: a store wit
 experiments is unfinished and holds nothing.
 """
 
-import fcntl
 import glob
 import logging
 import sqlite3
@@ -15,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from seglib.errors import SegError
+from seglib.storage.file_lock import file_lock
 
 SQLITE = "sqlite:///"
 _BESIDE = ("", "-journal", "-wal", "-shm")  # what SQLite keeps beside a file is its own
@@ -124,6 +124,5 @@ def _remove_unfinished(database: Path) -> None:
 @contextmanager
 def _alone(database: Path) -> Iterator[None]:
     database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f".{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock(database.with_name(f".{database.name}.lock")):
         yield

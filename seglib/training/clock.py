@@ -1,4 +1,4 @@
-"""How long a training has taken, in all its processes, and how many steps are left."""
+"""How long a training has taken in all its processes, and how many steps are left."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ _S_PER_MINUTE = 60
 
 
 class Clock:
-    """The time of a training, from now on.
+    """The time that a training has taken, across its interruptions.
 
     Args:
         max_minutes: after which it ends; 0: never.
@@ -20,26 +20,29 @@ class Clock:
         self._limit_s = _S_PER_MINUTE * max_minutes or float("inf")
         self._untimed_steps = 0
         self._first_step_is_done = False
-        self._timed_s = 0.0  # by the processes before
+        self._timed_s = 0.0  # before the interruption
 
     @property
     def elapsed_s(self) -> float:
+        """Seconds since the training began, without those between its processes."""
         return self._now() - self._started
 
     @property
     def epoch_s(self) -> float:
+        """Seconds since the epoch began."""
         return self._now() - self._epoch_started
 
     @property
     def left_s(self) -> float:
-        """Infinite without a limit."""
+        """Seconds until the limit; infinite without one."""
         return self._limit_s - self.elapsed_s
 
     def begin_epoch(self) -> None:
         self._epoch_started = self._now()
 
     def end_step(self) -> None:
-        if not self._first_step_is_done:  # it compiles, and says nothing of the pace
+        """Note the end of a step; the first of a process compiles, and is not timed."""
+        if not self._first_step_is_done:
             self._first_step_is_done = True
             self._untimed_steps += 1
             self._timed_from = self._now() - self._timed_s
@@ -52,8 +55,8 @@ class Clock:
         pace = (self._now() - self._timed_from) / timed
         return min(planned, done + max(1, round(self.left_s / pace)))
 
-    def readings(self) -> dict[str, float]:
-        """What another process needs to go on, as JSON values."""
+    def state(self) -> dict[str, float]:
+        """What `resume` needs in another process, as JSON values."""
         return {
             "elapsed_s": self.elapsed_s,
             "epoch_s": self.epoch_s,
@@ -61,9 +64,9 @@ class Clock:
             "untimed_steps": self._untimed_steps,
         }
 
-    def go_on(self, readings: dict[str, float]) -> None:
-        """Count on from another process' readings; the time between is not counted."""
-        self._started -= readings["elapsed_s"]
-        self._epoch_started = self._now() - readings["epoch_s"]
-        self._timed_s = readings["timed_s"]
-        self._untimed_steps = int(readings["untimed_steps"])
+    def resume(self, state: dict[str, float]) -> None:
+        """Count on from the `state` of another process' clock."""
+        self._started -= state["elapsed_s"]
+        self._epoch_started = self._now() - state["epoch_s"]
+        self._timed_s = state["timed_s"]
+        self._untimed_steps = int(state["untimed_steps"])

@@ -1,4 +1,4 @@
-"""A small network learns from a large one, beside the masks."""
+"""Distillation: a small network learns from a trained one, beside the masks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +14,22 @@ _GRID = 8  # cells along each axis between which similarities are compared
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """A trained teacher of the same classes, and what of it is to be learnt.
+    """A trained teacher of the same classes, and what the student learns from it.
 
-    To the loss on the masks come `logits_weight` times the divergence of the student's
-    class probabilities from the teacher's, both softened by `temperature`, and
-    `pairwise_weight` times the mean squared difference of the cosine similarities
-    between all pairs of cells of the deepest features, whose widths may differ.
+    Two terms are added to the loss on the masks: the Kullback–Leibler divergence of
+    the student's class probabilities from the teacher's, and the mean squared
+    difference of the cosine similarities between all pairs of cells of the deepest
+    features, whose widths may differ.
 
-    Reference: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge", section 2;
-    Liu et al. 2019, "Structured Knowledge Distillation", section 3.2.
+    Args:
+        teacher: it stays as it is.
+        logits_weight: of the divergence.
+        temperature: by which both softmaxes are softened, > 0.
+        pairwise_weight: of the similarities; it needs encoders.
+
+    Reference: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
+    Network", section 2; Liu et al. 2019, "Structured Knowledge Distillation for
+    Semantic Segmentation", pixel-wise and pair-wise distillation.
     """
 
     teacher: SegmentationModel
@@ -32,9 +39,14 @@ class Distillation:
 
 
 class Distiller(keras.Model):
-    """Trains a student network as `Distillation` says; the teacher stays as it is.
+    """A model that answers as its student, and adds the losses of a `Distillation`.
 
-    Input: images (N, H, W, C); output: the student's logits.
+    Input: images (N, H, W, C) in 0 … 255; output: the student's logits, float32
+    (N, H, W, num_classes).
+
+    Raises:
+        UsageError: teacher and student differ in classes or channels, or the pairwise
+            term is wanted of a network without an encoder.
     """
 
     def __init__(self, student: keras.Model, options: Distillation):
@@ -58,7 +70,7 @@ class Distiller(keras.Model):
         self._options = options
 
     def call(self, images: Any, *, training: bool = False) -> Any:
-        # A network of one output answers with a tensor, not with a list of one.
+        # A network of one output returns a tensor, not a list of one.
         answers = self.student(images, training=training)
         logits, *features = keras.tree.flatten(answers)
         if training:
@@ -76,7 +88,10 @@ class Distiller(keras.Model):
 
 
 def _divergence(known: Any, logits: Any, temperature: float) -> Any:
-    """Of the softened probabilities, a pixel; scaled so that T changes no rate."""
+    """KL divergence per pixel of the softened probabilities, times temperature².
+
+    (That keeps the size of the gradients, section 2 of Hinton et al.)
+    """
     log_known = keras.ops.log_softmax(known / temperature)
     log_student = keras.ops.log_softmax(logits / temperature)
     each = keras.ops.exp(log_known) * (log_known - log_student)
@@ -84,7 +99,7 @@ def _divergence(known: Any, logits: Any, temperature: float) -> Any:
 
 
 def _with_features(network: keras.Model, wanted: bool) -> keras.Model:
-    """The same network that also answers with its encoder's deepest map."""
+    """The same network, with its encoder's deepest features as a second output."""
     outputs = [network.output]
     if wanted:
         encoder = next((x for x in network.layers if x.name == "encoder"), None)
@@ -93,8 +108,8 @@ def _with_features(network: keras.Model, wanted: bool) -> keras.Model:
                 "`pairwise_weight` needs networks with a layer named `encoder`. "
                 "Set it to 0 to distil the logits alone."
             )
-        # What it answered inside this network, for which Keras has no public name;
-        # in the order of the levels.
+        # Its outputs inside this network, in the order of the levels. Keras has no
+        # public name for them.
         inside = encoder._inbound_nodes[0]  # noqa: SLF001
         outputs.append(inside.output_tensors[-1])
     return keras.Model(network.inputs, outputs)

@@ -4,21 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
-from seglib.distributed.collectives import as_one_loss, sum_of_replicas
+_LEAST_WEIGHT = 1e-6  # of a batch without a pixel that counts
 
 
 class CrossEntropy(keras.losses.Loss):
-    """Cross-entropy over the counted pixels: sum of w·nll over sum of w.
+    """Weighted cross-entropy over the pixels that count: Σ w·nll / Σ w.
 
-    Ignored pixels weigh nothing, in the numerator and in the denominator, so that the
-    loss of an image does not depend on how much of it is void. Where several devices
-    share a batch, the denominator is the whole batch's.
+    Ignored pixels weigh nothing, above and below the line, so that the loss of an
+    image does not depend on how much of it is void.
 
     Args:
         ignore_index: id of the pixels that do not count.
         class_weights: one weight a class. Default: 1 each.
+
+    Reference: Long, Shelhamer and Darrell 2015, "Fully Convolutional Networks for
+    Semantic Segmentation" (softmax loss per pixel, ambiguous pixels masked out);
+    `seglib.training.class_balance` for the weights.
     """
 
     def __init__(
@@ -33,39 +35,37 @@ class CrossEntropy(keras.losses.Loss):
         self.class_weights = class_weights
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Masks (N, H, W) of ids and logits (N, H, W, C) → a scalar."""
-        mask = keras.ops.cast(y_true, "int32")
-        num_classes = y_pred.shape[-1]
-        counted = keras.ops.logical_and(mask >= 0, mask < num_classes)
+        """The loss of a batch.
+
+        Args:
+            y_true: masks, int (N, H, W) of ids.
+            y_pred: logits, float (N, H, W, num_classes).
+
+        Returns:
+            A scalar of the logits' type; 0 where no pixel counts.
+        """
+        weight = self.pixel_weights(y_true, y_pred.shape[-1])
+        mask = keras.ops.where(weight > 0, keras.ops.cast(y_true, "int32"), 0)
+        nll = keras.ops.sparse_categorical_crossentropy(mask, y_pred, from_logits=True)
+        weight = keras.ops.cast(weight, nll.dtype)
+        total = keras.ops.maximum(keras.ops.sum(weight), _LEAST_WEIGHT)
+        return keras.ops.sum(nll * weight) / total
+
+    def pixel_weights(self, masks: Any, num_classes: int) -> Any:
+        """What each pixel weighs: its class's weight, or 0 where it does not count.
+
+        Args:
+            masks: int (N, H, W) of ids; those from `num_classes` on do not count.
+
+        Returns:
+            float32 (N, H, W).
+        """
+        mask = keras.ops.cast(masks, "int32")
+        counts = keras.ops.logical_and(mask >= 0, mask < num_classes)
         if self.ignore_index is not None:
-            counted = keras.ops.logical_and(counted, mask != self.ignore_index)
-        mask = keras.ops.where(counted, mask, 0)
-        loss = keras.ops.sparse_categorical_crossentropy(mask, y_pred, from_logits=True)
-        weight = keras.ops.cast(counted, loss.dtype)
+            counts = keras.ops.logical_and(counts, mask != self.ignore_index)
+        weight = keras.ops.cast(counts, "float32")
         if self.class_weights is not None:
-            table = keras.ops.convert_to_tensor(self.class_weights, loss.dtype)
-            weight = weight * keras.ops.take(table, mask)
-        total = keras.ops.maximum(sum_of_replicas(keras.ops.sum(weight)), 1e-6)
-        return as_one_loss(keras.ops.sum(loss * weight) / total)
-
-
-def class_weights(class_pixels: np.ndarray, power: float) -> np.ndarray:
-    """Weights (1 / pixel share) ** power, scaled so that the average pixel weighs 1.
-
-    Args:
-        class_pixels: int64 (num_classes,), counted pixels of each class.
-        power: 0 gives equal weights, 1 makes every class weigh the same in sum.
-
-    Returns:
-        float64 (num_classes,). A class without pixels gets weight 1.
-
-    Example:
-        >>> class_weights(np.array([75, 25]), 1.0).round(3).tolist()
-        [0.667, 2.0]
-    """
-    share = class_pixels / max(1, class_pixels.sum())
-    present = share > 0
-    weights = np.ones(len(share))
-    weights[present] = share[present] ** -power
-    weights[present] /= (weights[present] * share[present]).sum()
-    return weights
+            table = keras.ops.convert_to_tensor(self.class_weights, "float32")
+            weight = weight * keras.ops.take(table, keras.ops.where(counts, mask, 0))
+        return weight

@@ -1,4 +1,4 @@
-"""AdamW with a rate of its own for the encoder, and how the rate falls."""
+"""AdamW with a learning rate of its own for the encoder, and the schedule."""
 
 import math
 from typing import Any
@@ -6,16 +6,23 @@ from typing import Any
 import keras
 
 from seglib.config import TrainConfig
-from seglib.distributed.collectives import in_several_processes, sum_of_replicas
 from seglib.errors import UsageError
 
 
 def build_optimizer(
     config: TrainConfig, network: keras.Model
 ) -> keras.optimizers.Optimizer:
-    """The optimizer of a network, built.
+    """The optimizer of a network, with its variables.
 
     (Variables that appear while a graph is traced have it traced a second time.)
+
+    Args:
+        config: learning_rate, encoder_learning_rate and weight_decay.
+        network: its trainable variables are what the optimizer updates; norms and
+            biases do not decay.
+
+    Raises:
+        UsageError: `encoder_learning_rate` for a network without an encoder.
     """
     slower = set()
     if config.encoder_learning_rate != 1:
@@ -33,10 +40,10 @@ def build_optimizer(
 
 
 def encoder_of(network: keras.Model) -> keras.Model:
-    """The part of a network that may be pretrained.
+    """The layer named `encoder`: the part of a network that may be pretrained.
 
     Raises:
-        UsageError: a network of one's own layers without one.
+        UsageError: a network of the user's own layers has none.
     """
     layers = list(network.layers)
     for layer in layers:
@@ -51,9 +58,17 @@ def encoder_of(network: keras.Model) -> keras.Model:
 
 
 class TwoRateAdamW(keras.optimizers.AdamW):
-    """AdamW that takes smaller steps, by `factor`, for some variables.
+    """AdamW whose learning rate is smaller for some variables.
 
     (Scaling their gradients would do nothing: Adam divides by their size.)
+
+    Args:
+        slower: paths of these variables.
+        factor: of their learning rate.
+
+    Reference: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization",
+    algorithm 2; Howard and Ruder 2018, "Universal Language Model Fine-tuning",
+    section 3.2 (learning rates that differ between layers).
     """
 
     def __init__(self, slower: set[str], factor: float, **kwargs: Any):
@@ -61,41 +76,31 @@ class TwoRateAdamW(keras.optimizers.AdamW):
         self._slower, self._factor = slower, factor
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        # The backend may hand over its own variable, which knows no path.
+        # The backend may pass its own variable, which has no path.
         known = self._trainable_variables[self._get_variable_index(variable)]
         if known.path in self._slower:
             learning_rate = learning_rate * self._factor
         super().update_step(gradient, variable, learning_rate)
 
-    def _backend_update_step(
-        self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any
-    ) -> None:
-        # Keras's own way wants the strategy's variables. In several processes each has
-        # plain ones, and the same sum makes the same step of all of them.
-        if in_several_processes():
-            summed = sum_of_replicas(list(grads))
-            for gradient, variable in zip(summed, trainable_variables, strict=True):
-                self.update_step(gradient, variable, learning_rate)
-        else:
-            super()._backend_update_step(grads, trainable_variables, learning_rate)
-
-    def _apply_weight_decay(self, variables: list[Any]) -> None:
-        if not in_several_processes():
-            super()._apply_weight_decay(variables)
-            return
-        for variable in variables:
-            if self._use_weight_decay(variable):
-                rate = keras.ops.cast(self.learning_rate, variable.dtype)
-                variable.assign(variable - variable * self.weight_decay * rate)
-
 
 def learning_rate_at(step: int, total_steps: int, config: TrainConfig) -> float:
     """Linear warm-up, then cosine decay to 1 % of the peak at the last step.
+
+    Args:
+        step: from 0.
+        total_steps: of the training; warm-up takes a tenth of them at most.
+        config: learning_rate (the peak) and warmup_steps.
+
+    Returns:
+        The learning rate of this step.
 
     Example:
         >>> config = TrainConfig(learning_rate=1.0, warmup_steps=10)
         >>> [round(learning_rate_at(s, 110, config), 3) for s in (0, 4, 10, 59, 109)]
         [0.1, 0.5, 1.0, 0.513, 0.01]
+
+    Reference: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; Goyal
+    et al. 2017, "Accurate, Large Minibatch SGD", section 2.2 (warm-up).
     """
     warmup = min(config.warmup_steps, total_steps // 10)
     if step < warmup:

@@ -1,17 +1,22 @@
-"""Which number format trains fastest here, with or without XLA: a timed trial."""
+"""Which number format trains fastest here, with or without XLA: a timed trial.
 
-import json
+bfloat16 keeps the exponent of float32 and 8 bits of precision, so that it needs no loss
+scaling; weights and their updates stay float32.
+
+Reference: Kalamkar et al. 2019, "A Study of BFLOAT16 for Deep Learning Training";
+Micikevicius et al. 2018, "Mixed Precision Training", section 3.1 (float32 weights).
+"""
+
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
 from seglib.config import TrainConfig
-from seglib.distributed.process_group import Processes
 from seglib.errors import UsageError
 from seglib.hardware import has_gpu, has_native_bfloat16, has_op_determinism
 
@@ -36,14 +41,14 @@ class Numerics:
 
 @dataclass(frozen=True)
 class Timing:
-    """What one candidate took."""
+    """How long one candidate took, in seconds."""
 
     compile_s: float  # its first step
     step_s: float  # the fastest of those after it
 
 
 def candidates(
-    config: TrainConfig, *, own_layers: bool, devices: int
+    config: TrainConfig, *, own_layers: bool, processes: int
 ) -> list[Numerics]:
     """The number formats and compilers that the settings and the device allow.
 
@@ -51,8 +56,8 @@ def candidates(
     emulated, several times slower.
 
     Args:
-        own_layers: the network is of its user's layers, which choose their formats.
-        devices: those that share a batch.
+        own_layers: the network is of the user's layers, which choose their formats.
+        processes: that share a batch.
 
     Returns:
         At least one; the plainest first.
@@ -60,16 +65,16 @@ def candidates(
     Raises:
         UsageError: XLA is asked for where it cannot be.
     """
-    precisions = [config.precision]
+    precisions: list[str] = [config.precision]
     if config.precision == "auto":
         with_bfloat16 = has_native_bfloat16() and not own_layers
         precisions = ["float32", "bfloat16"][: 1 + with_bfloat16]
     xla = [False, True]
     if keras.backend.backend() != "tensorflow":
-        xla = [True]  # which these backends are made for
+        xla = [True]  # these backends are built on it
     if config.xla != "auto":
         xla = [config.xla == "always"]
-    if obstacle := xla_obstacle(devices):
+    if obstacle := xla_obstacle(processes):
         if config.xla == "always":
             raise UsageError(
                 f"`xla` cannot be `always` {obstacle}. Expected: auto or never."
@@ -80,7 +85,7 @@ def candidates(
     ]
 
 
-def xla_obstacle(devices: int) -> str:
+def xla_obstacle(processes: int) -> str:
     """Why XLA cannot compile a training here; "" where it can.
 
     TensorFlow's own kernels for CPUs were measured 1.8 to 3.5 times as fast as XLA,
@@ -88,8 +93,8 @@ def xla_obstacle(devices: int) -> str:
     """
     if keras.backend.backend() == "tensorflow" and not has_gpu():
         return "without a GPU"
-    if devices > 1:  # within XLA's graphs they cannot add up
-        return f"where {devices} devices share a batch"
+    if processes > 1:  # their sums are not possible within XLA's graphs
+        return f"where {processes} processes share a batch"
     if has_op_determinism():  # Keras switches XLA off
         return "while TensorFlow's op determinism is on"
     return ""
@@ -102,14 +107,15 @@ def choose_numerics(
     *,
     limit_s: float = 0.0,
 ) -> Numerics:
-    """Time the candidates, and take the one with which the training ends first.
+    """Time the candidates and choose the one with which the training ends first.
 
     A candidate that fails is left out, and the log says why.
 
     Args:
-        measure: trains a few steps.
-        steps: of the whole training.
-        limit_s: after which the training ends at the latest; 0: never.
+        allowed: from `candidates`.
+        measure: trains a few steps with a candidate.
+        steps: of the whole training; below 1000 nothing is tried.
+        limit_s: seconds after which the training ends at the latest; 0: never.
 
     Raises:
         Exception: of the first candidate, where all of them fail.
@@ -142,27 +148,21 @@ def choose_numerics(
     return fastest(timings, steps)
 
 
-def restored(facts: Mapping[str, Any], devices: int) -> Numerics:
-    """What an interrupted training computed with, without XLA where it cannot be.
+def restored(facts: Mapping[str, Any], processes: int) -> Numerics:
+    """The numerics of an interrupted training; without XLA where it cannot be used.
 
-    (Such a training was begun on another number of devices.)
+    (Such a training was begun by another number of processes.)
     """
     numerics = Numerics(**facts)
-    return replace(numerics, xla=False) if xla_obstacle(devices) else numerics
-
-
-def agreed(numerics: Numerics, processes: Processes) -> Numerics:
-    """The choice of the first process, in all of them."""
-    told = processes.from_first(json.dumps(asdict(numerics)).encode())
-    return Numerics(**json.loads(told))
+    return replace(numerics, xla=False) if xla_obstacle(processes) else numerics
 
 
 def is_worth_trying(
     candidate: Numerics, timings: Mapping[Numerics, Timing], steps: int
 ) -> bool:
-    """Whether a candidate can win more than it costs.
+    """Whether a candidate can save more time than it costs.
 
-    It costs two compilations, of the trial and of the training.
+    It costs two compilations: that of the trial and that of the training.
 
     Args:
         timings: of the candidates before it; at least one.

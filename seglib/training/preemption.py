@@ -1,4 +1,4 @@
-"""SIGTERM, which a pod gets some seconds before its end: noted now, obeyed soon."""
+"""SIGTERM, which a preempted pod receives some seconds before its end."""
 
 import signal
 import threading
@@ -7,9 +7,9 @@ from typing import Any, Self
 
 
 class Terminated(SystemExit):
-    """Ended because of SIGTERM; the status is the one that shells give for it.
+    """The end of a process after SIGTERM, with the status that shells give for it.
 
-    It is no success, so that whoever started the process may start it again.
+    It is no success, so that whatever started the process may start it again.
     """
 
     def __init__(self) -> None:
@@ -17,9 +17,9 @@ class Terminated(SystemExit):
 
 
 class Termination:
-    """A context manager, within which SIGTERM ends nothing but is remembered.
+    """A context manager within which SIGTERM is noted instead of ending the process.
 
-    Only the main thread can receive signals: in another one it changes nothing.
+    Signals reach the main thread alone: in another one it changes nothing.
     """
 
     def __init__(self) -> None:

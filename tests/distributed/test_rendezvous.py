@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.waiting import HANG_S, wait_until
 from seglib.distributed import rendezvous
-from seglib.distributed.rendezvous import host_and_port, meet
+from seglib.distributed.cluster import host_and_port
+from seglib.distributed.rendezvous import meet
 from seglib.errors import SegError, UsageError
 
 A_MOMENT_S = 0.3  # in which nothing happens
@@ -50,14 +51,14 @@ def start():
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_all_go_on_once_the_last_has_come(start: Start, workers, order):
+def test_all_are_released_once_the_last_has_reported(start: Start, workers, order):
     first_two = [start(workers, index) for index in order[:2]]
     assert not wait(first_two, timeout=A_MOMENT_S).done
     for each in (*first_two, start(workers, order[2])):
         each.result(timeout=HANG_S)
 
 
-def test_a_process_that_left_and_came_again_counts_once(start: Start, workers):
+def test_a_process_that_was_started_again_counts_once(start: Start, workers):
     first = start(workers, 0)
     host, port = host_and_port(workers[0])
     hello = f'{{"index": 1, "workers": {workers}}}'.replace("'", '"')
@@ -67,7 +68,7 @@ def test_a_process_that_left_and_came_again_counts_once(start: Start, workers):
         each.result(timeout=HANG_S)
 
 
-def test_connections_of_strangers_change_nothing(start: Start, workers):
+def test_connections_of_other_programs_change_nothing(start: Start, workers):
     first = start(workers, 0)
     strangers = [
         _connect(*host_and_port(workers[0]), words)
@@ -96,7 +97,7 @@ def test_a_second_process_of_the_same_index_is_refused(
 
 def test_a_process_with_other_addresses_is_refused(start: Start, workers):
     first = start(workers, 0)
-    with pytest.raises(UsageError, match="the first one knows the processes"):
+    with pytest.raises(UsageError, match="process 0 knows the processes"):
         start(workers[:2], 1).result(timeout=HANG_S)
     for each in (start(workers, 1), start(workers, 2), first):
         each.result(timeout=HANG_S)
@@ -122,8 +123,8 @@ def test_ports_are_free_again_at_once(start: Start, workers):
 
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_process_that_waits(workers, repository, index, number):
-    call = f"from seglib import rendezvous; rendezvous.meet({workers}, {index})"
+def test_a_signal_ends_a_waiting_process(workers, repository, index, number):
+    call = f"from seglib.distributed.rendezvous import meet; meet({workers}, {index})"
     first = host_and_port(workers[0])
     with (
         socket.create_server(first) if index else nullcontext() as server,
@@ -139,24 +140,6 @@ def test_a_signal_ends_a_process_that_waits(workers, repository, index, number):
             assert process.wait(timeout=HANG_S) == -number
         finally:
             process.kill()
-
-
-@pytest.mark.parametrize(
-    ("address", "parts"),
-    [
-        ("a.b:2222", ("a.b", 2222)),
-        ("[::1]:7", ("::1", 7)),
-        ("10.0.0.1:1", ("10.0.0.1", 1)),
-    ],
-)
-def test_an_address_has_a_host_and_a_port(address, parts):
-    assert host_and_port(address) == parts
-
-
-@pytest.mark.parametrize("address", ["a", "a:", ":1", "a:b"])
-def test_an_address_without_host_or_port_is_refused(address):
-    with pytest.raises(UsageError, match="expected HOST:PORT"):
-        host_and_port(address)
 
 
 def _connect(host: str, port: int, words: bytes) -> socket.socket:

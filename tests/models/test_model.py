@@ -174,7 +174,7 @@ def test_a_normalization_that_the_network_does_not_do_is_named(
         ("num_classes", "3", "of type int"),
         ("num_classes", 0, "at least 2"),
         ("num_classes", 10**8, "at most 65,536"),
-        ("image_size", [32], "height, width"),
+        ("image_size", [32], "too few values"),
         ("image_size", [0, 48], "16 … 65,535 pixels"),
         ("inputs", {}, "`image` and then others"),
         ("inputs", {"depth": 1, "image": 3}, "`image` and then others"),

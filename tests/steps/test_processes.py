@@ -3,40 +3,29 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
 from benchmarks.waiting import HANG_S
 from seglib.config import TrainConfig
 from seglib.data.loader import PairSource, training_batches
-from seglib.distributed.process_group import Processes
-from seglib.distributed.replicas import Replicas
-from seglib.errors import UsageError
+from seglib.distributed.launcher import free_ports
+from tests.steps.small_network import SETTINGS
 
 SCRIPT = Path(__file__).with_name("together.py")
-SETTINGS = {
-    "epochs": 2,
-    "steps_per_epoch": 3,
-    "batch_size": 4,
-    "learning_rate": 3e-3,
-    "freeze_epochs": 1,
-    "encoder_learning_rate": 0.5,
-}
 
 
 class Together:
     """Processes of one training, as they are started on machines of their own."""
 
     def __init__(self, requests: list[dict[str, Any]], folder: Path, repository: Path):
-        workers = [f"127.0.0.1:{port}" for port in _free_ports(len(requests))]
+        workers = [f"127.0.0.1:{port}" for port in free_ports(len(requests))]
         self.all = []
         self.logs = []
         for index, request in enumerate(requests):
@@ -108,6 +97,7 @@ def start(
             "place": None,
             "every_s": 0,
             "seed": 7,
+            "teacher": False,
             "stop": 0,
             **request,
         }
@@ -217,6 +207,43 @@ def test_a_time_limit_ends_all_processes_after_the_same_epoch(start):
     assert 1 <= len(first["history"]) < 100_000
 
 
+@pytest.mark.slow
+def test_two_processes_learn_from_a_teacher_what_one_learns(start):
+    one, both = start(1, teacher=True), start(2, teacher=True)
+    (alone,), shared = one.outcomes(), both.outcomes()
+    np.testing.assert_allclose(
+        shared[0]["history"], alone["history"], rtol=1e-4, atol=1e-3
+    )
+
+
+@pytest.mark.slow
+def test_the_command_starts_the_processes_itself(tiny_root, tmp_path, repository):
+    """`seglib train` on two processes: one output, and the model that one learns."""
+    from seglib.models.model import load_model
+
+    models = {}
+    for count in (1, 2):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "seglib.cli", "train", str(tiny_root)),
+                *("--out", f"model-{count}", "--processes", str(count)),
+                *("--model", "compact_small", "--batch-size", "4", "--epochs", "1"),
+                *("--image-height", "32", "--image-width", "48"),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(repository), "TF_CONFIG": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("model: ") == 1
+        assert done.stdout.count("epoch 1/1") == 1
+        models[count] = load_model(tmp_path / f"model-{count}").network.get_weights()
+    for one, both in zip(*models.values(), strict=True):
+        np.testing.assert_allclose(both, one, rtol=2e-2, atol=5e-3)
+
+
 def test_parts_of_a_batch_are_together_the_whole_batch(tiny_dataset):
     source = PairSource(tiny_dataset.pairs("train"), inputs={"image": 3})
     config = TrainConfig(batch_size=4)
@@ -238,60 +265,3 @@ def test_parts_of_a_batch_are_together_the_whole_batch(tiny_dataset):
         parts = [batch(step, (k, 2)) for k in (0, 1)]
         assert [len(part) for part in parts] == [2, 2]
         assert sorted(whole) == sorted(parts[0] + parts[1])
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        "no JSON",
-        "[]",
-        '{"cluster": {"ps": ["a:1"], "worker": ["b:1"]}}',
-        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": 2}}',
-        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "chief"}}',
-    ],
-)
-def test_a_variable_that_names_no_process_is_shown(monkeypatch, config):
-    monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(UsageError, match=r"TF_CONFIG: expected") as error:
-        Processes.join()
-    assert config in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "config", ["", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"index": 0}}']
-)
-def test_a_single_process_waits_for_no_other(monkeypatch, config):
-    monkeypatch.setenv("TF_CONFIG", config)
-    processes = Processes.join()
-    assert (processes.index, processes.count) == (0, 1)
-    assert processes.sum([1.5, 2]) == [1.5, 2]
-    assert processes.from_first(b"content") == b"content"
-
-
-def test_a_batch_that_processes_cannot_share_evenly_is_refused():
-    with pytest.raises(UsageError, match=r"multiple of the 3 processes.*batch_size=4"):
-        Replicas(["CPU:0"], batch_size=4, processes=Processes(count=3))
-
-
-def test_dropout_drops_other_values_in_each_process():
-    image = keras.Input((8, 8, 3))
-
-    def states(index: int) -> list[list[int]]:
-        keras.utils.set_random_seed(5)
-        dropped = keras.layers.Dropout(0.5)(keras.layers.Dropout(0.5)(image))
-        network = keras.Model(image, dropped)
-        Processes(index=index, count=3).set_apart(network)
-        return [np.asarray(variable).tolist() for variable in network.variables]
-
-    first, second, third = map(states, range(3))
-    assert len(first) == 2
-    for one, two, three in zip(first, second, third, strict=True):
-        assert len({tuple(one), tuple(two), tuple(three)}) == 3
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

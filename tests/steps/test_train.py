@@ -253,7 +253,7 @@ def test_a_resumed_training_computes_as_it_began_without_another_trial(
 def test_training_runs_in_bfloat16_with_xla_where_that_is_asked_for(
     tiny_dataset, monkeypatch, caplog
 ):
-    for user in ("models.upsampling", "precision"):
+    for user in ("models.layers.upsampling", "training.precision"):
         monkeypatch.setattr(f"seglib.{user}.has_gpu", lambda: True)
     model = build_model("unet", num_classes=8, image_size=(32, 48), encoder="mini")
     config = TrainConfig(

@@ -1,10 +1,10 @@
-"""One of several processes that train together: what it learns, as JSON.
+"""One of several processes that train together; prints what it learns, as JSON.
 
     python tests/steps/together.py REQUEST.json
 
 The request: `data`, `place` of checkpoints or null, `every_s`, `settings`, `seed` of
-the first weights, and `stop`: after how many steps to print `paused` and to wait for
-the end of its input, or 0.
+the first weights, `teacher`: whether there is one, and `stop`: after how many steps to
+print `paused` and to wait for the end of the input, or 0.
 TF_CONFIG says which process this is.
 """
 
@@ -21,11 +21,12 @@ import tensorflow as tf
 
 from seglib.config import TrainConfig
 from seglib.data.verification.loading import load_dataset
-from seglib.distributed.process_group import Processes
+from seglib.distributed import join
 from seglib.errors import SegError
 from seglib.steps.train import train
 from seglib.training.checkpoints import Checkpoints
-from tests.steps.replicated import build
+from seglib.training.distillation import Distillation
+from tests.steps.small_network import build
 
 
 def main() -> None:
@@ -39,18 +40,21 @@ def main() -> None:
         if done == request["stop"]:
             sys.stdout.write("paused\n")
             sys.stdout.flush()
-            sys.stdin.read()  # until nobody wants it to pause any longer
+            sys.stdin.read()
 
     try:
-        processes = Processes.join()
+        group = join()
         model = build(request["seed"])
+        teacher = build(3) if request["teacher"] else None
+        taught = Distillation(teacher=teacher, pairwise_weight=1.0) if teacher else None
         history = train(
             model,
             load_dataset(Path(request["data"])),
             config=TrainConfig(**request["settings"]),
             checkpoints=place
             and Checkpoints(place, every_s=request["every_s"], largest_share=1e9),
-            processes=processes,
+            distillation=taught,
+            processes=group,
             on_epoch=lambda row: epochs.append(row["epoch"]),
             on_step=on_step,
         )

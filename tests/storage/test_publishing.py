@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from typer.testing import CliRunner
 
-from seglib.cli.console import Transfer
+from seglib.cli.console import TransferBar
 from seglib.cli.main import app
 from seglib.errors import SegError, UsageError
 from seglib.storage import (
@@ -272,7 +272,7 @@ def test_the_command_says_that_a_later_publication_stays(folder, tmp_path):
         move_latest(open_remote(url), later)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Transfer, "files", move_meanwhile)
+        patch.setattr(TransferBar, "files", move_meanwhile)
         done = CliRunner().invoke(app, command)
     assert f"{KEYS[0]}, published later" in done.stdout
     assert latest(url, "m") == later

@@ -129,5 +129,5 @@ def test_a_components_arguments_become_its_configuration() -> None:
     assert settings.train.epochs == 3
     assert settings.gate.min_miou == 1.0
     assert current.origin["settings"] == {"epochs": 3, "min_miou": 1.0}
-    with pytest.raises(UsageError, match="`epochs` must be ≥ 1"):
+    with pytest.raises(UsageError, match="`train.epochs` must be ≥ 1"):
         configure(current, {"epochs": 0})

@@ -52,10 +52,10 @@ def verified(
     return verify
 
 
-def _known(old: str, new: str, remote: str, cache: Path) -> tuple[int, int]:
+def _uncounted(old: str, new: str, remote: str, cache: Path) -> tuple[int, int]:
     found = compare_versions(old, new, remote, cache=cache).classes
     assert found
-    return found.known
+    return found.uncounted
 
 
 def test_what_a_pod_counted_is_known_to_whoever_compares(
@@ -63,11 +63,11 @@ def test_what_a_pod_counted_is_known_to_whoever_compares(
 ) -> None:
     new, old, url = remote
     assert (
-        f"classes are kept in {url}/seglib/class-counts/{MASK_DECODING}/"
+        f"class counts are stored in {url}/seglib/class-counts/{MASK_DECODING}/"
         in verified(new, url)
     )
-    assert _known(old, new, url, tmp_path / "ci") == (13, 14)
-    assert "classes" not in verified(new, url)  # they are there
+    assert _uncounted(old, new, url, tmp_path / "ci") == (0, 0)
+    assert "class counts" not in verified(new, url)  # they are there
     assert not (tmp_path / "ci").exists()
 
 
@@ -75,7 +75,7 @@ def test_a_folder_that_is_the_dataset_itself_stays_as_it_is(
     tiny_root: Path, verified: Callable[[str, str], str]
 ) -> None:
     data_md5 = hash_folder(tiny_root)
-    assert "classes" not in verified(data_md5, str(tiny_root))
+    assert "class counts" not in verified(data_md5, str(tiny_root))
     assert hash_folder(tiny_root) == data_md5
 
 
@@ -105,13 +105,13 @@ def test_a_pod_that_may_only_read_verifies_all_the_same(
         client.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
     _act_as("reader", server, monkeypatch)
     told = verified(new, url)
-    assert "classes are not kept beside the data" in told
+    assert "class counts are not stored beside the data" in told
     assert "s3:PutObject" in told
-    assert _known(old, new, url, tmp_path / "ci") == (0, 0)
+    assert _uncounted(old, new, url, tmp_path / "ci") == (13, 14)
     _act_as("writer", server, monkeypatch)
-    assert f"classes are kept in {url}/seglib/" in verified(new, url)
+    assert f"class counts are stored in {url}/seglib/" in verified(new, url)
     _act_as("reader", server, monkeypatch)
-    assert _known(old, new, url, tmp_path / "ci") == (13, 14)
+    assert _uncounted(old, new, url, tmp_path / "ci") == (0, 0)
 
 
 def _act_as(user: str, server: str, patch: pytest.MonkeyPatch) -> None:

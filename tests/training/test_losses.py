@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from seglib.training.losses import CrossEntropy, class_weights
+from seglib.training.class_balance import class_weights
+from seglib.training.losses import CrossEntropy
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -33,9 +33,9 @@ def on_a_gpu(monkeypatch):
     monkeypatch.setattr("seglib.training.precision.has_native_bfloat16", lambda: True)
 
 
-def _candidates(*, own_layers=False, devices=1, **settings):
+def _candidates(*, own_layers=False, processes=1, **settings):
     config = TrainConfig(**settings)
-    return candidates(config, own_layers=own_layers, devices=devices)
+    return candidates(config, own_layers=own_layers, processes=processes)
 
 
 class TestCandidates:
@@ -58,10 +58,10 @@ class TestCandidates:
     def test_a_network_of_own_layers_keeps_its_number_formats(self, on_a_gpu):
         assert _candidates(own_layers=True) == [FLOAT32, FLOAT32_XLA]
 
-    def test_several_devices_compute_without_xla(self, on_a_gpu):
-        assert _candidates(devices=2) == [FLOAT32, BFLOAT16]
-        with pytest.raises(UsageError, match="`always` where 2 devices share a batch"):
-            _candidates(devices=2, xla="always")
+    def test_several_processes_compute_without_xla(self, on_a_gpu):
+        assert _candidates(processes=2) == [FLOAT32, BFLOAT16]
+        with pytest.raises(UsageError, match="`always` where 2 processes share"):
+            _candidates(processes=2, xla="always")
 
     def test_op_determinism_switches_xla_off(self, on_a_gpu, monkeypatch):
         # TensorFlow offers no way back from it, so it is not switched on here.

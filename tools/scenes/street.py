@@ -14,8 +14,8 @@ from tools.scenes.ground import Street, paint_ground, paint_sky
 from tools.scenes.houses import paint_house, paint_skyline
 from tools.scenes.people import paint_person
 from tools.scenes.picture import develop, mirror_road
-from tools.scenes.plan import Plan, draw_plan, draw_street
 from tools.scenes.plants import paint_hedge, paint_hills, paint_tree
+from tools.scenes.street_plan import StreetPlan, draw_plan, draw_street
 from tools.scenes.weather import Weather, draw_weather
 
 _BACKDROP, _NEAREST_TREE = 130.0, 4.5  # metres
@@ -76,7 +76,7 @@ def _draw_camera(
 def _paint_things(
     canvas: Canvas,
     weather: Weather,
-    plan: Plan,
+    plan: StreetPlan,
     rng: np.random.Generator,
     classes: Mapping[str, int],
 ) -> None:

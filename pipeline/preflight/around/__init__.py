@@ -1,1 +1,1 @@
-"""What a document needs around it: the cluster, KFP, the registry, MLflow, S3."""
+"""The surroundings of a run: cluster, KFP, registry, MLflow, S3."""

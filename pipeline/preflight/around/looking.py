@@ -1,63 +1,56 @@
-"""Several looks at the surroundings at once, none of which can hold up the rest."""
+"""Looks at the surroundings, all at once; none can hold up the others."""
 
-import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from time import monotonic
 
-from pipeline.preflight.findings import Finding
+from pipeline.preflight.findings import Finding, FoundError
 
-
-@dataclass(frozen=True)
-class Seen:
-    """What a look gave: what is wrong, and what is worth knowing."""
-
-    findings: tuple[Finding, ...] = ()
-    notes: tuple[str, ...] = ()
+Seen = Iterable[Finding | str]  # problems, and notes about what is in order
 
 
 @dataclass(frozen=True)
 class Look:
-    """Something to look at."""
+    """A check of the surroundings; `see` may end with a FoundError."""
 
     subject: str
     see: Callable[[], Seen]
     timeout_s: float
 
 
-def look_at_all(looks: Sequence[Look]) -> list[Seen]:
+def look_at_all(looks: Sequence[Look]) -> list[Finding | str]:
     """Look at everything at the same time.
 
-    A name that does not resolve, or a library without limits, may take minutes; its
-    thread is left alone after its time, and ends with the process.
+    A name that does not resolve, or a library without limits, may take minutes. Such a
+    thread is abandoned after its time, and ends with the process.
     """
-    results: queue.Queue[tuple[int, Seen | BaseException]] = queue.Queue()
-
-    def work(index: int, look: Look) -> None:
-        try:
-            results.put((index, look.see()))
-        except BaseException as error:  # noqa: BLE001 it is raised by who waits
-            results.put((index, error))
-
     started = monotonic()
-    for index, look in enumerate(looks):
-        threading.Thread(target=work, args=(index, look), daemon=True).start()
-    seen: dict[int, Seen] = {}
-    while len(seen) < len(looks):
-        waiting = [i for i in range(len(looks)) if i not in seen]
-        longest = max(looks[i].timeout_s for i in waiting)
+    waiting = [(look, _start(look)) for look in looks]
+    seen: list[Finding | str] = []
+    for look, future in waiting:
+        wait([future], timeout=max(0.0, started + look.timeout_s - monotonic()))
+        if future.done():
+            seen += future.result()
+        else:
+            what = f"no answer within {look.timeout_s:g} s"
+            seen.append(Finding("S290", look.subject, what))
+    return seen
+
+
+def _start(look: Look) -> Future[list[Finding | str]]:
+    future: Future[list[Finding | str]] = Future()
+
+    def work() -> None:
+        seen: list[Finding | str] = []
         try:
-            left = max(0.0, started + longest - monotonic())
-            index, result = results.get(timeout=left)
-        except queue.Empty:
-            break
-        if isinstance(result, BaseException):
-            raise result
-        seen[index] = result
-    return [seen.get(i) or _late(look) for i, look in enumerate(looks)]
+            seen.extend(look.see())
+            future.set_result(seen)
+        except FoundError as found:
+            future.set_result([*seen, found.finding])
+        except BaseException as error:  # noqa: BLE001 raised by future.result()
+            future.set_exception(error)
 
-
-def _late(look: Look) -> Seen:
-    what = f"nothing was said within {look.timeout_s:g} s"
-    return Seen((Finding(code="S290", where=look.subject, what=what),))
+    threading.Thread(target=work, daemon=True).start()
+    return future

@@ -1,87 +1,82 @@
-"""Which nodes a pod fits on, as the scheduler decides: S220."""
+"""Whether a node fits each pod, as the scheduler decides: S220."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.preflight.around.references import NodeNeed
+from pipeline.dag.quantities import quantity, readable
 from pipeline.preflight.findings import Finding
-from pipeline.preflight.quantities import quantity, readable
+from pipeline.preflight.pod import Pod
 
 _BLOCKING = ("NoSchedule", "NoExecute")
-_CORDONED = "node.kubernetes.io/unschedulable"  # said by `unschedulable`, too
+_CORDONED = "node.kubernetes.io/unschedulable"  # `unschedulable` says the same
 
 
-def check_nodes(need: NodeNeed, nodes: Sequence[Any]) -> Finding | None:
-    """Whether one of the nodes (V1Node) would take the pod, were it empty."""
-    reasons = Counter(reason for node in nodes for reason in _obstacles(need, node)[:1])
-    if sum(reasons.values()) < len(nodes):
-        return None
-    told = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-    return Finding(
-        code="S220",
-        where=f"executors {', '.join(need.steps[:4])}",
-        what=f"of {len(nodes)} nodes none fits" + (f": {told}" if told else ""),
+@dataclass(frozen=True)
+class NodeNeed:
+    """What a node must have for a pod."""
+
+    amounts: Mapping[str, float]  # resource -> amount
+    selector: Mapping[str, str]
+    tolerations: tuple[Mapping[str, Any], ...]
+
+
+def check_nodes(pods: list[Pod], nodes: Sequence[Any]) -> Iterator[Finding]:
+    """Find pods that none of the nodes (V1Node) would take, were it empty."""
+    needs: list[tuple[NodeNeed, list[str]]] = []
+    for pod in pods:
+        need = _need_of(pod)
+        same = next((names for other, names in needs if other == need), None)
+        if same is None:
+            needs.append((need, same := []))
+        same.append(pod.executor)
+    for need, executors in needs:
+        obstacles = [_obstacle(need, node) for node in nodes]
+        if all(obstacles):
+            counted = Counter(obstacles).most_common()
+            told = "; ".join(f"{count} {obstacle}" for obstacle, count in counted)
+            what = f"of {len(nodes)} nodes none fits" + (f": {told}" if told else "")
+            yield Finding("S220", f"executors {', '.join(executors[:4])}", what)
+
+
+def _need_of(pod: Pod) -> NodeNeed:
+    amounts = {"cpu": pod.cpu_request, "memory": pod.memory_request}
+    if pod.gpu_type:
+        amounts[pod.gpu_type] = pod.gpus
+    return NodeNeed(
+        {name: amount for name, amount in amounts.items() if amount},
+        pod.settings.get("nodeSelector", {}).get("labels", {}),
+        pod.entries("tolerations"),
     )
 
 
-def _obstacles(need: NodeNeed, node: Any) -> list[str]:
+def _obstacle(need: NodeNeed, node: Any) -> str:
+    """The first reason why a node does not fit; "" if it does."""
     labels = node.metadata.labels or {}
-    found = []
     for name, value in need.selector.items():
         if labels.get(name) != value:
-            found.append(f"without the label {name}={value}")
-    for expression in need.expressions:
-        if not _matches(expression, labels):
-            found.append(f"whose label {expression.get('key')} does not match")
+            return f"without the label {name}={value}"
     if node.spec.unschedulable:
-        found.append("cordoned")
+        return "cordoned"
     for taint in node.spec.taints or ():
         blocks = taint.effect in _BLOCKING and taint.key != _CORDONED
-        if blocks and not any(_tolerates(t, taint) for t in need.tolerations):
+        if blocks and not any(_tolerates(one, taint) for one in need.tolerations):
             value = f"={taint.value}" if taint.value else ""
-            found.append(f"with the taint {taint.key}{value}:{taint.effect}")
+            return f"with the taint {taint.key}{value}:{taint.effect}"
     there = node.status.allocatable or {}
     for resource, amount in need.amounts.items():
-        has = quantity(str(there.get(resource, "0"))) or 0.0
-        if has < amount:
-            found.append(f"with less {resource} than {_amount(amount, resource)}")
+        if (quantity(str(there.get(resource, "0"))) or 0) < amount:
+            shown = readable(amount) if resource == "memory" else f"{amount:g}"
+            return f"with less {resource} than {shown}"
     ready = [c.status for c in node.status.conditions or () if c.type == "Ready"]
-    if ready and ready[0] != "True":
-        found.append("not ready")
-    return found
-
-
-def _matches(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    key, values = expression.get("key", ""), expression.get("values", ())
-    match expression.get("operator"):
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-        case "Gt" | "Lt" as operator:
-            has, limit = quantity(labels.get(key, "")), quantity((*values, "")[0])
-            if has is None or limit is None:
-                return False
-            return has > limit if operator == "Gt" else has < limit
-        case _:
-            return True
+    return "not ready" if ready and ready[0] != "True" else ""
 
 
 def _tolerates(toleration: Mapping[str, Any], taint: Any) -> bool:
-    if "tolerationJson" in toleration:
-        return True  # a parameter: not known before the run
     effect, key = toleration.get("effect"), toleration.get("key", "")
     if effect and effect != taint.effect:
         return False
     if toleration.get("operator", "Equal") == "Exists":
         return key in ("", taint.key)
     return key == taint.key and toleration.get("value", "") == (taint.value or "")
-
-
-def _amount(amount: float, resource: str) -> str:
-    return readable(amount) if resource == "memory" else f"{amount:g}"

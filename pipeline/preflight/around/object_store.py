@@ -2,81 +2,74 @@
 
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
 
 from pipeline.preflight.around.looking import Seen
-from pipeline.preflight.findings import Finding
+from pipeline.preflight.findings import FoundError
 from seglib.errors import SegError
-
-if TYPE_CHECKING:
-    from seglib.storage import Remote
+from seglib.storage import ChangedObjectError, MissingObjectError, Remote, open_remote
 
 _CONTENT = b"written by `python -m pipeline doctor`; may be deleted\n"
 
 
 def check_store(url: str) -> Seen:
-    """Write, read, compare and delete an object of its own."""
-    from seglib.storage import open_remote
-
+    """Write, read, write again on condition, and delete an object of its own."""
     where, key = f"store {url}", f".doctor-{uuid.uuid4()}"
-    try:
+    with _found("S260", where):
         remote = open_remote(url)
         remote.sizes([key])
-    except SegError as error:
-        return Seen((_finding("S260", where, error),))
-    try:
+    with _found("S261", where):
         remote.write(key, _CONTENT)
-    except SegError as error:
-        return Seen((_finding("S261", where, error),))
-    findings = [
-        *_check_reading(remote, key, where),
-        *_check_conditions(remote, key, where),
-        *_check_deletion(remote, key, where),
-    ]
-    notes = () if findings else (f"{where}: written, read, compared, deleted",)
-    return Seen(tuple(findings), notes)
+    findings = []
+    for check in (_check_reading, _check_conditions, _check_deletion):
+        try:
+            check(remote, key, where)
+        except FoundError as error:
+            findings.append(error.finding)
+    yield from findings
+    if not findings:
+        yield f"{where}: written, read, compared, deleted"
 
 
-def _check_reading(remote: "Remote", key: str, where: str) -> Iterator[Finding]:
-    from seglib.storage import MissingObjectError
-
+def _check_reading(remote: Remote, key: str, where: str) -> None:
     try:
-        is_same = remote.read(key).content == _CONTENT
-    except SegError as error:
-        yield _finding("S260", where, error)
+        with _found("S260", where):
+            content = remote.read(key).content
     except MissingObjectError:
         what = "an object that was written is not there"
-        yield Finding(code="S260", where=where, what=what)
-    else:
-        if not is_same:
-            what = "it gives back something else than was written"
-            yield Finding(code="S260", where=where, what=what)
+        raise FoundError("S260", where, what) from None
+    if content != _CONTENT:
+        raise FoundError("S260", where, "it returns other bytes than were written")
 
 
-def _check_conditions(remote: "Remote", key: str, where: str) -> Iterator[Finding]:
-    from seglib.storage import ChangedObjectError
-
+def _check_conditions(remote: Remote, key: str, where: str) -> None:
     try:
         remote.write(key, _CONTENT, if_absent=True)
     except ChangedObjectError:
-        return  # as it must be: there is one
+        return  # the right answer: there is one
     except SegError as error:
-        is_condition = "does not know conditional" in str(error)
-        yield _finding("S262" if is_condition else "S261", where, error)
-    else:
-        what = "it wrote over an object in spite of If-None-Match"
-        yield Finding(code="S262", where=where, what=what)
+        absent = "does not know conditional" in str(error)
+        raise _from(error, "S262" if absent else "S261", where) from error
+    raise FoundError("S262", where, "it replaced an object in spite of If-None-Match")
 
 
-def _check_deletion(remote: "Remote", key: str, where: str) -> Iterator[Finding]:
-    try:
+def _check_deletion(remote: Remote, key: str, where: str) -> None:
+    with _found("S263", where):
         remote.delete(key)
-        if remote.sizes([key]):
-            what = f"{remote.name(key)} is still there after it was deleted"
-            yield Finding(code="S263", where=where, what=what)
+        left = remote.sizes([key])
+    if left:
+        what = f"{remote.name(key)} is still there after it was deleted"
+        raise FoundError("S263", where, what)
+
+
+@contextmanager
+def _found(code: str, where: str) -> Iterator[None]:
+    """Within it, an error of the store is a finding."""
+    try:
+        yield
     except SegError as error:
-        yield _finding("S263", where, error)
+        raise _from(error, code, where) from error
 
 
-def _finding(code: str, where: str, error: SegError) -> Finding:
-    return Finding(code=code, where=where, what=str(error).rstrip("."))
+def _from(error: SegError, code: str, where: str) -> FoundError:
+    return FoundError(code, where, str(error).rstrip("."))

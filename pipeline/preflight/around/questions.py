@@ -1,21 +1,21 @@
-"""Questions to servers: one HTTP request each, with a limit to how long it may take."""
+"""One HTTP request, without retries and with a limit of its duration."""
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.message import Message
 from typing import Any
+
+import urllib3
 
 from seglib.plain_text import without_login
 
 _MOST_BYTES = 2**20
+_FOLLOW = urllib3.Retry(connect=0, read=0, status=0, other=0, redirect=5)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said; `status` 0: nothing, and `reason` says why."""
+    """A server's answer; without one, `status` is 0 and `reason` says why."""
 
     status: int
     text: str = ""
@@ -31,46 +31,46 @@ class Answer:
             return {}
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """A redirect is an answer: mostly to a page for logging in."""
-
-
 def ask(
     url: str,
     *,
     timeout_s: float,
     headers: Mapping[str, str] | None = None,
     method: str = "GET",
-    body: bytes | None = None,
     follow: bool = False,
 ) -> Answer:
-    """Make a request; whatever goes wrong is an answer, too."""
+    """Make a request; every failure is an answer.
+
+    Args:
+        timeout_s: of the connection, and of each read.
+        follow: follow redirects. Else a redirect, mostly to a login page, is the
+            answer.
+    """
     try:
-        request = urllib.request.Request(
-            url, data=body, headers=dict(headers or {}), method=method
+        response = urllib3.request(
+            method,
+            url,
+            headers=headers,
+            timeout=timeout_s,
+            redirect=follow,
+            retries=_FOLLOW if follow else False,
+            preload_content=False,
         )
-        opener = urllib.request.build_opener(*() if follow else (_NoRedirect,))
-        with opener.open(request, timeout=timeout_s) as response:
-            return _answer(
-                response.status, response.read(_MOST_BYTES), response.headers
-            )
-    except urllib.error.HTTPError as error:
-        with error:
-            return _answer(error.code, error.read(_MOST_BYTES), error.headers)
-    except (OSError, ValueError) as error:
-        return Answer(0, reason=_reason(error))
+        with response:
+            text = response.read(_MOST_BYTES).decode("utf-8", "replace")
+        lower = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, text, lower)
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        return Answer(0, reason=reason(error))
 
 
-def _answer(status: int, content: bytes, headers: Message) -> Answer:
-    lower = {name.lower(): str(value) for name, value in headers.items()}
-    return Answer(status, content.decode("utf-8", "replace"), lower)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
+def reason(error: BaseException) -> str:
+    """Why a request failed, in a few words."""
+    cause = getattr(error, "reason", None)  # of a MaxRetryError
+    error = cause if isinstance(cause, BaseException) else error
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+    late = isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError)
+    if late and not refused:  # urllib3 counts a refused connection as a timeout
         return "it did not answer in time"
-    inner = getattr(error, "reason", None)
-    if isinstance(inner, TimeoutError):
-        return "it did not answer in time"
-    return without_login(str(getattr(inner, "strerror", None) or inner or error))
+    text = str(error).rpartition(": ")[2].strip(" '\"()") or type(error).__name__
+    return without_login(text)

@@ -1,16 +1,16 @@
-"""Whether an image can be pulled, asked as the registry API (v2) says: S240 … S242."""
+"""Whether an image can be pulled, asked by the registry API (v2): S240 … S242."""
 
 import base64
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from pipeline.preflight.around.image_reference import ImageReference, parse_image
 from pipeline.preflight.around.looking import Seen
 from pipeline.preflight.around.questions import Answer, ask
-from pipeline.preflight.findings import Finding
+from pipeline.preflight.findings import FoundError
 
 _ACCEPT = ", ".join(
     [
@@ -22,39 +22,75 @@ _ACCEPT = ", ".join(
 )
 
 
+class ImageReference(NamedTuple):
+    """Where an image is, and which."""
+
+    registry: str  # host:port; "" where the engine's own default is meant
+    repository: str
+    reference: str  # a digest, or a tag
+
+    @property
+    def url(self) -> str:
+        """Of its manifest. A registry on this machine speaks plain HTTP."""
+        host = self.registry.partition(":")[0]
+        scheme = "http" if host in ("localhost", "127.0.0.1") else "https"
+        path = f"/v2/{self.repository}/manifests/{self.reference}"
+        return f"{scheme}://{self.registry}{path}"
+
+
 def check_image(image: str, *, timeout_s: float) -> Seen:
     """Ask the registry for an image's manifest, with a token if it wants one.
 
-    A name without a registry means whichever the cluster's engine takes by default.
+    A name without a registry means the default of the cluster's engine, which is not
+    asked.
     """
     place = parse_image(image)
+    where = f"image {image}"
     if not place.registry:
-        return Seen(notes=(f"image {image}: names no registry, so none was asked",))
+        yield f"{where}: names no registry, so none was asked"
+        return
     answer = _manifest(place, timeout_s)
-    if answer.status == 200:
-        digest = answer.headers.get("docker-content-digest", "")
-        if place.reference.startswith("sha256:") and digest not in (
-            "",
-            place.reference,
-        ):
-            return _seen("S240", image, f"the registry has {digest} under this digest")
-        return Seen(notes=(f"image {image}: the registry has it",))
     if answer.status == 0:
-        return _seen("S242", image, f"{place.registry}: {answer.reason}")
+        raise FoundError("S242", where, f"{place.registry}: {answer.reason}")
     if answer.status in (401, 403):
         known = "with" if _login(place.registry) else "without"
         what = f"{place.registry} answers {answer.status}, asked {known} a login"
-        return _seen("S241", image, what)
+        raise FoundError("S241", where, what)
     if answer.status == 404:
-        return _seen("S240", image, f"{place.registry} does not know it")
-    return _seen("S242", image, f"{place.registry} answers {answer.status}")
+        raise FoundError("S240", where, f"{place.registry} does not know it")
+    if answer.status != 200:
+        raise FoundError("S242", where, f"{place.registry} answers {answer.status}")
+    digest = answer.headers.get("docker-content-digest", place.reference)
+    if "sha256:" in place.reference and digest != place.reference:
+        what = f"the registry has {digest} under this digest"
+        raise FoundError("S240", where, what)
+    yield f"{where}: the registry has it"
+
+
+def parse_image(image: str) -> ImageReference:
+    """Take a name apart.
+
+    >>> parse_image("registry.example.com/team/seglib:cpu")
+    ImageReference(registry='registry.example.com', repository='team/seglib', \
+reference='cpu')
+    >>> parse_image("python:3.11").registry
+    ''
+    """
+    name, _, digest = image.partition("@")
+    match = re.fullmatch(r"(.*?)(?::([\w][\w.-]{0,127}))?", name)
+    path, tag = match.groups() if match else (name, None)
+    first, _, rest = path.partition("/")
+    if rest and ("." in first or ":" in first or first == "localhost"):
+        registry, repository = first, rest
+    else:
+        registry, repository = "", path
+    return ImageReference(registry, repository, digest or tag or "latest")
 
 
 def _manifest(place: ImageReference, timeout_s: float) -> Answer:
     headers = {"Accept": _ACCEPT}
-    answer = ask(
-        place.url, headers=headers, method="HEAD", timeout_s=timeout_s, follow=True
-    )
+    how: dict[str, Any] = {"method": "HEAD", "timeout_s": timeout_s, "follow": True}
+    answer = ask(place.url, headers=headers, **how)
     if answer.status != 401:
         return answer
     challenge = answer.headers.get("www-authenticate", "")
@@ -65,9 +101,7 @@ def _manifest(place: ImageReference, timeout_s: float) -> Answer:
     if not authorization:
         return answer
     headers["Authorization"] = authorization
-    return ask(
-        place.url, headers=headers, method="HEAD", timeout_s=timeout_s, follow=True
-    )
+    return ask(place.url, headers=headers, **how)
 
 
 def _token(challenge: str, place: ImageReference, login: str, timeout_s: float) -> str:
@@ -97,7 +131,3 @@ def _login(registry: str) -> str:
         if login and base64.b64decode(login, validate=False):
             return login
     return ""
-
-
-def _seen(code: str, image: str, what: str) -> Seen:
-    return Seen((Finding(code=code, where=f"image {image}", what=what),))

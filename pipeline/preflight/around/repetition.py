@@ -1,8 +1,8 @@
-"""Which steps Argo repeats: `workflow-controller-configmap`, and S216.
+"""Which steps Argo repeats, by workflow-controller-configmap: S216.
 
-KFP 2.17 writes no `retryPolicy` into a step's own `retryStrategy`. Argo merges what its
-configuration gives as default of all templates into it, so that one setting decides for
-all pipelines; without one, Argo's own default is OnFailure.
+KFP 2.17 writes no `retryPolicy` into a step's own `retryStrategy`. Argo merges its
+configured default of all templates into it, so that one setting decides for all
+pipelines; without one, Argo's own default is OnFailure.
 """
 
 from collections.abc import Mapping
@@ -11,38 +11,41 @@ from typing import Any
 import yaml
 
 from pipeline.preflight.around.looking import Seen
-from pipeline.preflight.document import Document
-from pipeline.preflight.findings import Finding
+from pipeline.preflight.findings import Finding, FoundError
+from pipeline.preflight.pod import Pod
 
 CONFIG_MAP = "workflow-controller-configmap"
+_WHERE = f"config map {CONFIG_MAP}"
 _FAILS = "that fails (exit code, memory, timeout)"
 _REPEATED = {
     "Always": f"a step {_FAILS} and one whose pod is deleted",
     "OnError": f"a step whose pod is deleted, and none {_FAILS}",
     "OnFailure": f"a step {_FAILS}, and none whose pod is deleted",
-    "OnTransientError": "what its controller's TRANSIENT_ERROR_PATTERN names",
+    "OnTransientError": "errors that its controller's TRANSIENT_ERROR_PATTERN names",
 }
 
 
-def see_repetition(data: Mapping[str, str], document: Document) -> Seen:
-    """Say what Argo repeats, by the data of its ConfigMap."""
+def see_repetition(data: Mapping[str, str], pods: list[Pod]) -> Seen:
+    """Say what Argo repeats.
+
+    Args:
+        data: of its ConfigMap.
+        pods: of the pipeline; without retries nothing of it is repeated.
+    """
     try:
         strategy = _default_strategy(data)
-    except (yaml.YAMLError, AttributeError):
+    except (yaml.YAMLError, AttributeError) as error:
         what = "its workflowDefaults are no workflow in YAML"
-        return Seen((Finding(code="S216", where=_where(), what=what),))
-    policy = str(strategy.get("retryPolicy") or "")
+        raise FoundError("S216", _WHERE, what) from error
     condition = str(strategy.get("expression") or "")
-    policy = policy or ("Always" if condition else "OnFailure")
+    default = "Always" if condition else "OnFailure"
+    policy = str(strategy.get("retryPolicy") or default)
     repeated = _REPEATED.get(policy, policy)
     note = f"Argo repeats {repeated} (retryPolicy {policy} in {CONFIG_MAP})"
-    if condition:
-        note += f", if {condition}"
-    retried = (task.spec.get("retryPolicy", {}) for task in document.tasks())
-    if policy == "OnFailure" and any(one.get("maxRetryCount") for one in retried):
+    yield note + (f", if {condition}" if condition else "")
+    if policy == "OnFailure" and any(pod.retries for pod in pods):
         what = f"Argo repeats {repeated}: its retryPolicy is OnFailure"
-        return Seen((Finding(code="S216", where=_where(), what=what),), (note,))
-    return Seen((), (note,))
+        yield Finding("S216", _WHERE, what)
 
 
 def _default_strategy(data: Mapping[str, str]) -> Mapping[str, Any]:
@@ -55,7 +58,3 @@ def _default_strategy(data: Mapping[str, str]) -> Mapping[str, Any]:
     strategy: Mapping[str, Any] = templates.get("retryStrategy") or {}
     strategy.get("limit")  # an AttributeError where it is no mapping
     return strategy
-
-
-def _where() -> str:
-    return f"config map {CONFIG_MAP}"

@@ -1,4 +1,4 @@
-"""What a document needs around it; only what is asked for or configured is seen."""
+"""The surroundings of a document: only those that are named are looked at."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from functools import partial
 from typing import Self
 
 from pipeline.preflight.around.looking import Look, Seen
-from pipeline.preflight.document import Document
+from pipeline.preflight.pod import Pod
 from seglib.errors import SegError
 from seglib.plain_text import without_login
 
@@ -18,7 +18,7 @@ _GRACE_S = 5.0  # for a busy machine
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What to look at; all empty: nothing."""
+    """What to look at; by default nothing."""
 
     cluster: bool = False  # by kubeconfig, or as a pod
     context: str = ""  # of kubeconfig
@@ -27,7 +27,7 @@ class Surroundings:
     host: str = ""  # of Kubeflow Pipelines
     images: bool = False
     mlflow: str = ""  # http(s)://…
-    mlflow_host: str = ""  # the name under which pods reach it
+    mlflow_host: str = ""  # name and port under which pods reach it
     stores: tuple[str, ...] = ()  # s3://…
     timeout_s: float = TIMEOUT_S
 
@@ -35,7 +35,7 @@ class Surroundings:
     def from_environment(
         cls, *, environment: Mapping[str, str] = os.environ, **given: object
     ) -> Self:
-        """What is given; for the rest what the variables say that steps read, too."""
+        """The given values; for the rest the variables that steps read, too."""
         mlflow = environment.get("MLFLOW_TRACKING_URI", "")
         store = environment.get("SEGLIB_CHECKPOINTS", "")
         found: dict[str, object] = {
@@ -46,57 +46,53 @@ class Surroundings:
         }
         return cls(**(found | {k: v for k, v in given.items() if v}))  # type: ignore[arg-type]
 
-    def looks(self, document: Document) -> list[Look]:
-        """One look for each thing that is to be looked at."""
-        self._import_what_is_slow()
-        # Two questions, one after the other, each of which ends by itself.
-        patient = 2 * self.timeout_s + _GRACE_S
+    def looks(self, pods: list[Pod]) -> list[Look]:
+        """One look for each thing to look at."""
+        self._import_slow_modules()
+        patient_s = 2 * self.timeout_s + _GRACE_S  # two requests, one after the other
         found: list[Look] = []
         if self.cluster:
-            see = partial(self._see_cluster, document)
-            found.append(Look(f"namespace {self.namespace}", see, 2 * patient))
+            see = partial(self._see_cluster, pods)
+            found.append(Look(f"namespace {self.namespace}", see, 2 * patient_s))
         if self.host:
-            see = partial(self._see_kfp, document)
             name = f"Kubeflow Pipelines at {without_login(self.host)}"
-            found.append(Look(name, see, patient))
-        for image in self._images(document):
+            found.append(Look(name, self._see_kfp, patient_s))
+        images = dict.fromkeys(pod.image for pod in pods) if self.images else ()
+        for image in images:
             see = partial(self._see_image, image)
-            found.append(Look(f"image {image}", see, 2 * patient))
+            found.append(Look(f"image {image}", see, 2 * patient_s))
         if self.mlflow:
             name = f"MLflow at {without_login(self.mlflow)}"
-            found.append(Look(name, self._see_mlflow, patient))
+            found.append(Look(name, self._see_mlflow, patient_s))
         for store in self.stores:
             see = partial(self._see_store, store)
             found.append(Look(f"store {store}", see, self.timeout_s + _GRACE_S))
         return found
 
-    def _import_what_is_slow(self) -> None:
-        """So that no question's time is spent on it."""
+    def _import_slow_modules(self) -> None:
+        """Keep imports out of the time limits of the looks."""
         if self.cluster:
             import kubernetes  # noqa: F401
+        if self.host:
+            import pipeline.kfp.client  # noqa: F401
         for store in self.stores:
             from seglib.storage import open_remote
 
-            with suppress(SegError):  # which the look will tell
+            with suppress(SegError):  # which the look reports
                 open_remote(store)
 
-    def _images(self, document: Document) -> list[str]:
-        images = (step.image for step in document.steps() if self.images)
-        return [name for name in dict.fromkeys(images) if name and "{{$" not in name]
-
-    def _see_cluster(self, document: Document) -> Seen:
+    def _see_cluster(self, pods: list[Pod]) -> Seen:
         from pipeline.preflight.around.cluster_state import ClusterState
 
         state = ClusterState(
             context=self.context, namespace=self.namespace, timeout_s=self.timeout_s
         )
-        return state.see(document, self.service_account)
+        return state.see(pods, self.service_account)
 
-    def _see_kfp(self, document: Document) -> Seen:
+    def _see_kfp(self) -> Seen:
         from pipeline.preflight.around.kfp_api import check_kfp
 
-        version = document.sdk_version
-        return check_kfp(self.host, sdk_version=version, timeout_s=self.timeout_s)
+        return check_kfp(self.host, timeout_s=self.timeout_s)
 
     def _see_image(self, image: str) -> Seen:
         from pipeline.preflight.around.registry import check_image

@@ -1,1 +1,1 @@
-"""What can be wrong with a document: a module for each kind of defect."""
+"""Checks of a compiled pipeline."""

@@ -1,4 +1,4 @@
-"""How large a dataset is: by its listing, and by one image; nothing else is fetched."""
+"""Size of a dataset, from its listing and one image; nothing else is fetched."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ UINT8 = 1  # byte
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSize:
-    """A dataset by its listing."""
+    """Numbers of a dataset."""
 
     encoded_bytes: Mapping[str, int]  # by split; "": what belongs to none
     pairs: Mapping[str, int]  # by split
@@ -31,7 +31,7 @@ class DatasetSize:
 
 
 def measure(data_md5: str, remote: str) -> DatasetSize:
-    """Look at a dataset on its remote: its listing, its sizes and one image.
+    """List a dataset on its remote and decode its first training image.
 
     Raises:
         SegError: it cannot be listed, holds no training images, or lacks files.

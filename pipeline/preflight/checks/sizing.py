@@ -1,88 +1,64 @@
-"""Whether memory, shared memory and disk of our own steps are enough: P170 … P172.
+"""Whether memory, shared memory and disk suffice for the dataset: P170 … P172."""
 
-Only these steps are known: what other components do with a dataset, nobody can tell.
-"""
-
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from pipeline.dag.quantities import quantity, readable
 from pipeline.preflight.checks.dataset_size import DatasetSize
 from pipeline.preflight.checks.estimates import (
     Need,
+    RunSettings,
     batch_bytes,
     disk_needs,
     memory_needs,
-    settings_of,
 )
-from pipeline.preflight.checks.pods import memory_limit, shm_bytes
-from pipeline.preflight.document import Document, Step
 from pipeline.preflight.findings import Finding
-from pipeline.preflight.quantities import quantity, readable
+from pipeline.preflight.pod import Pod
 
-_STEP = re.compile(r"(verify-data|(?:augment|train|evaluate|gate|export)-\w+)(-\d+)?")
-_IMAGE_HOME = "/tmp"  # of the image; its cache lies below
+_DEFAULT_CACHE = "/tmp/.cache"  # of the image
 
 
-def check_sizes(document: Document, size: DatasetSize) -> Iterator[Finding]:
-    """Compare what pods may take with what the dataset needs."""
-    settings = settings_of(document.defaults, size)
+def check_sizes(
+    pods: list[Pod], size: DatasetSize, settings: RunSettings
+) -> Iterator[Finding]:
+    """Compare the limits of pods with the lower bounds that the dataset gives."""
     memory, disk = memory_needs(size, settings), disk_needs(size)
     batches = batch_bytes(size, settings)
-    for step in document.steps():
-        match = _STEP.fullmatch(step.name)
-        if not match:
-            continue
-        name = match[1].partition("-")[0]
-        if need := memory.get(name):
-            yield from _check_memory(step, need)
-        if need := disk.get(name):
-            yield from _check_disk(step, need)
-        if name == "train" and step.gpus and shm_bytes(step) < batches:
-            yield Finding(
-                code="P171",
-                where=step.where,
-                what=f"/dev/shm has {readable(shm_bytes(step))}, the prefetched "
-                f"batches take {readable(batches)}",
+    for pod in pods:
+        if need := memory.get(pod.step):
+            yield from _check_memory(pod, need)
+        if need := disk.get(pod.step):
+            yield from _check_disk(pod, need)
+        if pod.step == "train" and pod.gpus and pod.shm_bytes < batches:
+            what = (
+                f"/dev/shm has {readable(pod.shm_bytes)}, the prefetched batches take "
+                f"{readable(batches)}"
             )
+            yield Finding("P171", pod.where, what)
 
 
-def _check_memory(step: Step, need: Need) -> Iterator[Finding]:
-    limit = memory_limit(step)
-    if limit < need.size_bytes:
-        yield Finding(
-            code="P170",
-            where=step.where,
-            what=f"its limit is {readable(limit)}, and it needs at least "
-            f"{readable(need.size_bytes)}: {need.because}",
+def _check_memory(pod: Pod, need: Need) -> Iterator[Finding]:
+    limit = pod.memory_limit
+    if limit is not None and limit < need.size_bytes:
+        what = (
+            f"its limit is {readable(limit)}, and it needs at least "
+            f"{readable(need.size_bytes)}: {need.because}"
         )
+        yield Finding("P170", pod.where, what)
 
 
-def _check_disk(step: Step, need: Need) -> Iterator[Finding]:
-    cache = PurePosixPath(step.env.get("SEGLIB_CACHE") or f"{_IMAGE_HOME}/.cache")
-    volume, room = _volume(step, cache)
+def _check_disk(pod: Pod, need: Need) -> Iterator[Finding]:
+    cache = PurePosixPath(pod.env.get("SEGLIB_CACHE") or _DEFAULT_CACHE)
+    volumes = {
+        mount.get("mountPath", ""): quantity(mount.get("sizeLimit", ""))
+        for mount in (*pod.entries("emptyDirMounts"), *pod.entries("pvcMount"))
+    }
+    around = [path for path in volumes if path and cache.is_relative_to(path)]
+    volume = max(around, key=len, default="")
+    room = volumes.get(volume)
     if room is not None and room < need.size_bytes:
-        yield Finding(
-            code="P172",
-            where=f"{step.where}, volume {volume}",
-            what=f"it has {readable(room)}, and the cache needs at least "
-            f"{readable(need.size_bytes)}: {need.because}",
+        what = (
+            f"it has {readable(room)}, and the cache needs at least "
+            f"{readable(need.size_bytes)}: {need.because}"
         )
-
-
-def _volume(step: Step, path: PurePosixPath) -> tuple[str, float | None]:
-    """The mount that a path lies in, and its size; None where that is not known."""
-    mounts: list[tuple[str, Mapping[str, str], str]] = [
-        (mount.get("mountPath", ""), mount, size)
-        for kind, size in (
-            ("emptyDirMounts", "sizeLimit"),
-            ("genericEphemeralVolume", "size"),
-            ("pvcMount", ""),
-        )
-        for mount in step.all(kind)
-    ]
-    above = [m for m in mounts if path.is_relative_to(m[0] or "/none")]
-    if not above:
-        return "", None
-    place, mount, size = max(above, key=lambda m: len(m[0]))
-    return place, quantity(mount.get(size, "")) if size else None
+        yield Finding("P172", f"{pod.where}, volume {volume}", what)

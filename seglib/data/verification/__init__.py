@@ -1,1 +1,1 @@
-"""What can be wrong with a dataset: in a pair, in a mask, between the splits."""
+"""Verification of a dataset: its pairs, its masks and its splits."""

@@ -1,4 +1,4 @@
-"""The listing that verification starts from, and the classes that nobody named."""
+"""The listing at the start of verification, and classes inferred from masks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ _DESCRIPTION = (
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """A dataset as it was listed, before any file was opened."""
+    """A listed dataset; no file is opened yet."""
 
     dataset: Dataset
     problems: tuple[Problem, ...]
@@ -62,7 +62,7 @@ def list_dataset(root: Path, options: Mapping[str, Any]) -> Listing:
 def infer_classes(
     listing: Listing, inspections: Mapping[str, Sequence[Inspection]]
 ) -> tuple[Dataset, list[Problem]]:
-    """The dataset with the classes that its masks show: the largest id + 1."""
+    """The dataset with as many classes as its masks show: the largest id + 1."""
     dataset = listing.dataset
     split = "train" if inspections.get("train") else next(iter(inspections))
     ids = total_ids(inspections[split])

@@ -1,4 +1,4 @@
-"""A dataset to work with: listed, and judged as `seglib verify` judges it."""
+"""Loading of a dataset folder, with the checks of `seglib verify`."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -21,10 +21,10 @@ def load_dataset(
     splits: Collection[str] = SPLITS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
-    """List a dataset folder, and open its files to see whether they can be used.
+    """List a dataset folder, and verify its files.
 
-    What is a problem to `seglib verify` is one here, and its warnings are logged. A
-    verified manifest (`seglib.data.manifest.open_dataset`) is not judged once more.
+    A problem of `seglib verify` is an error here, and its warnings are logged. For a
+    manifest that is verified already, use `seglib.data.manifest.open_dataset`.
 
     Args:
         root: folder in the dataset format.

@@ -1,4 +1,4 @@
-"""What the ids of a mask say: out of range, and why; nothing but one class; blurred."""
+"""Checks of the ids in masks: out of range, one class only, interpolated."""
 
 import math
 from collections import Counter
@@ -18,7 +18,7 @@ _SHOWN_IDS = 5
 def check_ids(
     inspections: Iterable[Inspection], *, num_classes: int, ignore_index: int | None
 ) -> list[Problem]:
-    """Problems and warnings of the ids of all masks that were decoded."""
+    """Problems and warnings about the ids of all decoded masks."""
     inspections = [i for i in inspections if i.mask]
     # The whole dataset's ids tell stretched ones from void; one mask has too few.
     everywhere = total_ids(inspections)
@@ -50,7 +50,7 @@ def total_ids(inspections: Iterable[Inspection]) -> Counter[int]:
 
 
 def guess_num_classes(ids: Mapping[int, int], ignore_index: int | None) -> int:
-    """Classes of a dataset that does not tell: the largest id + 1.
+    """The number of classes of a dataset that states none: the largest id + 1.
 
     The largest value of 8 and of 16 bits is void in most datasets, and not taken for a
     class unless the id before it is there, too.
@@ -63,7 +63,7 @@ def guess_num_classes(ids: Mapping[int, int], ignore_index: int | None) -> int:
 def check_count(
     root: Path, num_classes: int, problems: Iterable[Problem]
 ) -> list[Problem]:
-    """A problem of a dataset of a single class, unless `problems` say why it is one."""
+    """A problem for a dataset with one class, unless `problems` explain it."""
     explained = {"classes-inferred", "colours-for-ids", "damaged-file", "unfit-file"}
     explained |= {"ids-out-of-range", "unreadable-file"}
     found = {problem.kind for problem in problems if problem.severity == PROBLEM}

@@ -42,7 +42,7 @@ class FileFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What opening a pair showed; a file that could not be decoded has no facts."""
+    """The result of opening a pair; a file that cannot be decoded has no facts."""
 
     pair: Pair
     image: FileFacts | None = None
@@ -56,7 +56,7 @@ class Inspection:
 
 
 def inspect_pair(pair: Pair, others: Inputs | None = None) -> Inspection:
-    """Open the files of a pair and look for what is wrong with them.
+    """Open the files of a pair and gather their problems.
 
     Args:
         others: name and channels of the inputs beside the image.

@@ -1,4 +1,4 @@
-"""Problems of a dataset: what each is, and how many of them are shown together."""
+"""Problems of a dataset, and their grouping for reports."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _TOLD = 5  # problems of one nature
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """Something a reader of the dataset should know of, and what to do about it."""
+    """A problem, warning or note about a file, and its remedy."""
 
     path: Path
     reason: str
@@ -25,7 +25,7 @@ class Problem:
 
 
 def group(problems: Iterable[Problem]) -> list[list[Problem]]:
-    """Findings of one kind that one remedy mends, the largest groups first."""
+    """Problems grouped by kind and remedy, the largest groups first."""
 
     def nature(problem: Problem) -> tuple[str, str]:
         return problem.kind, problem.remedy
@@ -41,7 +41,7 @@ def relative_path(path: Path, root: Path) -> str:
 
 
 def some_of_each(problems: Iterable[Problem]) -> list[str]:
-    """Lines of a few problems of each nature, and how many more there are."""
+    """Lines for a few problems of each kind, and the number of the others."""
     lines: list[str] = []
     for found in group(problems):
         lines += map(str, found[:_TOLD])

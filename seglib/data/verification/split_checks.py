@@ -1,4 +1,4 @@
-"""What can be wrong between pairs: duplicates, leakage, classes that a split lacks."""
+"""Checks between pairs: duplicates, leakage, classes missing in a split."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ _SHOWN_NAMES = 8
 
 
 def check_duplicates(inspections: Inspections) -> list[Problem]:
-    """Images that decode to the same pixels, inside a split and across splits."""
+    """Problems for images with equal pixels, inside a split and across splits."""
     copies: dict[str, list[tuple[str, Inspection]]] = defaultdict(list)
     for split, found in inspections.items():
         for inspection in found:
@@ -32,8 +32,8 @@ def check_classes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
     """Warnings for classes that cannot be learnt, notes for those without a score.
 
     Args:
-        inspections: of masks that are all in order; others would have these counts
-            tell of classes that are there.
+        dataset: with its classes.
+        inspections: by split. All masks must be valid, or the counts would be wrong.
     """
     every = set(range(dataset.num_classes)) - {dataset.ignore_index}
     seen = {
@@ -64,7 +64,7 @@ def check_classes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
 
 
 def check_ignored(dataset: Dataset) -> list[Problem]:
-    """A warning where the ignored id is that of a class."""
+    """A warning if the ignored id is the id of a class."""
     index = dataset.ignore_index
     if index is None or index >= dataset.num_classes:
         return []
@@ -74,7 +74,7 @@ def check_ignored(dataset: Dataset) -> list[Problem]:
 
 
 def check_depths(dataset: Dataset, inspections: Inspections) -> list[Problem]:
-    """What is lost of images of 16 bits a sample, of which the upper 8 are read."""
+    """A warning for 16-bit images that lose detail, as the upper 8 bits are read."""
     every = [i for found in inspections.values() for i in found]
     images = [each.image for each in every if each.image]
     problems = _depth(dataset.root, "images", images)
@@ -85,7 +85,7 @@ def check_depths(dataset: Dataset, inspections: Inspections) -> list[Problem]:
 
 
 def check_palettes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
-    """A note on masks with a palette, and a warning where the colour tables differ."""
+    """A note on masks with a palette, and a warning if the colour tables differ."""
     masks = [i for found in inspections.values() for i in found if i.palette]
     if not masks:
         return []
@@ -110,7 +110,7 @@ def check_palettes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
 
 
 def check_layout(dataset: Dataset, wanted: Iterable[str]) -> list[Problem]:
-    """Folders that hold images but are not read, and wanted splits that a run needs."""
+    """Warnings for folders of images that are not read, and for missing splits."""
     parts = ("images", "segmentation", *dataset.others)
     expected = {f"{split}_{part}" for split in SPLITS for part in parts}
     warnings: list[Problem] = []

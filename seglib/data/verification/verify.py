@@ -1,7 +1,7 @@
-"""Verify a dataset: open every file, and say what is wrong and what to do about it.
+"""Verification of a dataset: every file is opened, and every problem has a remedy.
 
-A problem makes a dataset unfit for use, a warning is something to look at, a note is
-worth knowing. Nothing of the dataset is changed.
+A problem makes a dataset unfit for use, a warning should be looked at, a note is for
+information. The dataset is never changed.
 """
 
 import os
@@ -41,7 +41,7 @@ _MAX_THREADS = 16  # each holds a decoded image
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What was found. `pairs` holds the pairs that can be used as they are."""
+    """The findings. `pairs` holds the pairs without problems."""
 
     dataset: Dataset
     pairs: Mapping[str, tuple[PairFacts, ...]]
@@ -51,11 +51,11 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether the dataset can be used. Warnings don't speak against it."""
+        """Whether the dataset can be used; it may have warnings."""
         return not self.problems
 
     def raise_if_bad(self) -> None:
-        """Raise a DatasetError, if there are problems: some of each nature."""
+        """Raise a DatasetError with some problems of each kind, if there are any."""
         if self.problems:
             lines = some_of_each(self.problems)
             raise DatasetError(
@@ -72,11 +72,11 @@ def verify(
     config: DataConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Open every file of a dataset folder and gather what is wrong.
+    """Open every file of a dataset folder and gather its problems.
 
     Args:
         root: folder in the dataset format.
-        config: what the folder's dataset.yaml does not say.
+        config: the classes of a folder without a dataset.yaml.
         progress: called with (pairs opened, all pairs).
 
     Raises:
@@ -97,8 +97,8 @@ def examine(
 
     Args:
         options: of `scan_dataset`.
-        splits: those to open: "auto" is test where there is one, else val. Where nobody
-            says how many classes there are, train tells it, and is opened, too.
+        splits: to open; "auto" is test if it exists, else val. If the number of
+            classes is unknown, train is opened too, to infer it.
     """
     listing = list_dataset(Path(root), options)
     dataset, problems = listing.dataset, [*listing.problems]

@@ -1,14 +1,19 @@
-"""Versions of a dataset: what is in their masks, and what changed from one to another.
+"""Versions of a dataset: the classes in their masks, and what differs between two.
 
-A version is known by its DVC hash; its files stay where they are. How many pixels each
-mask has of each class is known where somebody verified or counted it: here, in the
-cache, or anywhere, and then it lies beside the data on the remote.
+A version is named by its DVC hash. The pixels of each class in its masks are one small
+object beside the data on the remote, written by the pipeline's verify step or by
+`seglib data count`.
 """
 
-from seglib.data.versions.changes import ClassChange, ClassDiff, SplitChange
-from seglib.data.versions.comparing import VersionDiff, compare_versions
-from seglib.data.versions.known import Counted, count_version, keep_counts
-from seglib.data.versions.markdown import to_markdown
+from seglib.data.versions.class_changes import ClassChange, ClassDiff, SplitChange
+from seglib.data.versions.comparing import (
+    Counted,
+    VersionDiff,
+    compare_versions,
+    count_version,
+    record_counts,
+)
+from seglib.data.versions.rendering import to_markdown, to_text
 
 __all__ = [
     "ClassChange",
@@ -18,6 +23,7 @@ __all__ = [
     "VersionDiff",
     "compare_versions",
     "count_version",
-    "keep_counts",
+    "record_counts",
     "to_markdown",
+    "to_text",
 ]

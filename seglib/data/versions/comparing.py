@@ -1,22 +1,31 @@
 """Two versions of a dataset, compared: their samples, their bytes and their classes.
 
-By their listings, their dataset.yaml and what is known of their masks: no image is
-downloaded, and a mask only on demand.
+The comparison reads the versions' listings, their dataset.yaml and the class counts
+beside them. It downloads no image, and masks on demand only.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from seglib.config import DataConfig
 from seglib.data.dataset import config_options
 from seglib.data.dataset_yaml import DESCRIPTION, parse_description
-from seglib.data.versions.changes import ClassDiff
-from seglib.data.versions.counting import Progress, count_masks, masks_of
-from seglib.data.versions.known import find_counts, try_to_keep
-from seglib.data.versions.shares import Vocabulary, changed_masks, compare_classes
-from seglib.errors import SegError, unknown
+from seglib.data.verification.verify import Verification
+from seglib.data.versions.class_changes import ClassDiff, Vocabulary, compare_classes
+from seglib.data.versions.class_counts import (
+    Counts,
+    Progress,
+    count_masks,
+    counts_address,
+    masks_of,
+    read_class_counts,
+    verified_counts,
+    write_class_counts,
+)
+from seglib.errors import SegError
 from seglib.storage import (
     DatasetDiff,
     Entry,
@@ -27,25 +36,32 @@ from seglib.storage import (
     read_file,
     with_sizes,
 )
-
-Counting = Literal["none", "changed", "all"]
+from seglib.storage.backends.local import is_own_folder
 
 
 @dataclass(frozen=True)
 class VersionDiff:
-    """What changed. `classes` is None where nothing did."""
+    """What changed. `classes` is None if the versions are equal."""
 
     samples: DatasetDiff
     classes: ClassDiff | None
 
     def to_json(self) -> dict[str, Any]:
-        """As docs/data-format.md describes it."""
-        classes = None
-        if self.classes:
-            masks = zip(self.classes.masks, self.classes.known, strict=True)
-            old, new = ({"masks": m, "known": known} for m, known in masks)
-            classes = {"old": old, "new": new, **asdict(self.classes)}
+        """The documented JSON object (docs/data-format.md)."""
+        classes = asdict(self.classes) if self.classes else None
         return {**self.samples.to_json(), "classes": classes}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The outcome of counting a version; masks of equal content count once."""
+
+    masks: int
+    known: int  # masks whose pixels are counted
+    counted: int  # of them just now
+    place: str  # address of the object with the counts
+    written: bool  # just now
+    problems: tuple[str, ...]  # a line `path: reason` for each uncountable mask
 
 
 def compare_versions(
@@ -53,7 +69,7 @@ def compare_versions(
     new_md5: str,
     remote: str,
     *,
-    count: Counting | str = "none",
+    count: bool = False,
     config: DataConfig | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -64,18 +80,14 @@ def compare_versions(
         old_md5: the hash of the one, `<md5>.dir`.
         new_md5: of the other.
         remote: as for `fetch`.
-        count: which masks are fetched and counted if nobody knows their classes: none,
-            those that came, went or changed, or all.
-        config: what the versions' dataset.yaml do not say of classes.
+        count: whether to fetch and count the masks without counts on the remote.
+        config: classes of versions without a dataset.yaml.
         cache: as for `fetch`.
-        progress: called with the masks that are here and those that are wanted.
+        progress: called with (masks fetched, masks to fetch).
 
     Raises:
-        UsageError: `count` is none of these.
         SegError: the remote cannot be read, or a listing is missing or damaged.
     """
-    if count not in get_args(Counting):
-        raise unknown("choice of masks to count", count, get_args(Counting))
     old, new = (
         _Version(md5, manifest_entries(md5, remote)) for md5 in (old_md5, new_md5)
     )
@@ -83,22 +95,19 @@ def compare_versions(
     if samples.is_empty:
         return VersionDiff(samples, None)
     source = open_remote(remote)
-    every = {mask.md5 for version in (new, old) for mask in version.masks}
-    counts, notes = find_counts(every, (new_md5, old_md5), source, cache)
-    if count != "none":
-        chosen = every
-        if count == "changed":
-            chosen = changed_masks(old.split_masks, new.split_masks)
-        for version in (new, old):
-            found, problems = count_masks(
-                [m for m in version.masks if m.md5 in chosen - counts.keys()],
-                version.data_md5,
-                remote,
-                cache=cache,
-                progress=progress,
-            )
-            try_to_keep(found, cache)
-            counts, notes = counts | found, notes + problems
+    counts: dict[str, Counts] = {}
+    notes: list[str] = []
+    for version in (new, old):
+        try:
+            counts |= read_class_counts(source, version.data_md5)
+        except SegError as error:
+            notes.append(str(error))
+    for version in (new, old) if count else ():
+        missing = [mask for mask in version.masks if mask.md5 not in counts]
+        found, problems = count_masks(
+            missing, version.data_md5, remote, cache=cache, progress=progress
+        )
+        counts, notes = counts | found, notes + problems
     vocabularies = []
     for version in (old, new):
         vocabulary, problem = _vocabulary(source, version, config or DataConfig())
@@ -114,6 +123,74 @@ def compare_versions(
     return VersionDiff(samples, classes)
 
 
+def count_version(
+    data_md5: str,
+    remote: str,
+    *,
+    push: bool = True,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Counted:
+    """Count the pixels by class of a version's masks, and store them on the remote.
+
+    Fetches the masks that the object on the remote does not know, and no image.
+
+    Args:
+        data_md5: the dataset's hash, `<md5>.dir`.
+        remote: as for `fetch`.
+        push: whether to write the object, unless it is complete.
+        cache: as for `fetch`.
+        progress: called with (masks fetched, masks to fetch).
+
+    Raises:
+        SegError: the remote cannot be read, or not be written to.
+    """
+    source = open_remote(remote)
+    masks = _Version(data_md5, manifest_entries(data_md5, remote)).masks
+    wanted = {mask.md5 for mask in masks}
+    stored = _stored(source, data_md5)
+    missing = [mask for mask in masks if mask.md5 not in stored]
+    counted, problems = count_masks(
+        missing, data_md5, remote, cache=cache, progress=progress
+    )
+    if push and counted:
+        write_class_counts(source, data_md5, stored | counted)
+    return Counted(
+        masks=len(wanted),
+        known=len(wanted & {*stored, *counted}),
+        counted=len(counted),
+        place=counts_address(source, data_md5),
+        written=push and bool(counted),
+        problems=tuple(problems),
+    )
+
+
+def record_counts(verification: Verification, data_md5: str, remote: str) -> str:
+    """Store the class counts of a verified version on its remote.
+
+    A remote that cannot be written to is no error: the verification stays valid.
+
+    Args:
+        verification: of the whole dataset.
+        data_md5: the dataset's hash.
+        remote: where its files are.
+
+    Returns:
+        The outcome as a sentence; "" if there was nothing to do.
+    """
+    counts = verified_counts(verification.pairs, verification.dataset.ignore_index)
+    if not verification.ok:
+        return ""
+    try:
+        source = open_remote(remote)
+        if is_own_folder(source) or counts.keys() <= _stored(source, data_md5).keys():
+            return ""
+        write_class_counts(source, data_md5, counts)
+    except SegError as error:
+        return f"The class counts are not stored beside the data: {error}"
+    return f"The class counts are stored in {counts_address(source, data_md5)}."
+
+
 class _Version:
     """One of the two: its hash, its files, and the masks among them."""
 
@@ -127,8 +204,15 @@ class _Version:
         }
 
 
+def _stored(source: Remote, data_md5: str) -> dict[str, Counts]:
+    """The counts on the remote; an object that cannot be read will be replaced."""
+    with suppress(SegError):
+        return read_class_counts(source, data_md5)
+    return {}
+
+
 def _compare_samples(old: _Version, new: _Version, remote: str) -> DatasetDiff:
-    """Only of what differs is the size asked for."""
+    """Ask the remote for the sizes of files that differ, and of no others."""
     shared = {*old.entries} & {*new.entries}
     before, after = (
         shared.union(with_sizes({*version.entries} - shared, remote))
@@ -140,7 +224,7 @@ def _compare_samples(old: _Version, new: _Version, remote: str) -> DatasetDiff:
 def _vocabulary(
     source: Remote, version: _Version, config: DataConfig
 ) -> tuple[Vocabulary, str]:
-    """What a version calls its ids, and what kept it from being read."""
+    """The names of a version's ids, and why its dataset.yaml cannot be read."""
     given, problem = config_options(config), ""
     described: dict[str, Any] = {}
     entry = next((e for e in version.entries if e.path == DESCRIPTION), None)
@@ -152,9 +236,8 @@ def _vocabulary(
     ignore_index = given["ignore_index"]
     if ignore_index is None:
         ignore_index = described.get("ignore_index")
-    names = given["class_names"] or tuple(described.get("class_names") or ())
     vocabulary = Vocabulary(
-        class_names=names,
+        class_names=given["class_names"] or tuple(described.get("class_names") or ()),
         num_classes=given["num_classes"] or described.get("num_classes") or 0,
         ignore_index=ignore_index,
     )

@@ -11,9 +11,17 @@ from seglib.models.layers.blocks import classify, conv_bn_relu
 def build_compact(features: Features, num_classes: int, *, width: float = 1.0) -> Any:
     """A light top-down pyramid: 1×1 laterals, one 3×3 a level, scores at stride 2.
 
-    P5 is gated by the image's average, so that a pixel knows its scene; P1 keeps poles
-    and people, a few pixels wide, apart from what is behind them. `width` scales the
-    number of channels.
+    A gate computed from the image's average multiplies P5, which gives every pixel the
+    context of its scene. P1 keeps objects of a few pixels, such as poles, separate from
+    their background.
+
+    Args:
+        features: the encoder's maps; a decoder reads the levels it names.
+        num_classes: channels of the result.
+        width: factor on the number of channels of every layer.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
 
     Reference: after Lin et al. 2017, "Feature Pyramid Networks", section 3, and the
     image-level features of Chen et al. 2017, "Rethinking Atrous Convolution", 3.3.

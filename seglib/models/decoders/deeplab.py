@@ -1,4 +1,4 @@
-"""DeepLabV3+: atrous convolutions of several rates, and a short way for edges."""
+"""DeepLabV3+: atrous convolutions of several rates, and a skip from P2 for edges."""
 
 from typing import Any
 
@@ -16,6 +16,13 @@ _WIDTH = 256
 
 def build_deeplab_v3_plus(features: Features, num_classes: int) -> Any:
     """Atrous spatial pyramid pooling on P5, joined with P2, on separable convolutions.
+
+    Args:
+        features: the encoder's maps; a decoder reads the levels it names.
+        num_classes: channels of the result.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
 
     Reference: Chen et al. 2018, "Encoder-Decoder with Atrous Separable Convolution",
     sections 3.1 and 3.2; image-level features from Chen et al. 2017, "Rethinking

@@ -16,6 +16,14 @@ def build_fcn(features: Features, num_classes: int, *, stride: int) -> Any:
     before the scores have 256 channels instead of 4096: with those, `fcn_8` on a
     ResNet-50 would hold 451 million parameters.
 
+    Args:
+        features: the encoder's maps; a decoder reads the levels it names.
+        num_classes: channels of the result.
+        stride: of the finest skip: 32 (FCN-32), 16 or 8.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
+
     Reference: Long, Shelhamer and Darrell 2015, section 4.2.
     """
     x = conv_bn_relu(features[5], 256, name="fc6")

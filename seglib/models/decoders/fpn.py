@@ -1,4 +1,4 @@
-"""Feature pyramid networks for segmentation: FPN, and LinkNet that adds as it goes."""
+"""Decoders that add the encoder's maps: the feature pyramid network and LinkNet."""
 
 from typing import Any
 
@@ -12,6 +12,13 @@ _PYRAMID, _BRANCH = 128, 64
 
 def build_fpn(features: Features, num_classes: int) -> Any:
     """A pyramid P2 … P5 of one width; each level enlarged to stride 4, then summed.
+
+    Args:
+        features: the encoder's maps; a decoder reads the levels it names.
+        num_classes: channels of the result.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
 
     Reference: Lin et al. 2017, "Feature Pyramid Networks", section 3, and Kirillov et
     al. 2019, "Panoptic Feature Pyramid Networks", section 3.1, at half their width.
@@ -42,6 +49,13 @@ def _branch(features: Features, x: Any, level: int) -> Any:
 
 def build_linknet(features: Features, num_classes: int) -> Any:
     """Narrow, enlarge, widen and add the encoder's map: cheap at every level.
+
+    Args:
+        features: the encoder's maps; a decoder reads the levels it names.
+        num_classes: channels of the result.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
 
     Reference: Chaurasia and Culurciello 2017, "LinkNet", section 3, with bilinear
     enlargement in place of transposed convolutions, whose checkerboards it avoids.

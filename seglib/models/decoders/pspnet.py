@@ -1,4 +1,4 @@
-"""PSPNet: what stands in the whole image, and in its regions, for every pixel."""
+"""PSPNet: averages of the image and of its regions as context for every pixel."""
 
 from typing import Any
 
@@ -18,6 +18,13 @@ def build_pspnet(features: Features, num_classes: int) -> Any:
     The regions are shares of the image, so any size will do. The deepest map is at
     stride 32 here, not 8 as in the paper, whose dilated encoder costs ten times as
     much; P3 (stride 8) joins in before the scores to keep edges.
+
+    Args:
+        features: the encoder's maps; a decoder reads the levels it names.
+        num_classes: channels of the result.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
 
     Reference: Zhao et al. 2017, "Pyramid Scene Parsing Network", section 3.2.
     """

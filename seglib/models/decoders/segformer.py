@@ -1,4 +1,4 @@
-"""SegFormer: nothing but linear layers on the maps of a strong encoder."""
+"""SegFormer's decoder: linear layers alone on the maps of a strong encoder."""
 
 from typing import Any
 
@@ -12,6 +12,13 @@ _WIDTH = 256
 
 def build_segformer(features: Features, num_classes: int) -> Any:
     """P2 … P5 brought to one width and to stride 4, joined, mixed and classified.
+
+    Args:
+        features: the encoder's maps; a decoder reads the levels it names.
+        num_classes: channels of the result.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
 
     Reference: Xie et al. 2021, "SegFormer", section 3.2.
     """

@@ -15,9 +15,14 @@ def build_segnet(
     """Mirror the encoder: unpool and convolve, level by level, to the image's size.
 
     Args:
+        features: the encoder's maps.
+        num_classes: channels of the result.
         indices: put values back where the encoder's pooling took the maximum from;
             otherwise interpolate, which any encoder allows.
         dropout: rate after the three deepest levels; kept on while sampling.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
 
     Reference: Badrinarayanan, Kendall and Cipolla 2017, "SegNet", section 3; dropout
     after Kendall, Badrinarayanan and Cipolla 2017, "Bayesian SegNet", section 4.

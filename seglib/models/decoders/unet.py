@@ -14,6 +14,13 @@ def build_unet(features: Features, num_classes: int) -> Any:
 
     Same-padded, so the output has the input's size.
 
+    Args:
+        features: the encoder's maps; a decoder reads the levels it names.
+        num_classes: channels of the result.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
+
     Reference: Ronneberger, Fischer and Brox 2015, figure 1.
     """
     *finer, deepest = features.levels
@@ -34,6 +41,13 @@ def build_unet_plus_plus(features: Features, num_classes: int) -> Any:
 
     Node j of a level joins all earlier nodes of its level and node j - 1 of the level
     below. The last node of the finest level is classified (no deep supervision).
+
+    Args:
+        features: the encoder's maps; a decoder reads the levels it names.
+        num_classes: channels of the result.
+
+    Returns:
+        Logits, a Keras tensor (N, H, W, num_classes) at the image's size.
 
     Reference: Zhou et al. 2018, "UNet++", section 3.1.
     """

@@ -33,7 +33,7 @@ _DENSENET = {"P1": 0.0, "P2": 0.0, "P3": 2.0, "P4": 6.0, "P5": 14.0}
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """How to build an encoder, and what pixels it expects.
+    """How to build an encoder, and its normalisation.
 
     `build(channels)` returns a model from a normalised image (N, H, W, channels), H
     and W multiples of `stride`, to its maps by name.

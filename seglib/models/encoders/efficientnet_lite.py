@@ -31,7 +31,7 @@ _STAGES = (
 
 
 @dataclass(frozen=True)
-class Variant:
+class Scaling:
     """Width and depth of a variant, and the package that carries its weights."""
 
     width: float
@@ -41,19 +41,19 @@ class Variant:
 
 
 VARIANTS = {
-    "lite0": Variant(
+    "lite0": Scaling(
         1.0,
         1.0,
         "efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
-    "lite1": Variant(
+    "lite1": Scaling(
         1.0,
         1.1,
         "efficientnet-lite1-77cc7160.pth",
         "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     ),
-    "lite2": Variant(
+    "lite2": Scaling(
         1.1,
         1.2,
         "efficientnet-lite2-9656183e.pth",
@@ -63,7 +63,16 @@ VARIANTS = {
 
 
 def build(variant: str, channels: int) -> keras.Model:
-    """The encoder P1 … P5 of a normalised image (N, H, W, channels)."""
+    """Build an encoder with random weights.
+
+    Args:
+        variant: a key of VARIANTS.
+        channels: of the image.
+
+    Returns:
+        A model from a normalised image float32 (N, H, W, channels), H and W multiples
+        of 32, to its maps {"P1" … "P5"}, each (N, H / 2**level, W / 2**level, C).
+    """
     v = VARIANTS[variant]
     image = keras.Input((None, None, channels), name="image")
     x = _conv(image, 32, 3, strides=2, name="stem")
@@ -90,7 +99,12 @@ def build(variant: str, channels: int) -> keras.Model:
 
 
 def load(model: keras.Model, variant: str, source: str | Path) -> None:
-    """Set an encoder's weights from the installed package, or from the file in it.
+    """Set an encoder's ImageNet weights, from the installed package or from its file.
+
+    Args:
+        model: of `build`.
+        variant: the same as there.
+        source: "imagenet", or the path of the package's .pth file.
 
     Raises:
         SegError: the package is missing, or the file is not the pinned one.

@@ -1,7 +1,7 @@
 """The networks of keras.applications as encoders, with Keras's own weights.
 
-What Keras builds is kept, layer by layer, so that its files fit; only what comes
-before the first convolution is left out, because the model normalises by itself.
+The layers are Keras's, so that its weights files fit. The layers before the first
+convolution are left out, because the model normalises by itself.
 """
 
 import re
@@ -14,17 +14,32 @@ import keras
 
 from seglib.errors import SegError, UsageError
 from seglib.models.layers.blocks import BATCH_NORM_MOMENTUM
+from seglib.plain_text import first_line
 
 Tap = Callable[[keras.Model], Any]
 
 
 def build(name: str, channels: int) -> keras.Model:
-    """An encoder by name, for a normalised image (N, H, W, channels)."""
+    """Build an encoder with random weights.
+
+    Args:
+        name: of a network of keras.applications, in small letters.
+        channels: of the image.
+
+    Returns:
+        A model from a normalised image float32 (N, H, W, channels) to its maps {"P1" …
+        "P5"}, each (N, H / 2**level, W / 2**level, C); some start at P0 or P2.
+    """
     return _encoder(name, _application(name, channels=channels, weights=None))
 
 
 def load(name: str, model: keras.Model, source: str | Path) -> None:
-    """Set an encoder's weights from "imagenet" or from a `notop` file of Keras's.
+    """Set an encoder's ImageNet weights.
+
+    Args:
+        name: the same as for `build`.
+        model: of `build`.
+        source: "imagenet", downloaded by Keras, or the path of its `notop` file.
 
     Raises:
         UsageError: the file is not one that Keras wrote for this network.
@@ -82,9 +97,9 @@ def _from_file(name: str, path: Path) -> keras.Model:
             warnings.filterwarnings("error", message="Skipping|(.|\n)*could not be")
             return _application(name, channels=3, weights=str(path))
     except (OSError, ValueError, KeyError, UserWarning) as error:
-        first = str(error).strip().splitlines()[0]
         raise UsageError(
-            f"{path}: these weights do not fit the encoder `{name}`: {first} "
+            f"{path}: these weights do not fit the encoder `{name}`: "
+            f"{first_line(error)} "
             f"Expected: the `notop` file that Keras provides for {name}."
         ) from error
 
@@ -114,7 +129,7 @@ def _start(application: keras.Model) -> Any:
 
 
 def _before_downsampling(index: int) -> Tap:
-    """Where a stage of ConvNeXt ends; its last addition has no name of its own."""
+    """The end of a stage of ConvNeXt, whose last addition has no name."""
 
     def tap(application: keras.Model) -> Any:
         operations = application.operations

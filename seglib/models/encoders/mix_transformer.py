@@ -1,8 +1,8 @@
 """Mix Transformer: SegFormer's encoder, for images of any size.
 
-Attention over all cells, whose keys and values are first reduced by a strided
-convolution; a 3×3 depthwise convolution inside the feed-forward part takes the place
-of position embeddings, so that no size is built in.
+Attention over all cells, with keys and values reduced by a strided convolution. A 3×3
+depthwise convolution inside the feed-forward part replaces position embeddings, so that
+the encoder works at any image size.
 
 Reference: Xie et al. 2021, "SegFormer", section 3.1 and table 6.
 """
@@ -18,7 +18,7 @@ _EXPANSION = 4  # of the feed-forward part
 
 
 @dataclass(frozen=True)
-class Variant:
+class Stages:
     """Width and number of blocks of the four stages, P2 … P5."""
 
     widths: tuple[int, int, int, int]
@@ -26,14 +26,23 @@ class Variant:
 
 
 VARIANTS = {
-    "mit_b0": Variant((32, 64, 160, 256), (2, 2, 2, 2)),
-    "mit_b1": Variant((64, 128, 320, 512), (2, 2, 2, 2)),
-    "mit_b2": Variant((64, 128, 320, 512), (3, 4, 6, 3)),
+    "mit_b0": Stages((32, 64, 160, 256), (2, 2, 2, 2)),
+    "mit_b1": Stages((64, 128, 320, 512), (2, 2, 2, 2)),
+    "mit_b2": Stages((64, 128, 320, 512), (3, 4, 6, 3)),
 }
 
 
 def build(name: str, channels: int) -> keras.Model:
-    """An encoder by name, for a normalised image (N, H, W, channels)."""
+    """Build an encoder with random weights.
+
+    Args:
+        name: a key of VARIANTS.
+        channels: of the image.
+
+    Returns:
+        A model from a normalised image float32 (N, H, W, channels), H and W multiples
+        of 32, to its maps {"P2" … "P5"}, each (N, H / 2**level, W / 2**level, C).
+    """
     variant = VARIANTS[name]
     x = image = keras.Input((None, None, channels), name="image")
     maps = {}

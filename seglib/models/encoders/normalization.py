@@ -1,4 +1,4 @@
-"""What pixels each family of encoders was trained on."""
+"""The normalisation of pixels that each family of encoders was trained with."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -16,7 +16,7 @@ class Normalization:
     channel_order: Literal["rgb", "bgr"] = "rgb"
 
     def for_channels(self, colours: int, channels: int) -> Self:
-        """The same for an image of `channels`, of which the first `colours` show it.
+        """The normalisation of an image of `channels`; the first `colours` are colours.
 
         RGB keeps its own numbers; every other channel gets the average of the three.
         """

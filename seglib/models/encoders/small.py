@@ -12,7 +12,16 @@ Maps = dict[str, Any]
 
 
 def build(name: str, channels: int) -> keras.Model:
-    """An encoder by name, for a normalised image (N, H, W, channels)."""
+    """Build an encoder with random weights.
+
+    Args:
+        name: compact, compact_small, mini, plain or vanilla.
+        channels: of the image.
+
+    Returns:
+        A model from a normalised image float32 (N, H, W, channels) to its maps {"P0" or
+        "P1" …}, each (N, H / 2**level, W / 2**level, C).
+    """
     image = keras.Input((None, None, channels), name="image")
     return keras.Model(image, _BUILDERS[name](image), name="encoder")
 

@@ -18,7 +18,11 @@ def conv_bn_relu(
     dilation: int = 1,
     name: str,
 ) -> Any:
-    """Convolution without bias, batch normalisation, ReLU."""
+    """Convolution without bias, batch normalisation, ReLU.
+
+    Returns:
+        A Keras tensor (N, H / stride, W / stride, filters).
+    """
     x = conv_bn(x, filters, kernel_size, strides=strides, dilation=dilation, name=name)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
@@ -32,7 +36,7 @@ def conv_bn(
     dilation: int = 1,
     name: str,
 ) -> Any:
-    """Convolution without bias, batch normalisation."""
+    """Convolution without bias, batch normalisation; shapes as `conv_bn_relu`."""
     x = keras.layers.Conv2D(
         filters,
         kernel_size,
@@ -49,7 +53,10 @@ def conv_bn(
 def separable_conv_bn_relu(
     x: Any, filters: int, *, dilation: int = 1, name: str
 ) -> Any:
-    """A depthwise 3×3 and a pointwise convolution, each normalised and rectified."""
+    """A depthwise 3×3 and a pointwise convolution, each with normalisation and ReLU.
+
+    Reference: Chollet 2017, "Xception", section 3.
+    """
     x = keras.layers.DepthwiseConv2D(
         3,
         dilation_rate=dilation,
@@ -64,7 +71,7 @@ def separable_conv_bn_relu(
 
 
 def batch_norm(x: Any, *, name: str, epsilon: float = 1e-3) -> Any:
-    """Batch normalisation with statistics that suit short trainings."""
+    """Batch normalisation with fast statistics (`BATCH_NORM_MOMENTUM`)."""
     return keras.layers.BatchNormalization(
         momentum=BATCH_NORM_MOMENTUM, epsilon=epsilon, name=name
     )(x)
@@ -93,7 +100,7 @@ class Channels(keras.layers.Layer):
 
 
 def _by_channel(numbers: tuple[float, ...]) -> Any:
-    """One number where all are equal, which is much faster than one a channel."""
+    """One number if all are equal, which is much faster than one a channel."""
     if len(set(numbers)) == 1:
         return numbers[0]
     return keras.ops.array(numbers, "float32")
@@ -101,7 +108,7 @@ def _by_channel(numbers: tuple[float, ...]) -> Any:
 
 @keras.saving.register_keras_serializable("seglib")
 class Normalize(keras.layers.Layer):
-    """Pixels 0 … 255 to what an encoder was trained on: `(x - mean) / scale`.
+    """Normalises pixels 0 … 255 for an encoder: `(x - mean) / scale`.
 
     Input and output: (N, H, W, C); computed in float32.
 

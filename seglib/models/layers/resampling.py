@@ -13,7 +13,7 @@ class MaxUnpool(keras.layers.Layer):
 
     Inputs: x (N, H/2, W/2, C) and `before`, what was pooled (N, H, W, C); output
     (N, H, W, C), zero elsewhere. Of equal maxima the first in reading order counts.
-    Plain operations, so that it runs wherever a convolution does.
+    Uses plain operations alone, so that every export format supports it.
 
     Reference: Badrinarayanan, Kendall and Cipolla 2017, "SegNet", section 3.
     """

@@ -1,4 +1,4 @@
-"""Bilinear resizing that also works while sizes are unknown."""
+"""Bilinear resizing, also in graphs of unknown sizes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Layers that enlarge maps and keep every value where it belongs."""
+"""Layers that enlarge maps and keep the position of every value."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ class Upsample(keras.layers.Layer):
 
     Input: (N, H, W, C); output: (N, factor · H, factor · W, C), same dtype. Output
     pixel j takes the value at `(j - offset) / factor` of the input; beyond its edge
-    the last value goes on.
+    the last value is repeated.
 
     Args:
         offset: output pixel on which input pixel 0 lies. Default: (factor - 1) / 2,
@@ -57,7 +57,7 @@ class Upsample(keras.layers.Layer):
 class LearntUpsample(keras.layers.Conv2DTranspose):
     """A transposed convolution that starts as `Upsample` and is learnt from there.
 
-    Unlike there, what lies beyond the edge counts as zero.
+    Unlike there, values beyond the edge count as zero.
 
     Reference: Long, Shelhamer and Darrell 2015, section 3.3.
     """
@@ -108,7 +108,7 @@ class BilinearInitializer(keras.initializers.Initializer):
 
 
 def _scale_and_translate(x: Any, factor: int, offset: float) -> Any:
-    """The same in one operation, two to six times as fast with its gradient.
+    """Upsample in one operation, two to six times as fast with its gradient.
 
     Only for training on CPUs: it runs neither on GPUs nor in ONNX or LiteRT.
     """
@@ -158,7 +158,7 @@ def _resize_from(x: Any, factor: int, offset: int) -> Any:
 
 
 def _interleave(x: Any, axis: int, layer: Upsample) -> Any:
-    """The same along one axis on any backend: each phase by itself, then woven."""
+    """Upsample along one axis on any backend: compute each phase, then interleave."""
     ops, factor = keras.ops, layer.factor
     first = ops.take(x, [0], axis=axis)
     size = ops.shape(x)[axis]

@@ -1,4 +1,4 @@
-"""What every remote can do: objects under keys, read, written, compared and swapped."""
+"""The interface of remotes: read, write, list and swap objects under keys."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -44,9 +44,9 @@ class Remote(Protocol):
         """
 
     def small(self, keys: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
-        """Those of the objects that come quickly: key and content, in any order.
+        """Read many small objects quickly: key and content, in any order.
 
-        What is large, missing, or does not come smoothly is left out, for `chunks`.
+        Objects that are large, missing or fail are left out; use `chunks` for them.
         """
 
     def read(self, key: str) -> Stored:
@@ -67,7 +67,7 @@ class Remote(Protocol):
         md5: str | None = None,
         moved: Moved | None = None,
     ) -> str:
-        """Store an object: whole and as it is at `source`, or not at all.
+        """Store an object atomically.
 
         Args:
             key: under which it is found again.
@@ -88,14 +88,14 @@ class Remote(Protocol):
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error.
+        """Remove an object; a missing one is no error.
 
         Raises:
             SegError: the store cannot be reached, or refuses.
         """
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """Bytes of those of the objects that are there, without reading them.
+        """The sizes in bytes of the objects that exist; nothing is read.
 
         Raises:
             SegError: the store cannot be reached, or refuses.
@@ -111,11 +111,11 @@ class BrokenOffError(Exception):
 
 
 class ChangedObjectError(Exception):
-    """The object is not what the writer took it for: somebody else was faster."""
+    """A conditional write failed: another writer changed the object first."""
 
 
 def require_same(source: bytes | Path, *, expected: str | None, received: str) -> None:
-    """Check that what is about to be stored is what it was taken for.
+    """Check the md5 of content that is about to be stored.
 
     Raises:
         SegError: it is not.

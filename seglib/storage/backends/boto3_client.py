@@ -1,7 +1,7 @@
-"""boto3's client, where each failure is one exception. The only boto3 importer.
+"""boto3's client with one exception for all failures. The only importer of boto3.
 
-Of an answer that breaks off midway, botocore lets some of urllib3's own exceptions
-through, and does not ask again. Here, they count as its other failures do.
+If an answer breaks off midway, botocore raises some of urllib3's exceptions and does
+not retry. This client retries them like botocore's other failures.
 """
 
 import os
@@ -59,7 +59,7 @@ class FailedCallError(Exception):
 
 
 class Client:
-    """A client of S3. `call` retries what botocore does not; all else is botocore's.
+    """A client of S3. `call` retries the failures that botocore does not.
 
     Raises:
         FailedCallError: the settings cannot be right.
@@ -88,7 +88,7 @@ class Client:
         return self.patiently(lambda client: getattr(client, operation)(**arguments))
 
     def patiently(self, do: Callable[[Any], Result]) -> Result:
-        """Repeat what an answer ended that broke off, as often as botocore would.
+        """Run a function, and retry it after broken answers as often as botocore would.
 
         Args:
             do: gets boto3's client.
@@ -145,7 +145,7 @@ class Client:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Let whatever boto3, botocore and urllib3 raise be one exception."""
+    """Turn the exceptions of boto3, botocore and urllib3 into one."""
     from botocore.exceptions import BotoCoreError, ClientError
     from urllib3.exceptions import HTTPError
 
@@ -156,7 +156,7 @@ def told() -> Iterator[None]:
 
 
 def _is_broken(error: BaseException | None) -> bool:
-    """Whether an answer broke off on its way, so that it may come the next time."""
+    """Whether an answer broke off, so that a retry may help."""
     return type(error).__name__ in _BROKEN or type(error).__module__.startswith(
         "urllib3"
     )

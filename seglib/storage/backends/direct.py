@@ -1,8 +1,8 @@
-"""Many small objects over plain HTTP connections, all of them read by one thread.
+"""Many small objects over plain HTTP connections, read by one thread.
 
-Threads that wait for one small object each spend most of their time on handing Python's
-lock to one another. Whatever does not go smoothly is left out: this way is only taken
-where it works, and boto3 tries the rest again, and explains.
+Threads that wait for one small object each spend most of their time passing Python's
+lock around. Any object that fails here is left out, and boto3 fetches it or reports the
+error.
 """
 
 import os
@@ -30,7 +30,7 @@ Sign = Callable[[str], tuple[str, str, str]]  # path -> scheme, host, target
 
 
 def read_small(sign: Sign, paths: Iterable[str]) -> Iterator[tuple[str, bytearray]]:
-    """Those of the objects that come smoothly, whole and in any order; unchecked.
+    """Read small objects in any order; failures are left out, contents unchecked.
 
     Args:
         sign: makes an object's address; a ValueError says that it cannot.
@@ -39,7 +39,7 @@ def read_small(sign: Sign, paths: Iterable[str]) -> Iterator[tuple[str, bytearra
     Yields:
         Path and content, of at most `LARGEST` bytes.
     """
-    reader = _Reader(sign, deque(paths))
+    reader = _ConnectionPool(sign, deque(paths))
     try:
         reader.connect()
         while reader.is_reading:
@@ -54,21 +54,21 @@ class _Answer(NamedTuple):
     is_last: bool  # on its connection
 
 
-class _Reader:
-    """Connections, each of which waits for one object."""
+class _ConnectionPool:
+    """Open connections, each with at most one request."""
 
     def __init__(self, sign: Sign, waiting: deque[str]):
         self._sign, self._waiting = sign, waiting
         self._selector = selectors.DefaultSelector()
-        self._lines: set[_Line] = set()
-        self._open: Callable[[], _Line] | None = None
+        self._lines: set[_Connection] = set()
+        self._open: Callable[[], _Connection] | None = None
 
     @property
     def is_reading(self) -> bool:
         return bool(self._lines)
 
     def connect(self) -> None:
-        """Open connections, side by side; none where none can be had."""
+        """Open connections side by side; an empty list if the host refuses."""
         count = min(_CONNECTIONS, len(self._waiting))
         if not count:
             return
@@ -82,7 +82,7 @@ class _Reader:
                     self._begin(future.result())
 
     def turn(self) -> Iterator[tuple[str, bytearray]]:
-        """Wait until something has come, and hand on what is whole."""
+        """Wait for data, and return the objects that are complete."""
         for key, _ in self._selector.select(_TICK_S):
             if found := self._proceed(key.data):
                 yield found
@@ -95,7 +95,7 @@ class _Reader:
             self._end(line)
         self._selector.close()
 
-    def _proceed(self, line: "_Line") -> tuple[str, bytearray] | None:
+    def _proceed(self, line: "_Connection") -> tuple[str, bytearray] | None:
         try:
             answer = line.receive()
         except (OSError, ValueError):
@@ -114,12 +114,12 @@ class _Reader:
             self._ask(line)
         return (path, answer.content) if good else None
 
-    def _begin(self, line: "_Line") -> None:
+    def _begin(self, line: "_Connection") -> None:
         self._lines.add(line)
         self._selector.register(line.socket, selectors.EVENT_READ, line)
         self._ask(line)
 
-    def _ask(self, line: "_Line") -> None:
+    def _ask(self, line: "_Connection") -> None:
         if not self._waiting:
             self._end(line)
             return
@@ -128,21 +128,21 @@ class _Reader:
         except (OSError, ValueError):
             self._replace(line)
 
-    def _replace(self, line: "_Line") -> None:
+    def _replace(self, line: "_Connection") -> None:
         self._end(line)
         if self._open and self._waiting and line.brought >= _WORTH_ANOTHER:
             with suppress(OSError):
                 self._begin(self._open())
 
-    def _end(self, line: "_Line") -> None:
+    def _end(self, line: "_Connection") -> None:
         if line in self._lines:
             self._lines.remove(line)
             self._selector.unregister(line.socket)
             line.socket.close()
 
 
-class _Line:
-    """A connection, and what has come of the answer to its last request."""
+class _Connection:
+    """A connection, and the part of its answer that has arrived."""
 
     def __init__(self, opened: socket.socket):
         opened.setblocking(False)
@@ -167,7 +167,7 @@ class _Line:
             raise OSError("a connection that does not take a request")
 
     def receive(self) -> _Answer | None:
-        """Take what has come; gives the answer once it is whole.
+        """Receive data; returns the answer once it is complete.
 
         Raises:
             OSError: the connection has ended.
@@ -198,7 +198,7 @@ class _Line:
         return received
 
     def _read_head(self) -> None:
-        """Make room for the content, once all that precedes it has come."""
+        """Allocate the content once the whole head has arrived."""
         head, end, begun = self._head.partition(b"\r\n\r\n")
         if not end:
             if len(head) > _LONGEST_HEAD:
@@ -226,7 +226,7 @@ class _Line:
         self._filled = len(begun)
 
 
-def _opener(scheme: str, host: str) -> Callable[[], _Line]:
+def _opener(scheme: str, host: str) -> Callable[[], _Connection]:
     """What opens a connection.
 
     Raises:
@@ -243,11 +243,11 @@ def _opener(scheme: str, host: str) -> Callable[[], _Line]:
         bundle = os.environ.get("AWS_CA_BUNDLE") or None
         context = ssl.create_default_context(cafile=bundle)
 
-    def open_line() -> _Line:
+    def open_line() -> _Connection:
         plain = socket.create_connection(address, timeout=_CONNECT_S)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is None:
-            return _Line(plain)
-        return _Line(context.wrap_socket(plain, server_hostname=name))
+            return _Connection(plain)
+        return _Connection(context.wrap_socket(plain, server_hostname=name))
 
     return open_line

@@ -1,7 +1,6 @@
 """Objects in a folder: a DVC remote on a disk, or on a file system that many mount."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -24,6 +23,7 @@ from seglib.storage.backends.base import (
     Stored,
     require_same,
 )
+from seglib.storage.file_lock import file_lock
 from seglib.storage.files import open_file, read_file
 
 _LEGACY_FOLDER = re.compile(r"[0-9a-f]{2}")  # of objects of DVC 2
@@ -38,7 +38,7 @@ class FolderRemote:
 
     @property
     def holds_objects(self) -> bool:
-        """Whether it is a DVC remote, if an empty one, and not the dataset itself."""
+        """Whether it is a DVC remote, perhaps empty, and not the dataset itself."""
         if (self.root / OBJECTS).is_dir():
             return True
         names = [path.name for path in self.root.iterdir() if path.name[0] != "."]
@@ -97,7 +97,7 @@ class FolderRemote:
         return etag
 
     def require_writable(self) -> None:
-        """Fail where nothing can be written; leaves nothing there.
+        """Check that the folder can be written to; nothing is left there.
 
         Raises:
             SegError: it cannot be written to.
@@ -157,9 +157,8 @@ class FolderRemote:
             ) from error
 
     def _replace_if(self, target: Path, part: Path, etag: str) -> None:
-        """Swap the object under a lock that all who swap hold."""
-        with (self.root / _BESIDE / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        """Replace the object if its etag matches, under a lock of all replacements."""
+        with file_lock(self.root / _BESIDE / "lock"):
             try:
                 received = _etag(target.read_bytes())
             except FileNotFoundError:

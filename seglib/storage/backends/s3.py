@@ -107,7 +107,7 @@ class S3Remote:
             raise SegError(f"{source!s}: cannot be read ({error.strerror}).") from error
 
     def require_writable(self) -> None:
-        """Fail where nothing can be written; leaves nothing there.
+        """Check that the bucket can be written to; nothing is left there.
 
         (But an upload without parts, where the answer to its beginning is lost.)
 
@@ -131,7 +131,7 @@ class S3Remote:
             raise self._problem("deleted", key, error) from error
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """By listing, unless the bucket holds far more than is asked for."""
+        """List the prefix, unless it holds far more objects than asked for."""
         places = sorted({key.rpartition("/")[0] + "/" for key in keys})
         if not places:
             return {}
@@ -178,9 +178,9 @@ class S3Remote:
         return secret
 
     def _require_condition(self, name: str, key: str) -> None:
-        """Make sure that a condition which does not hold stops a write.
+        """Make sure that the store refuses a write whose condition fails.
 
-        A store that does not know conditions may take the write without a word.
+        A store without conditional writes may accept it silently.
         """
         with self._probing:
             if name in self._conditions:

@@ -1,4 +1,4 @@
-"""Addresses at which objects can be read for some minutes, quicker than by boto3.
+"""Presigned addresses for reading objects, made faster than boto3 makes them.
 
 boto3 signs one address; the others differ from it by the object's path alone.
 
@@ -20,7 +20,7 @@ _ANY = "x"  # the path that boto3 signs
 
 
 class _Pattern(NamedTuple):
-    """What all addresses that are signed at one time share."""
+    """The parts shared by all addresses that are signed at one time."""
 
     scheme: str
     host: str
@@ -59,7 +59,7 @@ class Signer:
 
 
 def _learn(address: str, secret: str) -> _Pattern:
-    """Take apart what boto3 signed, and make sure that ours is the same.
+    """Parse an address that boto3 signed, and check that ours is the same.
 
     Raises:
         ValueError: it is not; or the address has another form.

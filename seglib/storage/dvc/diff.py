@@ -1,6 +1,5 @@
-"""Two versions of a dataset, compared by their listings: no file is downloaded."""
+"""Differences of two dataset versions by their listings; no file is downloaded."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from posixpath import splitext
@@ -8,9 +7,6 @@ from typing import Any
 
 from seglib.storage.dvc.directory_hashes import Entry
 from seglib.storage.files import is_left_behind, normal
-
-_BREAKS_CODE = re.compile(r"[`\s]+")
-_SHOWN = 20  # samples that the Markdown names, of each kind
 
 
 @dataclass(frozen=True)
@@ -23,10 +19,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class DatasetDiff:
-    """What became of the samples, and of the files that belong to none.
+    """The samples that changed, and the other files that did.
 
-    `bytes_added` and `bytes_removed` count the files that came and went, a changed one
-    in both; None where the remote did not say.
+    `bytes_added` and `bytes_removed` count new and removed files, a changed file in
+    both; None if the remote does not tell sizes.
     """
 
     old_md5: str
@@ -36,7 +32,7 @@ class DatasetDiff:
     changed_images: tuple[Sample, ...]
     changed_masks: tuple[Sample, ...]
     moved: tuple[tuple[Sample, Sample], ...]  # the same files under another name
-    other_files: tuple[str, ...]  # came, went or changed, such as dataset.yaml
+    other_files: tuple[str, ...]  # added, removed or changed, such as dataset.yaml
     bytes_added: int | None = None
     bytes_removed: int | None = None
 
@@ -45,13 +41,20 @@ class DatasetDiff:
         return self.old_md5 == self.new_md5
 
     def to_json(self) -> dict[str, Any]:
-        return {"format_version": 1, **asdict(self)}
+        return {"format_version": 2, **asdict(self)}
 
 
 def diff(
     old_md5: str, old: Iterable[Entry], new_md5: str, new: Iterable[Entry]
 ) -> DatasetDiff:
-    """Compare two listings, sample by sample."""
+    """Compare two listings, sample by sample.
+
+    Args:
+        old_md5: the hash of the old version, `<md5>.dir`.
+        old: its files; with sizes, if bytes are to be counted.
+        new_md5: the hash of the new version.
+        new: its files.
+    """
     old_files, new_files = _by_path(old), _by_path(new)
     before, after = _samples(old_files), _samples(new_files)
     gone = {sample: before[sample] for sample in before.keys() - after.keys()}
@@ -85,93 +88,12 @@ def diff(
     )
 
 
-def to_text(found: DatasetDiff) -> str:
-    """A few lines for a terminal."""
-    if found.is_empty:
-        return f"{found.old_md5}: no difference"
-    lines = [f"{found.old_md5} → {found.new_md5}"]
-    lines += [f"  {count:6,} {what}" for what, count in _counts(found) if count]
-    lines.append(
-        f"  {bytes_text(found.bytes_added)} new, {bytes_text(found.bytes_removed)} gone"
-    )
-    return "\n".join(lines)
-
-
-def to_markdown(found: DatasetDiff) -> str:
-    """For a comment on a pull request."""
-    if found.is_empty:
-        return f"**Dataset:** no difference (`{found.old_md5}`)\n"
-    lines = [
-        f"**Dataset:** `{found.old_md5}` → `{found.new_md5}`",
-        "",
-        "| | samples |",
-        "|---|---:|",
-        *(f"| {what} | {count:,} |" for what, count in _counts(found)),
-        "",
-        f"{bytes_text(found.bytes_added)} new, {bytes_text(found.bytes_removed)} gone.",
-    ]
-    for title, samples in (
-        ("added", found.added),
-        ("removed", found.removed),
-        ("masks changed", found.changed_masks),
-        ("images changed", found.changed_images),
-    ):
-        lines += _details(title, [f"{s.split}/{s.stem}" for s in samples])
-    lines += _details("other files", found.other_files)
-    return "\n".join(lines) + "\n"
-
-
-def as_code(text: str, *, longest: int = 100) -> str:
-    """Markdown that shows any text as it is, on one line, cut where it is too long."""
-    line = _BREAKS_CODE.sub(" ", text)
-    return f"`{line if len(line) <= longest else line[: longest - 1] + '…'}`"
-
-
-def bytes_text(count: int | None) -> str:
-    """A number of bytes for people."""
-    if count is None:
-        return "unknown size"
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def _counts(found: DatasetDiff) -> list[tuple[str, int]]:
-    return [
-        ("samples added", len(found.added)),
-        ("samples removed", len(found.removed)),
-        ("samples moved", len(found.moved)),
-        ("masks changed", len(found.changed_masks)),
-        ("images changed", len(found.changed_images)),
-        ("other files", len(found.other_files)),
-    ]
-
-
-def _details(title: str, names: Iterable[str]) -> list[str]:
-    names = list(names)
-    if not names:
-        return []
-    more = [f"- … and {len(names) - _SHOWN:,} more"] if len(names) > _SHOWN else []
-    return [
-        "",
-        f"<details><summary>{title}: {len(names):,}</summary>",
-        "",
-        *(f"- {as_code(name)}" for name in names[:_SHOWN]),
-        *more,
-        "",
-        "</details>",
-    ]
-
-
 def _by_path(entries: Iterable[Entry]) -> dict[str, Entry]:
     return {entry.path: entry for entry in entries}
 
 
 def _unlike(files: Mapping[str, Entry], others: Mapping[str, Entry]) -> list[str]:
-    """Paths whose content is not there under the same name in the other listing."""
+    """Paths that the other listing lacks, or has with another content."""
     return [
         path
         for path, entry in files.items()

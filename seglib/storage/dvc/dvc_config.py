@@ -1,4 +1,4 @@
-"""DVC's configuration, of all its levels: which remote a repository's data is on.
+"""The remotes of a repository, from all levels of DVC's configuration.
 
 DVC itself is not needed. A remote becomes one URL: s3://bucket/prefix, its settings
 behind a `?` as DVC names them, or an absolute path. Secrets never are part of it.
@@ -30,7 +30,7 @@ _Sections = dict[str, dict[str, str]]
 
 
 def repository_of(place: Path) -> Path | None:
-    """The DVC repository in which a place lies: the nearest folder with `.dvc/`."""
+    """The DVC repository around a path: the nearest folder with `.dvc/`."""
     place = place.resolve()
     return next((p for p in (place, *place.parents) if (p / ".dvc").is_dir()), None)
 
@@ -160,7 +160,7 @@ def _absolute(folder: Path, path: str) -> str:
 
 
 def _system() -> Path:
-    """As platformdirs says, which DVC asks."""
+    """DVC's system-wide folders, as platformdirs names them."""
     if given := os.environ.get("DVC_SYSTEM_CONFIG_DIR"):
         return Path(given)
     if sys.platform == "darwin":

@@ -1,4 +1,4 @@
-"""What `.dvcignore` leaves out of a folder; its patterns are those of `.gitignore`."""
+"""Files that `.dvcignore` excludes, by the patterns of `.gitignore`."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class _Rule(NamedTuple):
 
 
 def ignored_in(root: Path) -> Callable[[Path], bool]:
-    """What says of a file in a folder whether DVC leaves it out.
+    """A function that tells whether DVC excludes a file of a folder.
 
     The files between the DVC repository's root and the folder count. DVC takes no
     folder that has such a file inside.
@@ -43,7 +43,7 @@ def ignored_in(root: Path) -> Callable[[Path], bool]:
 
 
 def _matches(path: Path, rules: list[_Rule], is_folder: bool) -> bool:
-    """Whether the last of the rules that match says so."""
+    """Whether the last matching rule excludes it."""
     for rule in reversed(rules):
         if rule.only_folders and not is_folder:
             continue

@@ -1,8 +1,7 @@
 """The layout of DVC 2: objects at xx/…, text files under the md5 of their Unix form.
 
-DVC 3 reads a remote so where a pin has no `hash: md5`. Only the pin says that, and a
-pod has none: so a dataset is read so where its listing lies there, and not where
-DVC 3 puts it.
+DVC 3 uses this layout for pins without `hash: md5`. A pod has no pin, so a dataset is
+read this way if its listing lies at DVC 2's place and not at DVC 3's.
 """
 
 import hashlib
@@ -16,7 +15,7 @@ _TEXT = bytes(range(32, 127)) + b"\n\r\t\f\b"
 
 
 class LegacyRemote:
-    """A remote whose objects, and no others, lie where DVC 2 put them."""
+    """A remote read in DVC 2's layout alone."""
 
     def __init__(self, remote: Remote):
         self._remote = remote

@@ -1,4 +1,4 @@
-"""What is in a dataset, by its listing alone, and what of it a remote has."""
+"""Listings of datasets, and the listed files that a remote lacks."""
 
 import re
 from collections.abc import Iterable
@@ -73,12 +73,16 @@ def manifest_entries(data_md5: str, remote: str) -> tuple[Entry, ...]:
 
 
 def read_entries(source: Remote, data_md5: str) -> tuple[Entry, ...]:
-    """The same, from a remote that is open."""
+    """`manifest_entries` of an open remote."""
     return find_entries(source, data_md5)[1]
 
 
 def find_entries(source: Remote, data_md5: str) -> tuple[Remote, tuple[Entry, ...]]:
-    """The same, and the remote as its layout of this dataset wants to be read."""
+    """The files of a dataset, and the remote in the layout that holds it.
+
+    Raises:
+        SegError: as for `manifest_entries`.
+    """
     require_hash(data_md5)
     if is_own_folder(source):
         return source, _plain_entries(source.root, data_md5)
@@ -109,7 +113,7 @@ def find_entries(source: Remote, data_md5: str) -> tuple[Remote, tuple[Entry, ..
 
 
 def read_file(source: Remote, entry: Entry) -> bytes:
-    """A small file of a dataset, such as dataset.yaml, checked and kept nowhere.
+    """Read a small file of a dataset, such as dataset.yaml, checked and not cached.
 
     Raises:
         SegError: it is missing or damaged, too large, or the remote cannot be read.
@@ -156,7 +160,7 @@ def _plain_entries(root: Path, data_md5: str) -> tuple[Entry, ...]:
 def _require_no_more(
     root: Path, all_entries: Iterable[Entry], entries: Iterable[Entry]
 ) -> None:
-    """Refuse a folder in which `.dvcignore` leaves out what a training would read."""
+    """Refuse a folder in which `.dvcignore` excludes files that a training reads."""
     taken = {entry.path for entry in entries}
     for entry in all_entries:
         if entry.path not in taken and not PurePosixPath(entry.path).name[:1] == ".":

@@ -1,4 +1,4 @@
-"""What a repository says of its dataset: the pin, and where DVC keeps the bytes."""
+"""The pin of a dataset in its repository, and the remote of its files."""
 
 import re
 import subprocess
@@ -108,7 +108,7 @@ def default_remote(place: Path) -> str:
 
 
 def _no_pin(path: Path) -> str:
-    """What to do about a pin that cannot be read; DVC's pipelines pin in dvc.lock."""
+    """The remedy for an unreadable pin; DVC's pipelines pin in dvc.lock."""
     try:
         lock = read_yaml(path.parent / "dvc.lock")
         for stage, content in lock["stages"].items():
@@ -168,14 +168,14 @@ def _parse_pin(text: bytes, path: Path, name: str) -> Pin:
 
 
 def _origin(content: dict[str, Any]) -> str:
-    """Where `dvc import` or `dvc import-url` brought it from; "" for `dvc add`."""
+    """The source of `dvc import` or `dvc import-url`; "" for `dvc add`."""
     for dependency in content.get("deps") or ():
         return str((dependency.get("repo") or {}).get("url") or dependency.get("path"))
     return ""
 
 
 def _is_import(content: dict[str, Any]) -> bool:
-    """Whether it is from another repository: files from a URL are pushed as all are."""
+    """Whether it comes from another repository, not from a plain URL."""
     return any("repo" in one or "db" in one for one in content.get("deps") or ())
 
 

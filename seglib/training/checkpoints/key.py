@@ -1,7 +1,6 @@
 """The content key of a training: a digest of everything that decides its result."""
 
 import hashlib
-import importlib.metadata
 import json
 import re
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-import seglib
+from seglib.code_version import code_digest
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
 from seglib.data.loader import INDEX_FILE, read_shard_index
@@ -22,8 +21,7 @@ from seglib.models.model import SegmentationModel
 from seglib.storage.digests import file_sha256
 from seglib.training.distillation import Distillation
 
-# Their versions change results as code does.
-_LIBRARIES = ("grain", "keras", "numpy", "opencv-python-headless", "tensorflow")
+_TRAINER = "seglib.training.trainer"
 
 
 def content_key(
@@ -37,7 +35,8 @@ def content_key(
     """The key under which the checkpoints of a training lie.
 
     Two trainings with the same key are the same: settings, contract, first weights,
-    what is learnt from and what is validated on, teacher, code and libraries.
+    training and validation data, teacher, code and libraries. (The code is what the
+    trainer imports; pages and pictures are drawn above it, and do not count.)
 
     Returns:
         64 hexadecimal digits.
@@ -53,8 +52,7 @@ def content_key(
         "val": _pairs_digest(data, "val"),
         "teacher": _teacher(distillation) if distillation else None,
         "backend": keras.backend.backend(),
-        "code": _code_digest(),
-        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "code": code_digest(_TRAINER),
     }
     if model.contract.architecture == CUSTOM:  # no name that says what its layers are
         parts["layers"] = _layers(model.network)
@@ -114,14 +112,4 @@ def _files_digest(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(bytes.fromhex(file_sha256(path)))
-    return digest.hexdigest()
-
-
-def _code_digest() -> str:
-    """Of the sources of this package."""
-    root = Path(seglib.__file__).resolve().parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(f"{path.relative_to(root).as_posix()}\n".encode())
-        digest.update(path.read_bytes())
     return digest.hexdigest()

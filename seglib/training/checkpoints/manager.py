@@ -23,28 +23,28 @@ logger = logging.getLogger(__name__)
 Check = Callable[[Snapshot], None]
 Notes = Mapping[str, Any]  # JSON values
 
-# Written in turns: while one is being replaced, the other is whole.
+# Written alternately: while one is being replaced, the other is complete.
 _SLOTS = ("0.checkpoint", "1.checkpoint")
-_PATIENCE_S = 20.0  # for what is being written when training ends
+_PATIENCE_S = 20.0  # for a checkpoint that is being written when training ends
 
 
 class Checkpoints:
     """The checkpoints of a training, in a folder or on S3.
 
-    They lie in `place`/<content key>/: the newest, and the one before it, should the
-    newest turn out broken. Once training is through, its outcome takes their place, and
-    is removed when the model is written.
+    They lie in `place`/<content key>/: the newest, and the one before it in case that
+    the newest is damaged. At the end of a training its outcome replaces them; it is
+    removed when the model is written.
 
     Args:
-        place: a folder, which is made, or s3://bucket/prefix.
-        every_s: seconds of training between two; an epoch's end may come earlier.
-        largest_share: of the training's time, that writing them may take; where they
-            take longer they are written less often.
-        resume: whether to go on from what lies there; otherwise it is removed.
-        keep_outcome: leave the outcome where it is, because the model has yet to get
-            to a safe place. Whoever finds it there removes it with `forget`.
-        notes: gives what each of them is to tell of its writer, from the notes of the
-            one that was gone on from; they decide nothing.
+        place: a folder, which is created, or s3://bucket/prefix.
+        every_s: seconds of training between two; the end of an epoch may come earlier.
+        largest_share: of the training's time that writing may take; checkpoints that
+            take longer are written less often.
+        resume: whether to resume from what lies there; otherwise it is removed.
+        keep_outcome: leave the outcome there, because the model has yet to reach a
+            safe place. The reader of the model removes it with `forget`.
+        notes: gives the notes of the next checkpoint on its writer, from the notes of
+            the one that was resumed; they decide nothing.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Checkpoints:
         notes: Callable[[Notes], Notes] = dict,
     ):
         self.place = str(place).rstrip("/")
-        self.written_step = 0  # of the newest that is whole
-        self.found: Notes = {}  # of the one that is gone on from
+        self.written_step = 0  # of the newest that is complete
+        self.found: Notes = {}  # of the checkpoint that is resumed
         self._notes = notes
         self._every_s, self._largest_share = every_s, largest_share
         self._resume, self._keep_outcome = resume, keep_outcome
@@ -73,23 +73,23 @@ class Checkpoints:
 
     @property
     def folder(self) -> str:
-        """Where those of the opened training lie."""
+        """Where the checkpoints of the opened training lie."""
         return f"{self.place}/{self._key}"
 
     def open(self, key: str, *, check: Check | None = None) -> Snapshot | None:
-        """Begin with the training of this content key.
+        """Open the training with this content key.
 
         Args:
             key: of the training.
-            check: raises a ValueError for a snapshot that it cannot go on from; that
-                is passed over as a broken one is.
+            check: raises a ValueError for a snapshot that cannot be resumed; it is
+                passed over as a damaged one is.
 
         Returns:
-            The newest whole checkpoint, if there is one to go on from.
+            The newest complete checkpoint, or None.
 
         Raises:
-            SegError: the place cannot be read: to learn it now is better than after
-                hours, when the checkpoint is needed.
+            SegError: the place cannot be read. (Now is better than after hours, when
+                the checkpoint is needed.)
         """
         self._key, self.written_step = key, 0
         self._remote = open_remote(self.folder, create=True)
@@ -106,7 +106,7 @@ class Checkpoints:
         return snapshot
 
     def is_due(self, *, epoch_ends: bool = False) -> bool:
-        """Whether to write one now: not while the one before is being written."""
+        """Whether to write one now; never while another is being written."""
         if self._thread and self._thread.is_alive():
             return False
         waited = time.monotonic() - self._last
@@ -114,7 +114,7 @@ class Checkpoints:
         return waited >= (affordable if epoch_ends else max(self._every_s, affordable))
 
     def write(self, take: Callable[[], Snapshot]) -> None:
-        """Take a snapshot now, and write it while training goes on."""
+        """Take a snapshot now, and write it while training continues."""
         started = time.perf_counter()
         snapshot = take()
         self._cost_s = time.perf_counter() - started
@@ -122,10 +122,10 @@ class Checkpoints:
         self._start(lambda: self._write(snapshot))
 
     def write_last(self, take: Callable[[], Snapshot]) -> bool:
-        """Write one now, whatever it costs, and wait until it is whole.
+        """Write one now, whatever it costs, and wait until it is complete.
 
         Returns:
-            Whether it is. If not, that has been a warning.
+            Whether it is; a failure has been logged as a warning.
         """
         self._wait()
         self.write(take)
@@ -135,12 +135,12 @@ class Checkpoints:
         )
 
     def end(self) -> None:
-        """The model is written: the outcome is needed no longer, unless it is kept."""
+        """Remove the outcome, now that the model is written, unless it is to stay."""
         if not self._keep_outcome:
             self.remove()
 
     def remove(self) -> None:
-        """Remove those of this training. What cannot be removed is a warning."""
+        """Remove the checkpoints of this training; a failure is a warning."""
         self._wait()
         self._start(self._remove_or_warn)
         self._wait()
@@ -160,7 +160,7 @@ class Checkpoints:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """However training ends, the checkpoint that is being written is finished."""
+        """Finish the checkpoint that is being written, however training ends."""
         self._wait()
 
     def _read(self, slot: int, check: Check | None) -> Snapshot | None:
@@ -199,7 +199,7 @@ class Checkpoints:
             self._is_failing = False
             self._newest, self.written_step = slot, snapshot.facts["step"]
             if snapshot.is_outcome:
-                self._remove_or_warn(_SLOTS[1 - slot])  # it is four times the size
+                self._remove_or_warn(_SLOTS[1 - slot])  # four times its size
         self._cost_s += time.thread_time() - started
 
     def _start(self, work: Callable[[], None]) -> None:
@@ -222,10 +222,11 @@ class Checkpoints:
 
 
 def forget(folder: str) -> None:
-    """Remove the outcome of a training whose model has arrived; it may be gone already.
+    """Remove the outcome of a training whose model has reached a safe place.
 
     Args:
-        folder: `Checkpoints.folder` of that training; "" if it kept none.
+        folder: `Checkpoints.folder` of that training, which may be gone already; "" if
+            it had no checkpoints.
     """
     if not re.fullmatch(r".+/[0-9a-f]{64}", folder):
         return
@@ -238,9 +239,9 @@ def forget(folder: str) -> None:
 def _remove_all(remote: Remote) -> None:
     """Remove all checkpoints of one training."""
     if isinstance(remote, FolderRemote):
-        # Whole, with what a killed process has left half-written.
+        # The whole folder, with what a killed process has left half-written.
         shutil.rmtree(remote.root, ignore_errors=True)
-        with suppress(OSError):  # other trainings have theirs there, too
+        with suppress(OSError):  # other trainings have checkpoints there, too
             remote.root.parent.rmdir()
         return
     for slot in _SLOTS:

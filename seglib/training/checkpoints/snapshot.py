@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and its file: it proves by its checksum that it is whole."""
+"""What a checkpoint holds, and its file, whose checksum proves that it is complete."""
 
 import hashlib
 import json
@@ -27,16 +27,16 @@ class Snapshot:
 
     @property
     def is_outcome(self) -> bool:
-        """Whether training was through: it is the best weights and the history."""
+        """Whether training had ended: then it is the best weights and the history."""
         return bool(self.facts.get("is_outcome", False))
 
     @property
     def rank(self) -> tuple[int, bool]:
-        """Of two of the same training, the greater one is newer."""
+        """Of two snapshots of a training, the newer one has the greater rank."""
         return self.facts["step"], self.is_outcome
 
     def to_bytes(self) -> bytes:
-        """The file: mark, length of the head, head (JSON), values, SHA-256 of it all.
+        """The file: magic, length of the head, head (JSON), values, SHA-256 of it all.
 
         The values follow each other as they lie in memory.
         """
@@ -57,7 +57,7 @@ class Snapshot:
         """The inverse of `to_bytes`; the arrays are views of `content`.
 
         Raises:
-            ValueError: not a checkpoint, or not a whole one.
+            ValueError: not a checkpoint, or not a complete one.
         """
         if not content.startswith(_MAGIC[: len(content)]) or not content:
             raise ValueError(f"not a checkpoint, {len(content):,} bytes")
@@ -81,7 +81,7 @@ class Snapshot:
 
     @staticmethod
     def facts_of(beginning: bytes) -> dict[str, Any]:
-        """What the head of a file says, whose rest need not be there; unchecked.
+        """The facts in the head of a file, whose rest need not be there; unchecked.
 
         Raises:
             ValueError: not the beginning of a checkpoint.
@@ -108,14 +108,14 @@ def restore(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -
     """Assign to each variable its value.
 
     Raises:
-        ValueError: other variables than those that the values were taken of.
+        ValueError: other variables than those that gave the values.
     """
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
 
 
 class _Reader:
-    """Takes one array after the other from a buffer."""
+    """Reads one array after the other from a buffer."""
 
     def __init__(self, buffer: memoryview, start: int):
         self._buffer, self._position = buffer, start

@@ -135,9 +135,12 @@ def test_the_training_masks_tell_the_classes_whatever_is_opened(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_classes": 100_000_000}, f"`num_classes` must be 0 … {MAX_CLASSES}"),
+        (
+            {"num_classes": 100_000_000},
+            f"`num_classes` must be ≥ 0 and ≤ {MAX_CLASSES}",
+        ),
         ({"num_classes": -1}, "`num_classes` must be"),
-        ({"ignore_index": 65536}, "`ignore_index` must be -1 … 65535"),
+        ({"ignore_index": 65536}, "`ignore_index` must be ≥ -1 and ≤ 65535"),
         ({"ignore_index": -2}, "`ignore_index` must be"),
     ],
 )

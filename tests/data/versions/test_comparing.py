@@ -1,4 +1,4 @@
-"""Two versions that DVC added and pushed, compared by who knows what of their masks."""
+"""Two versions that DVC added and pushed, compared with and without class counts."""
 
 import json
 import shutil
@@ -13,10 +13,9 @@ from seglib.cli.main import app
 from seglib.data.image_io import MASK_DECODING, write_image
 from seglib.data.verification.verify import verify
 from seglib.data.versions import compare_versions, count_version, to_markdown
-from seglib.data.versions.counting import verified_counts
-from seglib.data.versions.kept import read_kept
-from seglib.errors import DatasetError, UsageError
-from seglib.storage import hash_folder
+from seglib.data.versions.class_counts import read_class_counts, verified_counts
+from seglib.errors import DatasetError
+from seglib.storage import hash_folder, open_remote
 from seglib.storage.dvc.directory_hashes import list_folder
 from tests.fakes.pushing import object_path, push
 
@@ -34,10 +33,6 @@ def _classes(*options):
     for split in splits.values():
         split["classes"] = {change["name"]: change for change in split["classes"]}
     return found["classes"], splits
-
-
-def _known(classes):
-    return classes["old"]["known"], classes["new"]["known"]
 
 
 def _fetched(versions):
@@ -77,78 +72,47 @@ def _check_all(splits):
     assert {c["points"] for c in splits["val"]["classes"].values()} == {0}
 
 
-def test_a_machine_without_cache_knows_what_lies_beside_the_data(versions, tmp_path):
+def test_counts_beside_the_data_are_enough_to_compare(versions, tmp_path):
     for version in ("v1", "v2"):
-        told = _run("data", "count", version)
-        assert "classes known for 4 of 4 masks" in told  # val has one mask twice
-        assert "kept in" in told
+        printed = _run("data", "count", version)
+        assert "4 of 4 masks counted" in printed  # val has one mask twice
+        assert "stored in" in printed
     shutil.rmtree(tmp_path / "cache")
     classes, splits = _classes()
-    assert _known(classes) == (5, 5)
+    assert (classes["masks"], classes["uncounted"]) == ([5, 5], [0, 0])
     _check_all(splits)
     assert not (tmp_path / "cache").exists()  # nothing was downloaded
 
 
-def test_where_nobody_counted_it_says_so_and_what_to_do(versions, tmp_path):
+def test_without_counts_the_command_says_how_to_get_them(versions, tmp_path):
     text = _run("data", "diff", "v1", "v2")
-    assert "known for none of the masks, 5 before and 5 after" in text
+    assert "unknown, because 5 of 5 masks before and 5 of 5 after are not" in text
     assert "seglib data count" in text
     assert "1 masks changed" in text
     assert not (tmp_path / "cache").exists()
 
 
-def test_what_was_verified_on_this_machine_is_known(versions):
-    _run("verify", str(versions.folder("v1")))
+def test_masks_that_the_other_version_has_too_count_as_counted(versions):
+    _run("data", "count", "v1")
     classes, splits = _classes()
-    assert _known(classes) == (5, 3)  # a and the two of val are the same in v2
-    assert splits["val"]["classes"]["sky"]["new"]["share"] == 0.5
-    assert {c["change"] for c in splits["train"]["classes"].values()} == {""}
-    text = _run("data", "diff", "v1", "v2")
-    assert "known for 5 of 5 masks before and 3 of 5 after" in text
-    assert "~10.00 %" in text  # 10 of the 100 pixels of a
-    assert "+6.43" not in text  # which is no change
-    assert not _fetched(versions)
-    _run("verify", str(versions.folder("v2")))
-    _check_all(_classes()[1])
+    assert classes["uncounted"] == [0, 2]  # b changed, and f is new
+    assert not splits
 
 
-def test_masks_that_changed_are_counted_on_demand_and_only_those(versions):
-    _run("data", "count", "v1", "--no-push")
-    assert not _record(versions, versions.v1).exists()
+def test_uncounted_masks_are_counted_on_demand_and_no_others(versions):
+    _run("data", "count", "v1")
     shutil.rmtree(versions.repository.parent.parent / "cache" / "datasets")
-    _check_all(_classes("--count", "changed")[1])
+    _check_all(_classes("--count")[1])
     assert _fetched(versions) == [
         "train_segmentation/b.png",
         "train_segmentation/f.png",
     ]
-    _check_all(_classes()[1])  # from now on without
 
 
-def test_without_the_masks_that_stayed_the_pixels_that_came_and_went_are_exact(
-    versions,
-):
-    classes, splits = _classes("--count", "changed")
-    assert _known(classes) == (2, 2)
-    assert splits["train"]["pixels_exact"]
-    bike = splits["train"]["classes"]["bike"]
-    assert (bike["old"]["pixels"], bike["new"]["pixels"]) == (0, 40)
-    assert _fetched(versions) == [
-        "train_segmentation/b.png",
-        "train_segmentation/b.png",
-        "train_segmentation/c.png",
-        "train_segmentation/f.png",
-    ]
-
-
-def test_all_masks_are_counted_on_demand_and_nothing_is_written_beside(versions):
-    _check_all(_classes("--count", "all")[1])
+def test_counting_on_demand_writes_nothing_beside_the_data(versions):
+    _check_all(_classes("--count")[1])
     assert not (versions.remote / "seglib").exists()
     assert not any("images" in path for path in _fetched(versions))
-
-
-def test_another_choice_of_masks_is_refused(versions):
-    with pytest.raises(UsageError, match=r"`change`.*Did you mean `changed`"):
-        compare_versions(versions.v1, versions.v2, str(versions.remote), count="change")
 
 
 def test_verifying_and_counting_give_the_same(versions, tiny_root, tmp_path):
@@ -157,7 +121,7 @@ def test_verifying_and_counting_give_the_same(versions, tiny_root, tmp_path):
     expected = verified_counts(found.pairs, found.dataset.ignore_index)
     done = count_version(data_md5, str(versions.remote), cache=tmp_path / "other")
     assert done.counted == done.known == len(expected) == 14
-    assert read_kept(expected, tmp_path / "other") == expected
+    assert read_class_counts(open_remote(str(versions.remote)), data_md5) == expected
 
 
 def test_counting_again_moves_and_writes_nothing(versions):
@@ -176,8 +140,8 @@ def test_a_damaged_record_is_noted_and_made_anew(versions, tmp_path):
         path.write_bytes(bad)
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
         classes, _ = _classes()
-        assert _known(classes) == (0, 0)
-        assert f"{path}: not a record" in classes["notes"][0]
+        assert classes["uncounted"] == [5, 5]
+        assert f"{path}: not the class counts" in classes["notes"][0]
     _run("data", "count", "v1")
     assert path.read_bytes() == good
 
@@ -187,15 +151,15 @@ def test_a_record_does_not_pass_for_that_of_another_version(versions, tmp_path):
     shutil.copy(_record(versions, versions.v1), _record(versions, versions.v2))
     shutil.rmtree(tmp_path / "cache")
     classes, _ = _classes()
-    assert _known(classes) == (5, 3)
+    assert classes["uncounted"] == [0, 2]
     assert "expected" in classes["notes"][0]
 
 
 def test_a_mask_that_is_missing_on_the_remote_is_noted(versions):
     gone = _object(versions, "v2", "train_segmentation/f.png")
     gone.unlink()
-    classes, _ = _classes("--count", "all")
-    assert _known(classes) == (5, 4)
+    classes, _ = _classes("--count")
+    assert classes["uncounted"] == [0, 1]
     assert classes["notes"][0].startswith("train_segmentation/f.png: ")
     assert "is missing" in classes["notes"][0]
     done = CliRunner().invoke(app, ["data", "count", "v2"])
@@ -207,8 +171,8 @@ def test_a_mask_that_cannot_be_decoded_is_noted(versions):
     folder = versions.folder("v2")
     (folder / "train_segmentation" / "f.png").write_bytes(b"not a mask")
     broken = push(folder, versions.remote)
-    found = compare_versions(versions.v1, broken, str(versions.remote), count="all")
-    assert found.classes.known == (5, 4)
+    found = compare_versions(versions.v1, broken, str(versions.remote), count=True)
+    assert found.classes.uncounted == (0, 1)
     assert "f.png: not an image" in found.classes.notes[0]
 
 
@@ -216,7 +180,7 @@ def test_a_description_that_cannot_be_read_leaves_the_ids(versions):
     folder = versions.folder("v2")
     (folder / "dataset.yaml").write_text("class_names: [")
     broken = push(folder, versions.remote)
-    found = compare_versions(versions.v1, broken, str(versions.remote), count="all")
+    found = compare_versions(versions.v1, broken, str(versions.remote), count=True)
     assert f"{broken}: dataset.yaml: not valid YAML" in found.classes.notes[0]
     assert "class_255" in {c.name for c in found.classes.splits[0].classes}
 
@@ -230,7 +194,7 @@ def test_a_configuration_says_what_the_description_does_not(versions, tmp_path):
     config.write_text("data:\n  ignore_index: 255\n  class_names: s,r,c,p,b\n")
     found = json.loads(
         _run(
-            *("data", "diff", *hashes, "--count", "all", "--format", "json"),
+            *("data", "diff", *hashes, "--count", "--format", "json"),
             *("--config", str(config)),
         )
     )
@@ -247,7 +211,7 @@ def test_no_difference_has_no_classes(versions):
 
 
 def test_a_table_shows_the_share_of_each_class(versions):
-    text = _run("data", "diff", "v1", "v2", "--count", "all")
+    text = _run("data", "diff", "v1", "v2", "--count")
     lines = [[c.strip() for c in line.split("│")[1:-1]] for line in text.splitlines()]
     assert ["pole", "0.71 %", "0.00 %", "vanishes", "-2", "1 → 0"] in lines
     assert ["sky", "50.00 %", "34.48 %", "-15.52", "-40", "3 → 2"] in lines
@@ -257,9 +221,7 @@ def test_a_table_shows_the_share_of_each_class(versions):
 
 
 def test_the_markdown_shows_the_share_of_each_class(versions):
-    markdown = _run(
-        *("data", "diff", "v1", "v2", "--count", "all", "--format", "markdown")
-    )
+    markdown = _run(*("data", "diff", "v1", "v2", "--count", "--format", "markdown"))
     assert markdown.startswith("**Dataset:** `")
     assert "| `pole` | 0.71 % | 0.00 % | vanishes | -2 | 1 → 0 |" in markdown
     assert "**val: 2 masks:** as before." in markdown
@@ -276,7 +238,7 @@ def test_names_in_a_pull_request_can_do_nothing_but_be_shown(versions):
         path.rename(path.with_name("f`@me.png"))
     other = push(folder, versions.remote)
     text = to_markdown(
-        compare_versions(versions.v1, other, str(versions.remote), count="all")
+        compare_versions(versions.v1, other, str(versions.remote), count=True)
     )
     assert "| `sky \\| @everyone <img src=x>` |" in text
     assert "| `## line` |" in text
@@ -297,14 +259,12 @@ def test_a_comment_takes_the_markdown_of_many_classes_with_long_names(versions):
             for part in ("images", "segmentation"):
                 name = f"{split}_{part}/{'long ' * 40}.png"
                 write_image(folder / name, np.minimum(mask, 149))
-        (folder / "val_segmentation" / "broken.png").write_bytes(version.encode())
         hashes.append(push(folder, versions.remote))
-    found = compare_versions(*hashes, str(versions.remote), count="all")
+    found = compare_versions(*hashes, str(versions.remote), count=True)
     text = to_markdown(found)
     assert len(text) < 65_536
     assert "138 more" in text
     assert "… and 90 more" in text
-    assert "broken.png" in text
 
 
 def test_dvc_takes_no_notice_of_the_record(versions):

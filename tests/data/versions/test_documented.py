@@ -17,19 +17,17 @@ def section(repository):
 
 def test_the_json_has_the_documented_keys(versions, section):
     (shown,) = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
-    found = compare_versions(
-        versions.v1, versions.v2, str(versions.remote), count="all"
-    )
+    found = compare_versions(versions.v1, versions.v2, str(versions.remote), count=True)
     assert _shape(json.loads(json.dumps(found.to_json()))) == _shape(json.loads(shown))
 
 
 def test_the_documented_python_runs(versions, section, capsys):
     (shown,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     exec(compile(shown, "data-format.md", "exec"), {})
-    assert "Class shares: known for none of the masks" in capsys.readouterr().out
+    assert "Class shares: unknown, because 5 of 5 masks" in capsys.readouterr().out
 
 
-def test_the_sample_dataset_comes_with_its_record(repository, tmp_path):
+def test_the_sample_dataset_comes_with_its_class_counts(repository, tmp_path):
     """Or each `make run` would write one into the clone: `seglib data count`."""
     pinned = read_pin(repository / "data.dvc"), default_remote(repository)
     done = count_version(*pinned, push=False, cache=tmp_path / "cache")

@@ -7,7 +7,7 @@ import pytest
 
 from seglib.data.image_io import MASK_DECODING
 from seglib.data.verification.verify import verify
-from seglib.data.versions import compare_versions, count_version, keep_counts
+from seglib.data.versions import compare_versions, count_version, record_counts
 from seglib.errors import SegError
 from tests.fakes.s3_proxy import Proxy, proxy
 
@@ -44,7 +44,7 @@ def test_two_versions_in_a_bucket_are_known_after_counting(versions, url, store)
     store.seen.clear()
     nowhere = versions.repository / "nowhere"
     found = compare_versions(versions.v1, versions.v2, url, cache=nowhere)
-    assert found.classes.known == (5, 5)
+    assert found.classes.uncounted == (0, 0)
     assert not nowhere.exists()
     # The two listings, the two dataset.yaml, and no mask or image.
     assert len(store.reads()) == 4
@@ -57,7 +57,7 @@ def test_records_that_cannot_be_read_are_noted(versions, url, store, fault):
     found = compare_versions(
         versions.v1, versions.v2, url, cache=versions.repository / "nowhere"
     )
-    assert found.classes.known == (0, 0)
+    assert found.classes.uncounted == (5, 5)
     assert "class-counts" in found.classes.notes[0]
     assert len(found.samples.added) == 1
 
@@ -65,23 +65,23 @@ def test_records_that_cannot_be_read_are_noted(versions, url, store, fault):
 def test_a_record_that_cannot_be_written_stops_no_verification(versions, url, store):
     found = verify(versions.folder("v1"))
     _of_records(store, "PUT", 500)
-    told = keep_counts(found, data_md5=versions.v1, remote=url)
-    assert told.startswith("The masks' classes are not kept beside the data: s3://")
+    told = record_counts(found, versions.v1, url)
+    assert told.startswith("The class counts are not stored beside the data: s3://")
     with pytest.raises(SegError, match="cannot be written"):
         count_version(versions.v1, url)  # who asks for it, is told
     _of_records(store, "PUT", "")
-    told = keep_counts(found, data_md5=versions.v1, remote=url)
+    told = record_counts(found, versions.v1, url)
     assert told == (
-        f"The masks' classes are kept in {url}/seglib/class-counts/{MASK_DECODING}/"
+        f"The class counts are stored in {url}/seglib/class-counts/{MASK_DECODING}/"
         f"{versions.v1.removesuffix('.dir')}.json.gz."
     )
-    assert keep_counts(found, data_md5=versions.v1, remote=url) == ""
+    assert record_counts(found, versions.v1, url) == ""
 
 
 def test_a_lost_answer_to_a_write_leaves_a_whole_record(versions, url, store):
     _of_records(store, "PUT", "lost")
     found = verify(versions.folder("v1"))
-    told = keep_counts(found, data_md5=versions.v1, remote=url)
+    told = record_counts(found, versions.v1, url)
     assert "Connection was closed" in told
     again = count_version(versions.v1, url, cache=versions.repository / "nowhere")
     assert (again.known, again.counted, again.written) == (4, 0, False)

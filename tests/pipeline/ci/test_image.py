@@ -56,7 +56,7 @@ def test_what_does_not_go_into_the_image_makes_no_other_one(git: Git) -> None:
         "requirements.lock",
         "requirements-uv.lock",
         "seglib/training/losses.py",
-        "pipeline/new.py",
+        "seglib/new.py",
     ],
 )
 def test_what_goes_into_the_image_makes_another_one(git: Git, path: str) -> None:
@@ -73,7 +73,7 @@ def test_the_inputs_are_what_the_dockerfile_copies(repository: Path) -> None:
         if line.startswith("COPY ") and "--from" not in line
         for word in line.split()[1:-1]
     }
-    known = {"pyproject.toml", "seglib", "components", "pipeline"}
+    known = {"pyproject.toml", "seglib"}
     locks = {"requirements.lock", "requirements-gpu.lock", "requirements-uv.lock"}
     assert copied == known | locks
 

@@ -17,6 +17,7 @@ from pipeline.dag.inputs import (
     find_data,
     find_settings,
     require_splits,
+    step_code_version,
 )
 from pipeline.local.execution import execute
 from seglib.config import Config, EvaluateConfig
@@ -147,7 +148,7 @@ def test_settings_are_the_file_and_then_the_changes(tmp_path: Path) -> None:
         ("epocs=2", "Did you mean `epochs`"),
         ("epochs", "Expected name=value"),
         ("epochs=many", "`train.epochs` must be of type int. Received: 'many'"),
-        ("epochs=0", "`epochs` must be ≥ 1"),
+        ("epochs=0", "`train.epochs` must be ≥ 1"),
         ("learning_rate=fast", "`train.learning_rate` must be of type float"),
     ],
 )
@@ -175,23 +176,72 @@ def test_a_placeholder_in_a_setting_is_refused_by_its_name(
         Data(data_md5="", remote=value, title="")
 
 
-def test_the_code_version_changes_with_any_source_of_a_step(
-    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def sources(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what computes, which `code_version` reads."""
     for package in ("seglib", "components"):
         shutil.copytree(repository / package, tmp_path / package)
-    same = code_version()
     monkeypatch.setattr(inputs, "REPOSITORY", tmp_path)
+    return tmp_path
+
+
+def test_the_code_version_changes_with_any_code_of_a_step(
+    sources: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = code_version()
+    monkeypatch.setattr(inputs, "REPOSITORY", repository)
     assert code_version() == same, "the place does not matter"
-    (tmp_path / "seglib" / "__pycache__" / "x.pyc").parent.mkdir(exist_ok=True)
-    (tmp_path / "seglib" / "__pycache__" / "x.pyc").write_bytes(b"new")
-    assert code_version() == same, "nor does what Python compiled"
-    changed = set()
-    for name in ("seglib/steps/train.py", "components/train_model.py"):
-        with (tmp_path / name).open("a") as file:
-            file.write("# changed\n")
+    monkeypatch.setattr(inputs, "REPOSITORY", sources)
+    changed = {same}
+    for count, name in enumerate(("seglib/steps/train.py", "components/gate_model.py")):
+        with (sources / name).open("a") as file:
+            file.write("# words change nothing\n")
+        assert code_version() in changed
+        with (sources / name).open("a") as file:
+            file.write("CHANGED = 1\n")
         changed.add(code_version())
-    assert len(changed | {same}) == 3
+        assert len(changed) == count + 2
+
+
+def test_a_page_runs_the_evaluation_again_and_no_training(sources: Path) -> None:
+    def versions() -> list[str]:
+        names = {"train": "train_model", "evaluate": "evaluate_model"}
+        return [
+            step_code_version(f"components.{name}", step=step)
+            for step, name in names.items()
+        ]
+
+    train, evaluate = versions()
+    with (sources / "seglib" / "report" / "pages.py").open("a") as file:
+        file.write("GREEN = 1\n")
+    assert versions()[0] == train
+    assert versions()[1] != evaluate
+
+
+def test_a_local_run_caches_each_step_by_its_own_code() -> None:
+    from pipeline.dag.training import training_pipeline
+
+    def versions(pipeline: Any) -> dict[str, Any]:
+        dag = pipeline.pipeline_spec.root.dag
+        (inner,) = (
+            component.dag
+            for name, component in pipeline.pipeline_spec.components.items()
+            if name.startswith("comp-exit-handler")
+        )
+        tasks = {**dag.tasks, **inner.tasks}
+        return {
+            name: task.inputs.parameters["code_version"]
+            for name, task in tasks.items()
+            if "code_version" in task.inputs.parameters
+        }
+
+    local = versions(training_pipeline(code_by_step=True))
+    expected = step_code_version("components.train_model", step="train")
+    constant = local["train-model"].runtime_value.constant.string_value
+    assert constant == expected
+    submitted = versions(training_pipeline())
+    assert submitted.keys() == local.keys()
+    assert all(not v.runtime_value.ListFields() for v in submitted.values())
 
 
 def test_a_place_of_publication_that_is_none_is_told_before_a_run(

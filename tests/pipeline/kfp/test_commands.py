@@ -362,7 +362,7 @@ def test_a_failing_cluster_has_its_own_exit_status(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["status", "--format", "xml"], "Expected: text, json"),
+        (["status", "--format", "xml"], "'xml' is not one of 'text', 'json'"),
         (["submit", "--data-md5", DATA.data_md5, "--remote", "s3://x"], "--image NAME"),
         (
             ["submit", "--set", "epocs=1", "--image", IMAGE, "--remote", "s3://x"],

@@ -192,7 +192,10 @@ def test_two_at_once_leave_one_of_each(
         ({"cron": "daily"}, "`cron` must be of 5 or 6 fields"),
         ({"every": "soon"}, "`every` must be a number and s, m, h or d"),
         ({"every": "1d", "start": "tomorrow"}, "`start` must be a time such as"),
-        ({"every": "1d", "max_concurrency": 11}, "`max_concurrency` must be 1 … 10"),
+        (
+            {"every": "1d", "max_concurrency": 11},
+            "`a.max_concurrency` must be ≥ 1 and ≤ 10",
+        ),
         ({"every": "1d", "confg": "x"}, "Did you mean `config`"),
         ({"every": 5}, "`a.every` must be of type str"),
     ],

@@ -12,9 +12,6 @@ from pipeline.preflight.checkup import examine
 from pipeline.preflight.findings import Finding
 from tests.pipeline.preflight.compiled import IMAGE, Compiled, read_compiled
 
-# Scripts: see test_compiled.py.
-collect_ignore = ["small_pipelines.py", "sound_pipelines.py"]
-
 
 @pytest.fixture(scope="session")
 def compiled_file(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.dag.inputs import Data
 from pipeline.preflight.checks.dataset_size import DatasetSize, measure
-from pipeline.preflight.checks.estimates import Settings, batch_bytes, memory_needs
-from pipeline.preflight.checkup import Data, examine
+from pipeline.preflight.checks.estimates import RunSettings, batch_bytes, memory_needs
+from pipeline.preflight.checkup import examine
 from pipeline.preflight.findings import Diagnosis
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
@@ -20,7 +21,7 @@ from seglib.storage import default_remote, hash_folder, read_pin
 from tests.pipeline.preflight.compiled import Compiled
 
 Examine = Callable[..., Diagnosis]
-SETTINGS = Settings(copies=1, batch_size=4, view=(96, 128), channels=3)
+SETTINGS = RunSettings(copies=1, batch_size=4, view=(96, 128), channels=3)
 _1_MIB = 2**20
 
 
@@ -32,9 +33,11 @@ def tiny(tiny_root: Path) -> DatasetSize:
 @pytest.fixture(scope="module")
 def sample(repository: Path) -> Data:
     """The dataset that the repository pins, in its own remote."""
-    return Data(
-        data_md5=read_pin(repository / "data.dvc"), remote=default_remote(repository)
-    )
+    return _data(read_pin(repository / "data.dvc"), default_remote(repository))
+
+
+def _data(data_md5: str, remote: str) -> Data:
+    return Data(data_md5=data_md5, remote=remote, title="the sample")
 
 
 @pytest.fixture
@@ -97,7 +100,7 @@ def test_the_needs_of_training_grow_with_copies_up_to_the_limit_of_the_cache() -
         width=2048,
         others=0,
     )
-    settings = Settings(copies=0, batch_size=1, view=(512, 512), channels=3)
+    settings = RunSettings(copies=0, batch_size=1, view=(512, 512), channels=3)
     need = memory_needs(size, settings)["train"]
     # 700 MiB, 4 GiB of 2000 × 1024 × 2048 × 4 bytes, 8 × 512 × 512 × (3 + 4) bytes.
     assert need.size_bytes == 700 * _1_MIB + 4096 * _1_MIB + 14 * _1_MIB
@@ -162,9 +165,9 @@ def test_what_is_too_small_is_one_finding_that_says_why(
 def test_a_dataset_that_cannot_be_listed_is_one_finding(
     weighed: Examine, sample: Data, tmp_path: Path
 ) -> None:
-    away = Data(data_md5=sample.data_md5, remote=str(tmp_path / "none"))
+    away = _data(sample.data_md5, str(tmp_path / "none"))
     assert [finding.code for finding in weighed(away).findings] == ["S270"]
-    unknown = Data(data_md5="0" * 32 + ".dir", remote=sample.remote)
+    unknown = _data("0" * 32 + ".dir", sample.remote)
     assert [finding.code for finding in weighed(unknown).findings] == ["S270"]
 
 
@@ -175,7 +178,7 @@ def test_files_that_the_remote_lacks_are_one_finding(
     copy = tmp_path / "remote" / listing
     copy.parent.mkdir(parents=True)
     copy.write_bytes((Path(sample.remote) / listing).read_bytes())
-    part = Data(data_md5=sample.data_md5, remote=str(tmp_path / "remote"))
+    part = _data(sample.data_md5, str(tmp_path / "remote"))
     (finding,) = weighed(part).findings
     assert finding.code == "S271"
     assert finding.what.startswith("241 files are missing, such as ")

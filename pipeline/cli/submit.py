@@ -1,0 +1,137 @@
+"""The command `submit`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.connection import Connect, on_cluster
+from pipeline.cli.options import (
+    AllowTag,
+    Checkpoints,
+    ClusterFile,
+    CompiledPipeline,
+    ConfigFile,
+    DataHash,
+    Every,
+    Experiment,
+    Form,
+    Image,
+    Longest,
+    OutputForm,
+    PipelineRoot,
+    PushCheck,
+    Remote,
+    Revision,
+    ServiceAccount,
+    Settings,
+    option,
+)
+from pipeline.cli.runs import STATUSES, Say, follow
+from seglib.cli.terminal import echo
+
+if TYPE_CHECKING:
+    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.submission import Submitted
+
+app = typer.Typer()
+
+
+@app.command(epilog=STATUSES)
+@on_cluster
+def submit(
+    connect: Connect,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    image: Image = "",
+    pipeline: CompiledPipeline = None,
+    cluster: ClusterFile = None,
+    checkpoints: Checkpoints = "",
+    rev: Revision = "",
+    data_md5: DataHash = "",
+    remote: Remote = "",
+    experiment: Experiment = "",
+    force: Annotated[
+        bool, option("Run although the same run is there already.", "--force")
+    ] = False,
+    allow_tag: AllowTag = False,
+    push_check: PushCheck = True,
+    service_account: ServiceAccount = "",
+    pipeline_root: PipelineRoot = "",
+    wait: Annotated[bool, option("Show its steps until it ends.", "--wait")] = False,
+    every: Every = 5.0,
+    longest: Longest = 0.0,
+    form: OutputForm = Form.text,
+) -> None:
+    """Start a run on a cluster, or find the one that makes it needless.
+
+    The dataset's version is resolved and checked to be on its remote, the pipeline is
+    compiled and uploaded once per content, and the run named by commit and data. Of
+    one image, dataset and configuration there is one run, whoever submits it: one that
+    has succeeded or is under way is not started again without --force.
+
+    For example:
+
+    python -m pipeline submit --image registry/seglib@sha256:… --config my.yaml --wait
+    """
+    from pipeline.dag.inputs import check_publication, require_splits
+    from pipeline.kfp.document import document_of, service_account_of
+    from pipeline.kfp.order import check_pushed, find_version, make_order, settings_of
+    from pipeline.kfp.submission import submit as start
+
+    say: Say = echo if form is Form.text else lambda text: echo(text, err=True)
+    data = find_version(rev, data_md5=data_md5, remote=remote)
+    with document_of(
+        pipeline,
+        image=image,
+        cluster=cluster,
+        checkpoints=checkpoints,
+        allow_tag=allow_tag,
+    ) as document:
+        wanted = settings_of(document, config, settings or ())
+        order = make_order(document, data, wanted)
+        say(f"data         {data.data_md5} on {data.remote}")
+        say(f"image        {document.image}")
+        if push_check:
+            check_pushed(data)
+            require_splits(data, wanted, sweep=bool(order.triple.trials))
+            check_publication(wanted, elsewhere=True)
+        reached = connect()
+        done = start(
+            reached,
+            order,
+            experiment=experiment,
+            force=force,
+            allow_tag=allow_tag,
+            service_account=service_account or service_account_of(cluster),
+            pipeline_root=pipeline_root,
+            say=say,
+        )
+    _show(done, reached, form)
+    if wait and not done.run.finished:
+        follow(reached, done.run.run_id, every, longest, say)
+
+
+def _show(done: "Submitted", reached: "Cluster", form: Form) -> None:
+    from pipeline.kfp.showing import ending
+
+    run = done.run
+    if form is Form.json:
+        content = {
+            "run_id": run.run_id,
+            "name": run.name,
+            "state": run.state,
+            "new": done.new,
+            "url": done.url,
+        }
+        typer.echo(json.dumps(content, indent=2))
+        return
+    if done.new:
+        echo(f"run          {run.name} is started")
+    elif run.finished:
+        echo(f"run          the same run is there: {ending(run)}. --force repeats it")
+    else:
+        echo(f"run          the same run is under way: {run.name}")
+    echo(f"page         {done.url}")
+    if reached.hint:
+        echo(f"             reached by: {reached.hint}")

@@ -1,0 +1,1 @@
+"""Formats in which a model is served: one module a format."""

@@ -1,0 +1,327 @@
+"""The trainer: set up, load the data, build the model, restore, fit, finish."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import grain
+import keras
+import numpy as np
+
+from seglib.config import TrainConfig
+from seglib.data.dataset import Dataset
+from seglib.data.loader import PairSource, ShardSource, training_batches
+from seglib.distributed.process_group import ProcessGroup
+from seglib.errors import DivergedError
+from seglib.hardware import keep_freed_memory
+from seglib.models.contract import CUSTOM
+from seglib.models.model import SegmentationModel
+from seglib.training import precision
+from seglib.training.best_epoch import BestEpoch
+from seglib.training.checkpoints import Checkpoints, Snapshot, restore
+from seglib.training.checkpoints.key import content_key
+from seglib.training.class_balance import class_weights, count_class_pixels
+from seglib.training.clock import Clock
+from seglib.training.coordination import Coordinator
+from seglib.training.distillation import Distillation
+from seglib.training.history import DrawCurves, Row, epoch_line
+from seglib.training.learner import Learner
+from seglib.training.losses import CrossEntropy
+from seglib.training.optimizer import learning_rate_at
+from seglib.training.precision import Numerics
+from seglib.training.state import TrainingState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """One training of a model; `run` calls the six methods that follow it in order.
+
+    The arguments are those of `seglib.steps.train.train`, and `draw_curves` gives the
+    picture of the history that is written beside the model.
+    """
+
+    model: SegmentationModel
+    data: Dataset
+    config: TrainConfig
+    draw_curves: DrawCurves
+    shards: Path | None = None
+    distillation: Distillation | None = None
+    out: Path | None = None
+    checkpoints: Checkpoints | None = None
+    group: ProcessGroup
+    loader_threads: int = 0
+    on_epoch: Callable[[Row], None] | None = None
+    on_step: Callable[[int, int], None] | None = None
+    now: Callable[[], float] = time.monotonic
+
+    def run(self) -> list[Row]:
+        """Train, or take over the outcome of the same training; gives its history."""
+        self.set_up()
+        if self.snapshot and self.snapshot.is_outcome:
+            return self.finish(self.snapshot)
+        self.load_data()
+        self.build_model()
+        self.restore()
+        with self.coordinator.guarded():
+            self.fit()
+            return self.finish()
+
+    def set_up(self) -> None:
+        """Check that the parts fit together, and look for a checkpoint."""
+        self.clock = Clock(self.config.max_minutes, self.now)
+        self.group.require_divisible(self.config.batch_size)
+        if not self.group.is_first:
+            self.out = self.on_epoch = self.on_step = None
+        self.model.adopt_classes(self.data)
+        self.contract = self.model.contract
+        self.val = self.data.splits.get("val", ())
+        self.best_epoch = BestEpoch(
+            self.model, val=self.val, out=self.out, draw_curves=self.draw_curves
+        )
+        keep_freed_memory()
+        self.coordinator = Coordinator(self.group, self.checkpoints)
+        key = partial(
+            content_key,
+            self.model,
+            self.data,
+            config=self.config,
+            shards=self.shards,
+            distillation=self.distillation,
+        )
+        self.snapshot = self.coordinator.open(self.model, key)
+
+    def load_data(self) -> None:
+        """Open the training images, and weight the classes by their pixels."""
+        contract, config = self.contract, self.config
+        self.source = (
+            ShardSource(self.shards, inputs=contract.inputs)
+            if self.shards
+            else PairSource(self.data.pairs("train"), inputs=contract.inputs)
+        )
+        one_pass = max(1, len(self.source) // config.batch_size)
+        self.steps_per_epoch = config.steps_per_epoch or one_pass
+        self.planned_steps = self.steps_per_epoch * config.epochs
+        pixels = count_class_pixels(
+            self.source,
+            num_classes=contract.num_classes,
+            ignore_index=contract.ignore_index,
+        )
+        weights = class_weights(pixels, config.class_weight_power)
+        self.loss = CrossEntropy(
+            ignore_index=contract.ignore_index, class_weights=weights.tolist()
+        )
+
+    def build_model(self) -> None:
+        """Choose the numerics, and copy the network in them; the copy learns."""
+        contract, config = self.contract, self.config
+        new_learner = partial(
+            Learner,
+            self.model,
+            config=config,
+            loss=self.loss,
+            distillation=self.distillation,
+            group=self.group,
+        )
+        fastest = self._choose_numerics(new_learner)
+        numerics = self.coordinator.share_numerics(fastest)
+        keras.utils.set_random_seed(config.train_seed)  # the trial has used it
+        self.learner = new_learner(numerics)
+        self.state = TrainingState.new(
+            numerics, self.clock, num_classes=contract.num_classes
+        )
+        self._log(
+            "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters%s",
+            contract.architecture,
+            contract.encoder,
+            len(self.source),
+            config.epochs,
+            self.steps_per_epoch,
+            numerics,
+            f"{self.learner.network.count_params():,}",
+            f", in {self.group.count} processes" if self.group.count > 1 else "",
+        )
+
+    def restore(self) -> None:
+        """Resume from the checkpoint, if there is one."""
+        if self.snapshot:
+            self.state.restore(self.snapshot, self.learner.network)
+            self._log(
+                "going on after step %d of %d, from the checkpoint in %s",
+                self.state.step,
+                self.planned_steps,
+                self.checkpoints.place if self.checkpoints else "process 0",
+            )
+            self._report(self.state.history)
+        self.group.vary_dropout(self.learner.network)
+
+    def fit(self) -> None:
+        """Take the steps of all epochs; those with a frozen encoder come first."""
+        for first, last in self._phases():
+            end = last * self.steps_per_epoch
+            if self.state.step >= end:
+                continue
+            self._begin_phase(first, last)
+            for images, masks in islice(self._batches(), end - self.state.step):
+                if self._is_between_epochs:
+                    self.state.begin_epoch()
+                self._take_step(images, masks)
+                if self._is_between_epochs or self.state.is_over:
+                    self._end_epoch()
+                if self.state.is_over:
+                    return
+                ends = self._is_between_epochs
+                self.coordinator.save(self.state, self._take_snapshot, epoch_ends=ends)
+
+    def finish(self, outcome: Snapshot | None = None) -> list[Row]:
+        """Give the model its best weights, and write the artifact.
+
+        Args:
+            outcome: of the same training, which ended in another process.
+        """
+        if outcome is None:
+            outcome = self.coordinator.share_outcome(self.state.outcome)
+        else:
+            place = self.checkpoints.place if self.checkpoints else "process 0"
+            self._log("trained before; the model is from %s", place)
+            self._report(outcome.facts["history"])
+        history: list[Row] = outcome.facts["history"]
+        self.best_epoch.finish(outcome.arrays["best"], history)
+        self.coordinator.end()
+        return history
+
+    def _choose_numerics(self, new_learner: Callable[[Numerics], Learner]) -> Numerics:
+        """Those of the checkpoint; else process 0 tries which are fastest."""
+        count = self.group.count
+        if self.snapshot:
+            return precision.restored(self.snapshot.facts["numerics"], count)
+        own_layers = self.contract.architecture == CUSTOM
+        allowed = precision.candidates(
+            self.config, own_layers=own_layers, processes=count
+        )
+        if not self.group.is_first:
+            return allowed[0]
+        return precision.choose_numerics(
+            allowed,
+            lambda numerics: new_learner(numerics).time(),
+            self.planned_steps,
+            limit_s=60 * self.config.max_minutes,
+        )
+
+    def _phases(self) -> list[tuple[int, int]]:
+        """First epoch, and the one after the last, of each phase."""
+        epochs, frozen = self.config.epochs, self.config.freeze_epochs
+        if 0 < frozen < epochs:
+            return [(0, frozen), (frozen, epochs)]
+        return [(0, epochs)]
+
+    def _begin_phase(self, first: int, last: int) -> None:
+        """Freeze or thaw the encoder; what learns gets an optimizer of its own."""
+        if self.config.freeze_epochs:
+            frozen = first < self.config.freeze_epochs
+            self.learner.freeze_encoder(frozen=frozen)
+            what = "keeps its weights" if frozen else "learns, too"
+            self._log("epochs %d-%d: the encoder %s", first + 1, last, what)
+        self.learner.compile()
+        if self.snapshot and self.state.step > first * self.steps_per_epoch:
+            arrays = self.snapshot.arrays["optimizer"]
+            restore(self.learner.optimizer.variables, arrays)
+        self.snapshot = None  # it is four times the size of the network
+        self._decide()
+
+    def _batches(self) -> grain.IterDataset:
+        return training_batches(
+            self.source,
+            image_size=self.contract.image_size,
+            ignore_index=self.contract.ignore_index,
+            config=self.config,
+            first_step=self.state.step,
+            share=(self.group.index, self.group.count),
+            num_threads=self.loader_threads,
+        )
+
+    @property
+    def _is_between_epochs(self) -> bool:
+        return self.state.step % self.steps_per_epoch == 0
+
+    @property
+    def _total_steps(self) -> int:
+        """As configured, or as many as the time still allows."""
+        return self.clock.total_steps(self.state.step, self.planned_steps)
+
+    def _take_step(self, images: np.ndarray, masks: np.ndarray) -> None:
+        state = self.state
+        rate = state.learning_rate
+        loss, counts = self.learner.take_step(images, masks, learning_rate=rate)
+        state.step += 1
+        state.loss_sum += loss
+        state.confusion += counts
+        self.clock.end_step()
+        state.is_over = self._decide()
+        if not np.isfinite(loss):
+            raise DivergedError(
+                f"The loss is {loss} at step {state.step}: training diverged. "
+                f"Lower `learning_rate` (now {self.config.learning_rate})."
+            )
+        if self.on_step:
+            self.on_step(state.step, self._total_steps)
+
+    def _decide(self) -> bool:
+        """Agree on the next step with the other processes; whether the time is over."""
+        return self.coordinator.decide(
+            self.state,
+            learning_rate=learning_rate_at(
+                self.state.step, self._total_steps, self.config
+            ),
+            is_over=self.clock.left_s <= 0,
+        )
+
+    def _end_epoch(self) -> None:
+        """Validate and report, in process 0; the others wait for it."""
+        if self.group.is_first:
+            state, learner = self.state, self.learner
+            epoch, steps = divmod(state.step - 1, self.steps_per_epoch)
+            miou, best = self._validate(epoch + 1), state.best_miou
+            rate = learner.learning_rate
+            row = state.row(
+                epoch=epoch + 1, steps=steps + 1, learning_rate=rate, miou=miou
+            )
+            state.history.append(row)
+            if miou > best or np.isnan(best) or not self.val:
+                state.best_miou = miou
+                state.best_weights = learner.network.get_weights()
+                self.best_epoch.save(state.best_weights, state.history)
+            if self.on_epoch:
+                self.on_epoch(row)
+            line = epoch_line(
+                row, epochs=self.config.epochs, is_best=miou > best, clock=self.clock
+            )
+            logger.info("%s", line)
+        self._decide()
+
+    def _validate(self, epoch: int) -> float:
+        """Val mIoU where it is due, else NaN."""
+        is_last = epoch == self.config.epochs or self.state.is_over
+        if epoch % self.config.validate_every and not is_last:
+            return float("nan")
+        return self.best_epoch.measure(self.learner.network)
+
+    def _take_snapshot(self) -> Snapshot:
+        return self.state.snapshot(self.learner.network, self.learner.optimizer)
+
+    def _report(self, history: list[Row]) -> None:
+        """Replay the epochs of an interrupted run: `on_epoch` has not seen them."""
+        if self.on_epoch:
+            for row in history:
+                self.on_epoch(row)
+
+    def _log(self, message: str, *values: object) -> None:
+        """At the level INFO in process 0, at DEBUG in the others."""
+        logger.log(
+            logging.INFO if self.group.is_first else logging.DEBUG, message, *values
+        )
