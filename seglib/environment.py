@@ -31,5 +31,4 @@ PROCESSES = "SEGLIB_PROCESSES"  # of each pod
 ATTEMPT = "SEGLIB_ATTEMPT"  # of the job, counted from 0
 RETRIES = "SEGLIB_RETRIES"  # further attempts that the job has
 TRAIN_JOB = "SEGLIB_TRAIN_JOB"  # NAMESPACE/NAME, a tag of the MLflow run
-PREPARED = "SEGLIB_PREPARED"  # for the processes of a pod: the folder of their data
 TF_CONFIG = "TF_CONFIG"  # TensorFlow's own: who the processes are

@@ -18,23 +18,21 @@ MLflow run stays open until the last one has failed.
 
 import json
 import logging
-import math
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from seglib.delivery.pod import closing, events_of_process
+from seglib.distributed import LostProcessError, run_processes
+from seglib.distributed.cluster import Cluster
 from seglib.environment import (
     ATTEMPT,
     CHECKPOINTS,
-    PREPARED,
     RETRIES,
     TF_CONFIG,
     TRACKING_URI,
@@ -42,12 +40,11 @@ from seglib.environment import (
 )
 from seglib.errors import FINAL, SegError, UsageError, is_final
 from seglib.runtime.events import source_tags
-from seglib.runtime.pod_processes import index_of, tf_configs
+from seglib.runtime.pod_processes import clusters_of_pod
 from seglib.training.preemption import Terminated
 
 logger = logging.getLogger(__name__)
 
-_TICK_S, _GRACE_S = 0.2, 60.0  # the others notice a lost process within seconds
 _GIVEN = ("data_md5", "remote", "code_version")  # beside the settings
 
 Parameters = Mapping[str, Any]
@@ -72,14 +69,12 @@ def main(arguments: list[str]) -> int:
     """
     parameters = _parameters(arguments)
     _require_checkpoints()
-    if folder := os.environ.get(PREPARED):
-        return _train(parameters, Path(folder))
-    configs = tf_configs(os.environ)
-    if index_of(configs[0]) != 0:
+    clusters = clusters_of_pod(os.environ)
+    if clusters[0].index:
         os.environ.pop(TRACKING_URI, None)  # the first pod alone tracks
     with tempfile.TemporaryDirectory(prefix="train-together-") as place:
         try:
-            status = _work(parameters, arguments, configs, place)
+            status = _work(parameters, clusters, Path(place))
         except (Exception, SystemExit) as error:  # of a step, or SIGTERM
             _close(parameters, exit_status(error))
             raise
@@ -91,6 +86,8 @@ def exit_status(error: BaseException) -> int:
     """78 for what comes every time; a step ends by an exit whose cause is its error."""
     if isinstance(error, Terminated):
         return 128 + signal.SIGTERM
+    if isinstance(error.__cause__, LostProcessError):
+        return LostProcessError.exit_code
     return FINAL if is_final(error) or is_final(error.__cause__) else 1
 
 
@@ -121,17 +118,16 @@ def _require_checkpoints() -> None:
         )
 
 
-def _work(
-    parameters: Parameters, arguments: list[str], configs: list[str], place: str
-) -> int:
+def _work(parameters: Parameters, clusters: list[Cluster], folder: Path) -> int:
     events_of_process().append("open", **_identity(parameters))
     _require_place()
-    _prepare(parameters, Path(place))
-    if len(configs) > 1:
-        return _train_in_processes(arguments, configs, place)
-    if configs[0]:
-        os.environ[TF_CONFIG] = configs[0]
-    return _train(parameters, Path(place))
+    _prepare(parameters, folder)
+    if len(clusters) > 1:
+        return run_processes(_train_as_process, (parameters, folder), clusters)
+    if clusters[0].workers:
+        os.environ[TF_CONFIG] = clusters[0].to_json()
+    _train(parameters, folder)
+    return 0
 
 
 def _require_place() -> None:
@@ -162,11 +158,22 @@ def _prepare(parameters: Parameters, folder: Path) -> None:
     )
 
 
-def _train(parameters: Parameters, folder: Path) -> int:
+def _train_as_process(parameters: Parameters, folder: Path) -> None:
+    """Train in one of several processes of this pod, which ends with its status."""
+    _set_up_process()
+    try:
+        _train(parameters, folder)
+    except (SegError, SystemExit) as error:
+        if isinstance(error, SegError):
+            logger.error("%s", error)
+        sys.exit(exit_status(error))
+
+
+def _train(parameters: Parameters, folder: Path) -> None:
     """Train in this process; the first one of all tracks it."""
     from seglib.tasks.train import train_model
 
-    is_first = index_of(os.environ.get(TF_CONFIG, "")) == 0
+    is_first = not Cluster.from_environment().index
     if not is_first:
         os.environ.pop(TRACKING_URI, None)
     with tempfile.TemporaryDirectory(dir=folder) as own:
@@ -178,7 +185,6 @@ def _train(parameters: Parameters, folder: Path) -> int:
         )
     kept = f"the outcome is kept in {os.environ[CHECKPOINTS]}"
     logger.info("trained; %s", kept if is_first else "the first process keeps it")
-    return 0
 
 
 def _close(parameters: Parameters, status: int) -> None:
@@ -200,60 +206,20 @@ def _identity(parameters: Parameters) -> dict[str, Any]:
     return {**given, "parameters": settings, "tags": tags}
 
 
-def _train_in_processes(arguments: list[str], configs: list[str], place: str) -> int:
-    """Start a process for each GPU, and end with the first that fails."""
-    own = {**os.environ, PREPARED: place}
-    command = [sys.executable, "-m", "seglib.tasks.train_together", *arguments]
-    running: list[subprocess.Popen[bytes]] = []
-    told: list[int] = []
-
-    def forward(number: int, _frame: FrameType | None) -> None:
-        told.append(number)
-        for process in running:
-            process.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, forward)
-    try:
-        for config in configs:
-            if not told:
-                environment = {**own, TF_CONFIG: config}
-                running.append(subprocess.Popen(command, env=environment))
-        if told:  # while one was being started, perhaps
-            forward(told[0], None)
-        status = _first_failure(running)
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-    if not running:
-        raise Terminated
-    return 128 - status if status < 0 else status  # as shells tell of a signal
-
-
-def _first_failure(running: list[subprocess.Popen[bytes]]) -> int:
-    """Wait for all; where one fails, the others end by themselves soon, or are lost."""
-    status, deadline = 0, math.inf
-    while None in [process.poll() for process in running]:  # all of them, each time
-        status = status or next((p.returncode for p in running if p.returncode), 0)
-        if status:
-            deadline = min(deadline, time.monotonic() + _GRACE_S)
-        if time.monotonic() > deadline:
-            break
-        time.sleep(_TICK_S)
-    return status or next((p.returncode for p in running if p.returncode), 0)
-
-
 def _end(_number: int, _frame: FrameType | None) -> None:
     raise Terminated
 
 
-def _as_program() -> int:
+def _set_up_process() -> None:
     logging.basicConfig(stream=sys.stdout, format="%(message)s", force=True)
-    for ours in ("components", "seglib", __name__):
+    for ours in ("seglib", __name__):
         logging.getLogger(ours).setLevel(logging.INFO)  # of libraries, warnings only
     # The first process of a container heeds no signal that it has no handler of.
     signal.signal(signal.SIGTERM, _end)
+
+
+def _as_program() -> int:
+    _set_up_process()
     try:
         return main(sys.argv[1:])
     except SegError as error:

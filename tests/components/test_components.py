@@ -18,7 +18,7 @@ from seglib.runtime.provenance import KEPT, read_lineage, total_s
 from seglib.storage import hash_folder
 
 
-def test_every_output_is_there_or_it_would_never_be_reused(chain: Any) -> None:
+def test_every_output_exists_so_that_kfp_can_cache_it(chain: Any) -> None:
     assert set(chain.artifacts) == {
         *("manifest", "report", "shards", "preview", "model", "evaluation", "metrics"),
         *("decision", "summary"),
@@ -27,7 +27,7 @@ def test_every_output_is_there_or_it_would_never_be_reused(chain: Any) -> None:
     assert not missing
 
 
-def test_no_json_that_a_step_hands_on_holds_what_json_does_not_have(chain: Any) -> None:
+def test_no_output_holds_nan_or_infinity(chain: Any) -> None:
     """KFP's launcher refuses NaN and Infinity in parameters and metadata."""
 
     def refuse(name: str) -> float:
@@ -138,7 +138,7 @@ def test_the_environment_says_where_a_training_keeps_its_state(
     assert f"{tmp_path / 'file'}/" in other.events()[-1]["message"]
 
 
-def test_a_trainings_outcome_is_kept_until_its_model_has_come_through(
+def test_the_outcome_of_a_training_is_kept_until_its_model_is_evaluated(
     chain: Any,
 ) -> None:
     """Until then a pod may die while KFP fetches the model from it."""
@@ -147,7 +147,7 @@ def test_a_trainings_outcome_is_kept_until_its_model_has_come_through(
     assert not (chain.folder / "kept").exists(), "the evaluation has read the model"
 
 
-def test_a_run_that_takes_a_training_over_names_who_trained_and_what_it_cost(
+def test_a_run_that_takes_over_a_training_names_its_run_and_time(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
@@ -165,7 +165,7 @@ def test_a_run_that_takes_a_training_over_names_who_trained_and_what_it_cost(
     assert total_s(run) == pytest.approx(run["duration_s"] + run["before_s"], abs=0.01)
 
 
-def test_a_trial_that_diverges_falls_out_and_leaves_the_reason_and_nothing_else(
+def test_a_trial_that_diverges_leaves_its_reason_and_nothing_else(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
@@ -198,7 +198,7 @@ def test_a_trial_whose_settings_do_not_go_together_may_be_tried_again(
     assert told["fell_out"]["for_good"] is False
 
 
-def test_a_trial_without_a_val_split_ends_before_it_trains(
+def test_a_trial_without_a_val_split_is_refused_before_training(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:
     facts = read_manifest(Path(chain.artifacts["manifest"].path))
@@ -216,7 +216,7 @@ def test_a_trial_without_a_val_split_ends_before_it_trains(
 
 
 @pytest.mark.parametrize("place", ["gs://bucket/kept", "{tmp_path}/file"])
-def test_a_place_for_checkpoints_that_is_wrong_or_away_is_no_trials_fault(
+def test_an_unusable_place_for_checkpoints_fails_the_task(
     chain: Any, telling: Callable[..., Any], tmp_path: Path, place: str
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))

@@ -160,7 +160,7 @@ def test_a_server_that_is_killed_and_back_before_the_end_of_training_loses_nothi
     require_whole(server.uri, "back")
 
 
-def test_a_server_killed_for_good_gets_the_rest_later(
+def test_events_for_a_server_that_stays_away_are_sent_later(
     server: MlflowServer, recorded: Any, folder: Any, repository: Path
 ) -> None:
     events, run = recorded("later"), folder("later")
@@ -183,7 +183,7 @@ def test_a_server_killed_for_good_gets_the_rest_later(
 
 
 @pytest.mark.usefixtures("patient")
-def test_messages_that_are_sent_twice_are_recorded_once(
+def test_events_that_are_sent_twice_are_recorded_once(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
     events, run = recorded("twice"), folder("twice")
@@ -236,7 +236,7 @@ def test_the_next_run_sends_what_an_earlier_one_could_not(
     assert not waiting_folders(early.parent, server.uri)
 
 
-def test_messages_for_a_silent_server_are_sent_by_the_next_step(
+def test_events_for_a_silent_server_are_sent_by_the_next_step(
     server: MlflowServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -290,7 +290,7 @@ def test_a_step_in_a_pod_can_require_tracking(
         pytest.fail("the body ran")
 
 
-def test_a_part_that_never_works_holds_up_no_other(
+def test_a_failing_part_does_not_hold_up_the_others(
     server: MlflowServer, recorded: Any, tmp_path: Path
 ) -> None:
     """The artifact store goes away before the pictures, and the tracking stays."""

@@ -25,7 +25,7 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def test_of_a_killed_run_everything_is_sent_and_its_end(run: Path) -> None:
+def test_a_killed_run_sends_all_its_events_and_an_end(run: Path) -> None:
     FolderOutbox(run).begin(URI)
     waiting = FolderOutbox(run).unsent()
     assert [e["kind"] for e in waiting] == ["open", "epoch", "close"]
@@ -35,7 +35,7 @@ def test_of_a_killed_run_everything_is_sent_and_its_end(run: Path) -> None:
     assert waiting_folders(run.parent, "http://127.0.0.1:1") == []
 
 
-def test_a_run_from_before_events_were_called_so_is_sent_too(run: Path) -> None:
+def test_the_messages_of_an_older_version_are_sent(run: Path) -> None:
     (run / "events.jsonl").rename(run / "messages.jsonl")
     (run / "tracking.json").write_text(
         json.dumps({"uri": URI, "left": "messages.jsonl"})
@@ -45,7 +45,7 @@ def test_a_run_from_before_events_were_called_so_is_sent_too(run: Path) -> None:
         assert [e["kind"] for e in outbox.unsent()] == ["open", "epoch", "close"]
 
 
-def test_what_is_left_is_kept_and_then_gone(run: Path) -> None:
+def test_unsent_events_are_kept_until_they_are_sent(run: Path) -> None:
     FolderOutbox(run).begin(URI)
     FolderOutbox(run).end(URI, TOLD[1:])
     assert [e["kind"] for e in FolderOutbox(run).unsent()] == ["epoch"]
@@ -55,7 +55,7 @@ def test_what_is_left_is_kept_and_then_gone(run: Path) -> None:
     assert waiting_folders(run.parent, URI) == []
 
 
-def test_what_was_refused_is_sent_again_only_if_asked(run: Path) -> None:
+def test_refused_events_are_sent_again_on_request_only(run: Path) -> None:
     FolderOutbox(run).end(URI, [{**TOLD[0], "refused": "why"}])
     assert FolderOutbox(run).unsent() == []
     assert [e["kind"] for e in FolderOutbox(run).unsent(refused=True)] == ["open"]
@@ -81,7 +81,7 @@ def test_a_password_in_a_stores_address_is_not_written_down(run: Path) -> None:
     assert waiting_folders(run.parent, URI) == [run]
 
 
-def test_a_line_that_was_cut_off_is_left_out(run: Path) -> None:
+def test_an_unfinished_line_is_left_out(run: Path) -> None:
     with (run / "events.jsonl").open("a") as file:
         file.write(json.dumps(TOLD[0])[:-5])
     assert read_events(run / "events.jsonl") == TOLD

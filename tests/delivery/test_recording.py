@@ -80,7 +80,7 @@ def test_two_processes_may_open_a_fresh_store_at_once(store: Any) -> None:
     assert found["right"] == store.said[1][0].strip()
 
 
-def test_a_row_has_every_setting_once_and_what_went_in(first: Any) -> None:
+def test_a_run_has_every_setting_its_data_and_its_code(first: Any) -> None:
     wanted = {**Config().flat(), **SETTINGS}
     assert first.data.params == {name: str(value) for name, value in wanted.items()}
     assert first.data.tags["data_md5"] == "d.dir"
@@ -100,7 +100,7 @@ def test_each_step_tells_its_settings(
     }, "those of the export, which was not run"
 
 
-def test_a_row_has_the_scores_of_the_evaluation(first: Any, chain: Any) -> None:
+def test_a_run_has_the_scores_of_the_evaluation(first: Any, chain: Any) -> None:
     scores = read(chain, "evaluation", "metrics.json")
     names = ("miou", "baseline_miou", "pixel_accuracy", "miou_frequency_weighted")
     assert {name: first.data.metrics[name] for name in names} == {
@@ -204,7 +204,7 @@ def test_models_can_be_searched_by_their_score_on_a_dataset(
     ]
 
 
-def test_a_row_tells_which_steps_ran_and_which_run_the_others_are_from(
+def test_a_run_names_the_steps_that_it_executed_and_the_runs_that_made_the_others(
     first: Any, reused: Any
 ) -> None:
     steps = ("verify", "augment", "train", "evaluate", "gate")
@@ -219,9 +219,7 @@ def test_a_row_tells_which_steps_ran_and_which_run_the_others_are_from(
     assert reused.data.metrics["miou"] == first.data.metrics["miou"]
 
 
-def test_times_are_those_of_what_happened_not_of_the_tracking(
-    first: Any, chain: Any, store: Any
-) -> None:
+def test_times_are_those_of_the_events(first: Any, chain: Any, store: Any) -> None:
     assert first.info.start_time == 1_000_000
     told = next(e for e in chain.events() if e["kind"] == "epoch")
     points = store.client.get_metric_history(first.info.run_id, "loss")
@@ -237,7 +235,7 @@ def test_a_run_is_open_until_it_is_closed(first: Any, reused: Any) -> None:
     ("state", "status"),
     [("SUCCEEDED", "FINISHED"), ("FAILED", "FAILED"), ("CANCELLED", "KILLED")],
 )
-def test_the_exit_task_closes_the_row_as_the_pipeline_ended(
+def test_the_exit_task_closes_the_run_as_the_pipeline_ended(
     state: str, status: str, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(EVENTS, raising=False)
@@ -258,7 +256,7 @@ def test_the_exit_task_closes_the_row_as_the_pipeline_ended(
     assert row.info.status == status
 
 
-def test_a_failed_step_is_named_in_the_row(tracker: Recorder, store: Any) -> None:
+def test_a_run_names_its_failed_step(tracker: Recorder, store: Any) -> None:
     tracker.apply(opening("bad"))
     origin = {"run_id": "first", "finished": "2026-01-01T00:00:00Z", "duration_s": 1}
     lineage = {"verify": {**origin, "folder": "/"}}
@@ -292,7 +290,7 @@ def test_a_class_may_have_any_name(
     assert sorted(wet) == [0.1, 0.2]
 
 
-def test_what_a_store_refuses_is_said_and_kept_and_the_rest_goes_on(
+def test_a_refused_part_is_reported_and_kept_and_the_others_are_applied(
     store: Any, chain: Any
 ) -> None:
     warnings: list[str] = []

@@ -108,7 +108,7 @@ def require_whole(store: Any, run: str) -> None:
 
 
 @pytest.mark.parametrize("pod", ["folder", "s3"], indirect=True)
-def test_the_exit_task_sends_what_the_gate_could_not(
+def test_the_exit_task_sends_the_unsent_events_of_the_gate(
     gated: str, chain: Any, pod: pytest.MonkeyPatch, store: Any
 ) -> None:
     place = place_of(gated)
@@ -119,7 +119,7 @@ def test_the_exit_task_sends_what_the_gate_could_not(
     assert not left_in(place)
 
 
-def test_what_the_exit_task_could_not_send_either_is_sent_by_hand(
+def test_the_unsent_events_of_the_exit_task_are_sent_by_hand(
     gated: str,
     chain: Any,
     pod: pytest.MonkeyPatch,

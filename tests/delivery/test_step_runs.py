@@ -54,7 +54,7 @@ def row_and_children(store: Any, run: str, experiment: str = "") -> tuple[Any, A
     return row, {child.data.tags.get("step"): child for child in children}
 
 
-def test_each_executed_step_has_a_run_with_its_end_and_its_machines_load(
+def test_each_executed_step_has_a_run_with_its_end_and_the_load_of_its_machine(
     store: Any, in_pod: Any
 ) -> None:
     with in_pod("own", "train"):
@@ -77,7 +77,7 @@ def test_each_executed_step_has_a_run_with_its_end_and_its_machines_load(
     assert not train.data.params
 
 
-def test_the_run_of_a_trial_that_fell_out_says_why_and_the_rows_does_not_fail(
+def test_a_failed_trial_says_why_and_its_pipeline_run_does_not_fail(
     store: Any, in_pod: Any
 ) -> None:
     with in_pod("swept", "train", {"epochs": 3}) as training, trial_may_fail(training):
@@ -106,9 +106,7 @@ def test_the_run_of_a_trial_that_fell_out_says_why_and_the_rows_does_not_fail(
     assert row.data.tags["failure"] == "s3://bucket does not answer."
 
 
-def test_a_steps_run_is_taken_up_again_when_its_pod_is_retried(
-    store: Any, in_pod: Any
-) -> None:
+def test_a_retried_pod_continues_the_run_of_its_step(store: Any, in_pod: Any) -> None:
     with pytest.raises(SystemExit), in_pod("retried", "train"):
         raise SegError("Evicted.")
     with in_pod("retried", "train"):
@@ -138,7 +136,7 @@ def attempts(store: Any) -> Callable[..., Any]:
     return tell
 
 
-def test_another_attempt_reopens_the_row_and_forgets_the_failure(attempts: Any) -> None:
+def test_another_attempt_reopens_the_run_and_removes_the_failure(attempts: Any) -> None:
     """As in B-seed2 of the recordings: a lost process, then success."""
     run = "reopened"
     attempts(run, "open", 1000)
@@ -156,7 +154,7 @@ def test_another_attempt_reopens_the_row_and_forgets_the_failure(attempts: Any) 
     assert row.info.end_time == 12500
 
 
-def test_the_row_names_the_job_that_trained_and_counts_all_its_attempts(
+def test_a_run_names_the_job_that_trained_and_the_time_of_all_its_attempts(
     attempts: Any,
 ) -> None:
     """As in C-submit of the recordings, whose step `train` took 11 s of its own."""
@@ -172,7 +170,7 @@ def test_the_row_names_the_job_that_trained_and_counts_all_its_attempts(
     assert children["train"].data.metrics["duration_s"] == 389.953
 
 
-def test_what_an_earlier_attempt_tells_late_changes_nothing(attempts: Any) -> None:
+def test_late_events_of_an_earlier_attempt_change_nothing(attempts: Any) -> None:
     run = "told late"
     attempts(run, "open", 1000)
     attempts(run, "started", 5000)
@@ -185,7 +183,7 @@ def test_what_an_earlier_attempt_tells_late_changes_nothing(attempts: Any) -> No
     assert row.data.tags["step.train"] == "executed"
 
 
-def test_a_step_that_starts_keeps_the_failure_of_another(attempts: Any) -> None:
+def test_a_starting_step_keeps_the_failure_of_another_step(attempts: Any) -> None:
     run = "of another"
     attempts(run, "open", 1000)
     attempts(run, "started", 1000)
@@ -195,7 +193,7 @@ def test_a_step_that_starts_keeps_the_failure_of_another(attempts: Any) -> None:
     assert row.data.tags["failed_step"] == "train"
 
 
-def test_the_steps_that_a_stopped_run_leaves_open_are_closed_with_it(
+def test_the_open_steps_of_a_stopped_run_are_closed_with_it(
     store: Any,
 ) -> None:
     tracker = Recorder(store.uri, warn=pytest.fail)
@@ -211,7 +209,7 @@ def test_the_steps_that_a_stopped_run_leaves_open_are_closed_with_it(
     assert children["train"].info.end_time == 2000
 
 
-def test_runs_that_kfp_made_are_adopted_and_its_launcher_can_still_log(
+def test_runs_of_kfps_plugin_are_adopted_and_its_launcher_can_still_log(
     store: Any, in_pod: Any, experiment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = store.client
@@ -236,7 +234,7 @@ def test_runs_that_kfp_made_are_adopted_and_its_launcher_can_still_log(
     assert client.get_run(task_id).data.params["architecture"] == '"compact"'
 
 
-def test_parameters_of_an_adopted_row_have_names_of_their_own(
+def test_parameters_of_an_adopted_run_have_a_prefix(
     store: Any, experiment: str
 ) -> None:
     client = store.client

@@ -96,7 +96,7 @@ def test_a_version_is_challenger_until_it_is_champion(
     assert state(registry, second) == "champion"
 
 
-def test_a_promotion_told_twice_changes_nothing(registry: Registry, enter: Any) -> None:
+def test_a_repeated_promotion_changes_nothing(registry: Registry, enter: Any) -> None:
     first = enter(0)
     registry.promote(first)
     registry.promote(registry.get(first.name, 1))
@@ -108,7 +108,7 @@ def test_a_promotion_told_twice_changes_nothing(registry: Registry, enter: Any) 
     assert aliases(registry, enter) == {"champion": 2, "previous": 1}
 
 
-def test_of_two_that_beat_the_same_champion_the_second_is_superseded(
+def test_the_second_model_that_beats_the_same_champion_is_superseded(
     registry: Registry, enter: Any
 ) -> None:
     left, right = enter(0), enter(0)
@@ -118,7 +118,7 @@ def test_of_two_that_beat_the_same_champion_the_second_is_superseded(
     assert state(registry, right) == "superseded"
 
 
-def test_who_beat_a_champion_of_the_past_is_superseded(
+def test_a_model_that_beat_a_former_champion_is_superseded(
     registry: Registry, enter: Any
 ) -> None:
     registry.promote(enter(0))
@@ -128,7 +128,7 @@ def test_who_beat_a_champion_of_the_past_is_superseded(
     assert aliases(registry, enter)["champion"] == 2
 
 
-def test_a_promotion_that_was_given_up_blocks_nobody(
+def test_an_abandoned_promotion_blocks_no_other(
     registry: Registry, enter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     withdrawn, forgotten, third = enter(0), enter(0), enter(0)
@@ -140,7 +140,7 @@ def test_a_promotion_that_was_given_up_blocks_nobody(
     assert state(registry, forgotten) == "waiting"
 
 
-def test_a_rollback_brings_back_the_one_before_and_the_one_before_that(
+def test_rollbacks_restore_one_champion_after_another(
     registry: Registry, enter: Any
 ) -> None:
     for beat in (0, 1, 2):
@@ -158,7 +158,7 @@ def test_a_rollback_brings_back_the_one_before_and_the_one_before_that(
         registry.rollback(enter.model)
 
 
-def test_a_rollback_of_nothing_names_what_there_is(
+def test_a_rollback_without_a_champion_names_the_registered_models(
     registry: Registry, enter: Any
 ) -> None:
     enter(0)
@@ -233,7 +233,7 @@ def published(version: Version) -> Publication:
     return found
 
 
-def test_latest_follows_a_rollback_and_whoever_comes_late(
+def test_latest_follows_a_rollback_and_a_late_promotion(
     registry: Registry, enter: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
@@ -261,7 +261,7 @@ def test_latest_follows_a_rollback_and_whoever_comes_late(
     assert latest(url, "street").key == published(first).key
 
 
-def test_a_remote_that_cannot_be_written_to_may_be_tried_again(
+def test_publishing_to_an_unwritable_remote_can_be_repeated(
     registry: Registry, enter: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("no folder")

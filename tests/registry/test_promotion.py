@@ -183,7 +183,7 @@ def test_latest_is_the_export_of_the_champion(contest: Contest, first: Any) -> N
     assert f"latest of {NAME} at {place}" in contest.tag("contest-1", "publication")
 
 
-def test_messages_that_are_tracked_again_change_nothing(
+def test_events_that_are_applied_again_change_nothing(
     contest: Contest, first: Any
 ) -> None:
     contest.track(first)
@@ -191,7 +191,9 @@ def test_messages_that_are_tracked_again_change_nothing(
     assert contest.registry.numbers(NAME) == {"champion": 1}
 
 
-def test_the_champion_itself_is_no_new_version(contest: Contest, first: Any) -> None:
+def test_the_champion_before_the_gate_makes_no_new_version(
+    contest: Contest, first: Any
+) -> None:
     told = contest.run("contest-2")
     decided = next(message for message in told if message["kind"] == "decided")
     assert decided["verdict"] == "promote"
@@ -200,7 +202,7 @@ def test_the_champion_itself_is_no_new_version(contest: Contest, first: Any) -> 
     assert promotion == f"{NAME}: version 1 is the champion"
 
 
-def test_who_is_not_better_is_held_and_stays_challenger(
+def test_a_model_that_is_not_better_is_held_and_stays_challenger(
     contest: Contest, first: Any, rival: Any, chain: Any
 ) -> None:
     """The champion's own scores, of another model: no difference at all."""
@@ -217,7 +219,7 @@ def test_who_is_not_better_is_held_and_stays_challenger(
     assert "promotion" not in contest.rows["contest-3"].tags()
 
 
-def test_a_run_that_fails_after_its_gate_blocks_nobody(
+def test_a_run_that_fails_after_its_gate_blocks_no_promotion(
     contest: Contest, first: Any, rival: Any
 ) -> None:
     contest.run("contest-4", artifacts=rival, ends="FAILED")
@@ -237,7 +239,7 @@ def test_a_run_that_fails_after_its_gate_blocks_nobody(
     assert contest.version(1).state == "replaced"
 
 
-def test_a_model_that_was_rolled_back_does_not_come_again_by_itself(
+def test_a_rolled_back_model_is_not_promoted_again(
     contest: Contest, first: Any, rival: Any
 ) -> None:
     gone, back = contest.registry.rollback(NAME)
@@ -261,7 +263,7 @@ def test_a_registry_that_does_not_answer_holds_every_model(contest: Contest) -> 
     assert "registered_model" not in contest.rows["contest-away"].uri
 
 
-def test_a_registry_that_is_silent_holds_up_no_run(
+def test_a_silent_registry_does_not_hold_up_a_run(
     contest: Contest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seglib.registry.promotion._LONGEST_WAIT_S", 2)

@@ -5,7 +5,7 @@ from pathlib import Path
 from seglib.runtime.events import EventReader
 
 
-def test_events_are_read_once_and_only_when_their_line_is_whole(
+def test_an_event_is_read_once_when_its_line_is_complete(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "events.jsonl"

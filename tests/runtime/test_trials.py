@@ -52,13 +52,13 @@ def test_a_trial_is_as_good_as_the_epoch_that_was_kept(models: list[Path]) -> No
     assert best_of([trials[0], trials[0]]) == 0, "of equals, the first"
 
 
-def test_without_a_val_split_there_is_nothing_to_choose_by(tmp_path: Path) -> None:
+def test_a_sweep_without_a_val_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "history.json").write_text('[{"epoch": 1, "loss": 1.0}]')
     with pytest.raises(SegError, match="Give the dataset a val split"):
         read_trials([tmp_path])
 
 
-def test_the_best_is_given_on_by_reference(
+def test_the_best_model_is_passed_on_by_reference(
     models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = tmp_path / "events.jsonl"
@@ -136,7 +136,7 @@ def test_a_failed_trial_of_an_earlier_run_names_that_run(
     assert trial.failure == "The loss is nan. (reused from run run-1)"
 
 
-def test_where_no_trial_is_left_each_reason_is_named(fallen: Path) -> None:
+def test_a_sweep_whose_trials_all_failed_names_each_reason(fallen: Path) -> None:
     with pytest.raises(SegError, match="No trial is left") as caught:
         best_of(read_trials([fallen]))
     assert "learning_rate=1e+30: The loss is nan." in str(caught.value)
@@ -149,7 +149,7 @@ def _error_of(work: Callable[[], object]) -> Exception:
     return caught.value
 
 
-def test_an_error_that_settings_cause_makes_a_trial_fall_out() -> None:
+def test_an_error_that_settings_cause_fails_the_trial_only() -> None:
     import tensorflow as tf
 
     misfit = _error_of(lambda: resolve("segnet", "mobilenet"))
@@ -162,7 +162,7 @@ def test_an_error_that_settings_cause_makes_a_trial_fall_out() -> None:
     assert "Unable to allocate" in trial_failure(in_numpy)
 
 
-def test_what_is_no_trials_fault_fails_the_task_so_that_it_is_tried_again() -> None:
+def test_an_error_outside_of_a_trial_fails_the_task() -> None:
     import tensorflow as tf
 
     full = tf.errors.ResourceExhaustedError(None, None, "No space left on device")
@@ -179,7 +179,7 @@ def test_what_is_no_trials_fault_fails_the_task_so_that_it_is_tried_again() -> N
     assert [trial_failure(error) for error in [full, missing, *others]] == [""] * 6
 
 
-def test_outcomes_of_trials_that_were_not_chosen_are_kept_no_longer(
+def test_outcomes_of_other_trials_are_removed(
     models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGLIB_EVENTS", str(tmp_path / "events.jsonl"))
@@ -194,7 +194,7 @@ def test_outcomes_of_trials_that_were_not_chosen_are_kept_no_longer(
     assert str(left) == chosen["checkpoints"], "the evaluation forgets this one"
 
 
-def test_another_runs_artifact_in_a_bucket_is_copied_as_kfp_would_refuse_it() -> None:
+def test_an_artifact_of_another_run_is_copied_because_kfp_refuses_a_reference() -> None:
     here = "s3://bucket/v2/artifacts/segmentation-sweep/run-1/train-model/u/model"
     assert can_be_referred_to(here, "run-1")
     assert not can_be_referred_to(here, "run-2")

@@ -20,7 +20,7 @@ def test_checkpoints_carry_the_sum_of_all_attempts() -> None:
     assert notes["spent_s"] >= 100.0
 
 
-def test_the_attempts_of_the_same_run_are_no_work_of_another() -> None:
+def test_a_run_that_resumes_its_own_training_names_no_other_run() -> None:
     origin = {"duration_s": 5.0}
     add_earlier_attempts(origin, {"run": "this-run", "attempts": 2, "spent_s": 100.0})
     assert "trained_by" not in origin
@@ -30,7 +30,7 @@ def test_the_attempts_of_the_same_run_are_no_work_of_another() -> None:
 @pytest.mark.parametrize(
     "found", [{}, {"run": "x"}, {"attempts": "2", "spent_s": 1.0}, {"attempts": 2}]
 )
-def test_notes_of_an_older_version_count_for_nothing(found: dict[str, object]) -> None:
+def test_malformed_notes_of_a_checkpoint_are_ignored(found: dict[str, object]) -> None:
     origin = {"duration_s": 5.0}
     add_earlier_attempts(origin, found)
     assert total_s(origin) == 5.0

@@ -64,7 +64,7 @@ def test_a_full_disk_ends_the_step_without_a_traceback(
     assert "cannot be written. Free some space" in failed["message"]
 
 
-def test_a_full_disk_of_the_messages_is_told_in_the_log(
+def test_a_full_disk_under_the_event_file_is_reported_in_the_log(
     small_disk: Path, telling: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     fill(small_disk)
@@ -87,7 +87,7 @@ def test_a_problem_that_its_reader_can_solve_ends_the_step_without_a_traceback(
     assert read_lineage(Path(out.path)) == {}, "no output, no origin"
 
 
-def test_any_other_error_is_told_and_keeps_its_traceback(
+def test_any_other_error_is_reported_and_keeps_its_traceback(
     tmp_path: Path, events: Callable[[], Any]
 ) -> None:
     with pytest.raises(ZeroDivisionError), task("train", out=artifact(tmp_path)):
@@ -95,7 +95,7 @@ def test_any_other_error_is_told_and_keeps_its_traceback(
     assert events()[-1]["message"] == "ZeroDivisionError: division by zero"
 
 
-def test_progress_is_told_now_and_then_and_always_at_the_end(
+def test_progress_is_reported_at_intervals_and_at_the_end(
     tmp_path: Path, events: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seglib.runtime.step._FOLLOWED_S", HANG_S)

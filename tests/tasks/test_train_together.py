@@ -1,8 +1,6 @@
 """How the processes of a training in several pods learn of each other."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -10,8 +8,7 @@ from seglib.config import Config
 from seglib.delivery.pod import _own_outgoing
 from seglib.environment import EVENTS
 from seglib.errors import DatasetError, RefusedError, SegError, UsageError
-from seglib.runtime.pod_processes import tf_configs
-from seglib.tasks import train_together
+from seglib.runtime.pod_processes import clusters_of_pod
 from seglib.tasks.train_together import exit_status, main
 from seglib.training.preemption import Terminated
 from tests.delivery.test_step_runs import row_and_children
@@ -47,10 +44,10 @@ from tests.delivery.test_step_runs import row_and_children
     ],
 )
 def test_every_process_learns_where_all_are(environment, addresses, indices):
-    configs = [json.loads(config or "{}") for config in tf_configs(environment)]
-    assert [c.get("task", {}).get("index", 0) for c in configs] == indices
-    for config in configs:
-        assert config.get("cluster", {}).get("worker", []) == addresses
+    clusters = clusters_of_pod(environment)
+    assert [cluster.index for cluster in clusters] == indices
+    for cluster in clusters:
+        assert list(cluster.workers) == addresses
 
 
 @pytest.mark.parametrize(
@@ -65,37 +62,19 @@ def test_every_process_learns_where_all_are(environment, addresses, indices):
         ({"SEGLIB_HOSTS": "a b"}, "SEGLIB_HOSTS: expected names.*a b"),
     ],
 )
-def test_a_variable_that_cannot_be_is_named(environment, message):
+def test_an_invalid_variable_is_named(environment, message):
     with pytest.raises(UsageError, match=message):
-        tf_configs(environment)
-
-
-@pytest.mark.parametrize("failing", [0, 1])
-def test_a_process_that_fails_is_noticed_while_another_waits(monkeypatch, failing):
-    monkeypatch.setattr(train_together, "_GRACE_S", 0.1)
-    codes = ["import sys; sys.stdin.read()"] * 2
-    codes[failing] = "raise SystemExit(3)"
-    running = [
-        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
-        for code in codes
-    ]
-    try:
-        assert train_together._first_failure(running) == 3
-        assert running[1 - failing].poll() is None  # it has not been waited for
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate()
+        clusters_of_pod(environment)
 
 
 @pytest.mark.parametrize("arguments", [[], ["no JSON"], ["{}"], ["[1]"]])
-def test_parameters_that_are_none_are_refused(arguments):
+def test_arguments_that_are_no_parameters_are_refused(arguments):
     with pytest.raises(UsageError, match="Expected one argument: the parameters"):
         main(arguments)
 
 
 @pytest.mark.parametrize("place", ["", "/a/folder"])
-def test_without_a_place_on_s3_nothing_is_trained(monkeypatch, place):
+def test_checkpoints_must_be_on_s3(monkeypatch, place):
     monkeypatch.setenv("SEGLIB_CHECKPOINTS", place)
     parameters = {"data_md5": "0.dir", "remote": "s3://a", "code_version": "1"}
     with pytest.raises(UsageError, match="SEGLIB_CHECKPOINTS must be s3://bucket"):
@@ -127,7 +106,7 @@ def pod(store, s3_server, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-def test_a_bucket_that_is_not_there_ends_the_job_before_the_data(pod, store):
+def test_a_missing_bucket_ends_the_job_before_the_data_are_fetched(pod, store):
     with pytest.raises(RefusedError, match="no-such-bucket.*NoSuchBucket") as caught:
         pod("train-bad", "0")
     assert exit_status(caught.value) == 78
@@ -141,7 +120,7 @@ def test_a_bucket_that_is_not_there_ends_the_job_before_the_data(pod, store):
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 @pytest.mark.parametrize(("attempt", "status"), [("4", "RUNNING"), ("5", "FAILED")])
-def test_the_row_stays_open_until_the_last_attempt_has_failed(
+def test_the_run_stays_open_until_the_last_attempt_has_failed(
     pod, store, monkeypatch, attempt, status
 ):
     monkeypatch.setattr(

@@ -58,7 +58,7 @@ def _uncounted(old: str, new: str, remote: str, cache: Path) -> tuple[int, int]:
     return found.uncounted
 
 
-def test_what_a_pod_counted_is_known_to_whoever_compares(
+def test_the_counts_of_a_pod_serve_later_comparisons(
     remote: tuple[str, str, str], verified: Callable[[str, str], str], tmp_path: Path
 ) -> None:
     new, old, url = remote
@@ -71,7 +71,7 @@ def test_what_a_pod_counted_is_known_to_whoever_compares(
     assert not (tmp_path / "ci").exists()
 
 
-def test_a_folder_that_is_the_dataset_itself_stays_as_it_is(
+def test_a_dataset_folder_is_not_changed(
     tiny_root: Path, verified: Callable[[str, str], str]
 ) -> None:
     data_md5 = hash_folder(tiny_root)
@@ -88,7 +88,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(f"{error}. To run it: install that.")
 
 
-def test_a_pod_that_may_only_read_verifies_all_the_same(
+def test_a_pod_with_read_only_access_verifies_without_storing_counts(
     remote: tuple[str, str, str],
     verified: Callable[[str, str], str],
     server: str,

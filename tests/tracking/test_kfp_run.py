@@ -125,7 +125,7 @@ def ending(run: str, word: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, An
 
 
 @pytest.mark.parametrize("case", STATUSES)
-def test_the_row_of_a_recorded_run_says_how_it_ended(
+def test_the_mlflow_run_of_a_recorded_run_says_how_it_ended(
     case: str, kfp: KfpApi, store: Any, end: Callable[..., Any]
 ) -> None:
     run = add_run(kfp, case)
@@ -218,7 +218,7 @@ def test_the_steps_own_word_for_its_failure_stays(
         ({"verdict": "promote"}, "?", "FAILED"),
     ],
 )
-def test_without_an_answer_what_the_steps_told_decides(
+def test_without_an_answer_the_events_of_the_steps_decide(
     told: dict[str, str], word: str, status: str
 ) -> None:
     assert status_of({"state": word, "word": word}, told) == status
@@ -233,7 +233,7 @@ def test_without_an_answer_what_the_steps_told_decides(
         (Fault("run_service_get_run", 404, times=9), 1),
     ],
 )
-def test_an_api_that_does_not_answer_leaves_the_word(
+def test_without_an_answer_the_state_is_the_exit_tasks(
     fault: Fault, asked: int, kfp: KfpApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = add_run(kfp, "succeeded")
@@ -251,7 +251,7 @@ def test_a_workflow_that_failed_beside_its_steps_has_failed(
     assert status_of(message, {"verdict": "hold"}) == "FINISHED"
 
 
-def test_a_row_has_the_runs_name_and_its_page_while_it_runs(
+def test_the_mlflow_run_has_the_name_and_page_of_the_run_while_it_runs(
     kfp: KfpApi, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(KFP_UI, "https://kfp.example.com/")

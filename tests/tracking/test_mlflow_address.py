@@ -63,7 +63,7 @@ def test_a_login_moves_out_of_a_servers_address(
         "me:canary@host",
     ],
 )
-def test_an_address_that_cannot_be_is_refused_without_its_login(
+def test_an_invalid_address_is_refused_without_its_login(
     uri: str, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv(TRACKING_URI, uri)
@@ -73,7 +73,7 @@ def test_an_address_that_cannot_be_is_refused_without_its_login(
 
 
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", "./runs/mlruns"])
-def test_a_folder_is_refused_with_the_remedy(
+def test_a_folder_is_refused_with_a_remedy(
     uri: str, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv(TRACKING_URI, uri)
@@ -95,7 +95,7 @@ def test_a_folder_is_refused_with_the_remedy(
         "databricks://profile",
     ],
 )
-def test_an_address_that_can_be_stays_as_it_is(
+def test_a_valid_address_is_not_changed(
     uri: str, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv(TRACKING_URI, uri)
@@ -122,7 +122,7 @@ def test_a_databases_login_is_written_as_its_driver_reads_it() -> None:
     st.sampled_from(["http", "https", "postgresql", "mysql+pymysql", "socks5"]),
     st.text(st.characters(exclude_categories=("Z", "C")), min_size=1),
 )
-def test_what_is_shown_holds_no_password(scheme: str, password: str) -> None:
+def test_messages_hold_no_password(scheme: str, password: str) -> None:
     hidden = f"0{CANARY}{password}{CANARY}0"
     text = f"at '{scheme}://me:{hidden}@host:80/x', twice: {scheme}://me:{hidden}@host"
     shown = without_login(text)
