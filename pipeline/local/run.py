@@ -72,58 +72,44 @@ def run_pipeline(
         "remote": data.remote,
         "code_version": code_version,
     }
-    request = {
-        "container": container,
-        "folder": str(folder),
-        "cache": str(cache) if cache else "",
-        "parameters": {
+    request = _write_request(
+        folder,
+        container=container,
+        cache=str(cache) if cache else "",
+        parameters={
             **identity,
             **config.flat(),
             **(sweep.parameters if sweep else {}),
         },
-        "sweep": asdict(sweep) if sweep else None,
-    }
-    request_file = folder / "request.json"
-    request_file.write_text(json.dumps(request, indent=1) + "\n", encoding="utf-8")
+        sweep=asdict(sweep) if sweep else None,
+    )
     # As it is before the tracking adds its own; the gate asks the store, too.
     environment = _environment(told | {TRACKING_URI: tracking_uri})
     tracker = RunTracker(tracking_uri, folder, warn=display.warn)
     run = _Run(folder, display=display, epochs=config.train.epochs)
+    run.outcome.tracking_uri = tracking_uri
+    run.outcome.tracking_required = tracking_required
     swept = sweep.trials[0] if sweep else ()
-    outcome = run.outcome
     settings = {k: v for k, v in config.flat().items() if k not in swept}
-    told_tags = {**_source_tags(), **(tags or {})}
-    run.tell("open", **identity, parameters=settings, tags=told_tags)
+    all_tags = {**_source_tags(), **(tags or {})}
+    run.tell("open", **identity, parameters=settings, tags=all_tags)
     if tracking_required:
         tracker.require()
     try:
-        with termination_as_exception():
-            run.follow(request_file, environment)
-    except KeyboardInterrupt as stop:
-        outcome.state = "CANCELLED"
-        outcome.stopped_by = "SIGTERM" if isinstance(stop, Stopped) else "SIGINT"
-        display.stop()
-        if container:
+        run.follow(request, environment)
+        if run.outcome.stopped_by and container:
             stop_containers(folder.name)
     finally:
-        # The exit task may not have run, and does not know the settings.
-        ended = {k: v for k, v in outcome.lineage.items() if "finished" in v}
-        closing = {"parameters": settings, "state": outcome.state, "lineage": ended}
-        run.tell("close", **identity, **closing)
-        outcome.links = link_outputs(folder, outcome.outputs())
-        display.start("track")
-        tracked = tracker.finish()
-        display.end("track", "succeeded" if tracked.whole else "failed")
-    outcome.tracking_uri = tracking_uri
-    outcome.tracking_required = tracking_required
-    outcome.untracked, outcome.refused = tracked.left, tracked.refused
-    outcome.untracked_reason = tracked.reason
-    if tracked_run := tracked.run:
-        outcome.experiment_id = tracked_run.experiment_id
-        outcome.tracking_id = tracked_run.id
-        outcome.promotion = tracked_run.promotion
-        outcome.publication = tracked_run.publication
-    return outcome
+        run.finish(tracker, {**identity, "parameters": settings})
+    return run.outcome
+
+
+def _write_request(folder: Path, **content: Any) -> Path:
+    """Write what the runner's process is asked to do."""
+    path = folder / "request.json"
+    text = json.dumps({"folder": str(folder), **content}, indent=1) + "\n"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 class _Run:
@@ -144,9 +130,39 @@ class _Run:
         append_event(self._events.path, {**head, **content})
         self._read_events()
 
-    def follow(self, request_file: Path, environment: Mapping[str, str]) -> None:
-        """Start the runner, and show and track what happens until it ends."""
-        process = RunnerProcess(request_file, environment=environment)
+    def follow(self, request: Path, environment: Mapping[str, str]) -> None:
+        """Start the runner, and show what happens until it ends or is stopped."""
+        try:
+            with termination_as_exception():
+                self._follow(request, environment)
+        except KeyboardInterrupt as stop:
+            self.outcome.state = "CANCELLED"
+            is_term = isinstance(stop, Stopped)
+            self.outcome.stopped_by = "SIGTERM" if is_term else "SIGINT"
+            self._display.stop()
+
+    def finish(self, tracker: RunTracker, opening: Mapping[str, Any]) -> None:
+        """Tell the end, link the outputs, and wait until all is tracked.
+
+        Args:
+            opening: what the run was opened with: the exit task may not have run, and
+                does not know the settings.
+        """
+        outcome = self.outcome
+        ended = {k: v for k, v in outcome.lineage.items() if "finished" in v}
+        self.tell("close", **opening, state=outcome.state, lineage=ended)
+        outcome.links = link_outputs(self._folder, outcome.outputs())
+        self._display.start("track")
+        tracked = tracker.finish()
+        self._display.end("track", "succeeded" if tracked.whole else "failed")
+        outcome.untracked, outcome.refused = tracked.left, tracked.refused
+        outcome.untracked_reason = tracked.reason
+        if run := tracked.run:
+            outcome.experiment_id, outcome.tracking_id = run.experiment_id, run.id
+            outcome.promotion, outcome.publication = run.promotion, run.publication
+
+    def _follow(self, request: Path, environment: Mapping[str, str]) -> None:
+        process = RunnerProcess(request, environment=environment)
         output = RunnerOutput()
         try:
             with (self._folder / "pipeline.log").open("w", buffering=1) as log:

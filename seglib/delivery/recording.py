@@ -61,7 +61,7 @@ def record_start(run: TrackedRun, event: Event) -> None:
 
 
 def record_finish(run: TrackedRun, event: Event) -> None:
-    """The end of a step's run."""
+    """The end of a step's run, and its duration."""
     duration_s = total_s(event["lineage"][event["step"]])
     run.log(metrics={"duration_s": duration_s}, child=_child(event))
     has_fallen_out = FAILURE_REASON in event["lineage"][event["step"]]
@@ -69,7 +69,7 @@ def record_finish(run: TrackedRun, event: Event) -> None:
 
 
 def record_load(run: TrackedRun, event: Event) -> None:
-    """How busy the machine was, on the page of system metrics of the step's run."""
+    """The load of the machine, in the system metrics of the step's run."""
     run.log(metrics=event["values"], step=event["number"], child=_child(event))
 
 
@@ -114,7 +114,7 @@ def record_epoch(run: TrackedRun, event: Event) -> None:
 
 
 def record_failure(run: TrackedRun, event: Event) -> None:
-    """Which step failed, and its word for it."""
+    """Which step failed, and its message."""
     step = event["step"]
     if run.children.ended_ms(_child(event)) > event["time_ms"]:
         return  # told late: another attempt has ended since
@@ -163,14 +163,14 @@ def record_dataset(run: TrackedRun, event: Event) -> None:
 
 
 def record_curves(run: TrackedRun, event: Event) -> None:
-    """Complete the curves: what was logged live is not repeated."""
+    """Complete the curves; points that were logged live are not repeated."""
     for epoch_row in _read_json(event["model"], "history.json"):
         epoch, values = _curve_values(epoch_row)
         run.log(metrics=run.missing(values, step=epoch), step=epoch)
 
 
 def record_model(run: TrackedRun, event: Event) -> None:
-    """The model, logged once, with the run that trained it; reusers refer to it."""
+    """The model, logged once by the run that trained it; other runs refer to it."""
     contract = _read_json(event["model"], "contract.json")
     run.log_model(
         key(str(contract["architecture"])),
@@ -195,7 +195,7 @@ def record_scores(run: TrackedRun, event: Event) -> None:
 
 
 def record_overlays(run: TrackedRun, event: Event) -> None:
-    """Pictures under the same keys in every run: MLflow lines them up in a grid."""
+    """Pictures under the same keys in every run, for MLflow's grid of images."""
     paths = sorted(Path(event["evaluation"]).glob("overlays/*.png"))
     run.log_pictures(
         {f"overlays/{key(path.stem, only_ascii=True)}": path for path in paths}
@@ -248,7 +248,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
 }
 
 
-# Parts that no other stands on: while only they fail, the rest goes on.
+# Parts on which no other depends: while only they fail, the others are applied.
 SEPARABLE: frozenset[Part] = frozenset(
     {record_load, record_overlays, record_reports, record_publication},
 )

@@ -45,10 +45,10 @@ class Children:
                 self._client.delete_tag(self._parent_id, name)
 
     def begin(self, step: str, *, time_ms: int, adopted: str = "") -> str:
-        """Start a step's run, or take up the one of an earlier attempt.
+        """Start a step's run, or continue that of an earlier attempt.
 
         Args:
-            adopted: a run that was made for this step already, by KFP itself.
+            adopted: the run that KFP's own plugin made for this step.
 
         Returns:
             The MLflow id.
@@ -73,7 +73,7 @@ class Children:
         return self._ids[step]
 
     def ended_ms(self, step: str) -> int:
-        """When the newest attempt of a step ended; 0: it goes on, or there is none."""
+        """When a step's newest attempt ended; 0: it is running, or there is none."""
         found = self.find(step)
         return _ended_ms(self._client.get_run(found)) if found else 0
 
@@ -87,7 +87,7 @@ class Children:
             self._client.set_terminated(found, status, end_time=time_ms)
 
     def end_all(self, status: str, *, time_ms: int) -> None:
-        """End what still runs when the pipeline run is over."""
+        """End the step runs that are still open when the pipeline run ends."""
         open_ = f"tags.`{PARENT_TAG}` = '{self._parent_id}' and status = 'RUNNING'"
         for run in self._client.search_runs([self._experiment_id], open_):
             if run.data.tags.get(STEP_TAG):
@@ -108,9 +108,9 @@ class Children:
 
 
 def _reopen(client: Any, run_id: str, *, time_ms: int) -> bool:
-    """Let a run go on that has ended before this moment: another attempt has begun.
+    """Reopen a run that ended before this moment: another attempt has begun.
 
-    An event of the attempt before, which is sent late or twice, reopens nothing.
+    An event of the earlier attempt, sent late or twice, reopens nothing.
 
     Returns:
         Whether it was reopened. MLflow shows the earlier end until there is another.
