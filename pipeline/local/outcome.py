@@ -15,7 +15,7 @@ class Outcome:
     """What became of a run, and where its outputs are."""
 
     folder: Path
-    state: str = "FAILED"  # or SUCCEEDED, CANCELLED
+    state: str = "FAILED"  # or SUCCEEDED, CANCELED
     chosen: str = ""  # the trial of a sweep
     failed_trials: dict[str, str] = field(default_factory=dict)  # and why
     verdict: str = ""

@@ -136,7 +136,7 @@ class _Run:
             with termination_as_exception():
                 self._follow(request, environment)
         except KeyboardInterrupt as stop:
-            self.outcome.state = "CANCELLED"
+            self.outcome.state = "CANCELED"
             is_term = isinstance(stop, Stopped)
             self.outcome.stopped_by = "SIGTERM" if is_term else "SIGINT"
             self._display.stop()

@@ -129,4 +129,4 @@ def waiting_folders(runs: Path, uri: str) -> list[Path]:
 def _end_of_a_killed_run(last: Event) -> dict[str, Any]:
     """The end that a killed run could not tell: no run stays RUNNING for ever."""
     head = {"kind": "close", "run": last["run"], "time_ms": last["time_ms"]}
-    return {**head, "state": "CANCELLED", "parts": ["record_end"]}
+    return {**head, "state": "CANCELED", "parts": ["record_end"]}

@@ -29,7 +29,7 @@ def test_a_killed_run_sends_all_its_events_and_an_end(run: Path) -> None:
     FolderOutbox(run).begin(URI)
     waiting = FolderOutbox(run).unsent()
     assert [e["kind"] for e in waiting] == ["open", "epoch", "close"]
-    assert waiting[-1]["state"] == "CANCELLED"
+    assert waiting[-1]["state"] == "CANCELED"
     assert waiting[-1]["time_ms"] == 2, "when it was last heard of"
     assert waiting_folders(run.parent, URI) == [run]
     assert waiting_folders(run.parent, "http://127.0.0.1:1") == []
