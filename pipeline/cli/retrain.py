@@ -14,8 +14,8 @@ from seglib.cli.terminal import echo
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.ci.forge import Forge
     from pipeline.ci.git import Git
+    from pipeline.ci.github import GitHub
     from pipeline.ci.plan import Plan, Wish
 
 
@@ -114,8 +114,8 @@ def retrain(
 
     python -m pipeline retrain --force --set epochs=40
     """
-    from pipeline.ci.connection import find_forge, forget_empty
     from pipeline.ci.git import Git
+    from pipeline.ci.github import find_forge, forget_empty
     from pipeline.ci.plan import Wish
     from pipeline.ci.retrain import plan_for
     from pipeline.ci.retrain import retrain as run
@@ -164,10 +164,10 @@ def _show(plan: "Plan") -> None:
 
 
 def _tell_pull_request(
-    git: "Git", wish: "Wish", number: int, remote: str, forge: "Forge | None"
+    git: "Git", wish: "Wish", number: int, remote: str, forge: "GitHub | None"
 ) -> None:
-    from pipeline.ci.connection import missing
     from pipeline.ci.dataset_diff import describe, find_remote, tell
+    from pipeline.ci.github import missing
     from pipeline.ci.plan import changes_of_branch
 
     if not wish.since:
