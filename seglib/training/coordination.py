@@ -15,6 +15,7 @@ from typing import cast
 from seglib.distributed.process_group import ProcessGroup
 from seglib.models.model import SegmentationModel
 from seglib.training.checkpoints import Checkpoints, Snapshot, require_state
+from seglib.training.learner import Learner
 from seglib.training.precision import Numerics
 from seglib.training.preemption import Terminated, Termination
 from seglib.training.state import TrainingState
@@ -104,15 +105,18 @@ class Coordinator:
         state.is_terminating = terminating > 0
         return over > 0
 
-    def save(
-        self, state: TrainingState, take: TakeSnapshot, *, epoch_ends: bool
-    ) -> None:
+    def save(self, state: TrainingState, learner: Learner, *, epoch_ends: bool) -> None:
         """Write a checkpoint where one is due.
+
+        Args:
+            state, learner: what the training resumes from.
+            epoch_ends: now, which is a good moment.
 
         Raises:
             Terminated: SIGTERM has come to a process of the group, and the state is
                 written.
         """
+        take = partial(state.snapshot, learner.network, learner.optimizer)
         if state.is_terminating:
             self._terminate(state.step, take)
         elif self.checkpoints and self.checkpoints.is_due(epoch_ends=epoch_ends):

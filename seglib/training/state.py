@@ -52,7 +52,7 @@ class TrainingState:
         self.confusion[:] = 0
         self.clock.begin_epoch()
 
-    def row(self, *, epoch: int, steps: int, learning_rate: float, miou: float) -> Row:
+    def row(self, epoch: int, steps: int, learning_rate: float, miou: float) -> Row:
         """The row of the history for the epoch that ends.
 
         Args:

@@ -14,11 +14,11 @@ import numpy as np
 
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
-from seglib.data.loader import PairSource, ShardSource, training_batches
+from seglib.data.loader import PairSource, training_batches
+from seglib.data.shards import ShardSource
 from seglib.distributed.process_group import ProcessGroup
 from seglib.errors import DivergedError
 from seglib.hardware import keep_freed_memory
-from seglib.models.contract import CUSTOM
 from seglib.models.model import SegmentationModel
 from seglib.training import precision
 from seglib.training.best_epoch import BestEpoch
@@ -29,10 +29,9 @@ from seglib.training.clock import Clock
 from seglib.training.coordination import Coordinator
 from seglib.training.distillation import Distillation
 from seglib.training.history import DrawCurves, Row, epoch_line
-from seglib.training.learner import Learner
+from seglib.training.learner import Learner, fastest_numerics
 from seglib.training.losses import CrossEntropy
 from seglib.training.optimizer import learning_rate_at
-from seglib.training.precision import Numerics
 from seglib.training.state import TrainingState
 
 logger = logging.getLogger(__name__)
@@ -78,6 +77,7 @@ class Trainer:
         self.group.require_divisible(self.config.batch_size)
         if not self.group.is_first:
             self.out = self.on_epoch = self.on_step = None
+        self.log = logger.info if self.group.is_first else logger.debug
         self.model.adopt_classes(self.data)
         self.contract = self.model.contract
         self.val = self.data.splits.get("val", ())
@@ -128,14 +128,21 @@ class Trainer:
             distillation=self.distillation,
             group=self.group,
         )
-        fastest = self._choose_numerics(new_learner)
-        numerics = self.coordinator.share_numerics(fastest)
+        if self.snapshot:
+            given = self.snapshot.facts["numerics"]
+            numerics = precision.restored(given, self.group.count)
+        else:
+            steps = self.planned_steps
+            numerics = fastest_numerics(
+                new_learner, config, contract, steps, self.group
+            )
+        numerics = self.coordinator.share_numerics(numerics)
         keras.utils.set_random_seed(config.train_seed)  # the trial has used it
         self.learner = new_learner(numerics)
         self.state = TrainingState.new(
             numerics, self.clock, num_classes=contract.num_classes
         )
-        self._log(
+        self.log(
             "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters%s",
             contract.architecture,
             contract.encoder,
@@ -151,7 +158,7 @@ class Trainer:
         """Resume from the checkpoint, if there is one."""
         if self.snapshot:
             self.state.restore(self.snapshot, self.learner.network)
-            self._log(
+            self.log(
                 "going on after step %d of %d, from the checkpoint in %s",
                 self.state.step,
                 self.planned_steps,
@@ -176,7 +183,7 @@ class Trainer:
                 if self.state.is_over:
                     return
                 ends = self._is_between_epochs
-                self.coordinator.save(self.state, self._take_snapshot, epoch_ends=ends)
+                self.coordinator.save(self.state, self.learner, epoch_ends=ends)
 
     def finish(self, outcome: Snapshot | None = None) -> list[Row]:
         """Give the model its best weights, and write the artifact.
@@ -188,30 +195,12 @@ class Trainer:
             outcome = self.coordinator.share_outcome(self.state.outcome)
         else:
             place = self.checkpoints.place if self.checkpoints else "process 0"
-            self._log("trained before; the model is from %s", place)
+            self.log("trained before; the model is from %s", place)
             self._report(outcome.facts["history"])
         history: list[Row] = outcome.facts["history"]
         self.best_epoch.finish(outcome.arrays["best"], history)
         self.coordinator.end()
         return history
-
-    def _choose_numerics(self, new_learner: Callable[[Numerics], Learner]) -> Numerics:
-        """Those of the checkpoint; else process 0 tries which are fastest."""
-        count = self.group.count
-        if self.snapshot:
-            return precision.restored(self.snapshot.facts["numerics"], count)
-        own_layers = self.contract.architecture == CUSTOM
-        allowed = precision.candidates(
-            self.config, own_layers=own_layers, processes=count
-        )
-        if not self.group.is_first:
-            return allowed[0]
-        return precision.choose_numerics(
-            allowed,
-            lambda numerics: new_learner(numerics).time(),
-            self.planned_steps,
-            limit_s=60 * self.config.max_minutes,
-        )
 
     def _phases(self) -> list[tuple[int, int]]:
         """First epoch, and the one after the last, of each phase."""
@@ -226,11 +215,11 @@ class Trainer:
             frozen = first < self.config.freeze_epochs
             self.learner.freeze_encoder(frozen=frozen)
             what = "keeps its weights" if frozen else "learns, too"
-            self._log("epochs %d-%d: the encoder %s", first + 1, last, what)
+            self.log("epochs %d-%d: the encoder %s", first + 1, last, what)
         self.learner.compile()
         if self.snapshot and self.state.step > first * self.steps_per_epoch:
-            arrays = self.snapshot.arrays["optimizer"]
-            restore(self.learner.optimizer.variables, arrays)
+            variables = self.learner.optimizer.variables
+            restore(variables, self.snapshot.arrays["optimizer"])
         self.snapshot = None  # it is four times the size of the network
         self._decide()
 
@@ -287,10 +276,7 @@ class Trainer:
             state, learner = self.state, self.learner
             epoch, steps = divmod(state.step - 1, self.steps_per_epoch)
             miou, best = self._validate(epoch + 1), state.best_miou
-            rate = learner.learning_rate
-            row = state.row(
-                epoch=epoch + 1, steps=steps + 1, learning_rate=rate, miou=miou
-            )
+            row = state.row(epoch + 1, steps + 1, learner.learning_rate, miou)
             state.history.append(row)
             if miou > best or np.isnan(best) or not self.val:
                 state.best_miou = miou
@@ -307,21 +293,11 @@ class Trainer:
     def _validate(self, epoch: int) -> float:
         """Val mIoU where it is due, else NaN."""
         is_last = epoch == self.config.epochs or self.state.is_over
-        if epoch % self.config.validate_every and not is_last:
-            return float("nan")
-        return self.best_epoch.measure(self.learner.network)
-
-    def _take_snapshot(self) -> Snapshot:
-        return self.state.snapshot(self.learner.network, self.learner.optimizer)
+        is_due = epoch % self.config.validate_every == 0 or is_last
+        return self.best_epoch.measure(self.learner.network) if is_due else np.nan
 
     def _report(self, history: list[Row]) -> None:
         """Replay the epochs of an interrupted run: `on_epoch` has not seen them."""
         if self.on_epoch:
             for row in history:
                 self.on_epoch(row)
-
-    def _log(self, message: str, *values: object) -> None:
-        """At the level INFO in process 0, at DEBUG in the others."""
-        logger.log(
-            logging.INFO if self.group.is_first else logging.DEBUG, message, *values
-        )
