@@ -157,7 +157,7 @@ format: $(DEV_READY) ## Rewrite the code in the project's format
 
 .PHONY: docs
 docs: $(DOCS_READY) ## The documentation as a site in build/site; a dead link fails
-	$(DOCS)/bin/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict
 	@echo "The site: build/site/index.html"
 
 .PHONY: wheel
@@ -185,6 +185,10 @@ sample: $(RUN_READY) ## Render the sample dataset into data/, and compare it wit
 	  print('data/ is what data.dvc pins.' if same else \
 	  'data/ differs from data.dvc. To pin it: dvc add data && dvc push')"
 
+.PHONY: pictures
+pictures: compile ## The pictures of the README, from the newest run in RUNS
+	$(PY) -m tools.readme_pictures "$(RUNS)/latest" build/pipeline.yaml docs/pictures
+
 .PHONY: benchmark-training
 benchmark-training: $(RUN_READY) ## What a training step costs, and each choice saves
 	$(PY) -m benchmarks.training_step
@@ -206,6 +210,7 @@ lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newes
 	$(COMPILE) --extra pretrained --extra mlflow --extra gpu --group pipeline \
 	  --constraints requirements-dev.lock -o requirements-gpu.lock
 	$(subst pyproject.toml,,$(COMPILE)) --group docs \
+	  --constraints requirements-dev.lock \
 	  $(if $(UPGRADE),--upgrade) -o requirements-docs.lock
 	echo "uv$(if $(UPGRADE),,==$(UV_VERSION))" | \
 	  $(subst pyproject.toml,-,$(COMPILE)) -o requirements-uv.lock

@@ -1,6 +1,7 @@
 """What a checkpoint costs: its size, how long training waits, and the processor's time.
 
     python -m benchmarks.checkpoints [--place PLACE] [--times 5]
+        [--write docs/results.md]
 
 PLACE is a folder or s3://bucket/prefix; the default is a folder of the temporary ones.
 The share is that of a minute, which is how often a checkpoint is written.
@@ -10,6 +11,16 @@ import argparse
 import tempfile
 import time
 
+from benchmarks.tables import add_write_option, show
+
+HEADER = (
+    "model",
+    "parameters",
+    "checkpoint",
+    "training waits",
+    "CPU time, of a minute",
+    "read back",
+)
 MODELS = (
     ("compact", "compact"),
     ("compact", "efficientnet_lite0"),
@@ -22,14 +33,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--place")
     parser.add_argument("--times", type=int, default=5)
+    add_write_option(parser)
     options = parser.parse_args()
-    titles = ("parameters", "MB", "waits ms", "CPU ms", "share", "read back ms")
-    print(f"{'':28}" + "".join(f"{title:>13}" for title in titles))
+    rows = []
     for name, encoder in MODELS:
         with tempfile.TemporaryDirectory() as folder:
             row = measure(name, encoder, options.place or folder, options.times)
-        print(f"{name} {encoder or '':20}"[:28].ljust(28), end="")
-        print("".join(f"{cell:>13}" for cell in row))
+        own = encoder in (None, name)
+        rows.append([f"`{name}`" if own else f"`{name}` on `{encoder}`", *row])
+    show("checkpoints", HEADER, rows, options.write)
 
 
 def measure(name: str, encoder: str | None, place: str, times: int) -> tuple[str, ...]:
@@ -72,12 +84,11 @@ def measure(name: str, encoder: str | None, place: str, times: int) -> tuple[str
         reads.append(time.perf_counter() - started)
         checkpoints.remove()
     return (
-        f"{network.count_params() / 1e6:.2f} M",
-        f"{len(take().to_bytes()) / 1e6:.0f}",
-        f"{1000 * min(waits):.0f}",
-        f"{1000 * min(cpu):.0f}",
-        f"{min(cpu) / _MINUTE_S:.2%}",
-        f"{1000 * min(reads):.0f}",
+        f"{network.count_params() / 1e6:.1f} M",
+        f"{len(take().to_bytes()) / 1e6:.0f} MB",
+        f"{1000 * min(waits):.0f} ms",
+        f"{1000 * min(cpu):.0f} ms, {min(cpu) / _MINUTE_S:.1%}",
+        f"{1000 * min(reads):.0f} ms",
     )
 
 

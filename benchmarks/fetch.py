@@ -1,6 +1,6 @@
 """Ten thousand small files from S3: our fetch, `dvc pull`, and boto3 with no checks.
 
-    python -m benchmarks.fetch [--files 10000] [--rounds 3]
+    python -m benchmarks.fetch [--files 10000] [--rounds 3] [--write docs/results.md]
 
 Against SeaweedFS on loopback, so that what counts is each one's own work. The files are
 published once, in DVC's layout; then, round by round, each brings them into an empty
@@ -23,6 +23,7 @@ from pathlib import Path
 import boto3
 
 from benchmarks.seaweedfs import environment, seaweedfs
+from benchmarks.tables import add_write_option, show
 from seglib.storage import fetch, manifest_entries, publish
 from seglib.storage.backends.base import THREADS, object_key
 
@@ -35,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    add_write_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -45,7 +47,7 @@ def main() -> None:
             data_md5 = publish(root / "data", URL).key
             print(f"{options.files:,} files, {size / 1e6:.0f} MB\n")
             seconds = measure(root, data_md5, options.rounds)
-    passed = report(seconds, options.files)
+    passed = report(seconds, options.files, options.write)
     sys.exit(not passed)
 
 
@@ -112,16 +114,24 @@ def pull(out: Path) -> None:
     _dvc(out, "pull", "--quiet")
 
 
-def report(seconds: dict[str, list[float]], count: int) -> bool:
+def report(
+    seconds: dict[str, list[float]], count: int, page: Path | None = None
+) -> bool:
     """Print the table; returns whether both bars are met."""
     median = {name: statistics.median(times) for name, times in seconds.items()}
     bare, dvc = median["boto3, no checks"], median["dvc pull"]
-    print(f"\n{'':20} {'s':>7} {'files/s':>8} {'× dvc pull':>11} {'× boto3':>8}")
-    for name, value in median.items():
-        print(
-            f"{name:20} {value:7.1f} {count / value:8.0f} {dvc / value:11.2f} "
-            f"{bare / value:8.2f}"
-        )
+    header = ["", "seconds", "files/s", "× dvc pull", "× boto3"]
+    rows = [
+        [
+            name,
+            f"{value:.1f}",
+            f"{count / value:,.0f}",
+            f"{dvc / value:.1f}",
+            f"{bare / value:.1f}",
+        ]
+        for name, value in median.items()
+    ]
+    show("fetch", header, rows, page)
     ours = median["seglib"]
     return dvc / ours >= FASTER_THAN_DVC and bare / ours >= SHARE_OF_BARE
 

@@ -1,6 +1,7 @@
 """How often the gate promotes a challenger, by how much better it really is.
 
     python -m benchmarks.gate_power [--comparisons 200] [--images 101]
+        [--write docs/results.md]
 
 Simulated pairs of models on a split like CamVid's val: 101 images, 11 classes of its
 shares and of usual IoUs; some images are hard for both models, each has luck of its
@@ -12,6 +13,7 @@ import argparse
 
 import numpy as np
 
+from benchmarks.tables import add_write_option, show
 from seglib.config import GateConfig
 from seglib.evaluation.bootstrap import Comparison, ImageCounts, compare
 
@@ -25,17 +27,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--comparisons", type=int, default=200)
     parser.add_argument("--images", type=int, default=101)
+    add_write_option(parser)
     options = parser.parse_args()
-    print("| truly better by | promoted by the gate | higher mIoU |")
-    print("|---|---|---|")
+    rows = []
     for points in BETTER:
         rng = np.random.default_rng(1)
         pairs = [_pair(rng, options.images, points) for _ in range(options.comparisons)]
         passed = np.mean([promotes(one) for one in pairs])
         higher = np.mean([one.miou.estimate > 0 for one in pairs])
-        print(
-            f"| {100 * points:.1f} points | {passed:.1%} | {higher:.1%} |", flush=True
-        )
+        rows.append([f"{100 * points:.1f} points", f"{passed:.1%}", f"{higher:.1%}"])
+    header = ["truly better by", "promoted by the gate", "higher mIoU"]
+    show("gate", header, rows, options.write)
 
 
 def promotes(compared: Comparison) -> bool:

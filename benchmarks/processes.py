@@ -1,6 +1,7 @@
 """What it costs to train in several processes instead of one.
 
     python -m benchmarks.processes [--architecture compact] [--steps 20] [--processes 2]
+        [--write docs/results.md]
 
 One process on as many cores as there are processes, against as many processes on a core
 each; every step is one of the same batch of 8 random images at 192×256. On one machine
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 
+from benchmarks.tables import add_write_option, show
 from seglib.distributed.cluster import VARIABLE, Cluster
 from seglib.distributed.launcher import free_ports
 
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keras", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--cores", help=argparse.SUPPRESS)
+    add_write_option(parser)
     options = parser.parse_args()
     if options.cores:
         os.sched_setaffinity(0, map(int, options.cores.split(",")))
@@ -49,9 +52,11 @@ def main() -> None:
             times = _measure_apart(options.processes, count, extra)
             best[name] = list(map(min, best.get(name, times), times))
     first = best["one process"][0]
-    print(f"{'':22} {'ms a step':>10} {'ratio':>6} {'ms to agree':>12}")
-    for name, (step, agree) in best.items():
-        print(f"{name:22} {step:10.1f} {step / first:6.2f} {agree:12.2f}")
+    lines = [
+        [name, f"{step:.0f}", f"{step / first:.2f}", f"{agree:.2f}"]
+        for name, (step, agree) in best.items()
+    ]
+    show("processes", ["", "ms a step", "ratio", "ms to agree"], lines, options.write)
 
 
 def measure(options: argparse.Namespace) -> tuple[float, float]:

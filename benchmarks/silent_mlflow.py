@@ -1,11 +1,12 @@
 """What MLflow costs a training: when it answers, is silent, is dead, or is not there.
 
     python -m benchmarks.silent_mlflow [--rounds 3] [--epochs 10]
+        [--write docs/results.md]
 
 The same small training, as the pipeline's step runs it in a pod: it tracks by itself,
 from a thread of its own, more than one message a second. The stores take turns, in
-another order each round; the table gives the medians over the rounds, and the median of
-each round's ratio to the training without a store. MLflow is imported before, which a
+another order each round; the table gives the medians over the rounds, and each round's
+ratio to the training without a store. MLflow is imported before, which a
 step does beside its first epochs, and only if the server answers.
 """
 
@@ -23,6 +24,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+
+from benchmarks.tables import add_write_option, show
 
 STORES = ("nothing", "answers", "is silent", "is dead")
 _SCENE, _VIEW = (96, 128), (64, 96)
@@ -34,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
+    add_write_option(parser)
     options = parser.parse_args()
     import mlflow  # noqa: F401
 
@@ -47,15 +52,20 @@ def main() -> None:
                 with tracked_in(addresses[store]):
                     rows[store].append(measure(data, options.epochs))
                 print(f"round {number + 1}, {store}: {rows[store][-1]}", flush=True)
-    print(f"{'MLflow':12} {'step ms':>8} {'ratio':>6} {'end waits s':>12} {'left':>5}")
-    for store, measured in rows.items():
-        pairs = zip(measured, rows["nothing"], strict=True)
-        ratio = statistics.median(m["step_ms"] / n["step_ms"] for m, n in pairs)
-        step, wait, left = (
-            statistics.median(m[name] for m in measured)
-            for name in ("step_ms", "wait_s", "left")
-        )
-        print(f"{store:12} {step:8.1f} {ratio:6.3f} {wait:12.1f} {left:5.0f}")
+    header = ["MLflow", "step", "ratio to no MLflow", "wait at the end", "unsent"]
+    lines = [_line(name, measured, rows["nothing"]) for name, measured in rows.items()]
+    show("mlflow", header, lines, options.write)
+
+
+def _line(store: str, measured: list[dict[str, float]], bare: list[Any]) -> list[str]:
+    pairs = zip(measured, bare, strict=True)
+    ratios = sorted(m["step_ms"] / n["step_ms"] for m, n in pairs)
+    step, wait, left = (
+        statistics.median(m[name] for m in measured)
+        for name in ("step_ms", "wait_s", "left")
+    )
+    shown = "" if bare is measured else ", ".join(f"{one:.2f}" for one in ratios)
+    return [store, f"{step:.1f} ms", shown, f"{wait:.1f} s", f"{left:.0f}"]
 
 
 def measure(data: Path, epochs: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """A table of the zoo: what each model costs, and what some minutes of it give.
 
     python -m benchmarks.zoo path/to/camvid [--minutes 1.5] [--models unet fpn …]
-        [--write README.md]
+        [--write docs/results.md]
 
 Parameters; GFLOPs of one 360×480 image (2 for a multiply and an add); images a second
 at that size, forward one by one and in training (batches of 4, views of 192×256); the
@@ -21,6 +21,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from benchmarks.tables import add_write_option, show
 
 SIZE = (360, 480)
 BATCH_SIZE = 4  # in so little time, more steps teach more than larger ones
@@ -45,11 +47,16 @@ ROWS = [
     ("bayesian_segnet", "vanilla"),
 ]
 HEADER = (
-    "model | encoder | parameters | GFLOPs | images/s forward | images/s training | "
-    "× bare | SavedModel | val mIoU"
+    "model",
+    "encoder",
+    "parameters",
+    "GFLOPs",
+    "images/s forward",
+    "images/s training",
+    "× bare",
+    "SavedModel",
+    "val mIoU",
 )
-RULE = "|" + "---|" * (HEADER.count("|") + 1)
-MARKS = ("<!-- zoo: begin -->", "<!-- zoo: end -->")
 
 
 def main() -> None:
@@ -59,17 +66,15 @@ def main() -> None:
         return
     wanted = [row for row in ROWS if not options.models or row[0] in options.models]
     rows = json.loads(options.rows.read_text()) if options.rows.exists() else {}
-    print(f"| {HEADER} |")
     for name, encoder in wanted:
         one = f"{name}/{encoder}"
         if one not in rows:
             rows[one] = _in_own_process(one)
             options.rows.parent.mkdir(parents=True, exist_ok=True)
             options.rows.write_text(json.dumps(rows, indent=1))
-        print(_line(name, encoder, rows[one]), flush=True)
-    if options.write:
-        lines = [_line(*one.split("/"), row) for one, row in rows.items()]
-        _write(options.write, "\n".join([f"| {HEADER} |", RULE, *lines]))
+        print(*_line(name, encoder, rows[one]), flush=True)
+    lines = [_line(*one.split("/"), row) for one, row in rows.items()]
+    show("zoo", HEADER, lines, options.write)
 
 
 def _in_own_process(one: str) -> dict[str, Any]:
@@ -181,22 +186,21 @@ def _saved_size(model: Any) -> int:
         return sum(path.stat().st_size for path in files if path.is_file())
 
 
-def _line(name: str, encoder: str, row: dict[str, Any]) -> str:
+def _line(name: str, encoder: str, row: dict[str, Any]) -> list[str]:
     trained = "" if "miou" not in row else f"{row['miou']:.3f}"
     speed = "" if "training" not in row else f"{row['training']:.1f}"
     weights = " (ImageNet)" if row["pretrained"] else ""
-    return (
-        f"| {name} | {encoder}{weights} | {row['parameters'] / 1e6:.2f} M "
-        f"| {row['gflops']:.1f} | {row['forward']:.1f} | {speed} | {row['bare']:.2f} "
-        f"| {row['size_bytes'] / 1e6:.1f} MB | {trained} |"
-    )
-
-
-def _write(path: Path, table: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    before, rest = text.split(MARKS[0])
-    _, after = rest.split(MARKS[1])
-    path.write_text(f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}", encoding="utf-8")
+    return [
+        name,
+        f"{encoder}{weights}",
+        f"{row['parameters'] / 1e6:.2f} M",
+        f"{row['gflops']:.1f}",
+        f"{row['forward']:.1f}",
+        speed,
+        f"{row['bare']:.2f}",
+        f"{row['size_bytes'] / 1e6:.1f} MB",
+        trained,
+    ]
 
 
 def _options() -> argparse.Namespace:
@@ -207,7 +211,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+")
     parser.add_argument("--minutes", type=float, default=1.5, help="0: do not train")
     parser.add_argument("--rows", type=Path, default=Path("build/zoo.json"))
-    parser.add_argument("--write", type=Path)
+    add_write_option(parser)
     parser.add_argument(
         "--config", type=Path, default=Path("configs/camvid-scratch.yaml")
     )

@@ -18,16 +18,10 @@ from pipeline.cli import (
     sweep,
     train_job,
 )
+from pipeline.cli import options as opt
 from pipeline.cli import runs as cluster_runs
 from pipeline.cli import tracking as tracked_runs
-from pipeline.cli.options import (
-    ConfigFile,
-    DataFolder,
-    Runs,
-    RunTitle,
-    Settings,
-    option,
-)
+from pipeline.cli.options import option
 from seglib.cli.terminal import Terminal, run_commands
 
 _COMMANDS = (
@@ -80,15 +74,15 @@ class Tracking(StrEnum):
 
 @app.command()
 def run(
-    data: DataFolder = None,
-    config: ConfigFile = None,
-    settings: Settings = None,
-    runs: Runs = Path("runs"),
+    data: opt.DataFolder = None,
+    config: opt.ConfigFile = None,
+    settings: opt.Settings = None,
+    runs: opt.Runs = Path("runs"),
     runner: Annotated[
         Runner, option("What a step is: a process, or a container.")
     ] = Runner.subprocess,
     cache: Annotated[bool, option("Reuse what an unchanged step gave before.")] = True,
-    name: RunTitle = "",
+    name: opt.RunTitle = "",
     tracking: Annotated[
         Tracking, option("While MLflow is away: go on, and send it later, or fail.")
     ] = Tracking.patient,

@@ -71,9 +71,12 @@ _HOMES = {
     "visualize": "seglib.steps.visualize",
 }
 __all__ = list(_HOMES)
+__all__ += ["distributed"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "distributed":
+        return importlib.import_module("seglib.distributed")
     if name not in _HOMES:
         raise AttributeError(f"module 'seglib' has no attribute {name!r}")
     module = importlib.import_module(_HOMES[name])

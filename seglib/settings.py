@@ -9,6 +9,7 @@ unknown key the nearest one.
 import dataclasses
 import functools
 import json
+import numbers
 import re
 import typing
 from collections.abc import Callable, Iterator
@@ -42,9 +43,10 @@ _EXPECTED = {  # pydantic's kind of error: what was expected
 
 
 def _whole(value: Any) -> Any:
-    """An integer that travelled through JSON as a float."""
-    whole = isinstance(value, float) and value.is_integer()
-    return int(value) if whole else value
+    """An integer of NumPy, or one that travelled through JSON as a float."""
+    is_other = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_other or is_whole else value
 
 
 def _number(value: Any) -> Any:

@@ -1,6 +1,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -79,6 +80,12 @@ def test_any_values_survive_the_way_through_flat(epochs, rate, flip):
 
 def test_pipeline_numbers_that_became_floats_are_integers_again():
     assert Config.from_flat({"epochs": 7.0}).train.epochs == 7
+
+
+def test_numbers_of_numpy_are_good_numbers():
+    config = TrainConfig(epochs=np.int64(3), learning_rate=np.float32(0.5))
+    assert (config.epochs, config.learning_rate) == (3, 0.5)
+    assert type(config.epochs) is int
 
 
 def test_integers_and_scientific_notation_are_good_floats(load):

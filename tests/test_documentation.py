@@ -2,13 +2,17 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 import typer.main
 
+import seglib
+from benchmarks.tables import show
 from pipeline.__main__ import app as pipeline_app
 from seglib.cli.main import app as seglib_app
+from tools.settings_page import replaced
 
 _BLOCK = re.compile(
     r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL
@@ -59,14 +63,71 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(
     wrong = []
     for page in (*repository.glob("*.md"), *repository.glob("docs/**/*.md")):
         text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=_BLOCKS)
+        in_site = page.is_relative_to(repository / "docs")
         for link in re.findall(r"\]\(([^)\s]+)\)", text):
             place, _, heading = link.partition("#")
             target = page.parent / place if place else page
             if "://" in place:
                 continue
-            if not target.exists() or (heading and heading not in _headings(target)):
+            there = target.exists() and (not heading or heading in _headings(target))
+            outside = not target.resolve().is_relative_to(repository / "docs")
+            if not there or (in_site and outside):
                 wrong.append(f"{page.name}: {link}")
     assert not wrong
+
+
+def test_every_page_is_in_the_navigation_of_the_site(repository: Path) -> None:
+    site = (repository / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = re.findall(r"- (?:[\w ,]+: )?(\S+\.md)$", site, re.MULTILINE)
+    docs = repository / "docs"
+    pages = sorted(str(page.relative_to(docs)) for page in docs.rglob("*.md"))
+    assert sorted(listed) == pages
+
+
+def test_the_reference_shows_every_public_name(repository: Path) -> None:
+    pages = (repository / "docs" / "api").glob("*.md")
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    shown = set(re.findall(r"^::: seglib\.(\w+)", text, re.MULTILINE))
+    assert set(seglib.__all__) <= shown
+
+
+def test_the_reference_lists_the_settings_of_today(repository: Path) -> None:
+    page = (repository / "docs" / "api" / "config.md").read_text(encoding="utf-8")
+    assert page == replaced(page), "run `python -m tools.settings_page`"
+
+
+def test_the_site_builds_without_a_warning(repository: Path, tmp_path: Path) -> None:
+    python = repository / "build" / "docs-venv" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("MkDocs is not installed. To run it: make docs.")
+    done = subprocess.run(
+        [python, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_benchmark_replaces_its_table_in_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "results.md"
+    page.write_text("a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n")
+    table = show("x", ["model", "mIoU"], [["unet", "0.5"]], page)
+    assert table == "| model | mIoU |\n|---|---|\n| unet | 0.5 |"
+    assert page.read_text() == f"a\n<!-- x: begin -->\n{table}\n<!-- x: end -->\nb\n"
+    with pytest.raises(ValueError, match=r"expected <!-- y: begin -->"):
+        show("y", ["model"], [], page)
+
+
+def test_every_table_of_a_benchmark_has_its_place_in_the_results(
+    repository: Path,
+) -> None:
+    page = (repository / "docs" / "results.md").read_text(encoding="utf-8")
+    for path in (repository / "benchmarks").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r'^ *show\("([\w-]+)", .*write', text, re.MULTILINE):
+            assert f"<!-- {name}: begin -->" in page, path.name
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,13 @@ FUNCTIONS = {
 }
 
 
+DISTRIBUTED = {"LostProcessError", "ProcessGroup", "join", "launch", "run_processes"}
+
+
 def test_the_public_names_are_these_and_no_others() -> None:
-    assert set(seglib.__all__) == CONFIGURATIONS | CLASSES | EXCEPTIONS | FUNCTIONS
+    names = CONFIGURATIONS | CLASSES | EXCEPTIONS | FUNCTIONS
+    assert set(seglib.__all__) == names | {"distributed"}
+    assert set(seglib.distributed.__all__) == DISTRIBUTED
     assert set(seglib.__all__) <= set(dir(seglib))
 
 
@@ -47,6 +52,7 @@ def test_every_exception_is_a_value_error_with_an_exit_code() -> None:
         error = getattr(seglib, name)
         assert issubclass(error, seglib.SegError)
         assert issubclass(error, ValueError)
+    assert issubclass(seglib.distributed.LostProcessError, seglib.SegError)
     assert (seglib.SegError.exit_code, seglib.UsageError.exit_code) == (1, 2)
 
 

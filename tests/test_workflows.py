@@ -20,6 +20,7 @@ _WRITING = {
     ("pull-request.yml", "dataset"): {"pull-requests"},
     ("retrain.yml", "retrain"): {"statuses"},
     ("finalize.yml", "finalize"): {"contents", "statuses"},
+    ("docs.yml", "publish"): {"pages", "id-token"},
 }
 _COMMAND = [".venv/bin/python", "-m", "pipeline"]
 
@@ -35,7 +36,8 @@ def workflows(folder: Path) -> dict[str, dict[str, Any]]:
         path.name: yaml.safe_load(path.read_text(encoding="utf-8"))
         for path in sorted(folder.iterdir())
     }
-    assert set(found) == {"finalize.yml", "pull-request.yml", "retrain.yml"}
+    names = {"docs.yml", "finalize.yml", "pull-request.yml", "retrain.yml"}
+    assert set(found) == names
     return found
 
 
@@ -87,6 +89,7 @@ def test_every_job_ends_in_time_and_none_runs_beside_its_like(
     # A submission or a comment is not broken off; a check that is outdated is.
     cancels = {n: w["concurrency"]["cancel-in-progress"] for n, w in workflows.items()}
     assert cancels == {
+        "docs.yml": False,
         "finalize.yml": False,
         "pull-request.yml": True,
         "retrain.yml": False,

@@ -1,1 +1,1 @@
-"""Retraining from CI: what changed, the submission, and what is told to the forge."""
+"""Retraining from CI: changes, submission, and the report to the forge."""

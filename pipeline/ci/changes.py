@@ -1,4 +1,4 @@
-"""What differs between two commits, as far as a training is concerned."""
+"""Differences between two commits that concern a training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _NAMED = 3  # paths that a reason names
 
 @dataclass(frozen=True)
 class Changes:
-    """What a training gets that is not as it was.
+    """What is new for a training.
 
     `old_md5` and `new_md5` are the dataset's hashes; empty: there was none.
     """

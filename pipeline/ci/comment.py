@@ -1,36 +1,20 @@
-"""One comment at a place, found again by a hidden marker, and never two for long."""
+"""One comment at a place, found again by a hidden marker; one status on a commit.
 
-import time
+Runs of the same job come one after the other (`concurrency` of GitHub's workflows). A
+run that was killed, or whose answer was lost, is repaired by the next one.
+"""
 
-from pipeline.ci.forge import (
-    Comment,
-    Forge,
-    ForgeError,
-    MissingError,
-    Place,
-    State,
-    Status,
-    UncertainError,
-)
+from pipeline.ci.forge import Place, State, Status
+from pipeline.ci.github import GitHub
 
 _LONGEST = 60_000  # characters; GitHub takes 65,536
 _LONGEST_DESCRIPTION = 140
-_ATTEMPTS = 4
 
 
 def keep_one(
-    forge: Forge,
-    place: Place,
-    key: str,
-    text: str,
-    *,
-    create: bool = True,
-    pause_s: float = 0.5,
+    forge: GitHub, place: Place, key: str, text: str, *, create: bool = True
 ) -> str:
     """Have exactly one comment with this key at a place, with this text.
-
-    Two that do so at once both create one; each then lists again, and the oldest
-    stays. One that was killed in between is made good by the next call.
 
     Args:
         forge: where.
@@ -38,43 +22,30 @@ def keep_one(
         key: names the comment; it is hidden in its text.
         text: Markdown.
         create: make one where there is none.
-        pause_s: before a list is read again that may lag behind; it grows.
 
     Returns:
         What was done: created, updated, unchanged or not needed.
 
     Raises:
-        ForgeError: the forge does not let it be.
+        ForgeError: the forge refuses, or does not answer.
     """
     marker = f"<!-- seglib:{key} -->"
     body = f"{marker}\n{_shortened(text)}"
-    for attempt in range(_ATTEMPTS):
-        time.sleep(attempt * pause_s)
-        found = _marked(forge, place, marker)
-        is_new = not found
-        if is_new and not create:
-            return "not needed"
-        if is_new:
-            found = _create(forge, place, body, marker)
-        if not found:
-            continue  # the answer was lost, and the list does not show it (yet)
-        oldest, *younger = found
-        for comment in younger:
-            forge.delete_comment(place, comment)
-        if oldest.body == body:
-            return "created" if is_new else "unchanged"
-        try:
-            forge.edit_comment(place, oldest, body)
-        except MissingError:  # someone removed it at this moment
-            continue
-        return "updated"
-    raise ForgeError(
-        f"The comment on {place} could not be written in {_ATTEMPTS} attempts: none "
-        "was answered. Run the same command again when the forge does."
-    )
+    found = [one for one in forge.comments(place) if one.body.startswith(marker)]
+    if not found:
+        if create:
+            forge.create_comment(place, body)
+        return "created" if create else "not needed"
+    oldest, *younger = found
+    for comment in younger:
+        forge.delete_comment(place, comment)
+    if oldest.body == body:
+        return "unchanged"
+    forge.edit_comment(place, oldest, body)
+    return "updated"
 
 
-def set_status(forge: Forge, commit: str, status: Status) -> bool:
+def set_status(forge: GitHub, commit: str, status: Status) -> bool:
     """Set a commit's status, unless it is just that; says whether it was set."""
     short = Status(
         status.context,
@@ -86,21 +57,6 @@ def set_status(forge: Forge, commit: str, status: Status) -> bool:
         return False
     forge.set_status(commit, short)
     return True
-
-
-def _create(forge: Forge, place: Place, body: str, marker: str) -> list[Comment]:
-    try:
-        created = [forge.create_comment(place, body)]
-    except UncertainError:
-        created = []
-    # With ours, whether or not the list shows it already.
-    by_id = {c.id: c for c in (*created, *_marked(forge, place, marker))}
-    return [by_id[id_] for id_ in sorted(by_id)]
-
-
-def _marked(forge: Forge, place: Place, marker: str) -> list[Comment]:
-    found = [c for c in forge.comments(place) if c.body.startswith(marker)]
-    return sorted(found, key=lambda comment: comment.id)
 
 
 def _shortened(text: str) -> str:

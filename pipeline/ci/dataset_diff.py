@@ -1,11 +1,12 @@
-"""What a pull request does to the dataset, told in one comment on it."""
+"""The comment on a pull request that changes the dataset."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.ci.changes import Changes
 from pipeline.ci.comment import keep_one
-from pipeline.ci.forge import ForbiddenError, Forge, PullRequest
+from pipeline.ci.forge import ForgeError, PullRequest
+from pipeline.ci.github import GitHub
 from seglib.data.versions import compare_versions, to_markdown
 from seglib.storage import default_remote, manifest_entries, missing_files
 
@@ -15,14 +16,14 @@ _NAMED = 10  # missing objects
 
 @dataclass(frozen=True)
 class Description:
-    """What a branch does to the dataset."""
+    """A branch's changes to the dataset."""
 
     text: str  # Markdown
     missing: int = 0  # objects that nobody pushed
 
 
 def describe(changes: Changes, remote: str) -> Description:
-    """The dataset's two versions, compared without downloading them.
+    """Compare the dataset's two versions without downloading them.
 
     Args:
         changes: of the branch.
@@ -48,7 +49,7 @@ def describe(changes: Changes, remote: str) -> Description:
 
 
 def tell(
-    forge: Forge | None, number: int, text: str, *, may_create: bool
+    forge: GitHub | None, number: int, text: str, *, may_create: bool
 ) -> tuple[bool, str]:
     """Have the text in the pull request's one comment.
 
@@ -66,7 +67,9 @@ def tell(
     place = PullRequest(number)
     try:
         done = keep_one(forge, place, KEY, text, create=may_create)
-    except ForbiddenError as error:  # the token of a fork's pull request reads only
+    except ForgeError as error:
+        if error.status != 403:  # the token of a fork's pull request reads only
+            raise
         return False, str(error)
     return True, f"{place}: comment {done}"
 

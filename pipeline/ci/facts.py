@@ -1,20 +1,47 @@
-"""What is known of a run that ended: from KFP, and from its row in MLflow."""
+"""Facts about a run: its own description, KFP's state, its row in MLflow."""
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipeline.ci.runs import described
 from pipeline.ci.verdict import Outcome
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
+    from pipeline.kfp.connection import Cluster
     from pipeline.kfp.runs import Run
     from seglib.tracking.queries import RowFacts, Rows
 
 DECISION = "gate/decision.json"
 _PATIENCE = timedelta(hours=24)  # messages that had to wait may come that late
+
+
+def described(run: "Run") -> dict[str, str]:
+    """The lines of the run's description: commit, data, config, image, triple."""
+    lines = (line.partition(": ") for line in run.description.splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+def newest_run(cluster: "Cluster", commit: str) -> "Run":
+    """The run of a commit that was started last, if possible one not stopped.
+
+    Raises:
+        SegError: there is none.
+    """
+    from pipeline.kfp.runs import list_runs, was_stopped
+
+    runs = [
+        run
+        for run in list_runs(cluster, part=commit[:7])
+        if described(run).get("commit") == commit
+    ]
+    if not runs:
+        raise SegError(
+            f"No run of the commit {commit[:12]} on {cluster.client.address}. "
+            "`python -m pipeline retrain` starts one."
+        )
+    return max(runs, key=lambda run: (not was_stopped(run), run.age))
 
 
 def find_outcome(run: "Run", url: str, *, tracking_uri: str) -> Outcome | None:

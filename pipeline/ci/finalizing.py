@@ -1,4 +1,4 @@
-"""The verdict, told to the commit: one status and one comment."""
+"""Reports a run's verdict on its commit: one status and one comment."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.ci.comment import keep_one, set_status
-from pipeline.ci.facts import find_outcome
-from pipeline.ci.forge import Commit, Forge, State, Status
+from pipeline.ci.facts import described, find_outcome, newest_run
+from pipeline.ci.forge import Commit, State, Status
 from pipeline.ci.git import Git
-from pipeline.ci.runs import described, in_its_place, newest_run
+from pipeline.ci.github import GitHub
 from pipeline.ci.verdict import Outcome
 from seglib.errors import SegError
 
@@ -33,7 +33,7 @@ class Waiting:
     run_id: str
 
 
-def waiting_commits(git: Git, forge: Forge) -> Iterator[Waiting]:
+def waiting_commits(git: Git, forge: GitHub) -> Iterator[Waiting]:
     """Commits of this clone whose status says that their run is under way."""
     commits = git.ancestors("HEAD", _LOOKED_BACK)
     for commit in dict.fromkeys([*commits, *git.branch_tips(_BRANCHES)]):
@@ -43,7 +43,7 @@ def waiting_commits(git: Git, forge: Forge) -> Iterator[Waiting]:
 
 
 def find_waiting(
-    cluster: "Cluster", forge: Forge | None, git: Git | None, word: str
+    cluster: "Cluster", forge: GitHub | None, git: Git | None, word: str
 ) -> Waiting:
     """The commit and run that a word names: a run's id or name, or a commit.
 
@@ -70,13 +70,13 @@ def find_waiting(
 
 def report(
     cluster: "Cluster",
-    forge: Forge | None,
+    forge: GitHub | None,
     waiting: Waiting,
     *,
     tracking_uri: str,
     say: Callable[[str], None],
 ) -> bool:
-    """Tell a commit what became of its run; again, where that was told already.
+    """Report the outcome of a run on its commit; a repetition changes nothing.
 
     Args:
         cluster: where the run is.
@@ -89,10 +89,11 @@ def report(
         Whether the run has ended, and its verdict is known.
     """
     from pipeline.kfp.failures import ClusterError
-    from pipeline.kfp.runs import get_run
+    from pipeline.kfp.runs import get_run, in_its_place
 
     try:
-        run = in_its_place(cluster, get_run(cluster, waiting.run_id))
+        run = get_run(cluster, waiting.run_id)
+        run = in_its_place(cluster, run) or run
     except ClusterError as error:
         if error.kind != "missing":
             raise
@@ -115,13 +116,13 @@ def report(
 
 def finish_all(
     cluster: "Cluster",
-    forge: Forge,
+    forge: GitHub,
     found: Iterable[Waiting],
     *,
     tracking_uri: str,
     say: Callable[[str], None],
 ) -> None:
-    """Report on all of them; what is wrong with one holds up no other.
+    """Report on all of them; an error with one does not stop the others.
 
     Raises:
         SegError: one or more could not be reported on.
@@ -142,14 +143,14 @@ def run_in(status: Status) -> str:
     return found.group() if found else ""
 
 
-def _set_pending(forge: Forge | None, commit: str, run: "Run", url: str) -> None:
+def _set_pending(forge: GitHub | None, commit: str, run: "Run", url: str) -> None:
     if forge:
         text = f"training: {run.name}"
         set_status(forge, commit, Status(CONTEXT, State.pending, text, url))
 
 
 def _tell_gone(
-    forge: Forge | None, waiting: Waiting, say: Callable[[str], None]
+    forge: GitHub | None, waiting: Waiting, say: Callable[[str], None]
 ) -> None:
     text = f"the run {waiting.run_id} is not on the cluster any more"
     if forge:
@@ -158,7 +159,7 @@ def _tell_gone(
 
 
 def _tell(
-    forge: Forge | None, commit: str, outcome: Outcome, say: Callable[[str], None]
+    forge: GitHub | None, commit: str, outcome: Outcome, say: Callable[[str], None]
 ) -> None:
     state, description = outcome.status
     text = outcome.to_markdown()

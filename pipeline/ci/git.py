@@ -1,4 +1,4 @@
-"""What retraining asks git: revisions, paths that differ, hashes of files."""
+"""Git queries for retraining: revisions, changed paths, hashes of files."""
 
 import difflib
 import os

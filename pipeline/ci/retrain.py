@@ -1,4 +1,4 @@
-"""`retrain` on a branch: the plan, the run, and the commit's status."""
+"""Retraining a commit: the plan, the run, and the commit's status."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.ci.comment import set_status
 from pipeline.ci.finalizing import CONTEXT, Waiting, report, run_in
-from pipeline.ci.forge import Forge, ForgeError, State, Status
+from pipeline.ci.forge import ForgeError, State, Status
 from pipeline.ci.git import Git
+from pipeline.ci.github import GitHub
 from pipeline.ci.plan import Plan, Wish, make_plan
 from pipeline.ci.submitting import Means, start_run
 from seglib.errors import SegError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.kfp.connection import Cluster
 
 
-def plan_for(git: Git, forge: Forge | None, wish: Wish) -> Plan:
+def plan_for(git: Git, forge: GitHub | None, wish: Wish) -> Plan:
     """The plan, with what the forge knows of earlier commits."""
 
     def was_handled(commit: str) -> bool:
@@ -29,7 +30,7 @@ def plan_for(git: Git, forge: Forge | None, wish: Wish) -> Plan:
 def retrain(
     connect: "Callable[[], Cluster]",
     git: Git,
-    forge: Forge | None,
+    forge: GitHub | None,
     plan: Plan,
     wish: Wish,
     means: Means,
@@ -37,7 +38,7 @@ def retrain(
     tracking_uri: str,
     say: Callable[[str], None],
 ) -> None:
-    """Do what a plan says, once, and have the commit's status say so.
+    """Carry out a plan, and report it in the commit's status.
 
     Args:
         connect: reaches the cluster; called only if it is needed.
@@ -66,14 +67,14 @@ def retrain(
     say(f"page         {cluster.url('runs', 'details', run.run_id)}")
 
 
-def _tell_needless(forge: Forge | None, plan: Plan) -> None:
+def _tell_needless(forge: GitHub | None, plan: Plan) -> None:
     """A commit that has a status was handled before; that stays."""
     if forge and forge.status(plan.commit, CONTEXT) is None:
         text = f"nothing to train: as {plan.before[:12]}"
         set_status(forge, plan.commit, Status(CONTEXT, State.success, text))
 
 
-def _tell_error(forge: Forge | None, commit: str, error: SegError) -> None:
+def _tell_error(forge: GitHub | None, commit: str, error: SegError) -> None:
     """Say on the commit that nothing was submitted, unless somebody else did."""
     if forge is None:
         return

@@ -1,4 +1,4 @@
-"""From a plan to a run on the cluster: one, however often and by however many asked."""
+"""From a plan to a run on the cluster."""
 
 import tempfile
 from collections.abc import Callable
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.ci.git import PIN, Git
 from pipeline.ci.plan import Plan, Wish
-from pipeline.ci.runs import runs_like
 from seglib.config import Config
 from seglib.errors import SegError, UsageError
 
@@ -49,30 +48,18 @@ def start_run(
 ) -> "Run":
     """Have the run of a plan on the cluster, and come back without waiting for it.
 
-    Whoever was killed on the way, or does it at the same time, gets the same run.
+    The same command again gives the same run.
 
     Raises:
         UsageError: no image is named, and no place to build one to.
         SegError: the checkout is another, the dataset is not on its remote, the image
-            cannot be built, the doctor finds errors, or the cluster says no.
+            cannot be built, the doctor finds errors, or the cluster refuses.
     """
     from pipeline.dag.inputs import check_publication, find_settings, require_splits
-    from pipeline.kfp.identity import config_hash
     from pipeline.kfp.order import check_pushed, find_version
 
     _require_checkout(git, plan.commit)
     config = find_settings(wish.config and git.root / wish.config, wish.settings)
-    like = {
-        "commit": plan.commit,
-        "data": plan.data_md5,
-        "config": config_hash(config),
-    }
-    # An image that two build at once has two digests: it is the commit that is the
-    # same. With an image that was named, the run is the cluster's own to find again.
-    is_shared = not means.image and (wish.again or not wish.force)
-    if is_shared and (known := runs_like(cluster, like, again=wish.again)):
-        say(f"run          {known[0].name} is there already: {known[0].state.lower()}")
-        return known[0]
     data = find_version(data_md5=plan.data_md5, pin=git.root / PIN, remote=means.remote)
     check_pushed(data)
     require_splits(data, config)
@@ -80,8 +67,6 @@ def start_run(
     say(f"data         all objects of {plan.data_md5} are on {data.remote}")
     image = _find_image(git, plan, wish, means, say)
     run = _submit(cluster, plan, wish, means, image, data, config, say)
-    if is_shared:
-        run = _keep_oldest(cluster, runs_like(cluster, like, again=wish.again)) or run
     say(f"run          {run.name}: {run.state.lower()}")
     return run
 
@@ -182,12 +167,3 @@ def _compile(
     document = read_document(path)
     say(f"document     {document.version}, {diagnosis.warnings} warning(s)")
     return document
-
-
-def _keep_oldest(cluster: "Cluster", runs: list["Run"]) -> "Run | None":
-    """Of runs started at once, with images built at once, the oldest goes on."""
-    from pipeline.kfp.runs import terminate
-
-    for other in runs[1:]:
-        terminate(cluster, other.run_id)
-    return runs[0] if runs else None

@@ -1,4 +1,4 @@
-"""What became of a run: the gate's verdict and the scores, as a status and a page."""
+"""The outcome of a run, its verdict and its scores, as a status and a comment."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.ci.forge import State
-from seglib.plain_text import table_cell, visible
+from seglib.plain_text import first_line, table_cell, visible
 from seglib.tracking.names import key
 
 _SCORES = ("miou", "pixel_accuracy", "miou_frequency_weighted", "baseline_miou")
@@ -51,7 +51,7 @@ class Outcome:
     def status(self) -> tuple[State, str]:
         """Of the commit: a run that went well is a success, whatever the verdict."""
         if self.state == "FAILED":
-            reason = self.failure.partition("\n")[0] or "see the run"
+            reason = first_line(self.failure) or "see the run"
             return State.failure, f"failed: {reason}"
         if self.state != "SUCCEEDED":
             return State.error, f"the run was {self.state.lower()}"

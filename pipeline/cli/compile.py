@@ -5,14 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import (
-    AllowTag,
-    Checkpoints,
-    ClusterFile,
-    Gpus,
-    Image,
-    option,
-)
+from pipeline.cli import options as opt
+from pipeline.cli.options import option
 from seglib.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -24,17 +18,17 @@ app = typer.Typer()
 @app.command("compile")
 def compile_document(
     output: Annotated[Path, option("The YAML file to write.", "--output", "-o")],
-    image: Image = "",
-    cluster: ClusterFile = None,
-    gpus: Gpus = None,
-    checkpoints: Checkpoints = "",
+    image: opt.Image = "",
+    cluster: opt.ClusterFile = None,
+    gpus: opt.Gpus = None,
+    checkpoints: opt.Checkpoints = "",
     manifest: Annotated[
         bool,
         option(
             "Write the Kubernetes resources Pipeline and PipelineVersion.", "--manifest"
         ),
     ] = False,
-    allow_tag: AllowTag = False,
+    allow_tag: opt.AllowTag = False,
 ) -> None:
     """Write the pipeline as a document for Kubeflow Pipelines.
 

@@ -73,7 +73,8 @@ def _connect(
     ] = 30.0,
 ) -> "Cluster":
     """Connect, and tell the server's warnings."""
-    from pipeline.kfp.connection import Endpoint, connect
+    from pipeline.kfp.connection import connect
+    from pipeline.kfp.endpoint import Endpoint
 
     endpoint = Endpoint.from_environment(
         host=host,
@@ -92,7 +93,8 @@ def _connect(
 
 def connect_by_environment() -> "Cluster":
     """Connect as a command without these options does."""
-    from pipeline.kfp.connection import Endpoint, connect
+    from pipeline.kfp.connection import connect
+    from pipeline.kfp.endpoint import Endpoint
 
     return connect(Endpoint.from_environment())
 

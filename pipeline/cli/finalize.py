@@ -41,7 +41,6 @@ def finalize(
 
     python -m pipeline finalize HEAD
     """
-    from pipeline.ci.connection import find_forge, forget_empty
     from pipeline.ci.finalizing import (
         find_waiting,
         finish_all,
@@ -49,6 +48,7 @@ def finalize(
         waiting_commits,
     )
     from pipeline.ci.git import Git
+    from pipeline.ci.github import find_forge, forget_empty
     from seglib.tracking.mlflow_address import tracking_uri
 
     forget_empty(os.environ)

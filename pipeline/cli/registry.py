@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.options import Runs, option, optional
+from pipeline.cli.stores import existing_store
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import visible
@@ -189,17 +190,7 @@ def _name(registry: Any, name: str) -> str:
 
 @contextmanager
 def _registry(runs: Path) -> Iterator[Any]:
-    """The registry; what MLflow says of a failure becomes one line."""
-    from pipeline.local.tracker import tracking_uri
     from seglib.registry.champion import Registry
-    from seglib.tracking.mlflow_errors import answering
 
-    uri = tracking_uri(runs)
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not database.is_file():
-        raise SegError(
-            f"{database}: no such store. Run the pipeline first, name another folder "
-            "with --runs, or a server with MLFLOW_TRACKING_URI."
-        )
-    with answering(uri):
+    with existing_store(runs) as uri:
         yield Registry(uri)

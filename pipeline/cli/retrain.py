@@ -7,25 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli import options as opt
 from pipeline.cli.connection import connect_by_environment
-from pipeline.cli.options import (
-    CONFIG_FILE,
-    REMOTE,
-    SETTINGS,
-    Checkpoints,
-    ClusterFile,
-    DryRun,
-    Experiment,
-    Image,
-    option,
-    optional,
-)
+from pipeline.cli.options import option, optional
 from seglib.cli.terminal import echo
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.ci.forge import Forge
     from pipeline.ci.git import Git
+    from pipeline.ci.github import GitHub
     from pipeline.ci.plan import Plan, Wish
 
 
@@ -61,11 +51,11 @@ def retrain(
         ),
     ] = 0,
     config: Annotated[
-        Path | None, optional(CONFIG_FILE, envvar="RETRAIN_CONFIG")
+        Path | None, optional(opt.CONFIG_FILE, envvar="RETRAIN_CONFIG")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        optional(SETTINGS, "--set", metavar="NAME=VALUE", envvar="RETRAIN_SET"),
+        optional(opt.SETTINGS, "--set", metavar="NAME=VALUE", envvar="RETRAIN_SET"),
     ] = None,
     data_rev: Annotated[
         str,
@@ -74,7 +64,7 @@ def retrain(
             envvar="RETRAIN_DATA_REV",
         ),
     ] = "",
-    remote: Annotated[str, optional(REMOTE, envvar="RETRAIN_REMOTE")] = "",
+    remote: Annotated[str, optional(opt.REMOTE, envvar="RETRAIN_REMOTE")] = "",
     variant: Annotated[
         Variant,
         option("Of the image: for CPUs, or NVIDIA GPUs.", envvar="RETRAIN_VARIANT"),
@@ -92,7 +82,7 @@ def retrain(
             envvar=["RETRAIN_ATTEMPT", "GITHUB_RUN_ID"],
         ),
     ] = "",
-    image: Image = "",
+    image: opt.Image = "",
     image_repository: Annotated[
         str,
         optional(
@@ -100,10 +90,10 @@ def retrain(
             envvar="SEGLIB_IMAGE_REPOSITORY",
         ),
     ] = "",
-    cluster: ClusterFile = None,
-    checkpoints: Checkpoints = "",
-    experiment: Experiment = "",
-    dry_run: DryRun = False,
+    cluster: opt.ClusterFile = None,
+    checkpoints: opt.Checkpoints = "",
+    experiment: opt.Experiment = "",
+    dry_run: opt.DryRun = False,
 ) -> None:
     """Train what a commit changed, on the cluster, and come back without waiting.
 
@@ -124,8 +114,8 @@ def retrain(
 
     python -m pipeline retrain --force --set epochs=40
     """
-    from pipeline.ci.connection import find_forge, forget_empty
     from pipeline.ci.git import Git
+    from pipeline.ci.github import find_forge, forget_empty
     from pipeline.ci.plan import Wish
     from pipeline.ci.retrain import plan_for
     from pipeline.ci.retrain import retrain as run
@@ -174,10 +164,10 @@ def _show(plan: "Plan") -> None:
 
 
 def _tell_pull_request(
-    git: "Git", wish: "Wish", number: int, remote: str, forge: "Forge | None"
+    git: "Git", wish: "Wish", number: int, remote: str, forge: "GitHub | None"
 ) -> None:
-    from pipeline.ci.connection import missing
     from pipeline.ci.dataset_diff import describe, find_remote, tell
+    from pipeline.ci.github import missing
     from pipeline.ci.plan import changes_of_branch
 
     if not wish.since:

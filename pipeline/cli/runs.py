@@ -130,8 +130,7 @@ def logs(
 
     For example: python -m pipeline logs latest train --tail 50
     """
-    from pipeline.kfp.following import follow_log
-    from pipeline.kfp.logs import find_step
+    from pipeline.kfp.logs import find_step, follow_log
     from pipeline.kfp.runs import find_run
 
     reached = connect()

@@ -6,18 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli import options as opt
 from pipeline.cli.connection import Connect, on_cluster
-from pipeline.cli.options import (
-    AllowTag,
-    Checkpoints,
-    ClusterFile,
-    CompiledPipeline,
-    DryRun,
-    Image,
-    PipelineRoot,
-    PushCheck,
-    ServiceAccount,
-)
 from seglib.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -37,15 +27,15 @@ def schedule(
     file: Annotated[
         Path, typer.Argument(help="Of the recurring runs; see configs/schedules.yaml.")
     ],
-    dry_run: DryRun = False,
-    image: Image = "",
-    pipeline: CompiledPipeline = None,
-    cluster: ClusterFile = None,
-    checkpoints: Checkpoints = "",
-    allow_tag: AllowTag = False,
-    push_check: PushCheck = True,
-    service_account: ServiceAccount = "",
-    pipeline_root: PipelineRoot = "",
+    dry_run: opt.DryRun = False,
+    image: opt.Image = "",
+    pipeline: opt.CompiledPipeline = None,
+    cluster: opt.ClusterFile = None,
+    checkpoints: opt.Checkpoints = "",
+    allow_tag: opt.AllowTag = False,
+    push_check: opt.PushCheck = True,
+    service_account: opt.ServiceAccount = "",
+    pipeline_root: opt.PipelineRoot = "",
 ) -> None:
     """Make the cluster's recurring runs those of a file: made, changed, removed.
 

@@ -5,28 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli import options as opt
 from pipeline.cli.connection import Connect, on_cluster
-from pipeline.cli.options import (
-    AllowTag,
-    Checkpoints,
-    ClusterFile,
-    CompiledPipeline,
-    ConfigFile,
-    DataHash,
-    Every,
-    Experiment,
-    Form,
-    Image,
-    Longest,
-    OutputForm,
-    PipelineRoot,
-    PushCheck,
-    Remote,
-    Revision,
-    ServiceAccount,
-    Settings,
-    option,
-)
+from pipeline.cli.options import option
 from pipeline.cli.runs import STATUSES, Say, follow
 from seglib.cli.terminal import echo
 
@@ -41,27 +22,27 @@ app = typer.Typer()
 @on_cluster
 def submit(
     connect: Connect,
-    config: ConfigFile = None,
-    settings: Settings = None,
-    image: Image = "",
-    pipeline: CompiledPipeline = None,
-    cluster: ClusterFile = None,
-    checkpoints: Checkpoints = "",
-    rev: Revision = "",
-    data_md5: DataHash = "",
-    remote: Remote = "",
-    experiment: Experiment = "",
+    config: opt.ConfigFile = None,
+    settings: opt.Settings = None,
+    image: opt.Image = "",
+    pipeline: opt.CompiledPipeline = None,
+    cluster: opt.ClusterFile = None,
+    checkpoints: opt.Checkpoints = "",
+    rev: opt.Revision = "",
+    data_md5: opt.DataHash = "",
+    remote: opt.Remote = "",
+    experiment: opt.Experiment = "",
     force: Annotated[
         bool, option("Run although the same run is there already.", "--force")
     ] = False,
-    allow_tag: AllowTag = False,
-    push_check: PushCheck = True,
-    service_account: ServiceAccount = "",
-    pipeline_root: PipelineRoot = "",
+    allow_tag: opt.AllowTag = False,
+    push_check: opt.PushCheck = True,
+    service_account: opt.ServiceAccount = "",
+    pipeline_root: opt.PipelineRoot = "",
     wait: Annotated[bool, option("Show its steps until it ends.", "--wait")] = False,
-    every: Every = 5.0,
-    longest: Longest = 0.0,
-    form: OutputForm = Form.text,
+    every: opt.Every = 5.0,
+    longest: opt.Longest = 0.0,
+    form: opt.OutputForm = opt.Form.text,
 ) -> None:
     """Start a run on a cluster, or find the one that makes it needless.
 
@@ -79,7 +60,7 @@ def submit(
     from pipeline.kfp.order import check_pushed, find_version, make_order, settings_of
     from pipeline.kfp.submission import submit as start
 
-    say: Say = echo if form is Form.text else lambda text: echo(text, err=True)
+    say: Say = echo if form is opt.Form.text else lambda text: echo(text, err=True)
     data = find_version(rev, data_md5=data_md5, remote=remote)
     with document_of(
         pipeline,
@@ -112,11 +93,11 @@ def submit(
         follow(reached, done.run.run_id, every, longest, say)
 
 
-def _show(done: "Submitted", reached: "Cluster", form: Form) -> None:
+def _show(done: "Submitted", reached: "Cluster", form: opt.Form) -> None:
     from pipeline.kfp.showing import ending
 
     run = done.run
-    if form is Form.json:
+    if form is opt.Form.json:
         content = {
             "run_id": run.run_id,
             "name": run.name,

@@ -5,20 +5,9 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli import options as opt
 from pipeline.cli.compile import cluster_config, default_image
-from pipeline.cli.options import (
-    AllowTag,
-    Checkpoints,
-    ClusterFile,
-    ConfigFile,
-    DataFolder,
-    Gpus,
-    Image,
-    Runs,
-    RunTitle,
-    option,
-    optional,
-)
+from pipeline.cli.options import option, optional
 from seglib.cli.terminal import Terminal, echo
 
 app = typer.Typer()
@@ -35,11 +24,11 @@ def sweep(
             metavar="NAME=VALUE[,VALUE…]",
         ),
     ],
-    data: DataFolder = None,
-    config: ConfigFile = None,
+    data: opt.DataFolder = None,
+    config: opt.ConfigFile = None,
     parallel: Annotated[int, option("Trainings at the same time.", min=1)] = 2,
-    runs: Runs = Path("runs"),
-    name: RunTitle = "sweep",
+    runs: opt.Runs = Path("runs"),
+    name: opt.RunTitle = "sweep",
     output: Annotated[
         Path | None,
         optional(
@@ -49,11 +38,11 @@ def sweep(
             "-o",
         ),
     ] = None,
-    image: Image = "",
-    cluster: ClusterFile = None,
-    gpus: Gpus = None,
-    checkpoints: Checkpoints = "",
-    allow_tag: AllowTag = False,
+    image: opt.Image = "",
+    cluster: opt.ClusterFile = None,
+    gpus: opt.Gpus = None,
+    checkpoints: opt.Checkpoints = "",
+    allow_tag: opt.AllowTag = False,
 ) -> None:
     """Train with several settings, and judge and export the best by val mIoU.
 

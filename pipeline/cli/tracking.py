@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.options import Context, Runs, option, optional
+from pipeline.cli.stores import existing_store
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import without_login
@@ -56,7 +57,7 @@ def track(
 
     warn = partial(echo, err=True)
     if not folders:
-        _close_rows(tracking_uri(Path("runs")), context, warn)
+        _close_rows(context, warn)
         return
     whole = True
     for folder in folders:
@@ -99,14 +100,11 @@ def compare(
     """
     from pipeline.history.compare import compare as lines_of
     from pipeline.history.compare import to_csv, to_json, to_markdown
-    from pipeline.local.tracker import tracking_uri
-    from seglib.tracking.mlflow_errors import answering
     from seglib.tracking.queries import Rows
 
     if output and output.suffix not in _FORMATS:
         raise UsageError(f"{output}: expected a name that ends in .md, .csv or .json.")
-    uri = _existing(tracking_uri(runs), runs)
-    with answering(uri):
+    with existing_store(runs) as uri:
         store = Rows(uri)
         rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
     if not rows:
@@ -145,12 +143,9 @@ def reproduce(
     """
     from pipeline.history.reproduce import difference, recipe
     from pipeline.local.execution import execute
-    from pipeline.local.tracker import tracking_uri
-    from seglib.tracking.mlflow_errors import answering
     from seglib.tracking.queries import Rows
 
-    uri = _existing(tracking_uri(runs), runs)
-    with answering(uri):
+    with existing_store(runs) as uri:
         row = Rows(uri).find(name)
     how = recipe(row, folder=data, any_code=any_code)
     difference(row, {"miou": 0.0})  # a run without a score is told before an hour
@@ -177,11 +172,10 @@ def reproduce(
     raise typer.Exit(0 if same else 1)
 
 
-def _close_rows(uri: str, context: str, warn: Callable[[str], None]) -> None:
+def _close_rows(context: str, warn: Callable[[str], None]) -> None:
     from pipeline.train_job.open_rows import close_rows
-    from seglib.tracking.mlflow_errors import answering
 
-    with answering(_existing(uri, Path("runs"))):
+    with existing_store(Path("runs")) as uri:
         rows = list(close_rows(uri, context=context, warn=warn))
     for row in rows:
         word = f"closed as {row.status}" if row.status else "stays open"
@@ -200,17 +194,6 @@ def _store_of(folder: Path) -> str:
     default = tracking_uri(folder.resolve().parent)
     recorded = "" if os.environ.get("MLFLOW_TRACKING_URI") else Spool(folder).uri
     return recorded or default
-
-
-def _existing(uri: str, runs: Path) -> str:
-    """The store's address; an SQLite store must be there, or asking would make it."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not path.exists():
-        raise SegError(
-            f"No tracking store in {runs}: {path.name} is missing. Name the folder of "
-            "runs with --runs, or a server with MLFLOW_TRACKING_URI."
-        )
-    return uri
 
 
 def _print_table(console: Terminal, names: list[str], lines: "list[Line]") -> None:

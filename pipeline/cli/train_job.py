@@ -7,25 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli import options as opt
 from pipeline.cli.compile import cluster_config
-from pipeline.cli.options import (
-    AllowTag,
-    Checkpoints,
-    ClusterFile,
-    ConfigFile,
-    Context,
-    DataHash,
-    Every,
-    Gpus,
-    Image,
-    Longest,
-    PushCheck,
-    Remote,
-    Revision,
-    Settings,
-    option,
-    optional,
-)
+from pipeline.cli.options import option, optional
 from pipeline.train_job.pod import LABEL
 from seglib.cli.terminal import echo
 from seglib.errors import UsageError
@@ -55,15 +39,15 @@ def train_job(
         Path | None,
         optional("The YAML file to write. Needed without --wait.", "--output", "-o"),
     ] = None,
-    config: ConfigFile = None,
-    settings: Settings = None,
-    image: Image = "",
-    cluster: ClusterFile = None,
-    gpus: Gpus = None,
-    checkpoints: Checkpoints = "",
-    rev: Revision = "",
-    data_md5: DataHash = "",
-    remote: Remote = "",
+    config: opt.ConfigFile = None,
+    settings: opt.Settings = None,
+    image: opt.Image = "",
+    cluster: opt.ClusterFile = None,
+    gpus: opt.Gpus = None,
+    checkpoints: opt.Checkpoints = "",
+    rev: opt.Revision = "",
+    data_md5: opt.DataHash = "",
+    remote: opt.Remote = "",
     cache: Annotated[
         bool,
         option(
@@ -75,8 +59,8 @@ def train_job(
     name: Annotated[
         str, optional("Of the job. Default: by commit, data and content.")
     ] = "",
-    allow_tag: AllowTag = False,
-    push_check: PushCheck = True,
+    allow_tag: opt.AllowTag = False,
+    push_check: opt.PushCheck = True,
     wait: Annotated[
         bool, option("Start it, and follow its pods' logs to its end.", "--wait")
     ] = False,
@@ -87,9 +71,9 @@ def train_job(
             "--again",
         ),
     ] = False,
-    every: Every = 2.0,
-    longest: Longest = 0.0,
-    context: Context = "",
+    every: opt.Every = 2.0,
+    longest: opt.Longest = 0.0,
+    context: opt.Context = "",
 ) -> None:
     """Train one model in several pods of a Kubernetes cluster together.
 

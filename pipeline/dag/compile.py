@@ -1,4 +1,4 @@
-"""From the pipeline to a document: for Kubeflow Pipelines' API, or for kubectl."""
+"""Compile a pipeline: for Kubeflow Pipelines' API, or for kubectl."""
 
 import hashlib
 import re
@@ -21,11 +21,11 @@ _SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A document that was written."""
+    """A compiled pipeline."""
 
     path: Path
     name: str  # of the pipeline
-    version: str  # of the document: it changes with its content, and only with that
+    version: str  # changes with the content of the file, and only with that
     image: str
 
 
@@ -39,7 +39,7 @@ def compile_pipeline(
     allow_tag: bool = False,
     plan: "tuple[Config, Sweep] | None" = None,
 ) -> Compiled:
-    """Write the pipeline as a document; what is there stays if that fails.
+    """Write the pipeline as a YAML file, whole or not at all.
 
     The same arguments give the same bytes.
 
@@ -62,12 +62,29 @@ def compile_pipeline(
     require_digest(image, allow_tag=allow_tag)
     refuse_placeholders(image=image, checkpoints=checkpoints)
     refuse_placeholders(**cluster.environment)
+    pipeline = _build(image, cluster, checkpoints, plan)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent) as place:
+            written = Path(place) / "pipeline.yaml"
+            version = _write(pipeline, written)
+            if manifest:
+                _write_manifest(pipeline, written, version, cluster.namespace)
+            written.replace(output)
+    except OSError as error:
+        raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
+    return Compiled(path=output, name=pipeline.name, version=version, image=image)
+
+
+def _build(
+    image: str,
+    cluster: ClusterConfig,
+    checkpoints: str,
+    plan: "tuple[Config, Sweep] | None",
+) -> Any:
     from pipeline.dag.lean_kfp import import_kfp
 
     import_kfp()
-    from kfp.compiler import Compiler
-    from kfp.compiler.compiler_utils import KubernetesManifestOptions
-
     from pipeline.dag.sweep import sweep_pipeline
     from pipeline.dag.training import training_pipeline
 
@@ -76,38 +93,41 @@ def compile_pipeline(
         "cluster": cluster,
         "checkpoints": checkpoints,
     }
-    if plan:
-        config, sweep = plan
-        pipeline = sweep_pipeline(sweep, config, **shared)
-    else:
-        pipeline = training_pipeline(**shared)
+    if not plan:
+        return training_pipeline(**shared)
+    config, sweep = plan
+    return sweep_pipeline(sweep, config, **shared)
+
+
+def _write(pipeline: Any, path: Path) -> str:
+    """Write what KFP's API takes; returns the name of this version."""
+    from kfp.compiler import Compiler
+
+    Compiler().compile(pipeline, str(path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{pipeline.name}-{digest[:12]}"
+
+
+def _write_manifest(pipeline: Any, path: Path, version: str, namespace: str) -> None:
+    """Write the Kubernetes resources Pipeline and PipelineVersion."""
+    from kfp.compiler import Compiler
+    from kfp.compiler.compiler_utils import KubernetesManifestOptions
+
     title = pipeline.pipeline_spec.pipeline_info.display_name
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent) as place:
-            written = Path(place) / "pipeline.yaml"
-            Compiler().compile(pipeline, str(written))
-            digest = hashlib.sha256(written.read_bytes()).hexdigest()[:12]
-            version = f"{pipeline.name}-{digest}"
-            if manifest:
-                options = KubernetesManifestOptions(
-                    pipeline_name=pipeline.name,
-                    pipeline_display_name=title,
-                    pipeline_version_name=version,
-                    pipeline_version_display_name=f"{title} {digest}",
-                    namespace=cluster.namespace,
-                    include_pipeline_manifest=True,
-                )
-                Compiler().compile(
-                    pipeline,
-                    str(written),
-                    kubernetes_manifest_options=options,
-                    kubernetes_manifest_format=True,
-                )
-            written.replace(output)
-    except OSError as error:
-        raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
-    return Compiled(path=output, name=pipeline.name, version=version, image=image)
+    options = KubernetesManifestOptions(
+        pipeline_name=pipeline.name,
+        pipeline_display_name=title,
+        pipeline_version_name=version,
+        pipeline_version_display_name=f"{title} {version.rpartition('-')[2]}",
+        namespace=namespace,
+        include_pipeline_manifest=True,
+    )
+    Compiler().compile(
+        pipeline,
+        str(path),
+        kubernetes_manifest_options=options,
+        kubernetes_manifest_format=True,
+    )
 
 
 def require_digest(image: str, *, allow_tag: bool = False) -> None:

@@ -23,12 +23,14 @@ class Document:
         text: the file's content.
         spec: KFP's PipelineSpec.
         platform: KFP's PlatformSpec, with the pods' Kubernetes settings; may be empty.
+        is_manifest: whether the file is a Kubernetes manifest, for `kubectl apply`.
     """
 
     path: Path
     text: str
     spec: Mapping[str, Any]
     platform: Mapping[str, Any]
+    is_manifest: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -126,9 +128,9 @@ def read_document(path: Path) -> Document:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"{path}: cannot be read ({reason}). {_REMEDY}") from error
     trees = parse_all_yaml(text, name=str(path), error=UsageError, remedy=_REMEDY)
-    spec, platform = _parts(trees)
+    spec, platform, is_manifest = _parts(trees)
     try:
-        document = Document(path, text, spec, platform)
+        document = Document(path, text, spec, platform, is_manifest)
         complete = document.name and spec["root"]["dag"]
     except (KeyError, TypeError) as error:
         raise UsageError(f"{path}: not a compiled pipeline. {_REMEDY}") from error
@@ -137,10 +139,11 @@ def read_document(path: Path) -> Document:
     return document
 
 
-def _parts(trees: tuple[Any, ...]) -> tuple[Any, Any]:
-    """PipelineSpec and PlatformSpec, as they are or in a PipelineVersion manifest."""
+def _parts(trees: tuple[Any, ...]) -> tuple[Any, Any, bool]:
+    """PipelineSpec and PlatformSpec, and whether they are in a manifest."""
     pipeline: Any = {}
     platform: Any = {}
+    is_manifest = False
     for tree in trees:
         if not isinstance(tree, Mapping):
             continue
@@ -148,8 +151,9 @@ def _parts(trees: tuple[Any, ...]) -> tuple[Any, Any]:
         if tree.get("kind") == "PipelineVersion" and isinstance(spec, Mapping):
             pipeline = spec.get("pipelineSpec", {})
             platform = spec.get("platformSpec", {})
+            is_manifest = True
         elif "platforms" in tree:
             platform = tree
         elif "pipelineInfo" in tree:
             pipeline = tree
-    return pipeline, platform
+    return pipeline, platform, is_manifest

@@ -1,4 +1,4 @@
-"""What a run computes on: its data, its settings, and the code that does it."""
+"""The inputs of a run: dataset, settings, version of the code."""
 
 import os
 import subprocess
@@ -71,15 +71,15 @@ def find_data(folder: Path | None) -> Data:
 
 
 def require_splits(data: Data, config: Config, *, sweep: bool = False) -> None:
-    """Refuse data without a split that a run comes to need, before it trains.
+    """Check that the data have the splits that a run needs.
 
-    Data that cannot be listed from here are left to the step that fetches them.
+    Data that cannot be listed from here are checked by the step that fetches them.
 
     Args:
-        sweep: the run chooses among trials.
+        sweep: the run chooses among trials, by the val split.
 
     Raises:
-        DatasetError: the split, what it is needed for, and those that are there.
+        DatasetError: a split is missing; names it, its use and the present splits.
     """
     try:
         splits = _splits(data)
@@ -120,7 +120,7 @@ def find_settings(file: Path | None, changes: Iterable[str] = ()) -> Config:
             raise UsageError(
                 f"Expected name=value. Received: {change!r}. Try --set epochs=5."
             )
-        flat[name.strip()] = _parse(text.strip(), like=flat.get(name.strip()))
+        flat[name.strip()] = parse_setting(text.strip(), like=flat.get(name.strip()))
     config = Config.from_flat(flat)
     refuse_placeholders(**config.flat())
     return config
@@ -143,7 +143,7 @@ def refuse_placeholders(**values: Any) -> None:
 def check_publication(
     config: Config, *, docker: bool = False, elsewhere: bool = False
 ) -> None:
-    """See that the export of a run can be published, before anything is trained.
+    """Check that a run's export can be published, before anything is trained.
 
     Args:
         docker: the steps run in containers.
@@ -218,7 +218,8 @@ def _splits(data: Data) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if f"{split}_images" in found)
 
 
-def _parse(text: str, *, like: Any) -> Any:
+def parse_setting(text: str, *, like: Any) -> Any:
+    """The value of a setting that is given as text, of the type of `like`."""
     if isinstance(like, str):
         return text
     try:

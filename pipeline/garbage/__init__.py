@@ -1,1 +1,1 @@
-"""What is kept somewhere, and no row, model, publication or running job needs."""
+"""Storage that no row, model, publication or running job needs."""

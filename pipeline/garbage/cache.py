@@ -1,4 +1,4 @@
-"""What a cache of fetched data holds: datasets, and contents that none of them has."""
+"""A cache of fetched data: its datasets, and contents of no dataset."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What runs in Kubernetes, and is in none of KFP's lists."""
+"""Ghosts: what runs in Kubernetes and is in none of KFP's lists."""
 
 import calendar
 import time

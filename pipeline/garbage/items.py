@@ -1,4 +1,4 @@
-"""One thing that takes room, and the reason why it stays, if there is one."""
+"""Something that takes room, and the reason why it stays, if any."""
 
 import time
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """Who may need something: what MLflow knows, and how young it is.
+    """Reasons to keep something: runs that MLflow knows, and its age.
 
     Attributes:
         rows: of MLflow; None where it does not answer.

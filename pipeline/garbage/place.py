@@ -1,4 +1,4 @@
-"""What lies where checkpoints go: those of trainings, their outcomes, unsent events."""
+"""Objects where checkpoints go: checkpoints, outcomes of trainings, unsent events."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Place = FolderRemote | S3Remote
 
 
 def in_place(url: str, needs: Needs) -> Iterator[Item]:
-    """All that is ours at a place; what else is there is nobody's business.
+    """Our own objects at a place; others are not looked at.
 
     Raises:
         SegError: it cannot be read.

@@ -1,1 +1,1 @@
-"""Runs of the past: compared, and made once more."""
+"""Past runs: comparison and reproduction."""

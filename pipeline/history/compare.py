@@ -1,4 +1,4 @@
-"""Runs side by side: what differs between them, and what came of it."""
+"""Comparison of runs: settings that differ, scores, durations."""
 
 import csv
 import io
@@ -24,15 +24,15 @@ Value = float | str | None
 
 @dataclass(frozen=True)
 class Line:
-    """One thing of all runs: a setting, a score, a duration."""
+    """One row of the table: a setting, a score or a duration of all runs."""
 
     section: str
     name: str
-    values: tuple[Value, ...]  # of each run; None: it has none
+    values: tuple[Value, ...]  # one for each run; None: it has none
 
     @property
     def differences(self) -> tuple[float | None, ...]:
-        """Of numbers: how much each is above the first run's."""
+        """Of numbers, the value minus the first run's; else None."""
         first, *rest = self.values
         return (None, *(_difference(first, value) for value in rest))
 
@@ -70,13 +70,13 @@ def compare(rows: Sequence[RowFacts]) -> list[Line]:
 
 
 def to_title(line: Line) -> str:
-    """A line's section and name, as they are read."""
+    """Section and name of a line, for a table."""
     unit = " (s)" if line.section == "duration" else ""
     return f"{line.section}: {_INSIDE.sub('', line.name)}{unit}"
 
 
 def to_cells(line: Line) -> list[str]:
-    """A line's values as they are read: numbers with their difference."""
+    """Values of a line, for a table: scores with their difference."""
     cells = []
     for value, difference in zip(line.values, line.differences, strict=True):
         text = _text(value)
@@ -95,7 +95,7 @@ def to_markdown(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
 
 
 def to_csv(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
-    """Values in a column a run, and differences in one each after the first."""
+    """A column of values for each run, and of differences for each but the first."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     names = [row.name for row in rows]
@@ -109,7 +109,7 @@ def to_csv(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
 
 
 def to_json(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
-    """All of it, for programs; null where a run has no such value."""
+    """The whole comparison; null where a run has no such value."""
     runs = [{"name": row.name, "mlflow_run_id": row.id} for row in rows]
     table: list[dict[str, Any]] = []
     for line in lines:

@@ -1,11 +1,17 @@
-"""A run made once more: with its data, settings and seeds, on the same code."""
+"""Reproduction of a run, with its data, settings and seeds, by the same code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.dag.inputs import Data, code_version, find_data, git_commit
+from pipeline.dag.inputs import (
+    Data,
+    code_version,
+    find_data,
+    git_commit,
+    parse_setting,
+)
 from seglib.config import Config
 from seglib.errors import SegError
 from seglib.tracking.queries import RowFacts
@@ -13,18 +19,19 @@ from seglib.tracking.queries import RowFacts
 
 @dataclass(frozen=True)
 class Recipe:
-    """What it takes to make a run again."""
+    """Data and configuration of a run."""
 
     data: Data
     config: Config
 
 
 def recipe(row: RowFacts, *, folder: Path | None = None, any_code: bool) -> Recipe:
-    """What a row says of how its run was made, once it is at hand.
+    """The data and configuration of a tracked run; checks that both are available.
 
     Args:
-        folder: where the data are now. Default: where they were.
-        any_code: go on although the code is another.
+        row: the run's row in MLflow.
+        folder: of the data. Default: the place that the row names.
+        any_code: accept another version of the code.
 
     Raises:
         SegError: the row lacks something, or the data or the code are not those.
@@ -58,10 +65,10 @@ def recipe(row: RowFacts, *, folder: Path | None = None, any_code: bool) -> Reci
 
 
 def difference(row: RowFacts, scores: Mapping[str, Any]) -> tuple[float, float]:
-    """The mIoU of then, and how much that of now is above it.
+    """The mIoU of the row, and the new mIoU minus that.
 
     Raises:
-        SegError: the run of then came to no score.
+        SegError: the row has no score.
     """
     if "miou" not in row.metrics:
         raise SegError(f"{row.name} ended without a score: {row.status}.")
@@ -102,10 +109,4 @@ def _settings(parameters: Mapping[str, str]) -> dict[str, Any]:
             f"The row has settings that this code does not know: {', '.join(unknown)}. "
             "Check out the code of the run."
         )
-    return {k: _parse(text, like=defaults[k]) for k, text in parameters.items()}
-
-
-def _parse(text: str, *, like: Any) -> Any:
-    if isinstance(like, bool):
-        return text == "True"
-    return text if isinstance(like, str) else type(like)(text)
+    return {k: parse_setting(text, like=defaults[k]) for k, text in parameters.items()}

@@ -1,84 +1,50 @@
-"""kfp.Client without its surprises. Importing it loads KFP's whole client: 2 s."""
+"""The generated API of Kubeflow Pipelines, kfp_server_api, over our own connection.
 
-import json
-import warnings
-from collections.abc import Mapping
-from typing import Any
+kfp.Client itself is not used: it tries five times with 5 s in between where nothing
+listens, writes into the user's home, follows redirections to login pages, and repeats
+every request, creations too.
+"""
 
-import urllib3
-from kfp.client import Client
-from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+import kfp_server_api
 
-_HEALTH_S = 30.0
+from pipeline.http import Connection
+from pipeline.kfp.endpoint import Endpoint, configuration_of
 
 
-class QuietClient(Client):
-    """As kfp.Client reaches and authenticates, and not more.
+class Client:
+    """The services of one server.
 
-    kfp.Client tries five times with 5 s in between where nothing listens, writes into
-    the user's home, follows redirections to login pages, and sends every request up to
-    four times by itself.
+    Attributes:
+        runs, recurring_runs, experiments, pipelines, pipeline_uploads: kfp_server_api's
+            services.
+
+    Raises:
+        ClusterError: nothing names a server, or a file of credentials is not there.
     """
 
-    def __init__(self, *, timeout_s: float, token_file: str = "", **options: Any):
-        self._timeout_s = timeout_s
-        if token_file:
-            credentials = ServiceAccountTokenVolumeCredentials(token_file)
-            options["credentials"] = credentials
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            super().__init__(**options)
-
-    @property
-    def address(self) -> str:
-        """Where the API is."""
-        return str(self._existing_config.host)
-
-    @property
-    def user_namespace(self) -> str:
-        """The namespace of multi-user mode; empty where none is known."""
-        return str(self.get_user_namespace() or "")
-
-    def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
-        """Ask once."""
-        return self._healthz_api.healthz_service_get_healthz(
-            _request_timeout=(self._timeout_s, min(self._timeout_s, _HEALTH_S))
+    def __init__(self, endpoint: Endpoint):
+        configuration = configuration_of(endpoint)
+        api = kfp_server_api.ApiClient(configuration, cookie=endpoint.cookies or None)
+        api.rest_client.pool_manager = Connection(
+            timeout_s=endpoint.timeout_s,
+            patience=endpoint.patience,
+            pool=api.rest_client.pool_manager,
         )
+        self._api = api
+        self.address = str(configuration.host)
+        self.runs = kfp_server_api.RunServiceApi(api)
+        self.recurring_runs = kfp_server_api.RecurringRunServiceApi(api)
+        self.experiments = kfp_server_api.ExperimentServiceApi(api)
+        self.pipelines = kfp_server_api.PipelineServiceApi(api)
+        self.pipeline_uploads = kfp_server_api.PipelineUploadServiceApi(api)
 
-    def set_user_namespace(self, namespace: str) -> None:
-        """Remember it in here; kfp.Client writes a file in the user's home."""
-        self._context_setting["namespace"] = namespace.strip()
-
-    def health(self) -> Mapping[str, Any]:
-        """All that the server says of itself, more than its specification has."""
-        self.get_kfp_healthz()
-        return dict(json.loads(self._healthz_api.api_client.last_response.data))
-
-    def read(self, path: str, *, _request_timeout: tuple[float, float]) -> str:
-        """The text behind a path that the specification does not have."""
-        client = self._healthz_api.api_client
-        client.call_api(
+    def read(self, path: str) -> str:
+        """The text behind a path that the generated API does not have, or not whole."""
+        self._api.call_api(
             path,
             "GET",
             header_params={"Accept": "text/plain"},
             auth_settings=["Bearer"],
             response_type="",
-            _request_timeout=_request_timeout,
         )
-        return str(client.last_response.data)  # decoded by then
-
-    def _load_config(self, *options: Any) -> Any:
-        config = super()._load_config(*options)
-        # Behind the Kubernetes API's proxy the paths would begin with two slashes.
-        host = config.host = config.host.rstrip("/")
-        config.retries = urllib3.Retry(total=0, redirect=False)
-        if refresh := config.refresh_api_key_hook:
-            # kubeconfig's hook puts the bare server back, without the proxy's path,
-            # and itself: so kfp.Client's second request goes astray.
-            def refresh_only_the_key(given: Any) -> None:
-                refresh(given)
-                given.host = host
-                given.refresh_api_key_hook = refresh_only_the_key
-
-            config.refresh_api_key_hook = refresh_only_the_key
-        return config
+        return str(self._api.last_response.data)  # decoded by then

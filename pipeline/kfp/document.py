@@ -33,6 +33,11 @@ def document_of(
     """
     if file:
         document = read_document(file)
+        if document.is_manifest:
+            raise UsageError(
+                f"{file} is a Kubernetes manifest. Expected a file that `compile` "
+                "wrote without --manifest. `kubectl apply -f` takes this one."
+            )
         if image and image != document.image:
             raise UsageError(
                 f"{file} is compiled for {document.image}. Received: image={image!r}. "

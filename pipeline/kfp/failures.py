@@ -1,4 +1,4 @@
-"""Every way in which a cluster can be absent or say no, as one line with its remedy."""
+"""Each way in which a cluster is absent or refuses, as one line with its remedy."""
 
 import json
 import socket
@@ -22,8 +22,8 @@ class ClusterError(SegError):
     Attributes:
         kind: a word for programs, such as "refused" or "forbidden".
         undecided: whether the request may have been carried out all the same.
-        passing: whether it is worth to ask again.
-        answered: whether KFP itself has failed, so that it is no longer at work.
+        passing: whether the same request may succeed later.
+        answered: whether KFP itself failed, so that it does not work on it any more.
     """
 
     exit_code = 6
@@ -35,7 +35,6 @@ class ClusterError(SegError):
         kind: str,
         undecided: bool = False,
         passing: bool = False,
-        wait_s: float = 0.0,
         answered: bool = False,
     ):
         super().__init__(message)
@@ -43,11 +42,10 @@ class ClusterError(SegError):
         self.undecided = undecided
         self.passing = passing
         self.answered = answered
-        self.wait_s = wait_s  # that the server asks for
 
 
 def explain(error: Exception, *, host: str, doing: str) -> ClusterError:
-    """What a failed call means.
+    """The meaning of a failed call.
 
     Args:
         error: as urllib3 or kfp-server-api raised it.
@@ -113,7 +111,7 @@ def explain(error: Exception, *, host: str, doing: str) -> ClusterError:
 
 
 def shortened(text: str) -> str:
-    """One line of at most 400 characters; the cause is at the end, so that is kept."""
+    """One line of at most 400 characters. The cause is at the end, which stays."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else f"… {line[-_LONGEST:]}"
 
@@ -131,7 +129,7 @@ def _explain_answer(error: Any, status: int, *, host: str, doing: str) -> Cluste
         )
     if status == 401:
         return ClusterError(
-            f"{host}: who asks is not known (401){said}. Expected a token (KFP_TOKEN, "
+            f"{host}: unknown sender (401){said}. Expected a token (KFP_TOKEN, "
             "--token-file), the cookies of a session (KFP_COOKIES), or, in a pod, a "
             "projected token with the audience pipelines.kubeflow.org. A token that "
             "was given has expired, or is for another audience.",
@@ -159,7 +157,6 @@ def _explain_answer(error: Any, status: int, *, host: str, doing: str) -> Cluste
             f"{host}: too many requests (429){said}. Try later.",
             kind="busy",
             passing=True,
-            wait_s=_seconds(headers.get("retry-after", "")),
         )
     if status >= 500:
         return ClusterError(
@@ -169,7 +166,6 @@ def _explain_answer(error: Any, status: int, *, host: str, doing: str) -> Cluste
             undecided=True,
             passing=status != 501,
             answered=status == 500 and _from_kfp(error),
-            wait_s=_seconds(headers.get("retry-after", "")),
         )
     return ClusterError(f"{host}: refuses to {doing} ({status}){said}", kind="invalid")
 
@@ -207,16 +203,12 @@ def _from_kfp(error: Any) -> bool:
     return bool(said) and said not in (": Not Found", ": 404 page not found")
 
 
-def _seconds(text: str) -> float:
-    return float(text) if text.isdigit() else 0.0
-
-
 def _any(causes: list[BaseException], kind: type[BaseException]) -> bool:
     return any(isinstance(cause, kind) for cause in causes)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it is from."""
+    """The error, and the errors that it comes from."""
     seen: set[int] = set()
     waiting: list[Any] = [error]
     while waiting:

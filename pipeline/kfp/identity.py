@@ -1,4 +1,4 @@
-"""What makes two runs the same run: image digest, data hash, configuration.
+"""The identity of a run: image digest, data hash, configuration.
 
 The three make a key of 16 hexadecimal digits. It ends the run's name, where KFP's
 filter finds it, and its parts are written out in the run's description.

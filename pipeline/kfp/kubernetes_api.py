@@ -1,4 +1,4 @@
-"""The Kubernetes API below KFP, as far as this machine may ask it."""
+"""The Kubernetes API of a cluster, in one namespace."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.http import Connection, Patience
 from pipeline.kfp.connection import Cluster
 from pipeline.kfp.failures import shortened
 from seglib.errors import SegError
@@ -32,8 +33,8 @@ class KubernetesError(SegError):
         self.status = status
 
     @property
-    def is_passing(self) -> bool:
-        """Whether it is worth to ask again."""
+    def passing(self) -> bool:
+        """Whether the same request may succeed later."""
         return self.status in (0, 429) or self.status >= 500
 
 
@@ -67,7 +68,6 @@ class Kubernetes:
 
     client: Any
     namespace: str
-    timeout_s: float = _TIMEOUT_S
 
     @property
     def address(self) -> str:
@@ -148,7 +148,6 @@ class Kubernetes:
                 _preload_content=accept.startswith(_JSON),  # else the answer itself
                 auth_settings=["BearerToken"],
                 _return_http_data_only=True,
-                _request_timeout=self.timeout_s,
             )
 
 
@@ -185,10 +184,13 @@ def kubernetes_at(
             config.load_kube_config(
                 client_configuration=configuration, context=context or None
             )
-    configuration.retries = 1
-    return Kubernetes(
-        client=client.ApiClient(configuration), namespace=namespace, timeout_s=timeout_s
+    api = client.ApiClient(configuration)
+    api.rest_client.pool_manager = Connection(
+        timeout_s=timeout_s,
+        patience=Patience(tries=1),
+        pool=api.rest_client.pool_manager,
     )
+    return Kubernetes(client=api, namespace=namespace)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What fits into Kubeflow Pipelines' tables: all that is sent is held to it before.
+"""Limits of Kubeflow Pipelines' tables, checked before anything is sent.
 
 KFP makes the workflow first and fills its tables after that: with a text that is too
 long for its column it answers 500, and leaves a workflow that runs and that it lists

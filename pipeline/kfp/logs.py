@@ -1,12 +1,15 @@
-"""What a step printed: from KFP, which keeps it, else from its pod."""
+"""A step's log: from KFP, which keeps it, else from the pod."""
+
+from collections.abc import Iterator
 
 from pipeline.kfp.connection import Cluster
 from pipeline.kfp.failures import ClusterError, shortened
 from pipeline.kfp.kubernetes_api import kubernetes_of
-from pipeline.kfp.runs import Run
-from seglib.errors import SegError, unknown
-from seglib.runtime.pod_log import path_of_log, refusal
-from seglib.runtime.workflow import FAILED, RUNNING, Attempt, Step
+from pipeline.kfp.runs import Run, get_run
+from pipeline.kfp.watching import look_again
+from seglib.errors import SegError, UsageError, unknown
+from seglib.runtime.pod_log import own_lines, path_of_log, refusal
+from seglib.runtime.workflow import FAILED, PENDING, RUNNING, Attempt, Step
 
 _RUN_LABEL = "pipeline/runid"
 _NO_USE = ("unauthenticated", "forbidden", "refused", "unreachable", "dns", "tls")
@@ -40,11 +43,61 @@ def find_step(run: Run, name: str = "") -> Step:
     raise unknown("step", name, {step.label for step in run.steps})
 
 
-def read_log(cluster: Cluster, run: Run, step: Step, attempt: Attempt) -> str:
-    """What one attempt of a step has printed so far.
+def follow_log(
+    cluster: Cluster,
+    run: Run,
+    step: Step,
+    *,
+    attempt: int = 0,
+    tail: int = 0,
+    raw: bool = False,
+    every_s: float | None = None,
+) -> Iterator[str]:
+    """The log of a step in parts: what is there, then what comes, until the step ends.
+
+    KFP gives a log as far as it has come and ignores the wish to follow, so it is read
+    again and again.
+
+    Args:
+        attempt: which of the step's pods, from 1; 0: the newest.
+        tail: only the last lines of what is there; 0: all.
+        raw: with the lines of KFP and Argo.
+        every_s: between two looks; `None`: only what is there.
 
     Raises:
-        SegError: nobody gives its log.
+        SegError: there is no log.
+        UsageError: there was no such attempt.
+    """
+    current = _chosen(step, attempt)
+    if every_s is None or step.state not in (RUNNING, PENDING):
+        lines = _lines(read_log(cluster, run, step, current), raw=raw)
+        yield "".join(lines[-tail:])
+        return
+    shown, rest = 0, tail
+    for seen in look_again(lambda: get_run(cluster, run.run_id), every_s=every_s):
+        if not isinstance(seen, Run):
+            continue  # the server is away
+        step = find_step(seen, step.label)
+        current = next((a for a in step.attempts if a.pod == current.pod), current)
+        while True:
+            lines = _lines(_read_so_far(cluster, seen, step, current), raw=raw)
+            start = max(0, len(lines) - rest) if rest else shown
+            yield "".join(lines[start:])
+            shown, rest, newest = len(lines), 0, last_attempt(step)
+            if newest.pod == current.pod:
+                break
+            why = current.message or current.state
+            yield f"--- attempt {len(step.attempts)}, after: {why}\n"
+            current, shown = newest, 0
+        if step.state not in (RUNNING, PENDING):
+            return
+
+
+def read_log(cluster: Cluster, run: Run, step: Step, attempt: Attempt) -> str:
+    """The log of one attempt of a step, as far as it has come.
+
+    Raises:
+        SegError: neither KFP nor Kubernetes has it.
     """
     try:
         return _from_kfp(cluster, run, attempt.pod)
@@ -90,3 +143,28 @@ def _from_kfp(cluster: Cluster, run: Run, pod: str) -> str:
     if told := refusal(text):
         raise ClusterError(f"KFP: {shortened(told)}", kind="no-log")
     return text
+
+
+def _read_so_far(cluster: Cluster, run: Run, step: Step, attempt: Attempt) -> str:
+    """The log; empty while the step waits for a node."""
+    try:
+        return read_log(cluster, run, step, attempt)
+    except SegError:
+        if step.state != PENDING:
+            raise
+        return ""
+
+
+def _chosen(step: Step, number: int) -> Attempt:
+    newest = last_attempt(step)
+    if number > len(step.attempts):
+        raise UsageError(
+            f"{step.label} has {len(step.attempts)} attempt(s). Received: "
+            f"--attempt {number}."
+        )
+    return step.attempts[number - 1] if number else newest
+
+
+def _lines(text: str, *, raw: bool) -> list[str]:
+    lines = text.splitlines(keepends=True)
+    return lines if raw else list(own_lines(lines))

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.kfp.connection import Cluster
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.identity import Triple, tag_of
-from pipeline.kfp.uploads import every, find_experiment, find_pipeline
+from pipeline.kfp.uploads import find_experiment, find_pipeline
 from seglib.errors import SegError
 from seglib.runtime.workflow import Step, Workflow, workflow_of
 
@@ -75,7 +75,7 @@ def get_run(cluster: Cluster, run_id: str) -> Run:
     """A run as it is now, with its steps.
 
     Raises:
-        ClusterError: there is none, or the cluster says no.
+        ClusterError: there is none, or the cluster refuses.
     """
     get = cluster.client.runs.run_service_get_run
     run = to_run(cluster.call(get, run_id, doing=f"read the run {run_id}"))
@@ -125,8 +125,7 @@ def list_runs(
         if not known:
             raise SegError(f"No experiment {experiment!r} on {cluster.client.address}.")
         scope = {"experiment_id": known}
-    found = every(
-        cluster,
+    found = cluster.pages(
         cluster.client.runs.run_service_list_runs,
         "runs",
         part={"display_name": part} if part else None,
@@ -174,9 +173,14 @@ def alive_runs(cluster: Cluster, key: str, tag: str) -> list[Run]:
     return [run for run in found if run.tag == tag and run.state not in _IN_VAIN]
 
 
+def was_stopped(run: Run) -> bool:
+    """Whether a run was stopped, or is about to be."""
+    return run.state in (CANCELED, CANCELING)
+
+
 def in_its_place(cluster: Cluster, run: Run) -> Run | None:
     """The run that a run gave way to, when two were submitted at once."""
-    if run.state not in (CANCELED, CANCELING) or not run.tag:
+    if not was_stopped(run) or not run.tag:
         return None
     others = alive_runs(cluster, run.tag.partition("-")[0], run.tag)
     near = (o for o in others if abs(o.created - run.created) < _AT_ONCE)
@@ -198,10 +202,10 @@ def run_of(cluster: Cluster, triple: Triple) -> Run | None:
 
 
 def terminate(cluster: Cluster, run_id: str) -> None:
-    """Have a run stopped; one that has ended stays as it is.
+    """Stop a run; one that has ended stays as it is.
 
     Raises:
-        ClusterError: the cluster says no.
+        ClusterError: the cluster refuses.
     """
     try:
         cluster.call(

@@ -1,7 +1,7 @@
-"""Recurring runs, made to be as a file says, however often it is said.
+"""Recurring runs, brought in line with a file.
 
 A recurring run keeps the pipeline and the parameters that it was made with, the hash of
-the data among them; so what changes is made anew, and the old one is deleted after.
+the data among them. So a changed one is made anew, and then the old one is deleted.
 """
 
 import hashlib
@@ -13,13 +13,12 @@ from enum import StrEnum
 from typing import Any
 
 from pipeline.kfp.connection import Cluster, model
-from pipeline.kfp.creation import create_once
 from pipeline.kfp.failures import ClusterError
-from pipeline.kfp.ghosts import Trace
+from pipeline.kfp.ghosts import Trace, create_once
 from pipeline.kfp.limits import fitted, sendable
 from pipeline.kfp.order import Order
 from pipeline.kfp.schedule_file import Schedule
-from pipeline.kfp.uploads import ensure_experiment, ensure_version, every
+from pipeline.kfp.uploads import ensure_experiment, ensure_version
 
 
 class Act(StrEnum):
@@ -106,8 +105,7 @@ class Change:
 
 def existing_schedules(cluster: Cluster, group: str) -> list[Existing]:
     """The group's recurring runs, the oldest first."""
-    found = every(
-        cluster,
+    found = cluster.pages(
         cluster.client.recurring_runs.recurring_run_service_list_recurring_runs,
         "recurring_runs",
         part={"display_name": f"{group}-"},
@@ -139,7 +137,7 @@ def apply(cluster: Cluster, changes: Iterable[Change]) -> None:
     """Carry a plan out. Deleting comes after making, so that no date is missed.
 
     Raises:
-        ClusterError: the cluster says no; the same plan, made anew, goes on from there.
+        ClusterError: the cluster refuses; the same plan, made anew, goes on from there.
     """
     for change in changes:
         if change.act in (Act.create, Act.renew) and change.wanted:
@@ -216,11 +214,7 @@ def _create(cluster: Cluster, wanted: Wanted) -> None:
     create = cluster.client.recurring_runs.recurring_run_service_create_recurring_run
     create_once(
         cluster,
-        lambda: [
-            cluster.call(
-                create, recurring_run=body, doing="create the schedule", again=False
-            )
-        ],
+        lambda: [cluster.call(create, recurring_run=body, doing="create the schedule")],
         lambda: _equal(cluster, wanted),
         Trace.of_schedule(
             wanted.display_name,

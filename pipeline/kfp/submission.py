@@ -1,4 +1,4 @@
-"""One run for one triple: started once, whoever submits, and however often."""
+"""Submission: one run for one triple, however often and by whomever."""
 
 import secrets
 import time
@@ -9,8 +9,7 @@ from typing import Any
 from pipeline.dag.compile import require_digest
 from pipeline.dag.inputs import refuse_placeholders
 from pipeline.kfp.connection import Cluster, model
-from pipeline.kfp.creation import create_once
-from pipeline.kfp.ghosts import Trace
+from pipeline.kfp.ghosts import Trace, create_once
 from pipeline.kfp.identity import RunName, Triple
 from pipeline.kfp.limits import fitted, sendable
 from pipeline.kfp.order import Order
@@ -62,23 +61,22 @@ def submit(
     Raises:
         UsageError: the image is not pinned, or a placeholder.
         SegError: the document takes other parameters.
-        ClusterError: the cluster says no.
+        ClusterError: the cluster refuses.
     """
     require_digest(order.document.image, allow_tag=allow_tag)
     refuse_placeholders(pipeline_root=pipeline_root)
     order.document.check_parameters(order.parameters)
-    if not force and (known := run_of(cluster, order.triple)):
-        if known.finished:
-            return _result(cluster, known, new=False)
-        # A creation that was slow may have come to a second run after all.
-        return replace(_settle(cluster, known, order.triple, known.tag), new=False)
-    again = (again or secrets.token_hex(4)) if force else ""
     name = RunName(
         commit=order.commit,
         data_md5=order.data.data_md5,
         key=order.triple.key,
-        again=again,
+        again=(again or secrets.token_hex(4)) if force else "",
     )
+    if known := _known(cluster, order.triple, name):
+        if known.finished:
+            return _result(cluster, known, new=False)
+        # A slow creation may have made a second run meanwhile.
+        return replace(_settle(cluster, known, order.triple, known.tag), new=False)
     experiment_id = ensure_experiment(cluster, experiment or order.document.name)
     version = ensure_version(
         cluster, order.document, told=f"image: {order.document.image}"
@@ -100,14 +98,20 @@ def submit(
                 cluster.client.runs.run_service_create_run,
                 run=wanted,
                 doing="create the run",
-                again=False,
             )
         ),
         lambda: next(iter(alive_runs(cluster, order.triple.key, name.tag)), None),
         Trace.of_run(str(name)),
     )
-    time.sleep(cluster.endpoint.patience.settle_s)
+    time.sleep(cluster.endpoint.settle_s)
     return _settle(cluster, made, order.triple, name.tag)
+
+
+def _known(cluster: Cluster, triple: Triple, name: RunName) -> Run | None:
+    """The run that makes another one needless; a forced one only of the same tag."""
+    if name.again:
+        return next(iter(alive_runs(cluster, triple.key, name.tag)), None)
+    return run_of(cluster, triple)
 
 
 def _settle(cluster: Cluster, made: Run, triple: Triple, tag: str) -> Submitted:

@@ -1,7 +1,6 @@
 """What a run needs beforehand: experiment, pipeline, version. Each is made once."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +8,6 @@ from pipeline.kfp.connection import Cluster, model
 from pipeline.kfp.document import Document
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.limits import VERSION_WIDTH, check_text, sendable
-
-PAGE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,30 +30,27 @@ class Version:
 
 def find_experiment(cluster: Cluster, name: str) -> str:
     """The id of an experiment; empty where there is none."""
-    found = every(
-        cluster,
-        cluster.client.experiments.experiment_service_list_experiments,
-        "experiments",
-        where={"display_name": name},
-        doing="list experiments",
-        among=cluster.scope,
-    )
-    return next((one.experiment_id for one in found if one.display_name == name), "")
+    listing = cluster.client.experiments.experiment_service_list_experiments
+    found = _find(cluster, listing, "experiments", name, **cluster.scope)
+    return str(found.experiment_id) if found else ""
+
+
+def find_pipeline(cluster: Cluster, name: str) -> str:
+    """The id of a pipeline; empty where there is none."""
+    listing = cluster.client.pipelines.pipeline_service_list_pipelines
+    found = _find(cluster, listing, "pipelines", name, **cluster.scope)
+    return str(found.pipeline_id) if found else ""
 
 
 def ensure_experiment(cluster: Cluster, name: str) -> str:
     """The id of an experiment, which is made where it is missing."""
-    if known := find_experiment(cluster, name):
-        return known
     wanted = sendable("V2beta1Experiment", display_name=name, **cluster.scope)
     create = cluster.client.experiments.experiment_service_create_experiment
-    try:
-        made = cluster.call(create, experiment=wanted, doing="create the experiment")
-    except ClusterError as error:
-        if error.kind != "conflict":
-            raise
-        return find_experiment(cluster, name)  # somebody was faster, or it had worked
-    return str(made.experiment_id)
+    return _ensure(
+        "experiment",
+        lambda: find_experiment(cluster, name),
+        lambda: cluster.call(create, experiment=wanted, doing="create the experiment"),
+    )
 
 
 def ensure_version(cluster: Cluster, document: Document, *, told: str = "") -> Version:
@@ -68,107 +62,73 @@ def ensure_version(cluster: Cluster, document: Document, *, told: str = "") -> V
     what = f"the version's name ({document.path})"
     check_text(what, document.version, width=VERSION_WIDTH)
     pipeline_id = _ensure_pipeline(cluster, document.name)
-    known = _find_version(cluster, pipeline_id, document)
-    if not known:
-        try:
-            cluster.call(
-                cluster.client.pipeline_uploads.upload_pipeline_version,
-                str(document.path),
-                name=document.version,
-                display_name=document.version,
-                pipelineid=pipeline_id,
-                description=told,
-                doing="upload the pipeline",
-            )
-        except ClusterError as error:
-            if error.kind != "conflict":
-                raise
-        known = _find_version(cluster, pipeline_id, document)
-    if not known:
-        raise ClusterError(
-            f"{cluster.client.address}: took {document.version}, but does not list it.",
-            kind="broken",
-        )
-    return Version(pipeline_id=pipeline_id, version_id=known, name=document.version)
-
-
-def find_pipeline(cluster: Cluster, name: str) -> str:
-    """The id of a pipeline; empty where there is none."""
-    found = every(
-        cluster,
-        cluster.client.pipelines.pipeline_service_list_pipelines,
-        "pipelines",
-        where={"display_name": name},
-        doing="list pipelines",
-        among=cluster.scope,
+    version_id = _ensure(
+        "pipeline version",
+        lambda: _find_version(cluster, pipeline_id, document.version),
+        lambda: cluster.call(
+            cluster.client.pipeline_uploads.upload_pipeline_version,
+            str(document.path),
+            name=document.version,
+            display_name=document.version,
+            pipelineid=pipeline_id,
+            description=told,
+            doing="upload the pipeline",
+        ),
     )
-    return next((one.pipeline_id for one in found if one.display_name == name), "")
-
-
-def every(
-    cluster: Cluster,
-    operation: Any,
-    key: str,
-    *,
-    where: Mapping[str, str] | None = None,
-    part: Mapping[str, str] | None = None,
-    doing: str,
-    sort_by: str = "created_at desc",
-    given: tuple[Any, ...] = (),
-    among: Mapping[str, str] | None = None,
-) -> Iterator[Any]:
-    """All items of a list, page by page.
-
-    Args:
-        operation: of the client, such as `runs.run_service_list_runs`.
-        key: of the items in its answer.
-        where: field → value it equals (KFP compares without case).
-        part: field → text it contains.
-        given: what the operation takes by position.
-        among: the namespace or experiment that the items belong to.
-    """
-    predicates = [
-        {"operation": operation_name, "key": name, "string_value": value}
-        for operation_name, wanted in (("EQUALS", where), ("IS_SUBSTRING", part))
-        for name, value in (wanted or {}).items()
-    ]
-    options: dict[str, Any] = dict(among or {})
-    if predicates:
-        options["filter"] = json.dumps({"predicates": predicates})
-    options |= {"page_size": PAGE, "sort_by": sort_by}
-    while True:
-        page = cluster.call(operation, *given, doing=doing, **options)
-        yield from getattr(page, key) or ()
-        if not page.next_page_token:
-            return
-        options["page_token"] = page.next_page_token
+    return Version(
+        pipeline_id=pipeline_id, version_id=version_id, name=document.version
+    )
 
 
 def _ensure_pipeline(cluster: Cluster, name: str) -> str:
-    if known := find_pipeline(cluster, name):
-        return known
     wanted = sendable("V2beta1Pipeline", display_name=name, name=name, **cluster.scope)
     create = cluster.client.pipelines.pipeline_service_create_pipeline
-    try:
-        made = cluster.call(create, pipeline=wanted, doing="create the pipeline")
-    except ClusterError as error:
-        if error.kind != "conflict":
-            raise
-        if known := find_pipeline(cluster, name):
-            return known
-        raise
-    return str(made.pipeline_id)
-
-
-def _find_version(cluster: Cluster, pipeline_id: str, document: Document) -> str:
-    found = every(
-        cluster,
-        cluster.client.pipelines.pipeline_service_list_pipeline_versions,
-        "pipeline_versions",
-        where={"display_name": document.version},
-        doing="list the pipeline's versions",
-        given=(pipeline_id,),
+    return _ensure(
+        "pipeline",
+        lambda: find_pipeline(cluster, name),
+        lambda: cluster.call(create, pipeline=wanted, doing="create the pipeline"),
     )
-    wanted = document.version
-    same = (one for one in found if one.display_name == wanted)
-    return next((one.pipeline_version_id for one in same), "")
+
+
+def _ensure(what: str, find: Callable[[], str], make: Callable[[], Any]) -> str:
+    """The id of something, which is made where it is missing.
+
+    Another submitter may make it at the same time.
+    """
+    if known := find():
+        return known
+    try:
+        make()
+    except ClusterError as error:
+        if error.kind != "conflict" or not (known := find()):
+            raise
+        return known
+    if not (known := find()):
+        raise ClusterError(f"KFP took the {what}, and does not list it.", kind="broken")
+    return known
+
+
+def _find_version(cluster: Cluster, pipeline_id: str, name: str) -> str:
+    listing = cluster.client.pipelines.pipeline_service_list_pipeline_versions
+    found = _find(cluster, listing, "pipeline_versions", name, pipeline_id)
+    return str(found.pipeline_version_id) if found else ""
+
+
+def _find(
+    cluster: Cluster,
+    listing: Callable[..., Any],
+    key: str,
+    name: str,
+    *given: str,
+    **scope: str,
+) -> Any:
+    """The item of just this name: KFP's filter compares without case."""
+    found = cluster.pages(
+        listing,
+        key,
+        *given,
+        where={"display_name": name},
+        doing=f"list {key.replace('_', ' ')}",
+        among=scope,
+    )
+    return next((one for one in found if one.display_name == name), None)

@@ -15,7 +15,7 @@ class Outcome:
     """What became of a run, and where its outputs are."""
 
     folder: Path
-    state: str = "FAILED"  # or SUCCEEDED, CANCELLED
+    state: str = "FAILED"  # or SUCCEEDED, CANCELED
     chosen: str = ""  # the trial of a sweep
     fell_out: dict[str, str] = field(default_factory=dict)  # trials, and why
     verdict: str = ""

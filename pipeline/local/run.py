@@ -106,7 +106,7 @@ def run_pipeline(
         with termination_as_exception():
             run.follow(request_file, environment)
     except KeyboardInterrupt as stop:
-        outcome.state = "CANCELLED"
+        outcome.state = "CANCELED"
         outcome.stopped_by = "SIGTERM" if isinstance(stop, Stopped) else "SIGINT"
         display.stop()
         if container:

@@ -130,4 +130,4 @@ def waiting_folders(runs: Path, uri: str) -> list[Path]:
 def _end_of_a_killed_run(last: Message) -> dict[str, Any]:
     """What a run would have told if it could: no row should stay RUNNING for ever."""
     head = {"kind": "close", "run": last["run"], "time_ms": last["time_ms"]}
-    return {**head, "state": "CANCELLED", "parts": ["record_end"]}
+    return {**head, "state": "CANCELED", "parts": ["record_end"]}

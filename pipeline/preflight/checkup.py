@@ -71,15 +71,14 @@ def _name(data: Data) -> str:
 
 def _check_sizes(document: Document, pods: list[Pod], data: Data) -> Seen:
     """Compare the resources of the pods with the dataset's size."""
-    from pipeline.preflight.checks.dataset_size import MissingFilesError, measure
+    from pipeline.preflight.checks.dataset_size import measure
     from pipeline.preflight.checks.estimates import describe, run_settings
     from pipeline.preflight.checks.sizing import check_sizes
 
     try:
         size = measure(data.data_md5, data.remote)
     except SegError as error:
-        code = "S271" if isinstance(error, MissingFilesError) else "S270"
-        raise FoundError(code, _name(data), str(error).rstrip(".")) from error
+        raise FoundError("S270", _name(data), str(error).rstrip(".")) from error
     settings = run_settings(document.defaults, size)
     yield from check_sizes(pods, size, settings)
     yield describe(size, settings)

@@ -1,16 +1,12 @@
-"""Follows a training in several pods: its attempts, its pods' logs, and its end."""
+"""Follows a training in several pods: its attempts, its pods' logs, its end."""
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.kfp.kubernetes_api import (
-    PODS,
-    Kubernetes,
-    KubernetesError,
-)
+from pipeline.kfp.kubernetes_api import PODS, Kubernetes, KubernetesError
+from pipeline.kfp.watching import look_again
 from pipeline.train_job.plan import NODE
 from pipeline.train_job.pod import LABEL
 from pipeline.train_job.start import end_of, find_job
@@ -19,7 +15,6 @@ GONE = "Gone"
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _ATTEMPT = "jobset.sigs.k8s.io/restart-attempt"
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\S+Z) (.*)")
-_PATIENCE = 60  # looks in a row that Kubernetes does not answer
 _USUAL = ("ContainerCreating", "PodInitializing")  # why a container waits
 
 Pod = Mapping[str, Any]
@@ -28,7 +23,7 @@ Say = Callable[[str], None]
 
 @dataclass(kw_only=True)
 class Follower:
-    """What has been told of a job so far.
+    """Reports on a job: its attempts, each new line of its pods' logs, its end.
 
     Args:
         retries: how often all pods start again.
@@ -43,31 +38,28 @@ class Follower:
     _seen: dict[str, str] = field(default_factory=dict)  # pod → time of its last line
     _told: set[str] = field(default_factory=set)
 
-    def follow(self, every_s: float, *, longest_s: float = float("inf")) -> str:
+    def follow(self, every_s: float, *, longest_s: float = 0.0) -> str:
         """Look until the job ends.
+
+        Args:
+            every_s: pause between two looks.
+            longest_s: stop looking after that; 0: never.
 
         Returns:
             As `look`; "" where it still goes on after `longest_s`.
 
         Raises:
-            KubernetesError: it refuses, or does not answer for long.
+            KubernetesError: it refuses, or is away for ten minutes.
         """
-        deadline, failures, end = time.monotonic() + longest_s, 0, ""
-        while True:
-            try:
-                end, failures = self.look(), 0
-            except KubernetesError as error:
-                failures += 1
-                if not error.is_passing or failures > _PATIENCE:
-                    raise
-                if failures == 1:
-                    self.say(f"{error} It is asked again.")
-            if end or time.monotonic() + every_s > deadline:
-                return end
-            time.sleep(every_s)
+        for seen in look_again(self.look, every_s=every_s, longest_s=longest_s):
+            if not isinstance(seen, str):
+                self.say(f"{seen} It is asked again.")
+            elif seen:
+                return seen
+        return ""
 
     def look(self) -> str:
-        """Tell what is new.
+        """Report what is new.
 
         Returns:
             Complete, Failed or Gone; "" while the job goes on.
@@ -106,7 +98,7 @@ class Follower:
                 self.say(text)
 
     def _new_lines(self, pod: str) -> Iterator[str]:
-        """What a pod has printed since the last look."""
+        """The lines of a pod since the last look."""
         seen = self._seen.get(pod, "")
         try:
             text = self.kubernetes.log(pod, NODE, since=seen, times=True)

@@ -1,4 +1,4 @@
-"""What a training in several pods is asked to be, and whether it can be that."""
+"""A training in several pods: what is asked for, and whether it is possible."""
 
 import re
 from collections.abc import Mapping
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.dag.cluster_config import ClusterConfig, StepResources
-from pipeline.train_job.pod import STEP
 from seglib.errors import UsageError
 from seglib.runtime.step import CHECKPOINTS
 
+STEP = "train"  # whose needs a pod has
 NODE = "node"  # what Kubeflow Trainer calls a training's job, and its container
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _S3 = re.compile(r"s3://[^/\s]+(/\S*)?")

@@ -6,13 +6,14 @@ owner of volumes, pods on different nodes.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from pipeline.dag.cluster_config import ClusterConfig, Source, StepResources, Toleration
+from pipeline.train_job.plan import NODE, Training
+from seglib.runtime.pod_processes import PORT
 from seglib.runtime.step import CHECKPOINTS, IMAGE_NAME, RUN_ID
 
-STEP = "train"
 LABEL = "seglib-train-job"  # of the pods: the job's name
 # The first process takes its step, and its checkpoint goes to S3.
 _GRACE_S = 120
@@ -20,30 +21,16 @@ _GRACE_S = 120
 Spec = dict[str, Any]
 
 
-def pod_template(
-    *,
-    name: str,
-    image: str,
-    parameters: Mapping[str, Any],
-    cluster: ClusterConfig,
-    environment: Iterable[Spec] = (),
-    container: str,
-    ports: Mapping[str, int],
-    checkpoints: str = "",
-    cache: bool = False,
-) -> Spec:
+def pod_template(training: Training, name: str, *, members: Iterable[Spec]) -> Spec:
     """Build a PodTemplateSpec.
 
     Args:
+        training: what the pod is for.
         name: of the job.
-        parameters: of the pipeline, as a run of it would get them.
-        environment: variables of its own, before those of the cluster's file.
-        container: its name; each operator knows its own.
-        ports: name → number.
-        checkpoints: s3://bucket/prefix; empty: what the cluster says.
-        cache: mount the claim of fetched data, instead of a folder of the pod's own.
+        members: variables by which the processes find each other; they come before
+            those of the cluster's file.
     """
-    needs = cluster.steps[STEP]
+    needs, cluster = training.needs, training.cluster
     spec: Spec = {
         "terminationGracePeriodSeconds": _GRACE_S,
         "serviceAccountName": cluster.service_account,
@@ -51,33 +38,8 @@ def pod_template(
         "enableServiceLinks": False,
         "securityContext": _pod_security(cluster),
         "topologySpreadConstraints": [_on_different_nodes(name)],
-        "containers": [
-            {
-                "name": container,
-                "image": image,
-                "imagePullPolicy": cluster.image_pull_policy,
-                "command": ["python", "-m", "seglib.runtime.train_together"],
-                "args": [_literal(json.dumps(dict(parameters)))],
-                "env": [
-                    {"name": RUN_ID, "value": name},  # its row in MLflow
-                    *_plain(image, cluster, checkpoints),
-                    *environment,
-                    *_references(cluster, without=CHECKPOINTS if checkpoints else ""),
-                ],
-                "ports": [
-                    {"name": port, "containerPort": number}
-                    for port, number in ports.items()
-                ],
-                "resources": _resources(needs),
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": _mounts(needs, cluster),
-            }
-        ],
-        "volumes": _volumes(needs, cluster, cache=cache),
+        "containers": [_container(training, name, members)],
+        "volumes": _volumes(needs, cluster, cache=training.cache),
     }
     if needs.node_selector:
         spec["nodeSelector"] = dict(needs.node_selector)
@@ -94,8 +56,36 @@ def pod_template(
 
 
 def labels_of(name: str) -> dict[str, str]:
-    """By which all that belongs to a job is found."""
+    """The labels by which everything of a job is found."""
     return {"app.kubernetes.io/name": "seglib-training", LABEL: name}
+
+
+def _container(training: Training, name: str, members: Iterable[Spec]) -> Spec:
+    cluster, place = training.cluster, training.checkpoints
+    return {
+        "name": NODE,
+        "image": training.image,
+        "imagePullPolicy": cluster.image_pull_policy,
+        "command": ["python", "-m", "seglib.runtime.train_together"],
+        "args": [_literal(json.dumps(dict(training.parameters)))],
+        "env": [
+            {"name": RUN_ID, "value": name},  # its row in MLflow
+            *_plain(training),
+            *members,
+            *_references(cluster, without=CHECKPOINTS if place else ""),
+        ],
+        "ports": [
+            {"name": f"process-{number}", "containerPort": PORT + number}
+            for number in range(training.processes)
+        ],
+        "resources": _resources(training.needs),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": _mounts(training.needs, cluster),
+    }
 
 
 def _pod_security(cluster: ClusterConfig) -> Spec:
@@ -124,15 +114,15 @@ def _literal(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def _plain(image: str, cluster: ClusterConfig, checkpoints: str) -> list[Spec]:
+def _plain(training: Training) -> list[Spec]:
     plain = {
-        IMAGE_NAME: image,
-        "SEGLIB_CACHE": cluster.cache.mount_path,
-        **cluster.steps[STEP].environment,
-        **cluster.environment,
+        IMAGE_NAME: training.image,
+        "SEGLIB_CACHE": training.cluster.cache.mount_path,
+        **training.needs.environment,
+        **training.cluster.environment,
     }
-    if checkpoints:
-        plain[CHECKPOINTS] = checkpoints
+    if training.checkpoints:
+        plain[CHECKPOINTS] = training.checkpoints
     return [{"name": name, "value": _literal(value)} for name, value in plain.items()]
 
 

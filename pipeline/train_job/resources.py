@@ -5,16 +5,27 @@ it makes a JobSet.
 """
 
 import hashlib
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
 
 from pipeline.dag.quantities import duration_s
 from pipeline.kfp.identity import RunName
-from pipeline.train_job.plan import NODE, Training, host_names, require_job_name
-from pipeline.train_job.pod import LABEL, STEP, Spec, labels_of, pod_template
-from pipeline.train_job.resource_file import resources_text, write_resources
-from seglib.errors import FINAL
+from pipeline.train_job.plan import (
+    NODE,
+    STEP,
+    Training,
+    host_names,
+    require_job_name,
+)
+from pipeline.train_job.pod import LABEL, Spec, labels_of, pod_template
+from seglib.errors import FINAL, SegError
 from seglib.runtime.pod_processes import HOST_INDEX, HOSTS, PORT, PORTS_FROM, PROCESSES
 from seglib.runtime.train_together import ATTEMPT, RETRIES, TRAIN_JOB
+from seglib.storage.atomic_write import write_bytes
 
 _TRAINER = "trainer.kubeflow.org"
 _TRAINER_API = f"{_TRAINER}/v1alpha1"
@@ -23,6 +34,9 @@ _TRAINER_API = f"{_TRAINER}/v1alpha1"
 _ANCESTOR = {f"{_TRAINER}/trainjob-ancestor-step": "trainer"}
 _INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 _RESTART = "metadata.annotations['jobset.sigs.k8s.io/restart-attempt']"
+
+# Texts that PyYAML writes without quotes, and that kubectl takes for something else.
+_MISREAD = re.compile(r"[-+]?[\d.]+e[-+]?\d+|0o[0-7]+|[yn]", re.IGNORECASE)
 
 # What comes every time is not repeated: a pod that ends with this status fails its Job
 # for a reason of its own, and by that reason JobSet ends instead of starting again.
@@ -38,8 +52,8 @@ _END_FOR_GOOD: Spec = {
 
 
 def default_name(training: Training, *, commit: str) -> str:
-    """As a run is called, by commit and data, and by a digest of all the rest."""
-    content = resources_text(documents(training, "x"))
+    """A name as a run's: commit, data, and a digest of everything else."""
+    content = _to_yaml(documents(training, "x"))
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     data_md5 = training.parameters["data_md5"]
     return f"{STEP}-{RunName(commit=commit, data_md5=data_md5, key=digest)}"
@@ -59,10 +73,12 @@ def write_training(training: Training, output: Path, *, name: str) -> None:
 
     Raises:
         UsageError: a job cannot be called so.
-        SegError: the file cannot be written.
+        SegError: the file cannot be written, or its name is not that of a YAML file.
     """
     require_job_name(name, training.nodes)
-    write_resources(documents(training, name), output)
+    if output.suffix not in (".yaml", ".yml"):
+        raise SegError(f"{output}: expected a name that ends in .yaml.")
+    write_bytes(output, _to_yaml(documents(training, name)).encode())
 
 
 def _policy(training: Training, name: str) -> Spec:
@@ -110,17 +126,7 @@ def _job_set(training: Training, name: str) -> Spec:
         "completionMode": "Indexed",
         "backoffLimit": 0,  # a pod alone cannot go on: the whole set starts again
         "podFailurePolicy": {"rules": [_FAIL_FOR_GOOD]},
-        "template": pod_template(
-            name=name,
-            image=training.image,
-            parameters=training.parameters,
-            cluster=training.cluster,
-            checkpoints=training.checkpoints,
-            cache=training.cache,
-            container=NODE,
-            environment=_members(training, name),
-            ports={f"process-{i}": PORT + i for i in range(training.processes)},
-        ),
+        "template": pod_template(training, name, members=_members(training, name)),
     }
     job["template"]["spec"]["restartPolicy"] = "Never"
     if training.needs.timeout:
@@ -162,3 +168,24 @@ def _members(training: Training, name: str) -> list[Spec]:
 def _metadata(training: Training, name: str) -> Spec:
     namespace = training.cluster.namespace
     return {"name": name, "namespace": namespace, "labels": labels_of(name)}
+
+
+def _to_yaml(resources: Iterable[Spec]) -> str:
+    """The documents of a file; equal resources give equal text."""
+    return yaml.dump_all(resources, Dumper=_ForGo, sort_keys=False, width=88)
+
+
+class _ForGo(yaml.SafeDumper):
+    """Quotes what kubectl would misread, and writes out what is there twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def _text(self, text: str) -> yaml.ScalarNode:
+        style = "'" if _MISREAD.fullmatch(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    yaml_representers: ClassVar[dict[Any, Any]] = {
+        **yaml.SafeDumper.yaml_representers,
+        str: _text,
+    }

@@ -1,4 +1,4 @@
-"""Starts a training in several pods: what must be there first, and what was before."""
+"""Starts a training in several pods, or finds the one that runs."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ def find_job(kubernetes: Kubernetes, name: str) -> Document | None:
 def start(
     kubernetes: Kubernetes, documents: Sequence[Document], *, again: bool, say: Say
 ) -> None:
-    """Make the resources of a job, or find it under way or ended.
+    """Make the resources of a job, or find it running or ended.
 
     Args:
         documents: policy, runtime and job (pipeline/train_job/resources.py).

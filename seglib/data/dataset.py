@@ -14,8 +14,9 @@ from typing import Any
 
 from seglib.config import DataConfig
 from seglib.data.dataset_yaml import DESCRIPTION, read_description, require_name
-from seglib.data.pairing import Fault, has_split, list_split
+from seglib.data.pairing import has_split, list_split
 from seglib.data.pairs import IMAGE, Inputs, Pair, describe, missing_input
+from seglib.data.problems import Problem
 from seglib.errors import DatasetError
 from seglib.storage.files import normal
 
@@ -74,8 +75,9 @@ class Scan:
     """The listing of a folder, and every reason why it is not a dataset."""
 
     dataset: Dataset
-    problems: tuple[Fault, ...]
-    knows_classes: bool  # else they are as many as colours, or one, until masks tell
+    problems: tuple[Problem, ...]
+    knows_classes: bool  # else the number is a stand-in; see `infer_classes`
+    has_palette: bool
 
 
 def config_options(config: DataConfig) -> dict[str, Any]:
@@ -116,17 +118,7 @@ def scan_dataset(
         )
     description = read_description(root)
     others = dict(description.get("inputs") or {})
-    splits: dict[str, tuple[Pair, ...]] = {}
-    problems: list[Fault] = []
-    for split in SPLITS:
-        if has_split(root, split):
-            splits[split], found = list_split(root, split, others)
-            problems += found
-    if not splits:
-        raise DatasetError(
-            f"{root}: no split found. Expected train_images/ and train_segmentation/, "
-            f"and the same for val and test. Received: {_listing(root)}."
-        )
+    splits, problems = _list_splits(root, others)
     for name in class_names:
         require_name(name)
     names = class_names or tuple(description.get("class_names") or ())
@@ -137,11 +129,9 @@ def scan_dataset(
     palette = tuple(tuple(c) for c in description.get("palette") or ())
     count = given or len(palette) or 1
     if names and len(names) != count:
-        reason = f"{len(names)} class names for {count} classes"
-        problems.append(Fault(root / DESCRIPTION, reason))
+        problems.append(wrong_number(root, f"{len(names)} class names", count))
     if palette and len(palette) != count:
-        reason = f"{len(palette)} colours for {count} classes"
-        problems.append(Fault(root / DESCRIPTION, reason))
+        problems.append(wrong_number(root, f"{len(palette)} colours", count))
     dataset = Dataset(
         root=root,
         splits=splits,
@@ -151,7 +141,31 @@ def scan_dataset(
         ignore_index=ignore,
         others=others,
     )
-    return Scan(dataset, tuple(problems), knows_classes=bool(given))
+    return Scan(dataset, tuple(problems), bool(given), bool(palette))
+
+
+def _list_splits(
+    root: Path, others: Inputs
+) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
+    splits: dict[str, tuple[Pair, ...]] = {}
+    problems: list[Problem] = []
+    for split in SPLITS:
+        if has_split(root, split):
+            splits[split], found = list_split(root, split, others)
+            problems += found
+    if not splits:
+        raise DatasetError(
+            f"{root}: no split found. Expected train_images/ and train_segmentation/, "
+            f"and the same for val and test. Received: {_listing(root)}."
+        )
+    return splits, problems
+
+
+def wrong_number(root: Path, received: str, num_classes: int) -> Problem:
+    """The problem of a dataset.yaml with too few or too many names or colours."""
+    remedy = f"Make {DESCRIPTION}, --num-classes and the masks agree."
+    reason = f"{received} for {num_classes} classes"
+    return Problem(root / DESCRIPTION, reason, remedy, "description")
 
 
 def with_splits(dataset: Dataset, splits: Mapping[str, tuple[Pair, ...]]) -> Dataset:

@@ -4,25 +4,18 @@ grain runs the work in threads; the order and every random choice depend on the 
 alone, not on the number of threads.
 """
 
-import struct
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
-from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
 import cv2
 import grain
 import numpy as np
 
 from seglib.config import TrainConfig
-from seglib.data.image_io import decode_image, decode_mask
-from seglib.data.pairs import Inputs, Pair, describe, join, read_pair
-from seglib.errors import SegError
+from seglib.data.pairs import Inputs, Pair, join, read_pair
 from seglib.hardware import CACHED_BYTES, PREFETCHED_BATCHES, usable_cores
-from seglib.storage.documents import read_json
 
 VOID = 65535  # pads masks where a dataset has no ignored id; no class has it
-INDEX_FILE = "shards.json"
 _MOST_THREADS = 8  # 16 of 16 cores loaded 1,075 images/s, 8 of them 1,064
 _EPOCHS = 2**20  # without end, but countable: grain needs the length to fit an index
 
@@ -56,73 +49,6 @@ class PairSource:
 
     def _decode(self, index: int) -> ImageAndMask:
         return read_pair(self._pairs[index], self.inputs)
-
-
-class ShardSource(PairSource):
-    """Random access to the pairs in shards that `seglib augment` wrote."""
-
-    def __init__(self, folder: Path, *, inputs: Inputs):
-        index = read_shard_index(folder)
-        if list(index["inputs"].items()) != list(inputs.items()):
-            raise SegError(
-                f"{folder}: the shards hold {describe(index['inputs'])}, the model "
-                f"takes {describe(inputs)}. Run `seglib augment` with the model's "
-                "configuration."
-            )
-        super().__init__([], inputs=inputs)
-        self._records = grain.sources.ArrayRecordDataSource(
-            [str(folder / name) for name in index["shards"]]
-        )
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def _decode(self, index: int) -> ImageAndMask:
-        *images, mask = unpack_record(self._records[index])
-        name = f"record {index}"
-        decoded = [
-            decode_image(image, channels=channels, name=name)
-            for image, channels in zip(images, self.inputs.values(), strict=True)
-        ]
-        return join(decoded), decode_mask(mask, name=name)
-
-
-def read_shard_index(folder: Path) -> dict[str, Any]:
-    """The `shards.json` of a folder of shards.
-
-    Raises:
-        SegError: the folder holds no shards, or a file of them is missing.
-    """
-    try:
-        index = read_json(folder / INDEX_FILE)
-        missing = [name for name in index["shards"] if not (folder / name).is_file()]
-        index["inputs"]  # which an index of an older format lacks
-    except (ValueError, KeyError, TypeError) as error:
-        raise SegError(
-            f"{folder}: not a folder of shards ({error}). Run `seglib augment`."
-        ) from error
-    if missing:
-        raise SegError(
-            f"{folder}: {missing[0]} is missing. Run `seglib augment` again."
-        )
-    return index
-
-
-def pack_record(parts: Sequence[bytes]) -> bytes:
-    """Pack the encoded inputs of a pair and its mask into one record.
-
-    Layout: number of parts, length of each (all uint32, little endian), the parts.
-    """
-    head = struct.pack(f"<{len(parts) + 1}I", len(parts), *map(len, parts))
-    return head + b"".join(parts)
-
-
-def unpack_record(record: bytes) -> list[bytes]:
-    """The inverse of `pack_record`."""
-    (count,) = struct.unpack_from("<I", record)
-    lengths = struct.unpack_from(f"<{count}I", record, 4)
-    ends = list(accumulate(lengths, initial=4 * (count + 1)))
-    return [record[start:end] for start, end in pairwise(ends)]
 
 
 def training_batches(

@@ -6,21 +6,11 @@ same name in two ways. Links are followed, to files and to folders alike.
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from seglib.data.image_io import IMAGE_SUFFIXES
 from seglib.data.pairs import Inputs, Pair
+from seglib.data.problems import Problem
 from seglib.storage.files import check_file, normal, visible_files
-
-
-class Fault(NamedTuple):
-    """A reason why a folder is not a dataset."""
-
-    path: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
 
 
 def has_split(root: Path, split: str) -> bool:
@@ -31,31 +21,43 @@ def has_split(root: Path, split: str) -> bool:
 
 def list_split(
     root: Path, split: str, others: Inputs
-) -> tuple[tuple[Pair, ...], list[Fault]]:
-    """The pairs of a split, by stem, and faults for files without a partner."""
-    faults: list[Fault] = []
-    images = files_by_stem(root / f"{split}_images", faults)
-    masks = files_by_stem(root / f"{split}_segmentation", faults)
+) -> tuple[tuple[Pair, ...], list[Problem]]:
+    """List the pairs of a split.
+
+    Args:
+        root: folder of the dataset.
+        split: train, val or test.
+        others: name and channels of the inputs beside the image.
+
+    Returns:
+        The pairs, by stem, and problems such as files without a partner.
+    """
+    problems: list[Problem] = []
+    images = files_by_stem(root / f"{split}_images", problems)
+    masks = files_by_stem(root / f"{split}_segmentation", problems)
     for stem in sorted(images.keys() - masks.keys()):
         expected = f"{split}_segmentation/{stem}.png"
-        faults.append(_without(images[stem], "image", "mask", expected))
+        problems.append(_without(images[stem], "image", "mask", expected))
     for stem in sorted(masks.keys() - images.keys()):
         expected = f"{split}_images/{stem}.*"
-        faults.append(_without(masks[stem], "mask", "image", expected))
+        problems.append(_without(masks[stem], "mask", "image", expected))
     stems = images.keys() & masks.keys()
-    found = {name: files_by_stem(root / f"{split}_{name}", faults) for name in others}
+    found = {name: files_by_stem(root / f"{split}_{name}", problems) for name in others}
     for name, files in found.items():
         if not files:
             continue  # of the folder, not of each image
         for stem in sorted(stems - files.keys()):
             expected = f"{split}_{name}/{stem}.*"
-            faults.append(_without(images[stem], "image", name, expected))
+            problems.append(_without(images[stem], "image", name, expected))
         for stem in sorted(files.keys() - images.keys()):
             expected = f"{split}_images/{stem}.*"
-            faults.append(_without(files[stem], name, "image", expected))
+            problems.append(_without(files[stem], name, "image", expected))
         stems &= files.keys()
-    if not stems and not faults:
-        faults.append(Fault(root / f"{split}_images", f"the split `{split}` is empty"))
+    if not stems and not problems:
+        reason = f"the split `{split}` is empty"
+        remedy = "Put pairs in, or remove its two folders."
+        folder = root / f"{split}_images"
+        problems.append(Problem(folder, reason, remedy, "empty-split"))
     pairs = (
         Pair(
             stem,
@@ -65,30 +67,39 @@ def list_split(
         )
         for stem in sorted(stems)
     )
-    return tuple(pairs), faults
+    return tuple(pairs), problems
 
 
-def files_by_stem(folder: Path, faults: list[Fault]) -> dict[str, Path]:
-    """The image files of a folder by stem; problems are added to `faults`."""
+def files_by_stem(folder: Path, problems: list[Problem]) -> dict[str, Path]:
+    """The image files of a folder by stem; problems are added to `problems`."""
     try:
         paths = visible_files(folder)
     except OSError as error:
-        reason = "no such folder"
+        reason, remedy = "no such folder", "Create it, or remove its counterpart."
         if folder.is_symlink():
             reason += f": a link to {folder.readlink()}"
         elif os.path.lexists(folder):
             reason = f"the folder cannot be listed ({error.strerror})"
-        faults.append(Fault(folder, reason))
+            remedy = "Check its rights."
+        problems.append(Problem(folder, reason, remedy, "missing-folder"))
         return {}
     files: dict[str, Path] = {}
     for path in paths:
         stem = normal(path.stem)
         if path.suffix.lower() not in IMAGE_SUFFIXES:
-            faults.append(Fault(path, "not an image file by its suffix"))
-        elif reason := _unfit(path):
-            faults.append(Fault(path, f"cannot be read ({reason})"))
+            reason, remedy = (
+                "not an image file by its suffix",
+                "Move it out of the folder.",
+            )
+            problems.append(Problem(path, reason, remedy, "not-an-image"))
+        elif unfit := _unfit(path):
+            remedy = "Put a file in its place, or remove it."
+            reason = f"cannot be read ({unfit})"
+            problems.append(Problem(path, reason, remedy, "unreadable-file"))
         elif stem in files:
-            faults.append(Fault(path, same_stem(path, files[stem])))
+            remedy = "Rename it together with its mask, or remove it."
+            reason = same_stem(path, files[stem])
+            problems.append(Problem(path, reason, remedy, "same-stem"))
         else:
             files[stem] = path
     return files
@@ -104,8 +115,12 @@ def same_stem(path: Path, other: Path) -> str:
     )
 
 
-def _without(path: Path, what: str, missing: str, expected: str) -> Fault:
-    return Fault(path, f"{what} without {missing}; expected {expected}")
+def _without(path: Path, part: str, missing: str, expected: str) -> Problem:
+    reason = f"{part} without {missing}; expected {expected}"
+    kind = f"{part}-without-{missing}"
+    if "mask" not in (part, missing):
+        kind = "incomplete-sample"
+    return Problem(path, reason, f"Add the {missing}, or remove the {part}.", kind)
 
 
 def _unfit(path: Path) -> str:

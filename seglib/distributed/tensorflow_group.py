@@ -16,6 +16,7 @@ from seglib.distributed.process_group import LostProcessError, ProcessGroup
 from seglib.distributed.rendezvous import meet
 from seglib.distributed.train_step import share_batch_statistics, shared_train_function
 from seglib.errors import SegError, UsageError
+from seglib.plain_text import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ def _refusal_as_error(cluster: Cluster) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        reason = str(error.message).partition("\n")[0].rstrip(".")
+        reason = first_line(error.message).rstrip(".")
         raise SegError(
             f"Process {cluster.index} of {len(cluster.workers)} cannot join the "
             f"others: {reason}. Expected: all of {', '.join(cluster.workers)} reach "

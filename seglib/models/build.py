@@ -68,8 +68,8 @@ def build_model(
         mean=normalization.mean,
         scale=normalization.scale,
         channel_order=normalization.channel_order,
-        class_names=class_names or default_class_names(num_classes),
-        palette=palette or default_palette(num_classes),
+        class_names=tuple(class_names) or default_class_names(num_classes),
+        palette=tuple((r, g, b) for r, g, b in palette) or default_palette(num_classes),
         ignore_index=ignore_index,
     )
     network = build_network(contract)
@@ -129,20 +129,7 @@ def build_custom(
         _check_tensor("inputs", tensor, "channels")
     num_classes = _checked_outputs(outputs)
     fixed = tuple(given[0].shape[1:3])
-    sizes = {tuple(tensor.shape[1:3]) for tensor in given}
-    if len(sizes) > 1:
-        raise UsageError(
-            "`inputs` must all be of one size: the files of a sample are. Received: "
-            f"{sorted(map(str, sizes))}."
-        )
-    if image_size is None:
-        if None in fixed:
-            raise UsageError(
-                "`image_size` is needed, because `inputs` leaves it open. Received: "
-                f"inputs of shape {tuple(given[0].shape)}. Give image_size=(height, "
-                "width)."
-            )
-        image_size = fixed
+    image_size = _checked_size(given, image_size)
     if tuple(outputs.shape[1:3]) != fixed or None in fixed:
         outputs = ResizeLike(name="to_image")(outputs, given[0])
     outputs = keras.layers.Activation("linear", dtype="float32", name="logits")(outputs)
@@ -157,13 +144,13 @@ def build_custom(
         architecture=CUSTOM,
         encoder=CUSTOM,
         num_classes=_checked_classes(num_classes),
-        image_size=_size(image_size),
+        image_size=image_size,
         inputs=names,
         mean=(0.0,) * channels,
         scale=(1.0,) * channels,
         channel_order="rgb",
-        class_names=class_names or default_class_names(num_classes),
-        palette=palette or default_palette(num_classes),
+        class_names=tuple(class_names) or default_class_names(num_classes),
+        palette=tuple((r, g, b) for r, g, b in palette) or default_palette(num_classes),
         ignore_index=ignore_index,
     )
     return SegmentationModel(network, contract)
@@ -264,6 +251,26 @@ def _checked_classes(num_classes: int) -> int:
             f"most {MAX_CLASSES}. Received: num_classes={num_classes}."
         )
     return num_classes
+
+
+def _checked_size(
+    inputs: list[Any], image_size: tuple[int, int] | None
+) -> tuple[int, int]:
+    """The size given, or that of the inputs; all of them must have one size."""
+    sizes = {tuple(tensor.shape[1:3]) for tensor in inputs}
+    if len(sizes) > 1:
+        raise UsageError(
+            "`inputs` must all be of one size: the files of a sample are. Received: "
+            f"{sorted(map(str, sizes))}."
+        )
+    (fixed,) = sizes
+    if image_size is None and None in fixed:
+        raise UsageError(
+            "`image_size` is needed, because `inputs` leaves it open. Received: "
+            f"inputs of shape {tuple(inputs[0].shape)}. Give image_size=(height, "
+            "width)."
+        )
+    return _size(image_size or fixed)
 
 
 def _size(image_size: tuple[int, int]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import SegError
-from seglib.settings import build, require, section
+from seglib.settings import Integer, build, require, section
 from seglib.storage.documents import MAX_BYTES, parse_json
 from seglib.storage.files import read_file
 
@@ -38,15 +38,15 @@ class Contract:
 
     architecture: str
     encoder: str
-    num_classes: int
+    num_classes: Integer
     image_size: tuple[int, int]  # (height, width) in pixels
     inputs: Inputs  # name -> channels, in the order in which they are joined
     mean: tuple[float, ...]  # of each channel, in 0 … 255
     scale: tuple[float, ...]
     channel_order: str  # "rgb" or "bgr"; images come as RGB in any case
     class_names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    ignore_index: int | None
+    palette: tuple[tuple[Integer, Integer, Integer], ...]
+    ignore_index: Integer | None
 
     def __post_init__(self) -> None:
         count, channels = self.num_classes, self.channels

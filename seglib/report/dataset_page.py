@@ -10,7 +10,7 @@ import numpy as np
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import read_image, read_mask
 from seglib.data.manifest import Manifest, PairFacts
-from seglib.data.verification.problems import Problem, group, relative_path
+from seglib.data.problems import Problem, group, relative_path
 from seglib.report import inline_pictures, render
 from seglib.report.pictures import image_and_overlay
 

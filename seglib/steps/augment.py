@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from seglib.config import AugmentConfig
 from seglib.data.augmentation.policies import POLICIES, Augmenter
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png
-from seglib.data.loader import INDEX_FILE, pack_record
 from seglib.data.pairs import IMAGE, Inputs, Pair, read_pair, split
+from seglib.data.shards import INDEX_FILE, pack_record, write_shards
 from seglib.errors import unknown
 from seglib.hardware import PAIRS_AUGMENTED_AT_ONCE
 from seglib.report import preview_page
@@ -70,22 +69,16 @@ def _write_shards(
     inputs: Inputs,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    from array_record.python.array_record_module import ArrayRecordWriter
-
     pairs = dataset.pairs("train")
-    num_shards = min(config.num_shards, len(pairs))
-    names = [f"train-{i:05}-of-{num_shards:05}.arrayrecord" for i in range(num_shards)]
-    writers = [ArrayRecordWriter(str(folder / name), "group_size:1") for name in names]
-    written = 0
-    with ExitStack() as closing:
-        for writer in writers:  # all of them, also where the disk is full for one
-            closing.callback(writer.close)
+
+    def all_records() -> Iterator[bytes]:
         for done, records in enumerate(_records(dataset, pairs, config, inputs), 1):
-            for record in records:
-                writers[written % num_shards].write(record)
-                written += 1
+            yield from records
             if progress:
                 progress(done, len(pairs))
+
+    num_shards = min(config.num_shards, len(pairs))
+    names, written = write_shards(folder, all_records(), num_shards=num_shards)
     return {
         "format_version": FORMAT_VERSION,
         "shards": names,

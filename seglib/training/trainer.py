@@ -14,7 +14,8 @@ import numpy as np
 
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
-from seglib.data.loader import PairSource, ShardSource, training_batches
+from seglib.data.loader import PairSource, training_batches
+from seglib.data.shards import ShardSource
 from seglib.distributed.process_group import ProcessGroup
 from seglib.errors import DivergedError
 from seglib.hardware import keep_freed_memory

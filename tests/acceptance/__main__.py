@@ -17,7 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.kfp.connection import Endpoint, connect
+from pipeline.kfp.connection import connect
+from pipeline.kfp.endpoint import Endpoint
 from seglib.errors import SegError
 from tests.acceptance.checks import CHECKS, Check, timed
 from tests.acceptance.ground import Ground

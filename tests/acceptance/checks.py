@@ -12,13 +12,11 @@ import time
 from collections.abc import Callable
 
 from pipeline.kfp.connection import model
-from pipeline.kfp.creation import create_once
 from pipeline.kfp.failures import ClusterError
-from pipeline.kfp.following import follow_log
-from pipeline.kfp.ghosts import Trace
+from pipeline.kfp.ghosts import Trace, create_once
 from pipeline.kfp.kubernetes_api import KubernetesError
 from pipeline.kfp.limits import sendable
-from pipeline.kfp.logs import find_step, last_attempt
+from pipeline.kfp.logs import find_step, follow_log, last_attempt
 from pipeline.kfp.runs import Run, find_run, get_run, list_runs, terminate
 from seglib.errors import SegError
 from seglib.runtime.workflow import (
@@ -232,7 +230,7 @@ def a_ghost(ground: Ground) -> None:
 
     def once() -> None:
         made.append(wanted.display_name)
-        ground.cluster.call(create, run=wanted, doing="start a run", again=False)
+        ground.cluster.call(create, run=wanted, doing="start a run")
 
     failure = None
     try:
@@ -271,7 +269,6 @@ def schedules(ground: Ground) -> None:
         service.recurring_run_service_create_recurring_run,
         recurring_run=wanted,
         doing="make a schedule",
-        again=False,
     )
     schedule = made.recurring_run_id
     try:

@@ -59,7 +59,7 @@ class Ground:
         """Start a run of the probe; gives its id."""
         wanted = self.wanted(behaviour, seconds=seconds, salt=salt)
         create = self.cluster.client.runs.run_service_create_run
-        done = self.cluster.call(create, run=wanted, doing="start a run", again=False)
+        done = self.cluster.call(create, run=wanted, doing="start a run")
         self.made.append(done.run_id)
         return str(done.run_id)
 

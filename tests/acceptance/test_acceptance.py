@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from kubernetes.config import kube_config
 
-from pipeline.kfp.connection import Endpoint, Patience, connect
+from pipeline.http import Patience
+from pipeline.kfp.connection import connect
+from pipeline.kfp.endpoint import Endpoint
 from tests.acceptance.__main__ import run, sentence
 from tests.acceptance.checks import CHECKS, Check
 from tests.acceptance.ground import Ground, Unverified
@@ -69,7 +71,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def ground(api: KfpApi, below: KubernetesApi, compiled: tuple[Path, Path]) -> Ground:
-    patience = Patience(first_s=0.01, longest_s=0.02, total_s=0.1, settle_s=0.0)
+    patience = Patience(tries=5, pause_s=0.01, longest_s=0.02)
     return Ground(
         cluster=connect(Endpoint(host=api.url, patience=patience)),
         probe=compiled[0],

@@ -91,9 +91,7 @@ def test_a_failed_verification_tells_its_problems_before_its_warnings(
 
 
 @pytest.mark.parametrize("command", ["train", "augment"])
-def test_masks_are_judged_before_anything_is_made_of_them(
-    seglib, command, tiny_root, tmp_path
-):
+def test_masks_are_verified_before_they_are_used(seglib, command, tiny_root, tmp_path):
     root = shutil.copytree(tiny_root, tmp_path / "stretched")
     (root / "dataset.yaml").unlink()
     for path in root.glob("*_segmentation/*"):
@@ -192,6 +190,14 @@ def test_models_lists_what_can_be_built(seglib):
     assert code == 0
     for name in ("compact", "unet", "fcn_8", "fcn_16", "fcn_32", "efficientnet_lite0"):
         assert name in printed
+
+
+def test_the_json_schema_of_configurations_is_printed(seglib):
+    code, printed = seglib("schema")
+    assert code == 0
+    assert {"data", "model", "train", "gate"} <= json.loads(printed)[
+        "properties"
+    ].keys()
 
 
 def test_a_problem_is_a_message_and_not_a_traceback(seglib, tiny_root, tmp_path):

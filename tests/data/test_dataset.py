@@ -15,7 +15,8 @@ from seglib.errors import DatasetError
 
 
 def _problems(root: Path) -> list[str]:
-    return [str(p).replace(f"{root}/", "") for p in scan_dataset(root).problems]
+    problems = scan_dataset(root).problems
+    return [f"{p.path.relative_to(root)}: {p.reason}" for p in problems]
 
 
 def test_pairs_are_listed_by_stem_and_split(folder):

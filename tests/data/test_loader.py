@@ -4,15 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seglib.config import TrainConfig
-from seglib.data.loader import (
-    VOID,
-    PairSource,
-    RandomView,
-    ShardSource,
-    pack_record,
-    training_batches,
-    unpack_record,
-)
+from seglib.data.loader import VOID, PairSource, RandomView, training_batches
+from seglib.data.shards import ShardSource, pack_record, unpack_record
 from seglib.errors import SegError
 
 PLAIN = TrainConfig(color_jitter=0.0)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from components.base import IMAGE
-from pipeline.dag.inputs import code_version
 from tools.sample_scenes import write_sample_dataset
 
 pytestmark = pytest.mark.docker
@@ -49,9 +48,40 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_image_holds_the_code_of_this_checkout(in_image: Any) -> None:
-    script = "from pipeline.dag.inputs import code_version; print(code_version())"
-    assert in_image("python3", "-c", script).strip() == code_version()
+# Prints the digest of all sources of the `seglib` that Python finds.
+_DIGEST = """
+import hashlib, pathlib, seglib
+root = pathlib.Path(seglib.__file__).parent
+sources = sorted(root.rglob("*.py"))
+text = "".join(f"{path.relative_to(root)}\\n{path.read_text()}" for path in sources)
+print(hashlib.sha256(text.encode()).hexdigest())
+"""
+
+
+def test_the_image_holds_the_code_of_this_checkout(
+    in_image: Any, repository: Path
+) -> None:
+    here = subprocess.run(
+        [sys.executable, "-c", _DIGEST],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert in_image("python3", "-c", _DIGEST) == here.stdout
+
+
+def test_the_image_has_no_code_of_ours_but_seglib(in_image: Any) -> None:
+    script = (
+        "import importlib.util;"
+        "names = ('seglib', 'components', 'pipeline', 'tools', 'dvc');"
+        "print([name for name in names if importlib.util.find_spec(name)])"
+    )
+    assert in_image("python3", "-c", script).strip() == "['seglib']"
+
+
+def test_the_image_is_smaller_than_2_7_gigabytes(engine: Any) -> None:
+    assert engine.images.get(IMAGE).attrs["Size"] < 2.7e9
 
 
 def test_the_image_runs_as_a_known_user_without_privileges(in_image: Any) -> None:

@@ -7,18 +7,16 @@ limits requests where a test says so.
 
 import json
 import re
-import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import jsonschema
+
+from tests.fakes.loopback import Loopback, Reply, Request
 
 TOKEN = "ghs_canaryTokenThatMustNotBeWrittenAnywhere42"
 REPOSITORY = "roads/streets"
@@ -53,23 +51,36 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "fault"
 
+    def reply(self, login: str) -> Reply:
+        # The message repeats the credentials, as those of careless servers do.
+        return Reply(self.status, {"message": f"{self.message} {login}"}, self.headers)
 
-@dataclass
-class ForgeServer:
-    """The state of the forge, open to tests."""
 
-    uri: str = ""
-    login: str = ""  # of the token's owner; empty: an app's token, as in CI
-    permissions: set[str] = field(default_factory=lambda: {"statuses", "pulls"})
-    comments: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    statuses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    requests: list[str] = field(default_factory=list)  # "METHOD path"
-    violations: list[str] = field(default_factory=list)  # of GitHub's description
-    faults: list[Fault] = field(default_factory=list)
-    meanwhile: Callable[[str, str], None] | None = None  # called before the work
-    page_size: int = 100  # at most
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    _last_id: int = 1000
+class ForgeServer(Loopback):
+    """The state of the forge, open to tests.
+
+    Attributes:
+        login: of the token's owner; empty: an app's token, as in CI.
+        permissions: of the token.
+        comments, statuses: place → what is there, the oldest first.
+        requests: "METHOD path" of each.
+        violations: of GitHub's description.
+        faults: of the next requests.
+        page_size: at most.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.login = ""
+        self.permissions = {"statuses", "pulls"}
+        self.comments: dict[str, list[dict[str, Any]]] = {}
+        self.statuses: dict[str, list[dict[str, Any]]] = {}
+        self.requests: list[str] = []
+        self.violations: list[str] = []
+        self.faults: list[Fault] = []
+        self.page_size = 100
+        self.lock = threading.RLock()
+        self._last_id = 1000
 
     def bodies(self, place: str) -> list[str]:
         """The texts of the comments on `issues/7` or `commits/SHA`."""
@@ -123,17 +134,41 @@ class ForgeServer:
                     return place, comment
         raise LookupError("Not Found")
 
-    def take_fault(self, method: str, path: str) -> Fault | None:
+    def reply(self, request: Request) -> Reply:
+        self.requests.append(f"{request.method} {request.path}")
+        login = request.headers.get("authorization", "")
+        if login != f"Bearer {TOKEN}":
+            return Reply(401, {"message": f"Bad credentials {login}"})
+        fault = self._take_fault(request)
+        if fault and not fault.after:
+            return fault.reply(login)
+        status, content = self._answer(request)
+        if fault:
+            return fault.reply(login)
+        if isinstance(content, list):
+            return self._page(content, request)
+        return Reply(status, content)
+
+    def _take_fault(self, request: Request) -> Fault | None:
         with self.lock:
             for fault in self.faults:
-                if fault.method == method and fault.path in path:
+                if fault.method == request.method and fault.path in request.path:
                     self.faults.remove(fault)
                     return fault
         return None
 
-    def answer(
-        self, method: str, path: str, query: set[str], body: Any
-    ) -> tuple[int, Any]:
+    def _page(self, items: list[Any], request: Request) -> Reply:
+        size = min(int(request.query.get("per_page", "30")), self.page_size)
+        page = int(request.query.get("page", "1"))
+        headers = {}
+        if page * size < len(items):
+            url = f"{self.url}{request.path}?per_page={size}&page={page + 1}"
+            headers["Link"] = f'<{self.url}/first>; rel="first", <{url}>; rel="next"'
+        return Reply(200, items[(page - 1) * size : page * size], headers)
+
+    def _answer(self, request: Request) -> tuple[int, Any]:
+        method, path, query, _, _ = request
+        body = request.json
         for call, described in _DESCRIBED.items():
             verb, pattern = call.split()
             place = f"/repos/{REPOSITORY}"
@@ -141,7 +176,7 @@ class ForgeServer:
             match = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>\\w+)", pattern), path)
             if verb != method or not match:
                 continue
-            self._check(call, described, query, body)
+            self._check(call, described, set(query), body)
             return self._do(described, match.groupdict(), body)
         self.violations.append(f"{method} {path}: GitHub has no such call")
         return 404, {"message": "Not Found"}
@@ -175,96 +210,11 @@ class ForgeServer:
 @contextmanager
 def serve_forge() -> Iterator[ForgeServer]:
     """A forge with nothing in it."""
-    forge = ForgeServer()
-    handler = type("Handler", (_Handler,), {"forge": forge})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    server.block_on_close = False
-    forge.uri = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with ForgeServer() as forge:
         yield forge
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
     assert not forge.violations
 
 
 def _place(name: str) -> str:
     """Of a commit's hash or an issue's number."""
     return f"issues/{name}" if len(name) < 7 else f"commits/{name}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    forge: ForgeServer
-
-    def handle_any(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        text = self.rfile.read(length)
-        address = urlsplit(self.path)
-        self.forge.requests.append(f"{self.command} {address.path}")
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            said = self.headers.get("Authorization", "")
-            self._send(401, {"message": f"Bad credentials {said}"})
-            return
-        fault = self.forge.take_fault(self.command, address.path)
-        if fault and not fault.after:
-            self._fail(fault)
-            return
-        if self.forge.meanwhile:
-            self.forge.meanwhile(self.command, address.path)
-        status, content = self.forge.answer(
-            self.command,
-            address.path,
-            set(parse_qs(address.query)),
-            json.loads(text) if text else None,
-        )
-        if fault:
-            self._fail(fault)
-        elif isinstance(content, list):
-            self._send_page(content, address)
-        else:
-            self._send(status, content)
-
-    do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
-
-    def _fail(self, fault: Fault) -> None:
-        if fault.status:
-            said = self.headers.get("Authorization")  # as careless servers do
-            self._send(
-                fault.status, {"message": f"{fault.message} {said}"}, fault.headers
-            )
-            return
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
-
-    def _send_page(self, items: list[Any], address: Any) -> None:
-        query = parse_qs(address.query)
-        size = min(int(query.get("per_page", ["30"])[0]), self.forge.page_size)
-        page = int(query.get("page", ["1"])[0])
-        headers = {}
-        if page * size < len(items):
-            url = f"{self.forge.uri}{address.path}?per_page={size}&page={page + 1}"
-            headers["Link"] = (
-                f'<{self.forge.uri}/first>; rel="first", <{url}>; rel="next"'
-            )
-        self._send(200, items[(page - 1) * size : page * size], headers)
-
-    def _send(
-        self, status: int, content: Any, headers: dict[str, str] | None = None
-    ) -> None:
-        body = b"" if content is None else json.dumps(content).encode()
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        if status == 429 or (headers or {}).get("X-RateLimit-Remaining") == "0":
-            self.send_header("X-RateLimit-Reset", str(int(time.time())))
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass

@@ -12,16 +12,12 @@ KFP has, and of its ghosts, each as the recorded one (`recorded/http/ghost-*.jso
 
 import copy
 import json
-import threading
-import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
-
-import yaml
+from typing import Any
 
 from tests.fakes.kfp_api import KfpApi
+from tests.fakes.loopback import Loopback, Reply, Request, kubeconfig
 from tests.fakes.recorded_runs import RECORDED
 
 TOKEN = "a-users-token"
@@ -32,7 +28,7 @@ _GROUPS = {
 _PAGE = 2  # whatever is asked for: every list has several pages
 
 
-class KubernetesApi:
+class KubernetesApi(Loopback):
     """The server, and what became of what it was asked."""
 
     def __init__(self, kfp: KfpApi, *, namespace: str = "kubeflow"):
@@ -40,44 +36,17 @@ class KubernetesApi:
         self.denied: set[str] = set()
         self.deleted: list[str] = []
         self.after: Callable[[str], None] = lambda _: None  # of "list workflows" …
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(
-            target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True
-        )
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__()
 
     def write_kubeconfig(self, path: Path) -> Path:
-        """With one context, `here`."""
-        named = {"name": "here"}
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{**named, "cluster": {"server": self.url}}],
-            "users": [{**named, "user": {"token": TOKEN}}],
-            "contexts": [{**named, "context": {"cluster": "here", "user": "here"}}],
-            "current-context": "here",
-        }
-        path.write_text(yaml.safe_dump(content))
+        path.write_text(kubeconfig(self.url, token=TOKEN))
         return path
 
-    def answer(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-    ) -> tuple[int, Any]:
-        """Status and body."""
+    def reply(self, request: Request) -> Reply:
+        return Reply(*self._answer(request))
+
+    def _answer(self, request: Request) -> tuple[int, Any]:
+        method, path, query, headers, _ = request
         # kubectl keeps a token to itself where there is no TLS.
         trusted = headers["user-agent"].startswith("kubectl/")
         if not trusted and headers.get("authorization") != f"Bearer {TOKEN}":
@@ -209,32 +178,3 @@ def _resources(version: str, kinds: Mapping[str, str]) -> dict[str, Any]:
     ]
     head = {"kind": "APIResourceList", "apiVersion": "v1"}
     return {**head, "groupVersion": version, "resources": listed}
-
-
-def _handler(api: KubernetesApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def handle_any(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            url = urllib.parse.urlsplit(self.path)
-            status, body = api.answer(
-                self.command,
-                url.path,
-                dict(urllib.parse.parse_qsl(url.query)),
-                {k.lower(): v for k, v in self.headers.items()},
-            )
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_DELETE = handle_any  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    return Handler

@@ -15,14 +15,11 @@ server refuses, it refuses in the recorded words.
 
 import json
 import re
-import threading
-import urllib.parse
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import yaml
+from tests.fakes.loopback import Loopback, Reply, Request, kubeconfig
 
 RECORDED = Path(__file__).parent / "recorded" / "train-job"
 LOGS: Mapping[str, list[str]] = json.loads((RECORDED / "logs.json").read_text())
@@ -38,7 +35,7 @@ _NO_RUNTIME = (  # 02-dry-run.txt
 )
 
 
-class TrainJobApi:
+class TrainJobApi(Loopback):
     """The server."""
 
     def __init__(self, *moments: str, has_trainer: bool = True):
@@ -50,36 +47,20 @@ class TrainJobApi:
         self.asked: list[str] = []
         self.faults: list[int] = []
         self._moment, self._leaving = -1, 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(
-            target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True
-        )
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__()
 
     def write_kubeconfig(self, path: Path) -> Path:
-        named = {"name": "here"}
-        content = {
-            "clusters": [{**named, "cluster": {"server": self.url}}],
-            "users": [{**named, "user": {"token": TOKEN}}],
-            "contexts": [{**named, "context": {"cluster": "here", "user": "here"}}],
-            "current-context": "here",
-        }
-        path.write_text(yaml.safe_dump(content))
+        path.write_text(kubeconfig(self.url, token=TOKEN))
         return path
 
     def there(self) -> None:
         self.objects["trainjobs"] = {}
         self._moment = len(self.moments) - 1
+
+    def reply(self, request: Request) -> Reply:
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        given = request.method, request.path, request.query, request.json
+        return Reply(*self.answer(*given))
 
     def answer(
         self, method: str, path: str, query: Mapping[str, str], body: Any
@@ -151,35 +132,3 @@ class TrainJobApi:
 
 def _refusal(status: int, message: str) -> tuple[int, Any]:
     return status, {"kind": "Status", "message": message, "code": status}
-
-
-def _handler(api: TrainJobApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def handle_any(self) -> None:
-            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            assert self.headers["Authorization"] == f"Bearer {TOKEN}"
-            url = urllib.parse.urlsplit(self.path)
-            status, body = api.answer(
-                self.command,
-                url.path,
-                dict(urllib.parse.parse_qsl(url.query)),
-                json.loads(content) if content else None,
-            )
-            is_text = isinstance(body, str)
-            sent = (body if is_text else json.dumps(body)).encode()
-            self.send_response(status)
-            kind = "text/plain" if is_text else "application/json"
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
-
-        do_GET = do_PATCH = do_DELETE = handle_any  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    return Handler

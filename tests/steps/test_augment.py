@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seglib.config import AugmentConfig
 from seglib.data.augmentation.policies import POLICIES, Augmenter
 from seglib.data.image_io import read_image
-from seglib.data.loader import ShardSource
+from seglib.data.shards import ShardSource
 from seglib.errors import SegError, UsageError
 from seglib.steps.augment import augment
 

@@ -99,7 +99,7 @@ def _names(place: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "object"])
-def test_what_a_killed_writer_left_is_removed_by_the_next(start, tmp_path, kind):
+def test_leftovers_of_a_killed_writer_are_removed_by_the_next(start, tmp_path, kind):
     killed = start(kind)
     assert not (tmp_path / "out").exists()
     killed.kill()
@@ -165,7 +165,7 @@ def _fail_in_file(place: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_an_error_leaves_what_was_there_and_nothing_beside_it(tmp_path):
+def test_an_error_leaves_the_old_output_and_no_leftovers(tmp_path):
     _write("folder", tmp_path)
     write_bytes(tmp_path / "file", b"old")
     with pytest.raises(SegError, match=r"out: the model cannot be written"):

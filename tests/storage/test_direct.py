@@ -201,7 +201,7 @@ def more_than_said(handler, content):
     "manners",
     [no_length, overloaded, one_each, short, larger, nonsense, more_than_said],
 )
-def test_nothing_wrong_is_handed_on_from_a_server_that_misbehaves(manners):
+def test_no_wrong_content_passes_from_a_misbehaving_server(manners):
     with serving(manners) as host:
         found = read(host)
     assert len(found) <= 32  # at most one of each connection

@@ -9,8 +9,8 @@ from pipeline.dag.inputs import find_settings
 from pipeline.kfp.document import read_document
 from seglib.config import Config
 from seglib.data.dataset_yaml import read_description
-from seglib.data.loader import read_shard_index
 from seglib.data.manifest import read_manifest
+from seglib.data.shards import read_shard_index
 from seglib.errors import SegError, UsageError
 from seglib.models.contract import read_contract
 from seglib.steps.gate import _read_metrics

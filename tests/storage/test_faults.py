@@ -84,7 +84,7 @@ def test_a_store_that_fails_for_good_is_named(store, pinned, data_md5, tmp_path,
         fetch(data_md5, pinned.s3, cache=tmp_path)
 
 
-def test_bodies_that_are_always_short_are_named_and_nothing_is_kept_of_them(
+def test_answers_that_are_always_too_short_are_named_and_not_cached(
     store, pinned, data_md5, tmp_path
 ):
     store.fault = lambda _, path, __: "" if path.endswith(".dir") else "short"
@@ -96,7 +96,7 @@ def test_bodies_that_are_always_short_are_named_and_nothing_is_kept_of_them(
 
 
 @pytest.mark.parametrize("fault", [503, "lost", "short", "torn"])
-def test_a_publication_survives_what_passes_and_doubles_nothing(
+def test_a_publication_survives_temporary_faults_and_writes_nothing_twice(
     store, folder, tmp_path, fault
 ):
     url = f"s3://{BUCKET}/{tmp_path.name}"

@@ -105,7 +105,7 @@ def test_a_dataset_with_something_else_in_it_says_where(folder_with, make, monke
     (folder_with / "train_images" / "b.png").unlink()
     monkeypatch.chdir(folder_with / "train_images")
     make(Path("b.png"))
-    problems = [str(problem) for problem in scan_dataset(folder_with).problems]
+    problems = [f"{p.path}: {p.reason}" for p in scan_dataset(folder_with).problems]
     image = folder_with / "train_images" / "b.png"
     assert f"{image}: cannot be read ({KINDS[make]})" in problems
 
@@ -126,7 +126,7 @@ def test_a_configuration_of_dvc_that_is_a_fifo_does_not_wait(tmp_path):
 def test_a_fifo_that_takes_the_place_of_a_file_does_not_wait(tmp_path):
     # In a process of its own: an open that waits would not come back.
     code = (
-        "import os, sys; from pathlib import Path; from seglib import files\n"
+        "import os, sys; from pathlib import Path; from seglib.storage import files\n"
         "path = Path(sys.argv[1]); os.mkfifo(path); files.check_file = lambda _: None\n"
         "try: files.open_file(path)\n"
         "except OSError as error: print(error.strerror)\n"
@@ -151,7 +151,7 @@ def test_a_file_is_read_up_to_its_bound(tmp_path):
         read_file(Path("a\0b"))
 
 
-def test_what_systems_leave_behind_is_no_part_of_a_dataset(tmp_path):
+def test_files_of_operating_systems_are_no_part_of_a_dataset(tmp_path):
     for name in ("._a.png", ".DS_Store", "Thumbs.db", "thumbs.db", "desktop.ini", "a"):
         (tmp_path / name).touch()
     for name in ("__MACOSX", ".ipynb_checkpoints", "inner"):

@@ -53,7 +53,7 @@ def _contents(root):
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
-def test_what_is_published_comes_back_by_name_and_by_key(folder, url, tmp_path):
+def test_a_publication_is_fetched_by_name_and_by_key(folder, url, tmp_path):
     published = publish(folder, url, name="street/model")
     assert published.key == hash_folder(folder)
     assert latest(url, "street/model").key == published.key
@@ -133,7 +133,7 @@ def test_a_decision_leads_latest_to_an_older_publication(url):
     assert move_latest(remote, old) == back
 
 
-def test_of_many_decisions_at_once_each_is_from_what_it_saw(url):
+def test_concurrent_decisions_each_replace_the_pointer_that_they_read(url):
     open_remote(url, create=True)
     with ThreadPoolExecutor(5) as pool:
         moved = list(pool.map(lambda key: set_latest(url, "m", key), KEYS))
@@ -207,7 +207,9 @@ def test_the_commands_publish_and_fetch(folder, tmp_path, monkeypatch):
 FUTURE = "2999-01-01T00:00:00.000000+00:00"
 
 
-def test_a_latest_of_the_future_blocks_nothing_and_is_told(folder, url, caplog):
+def test_a_pointer_from_the_future_blocks_no_publication_and_is_reported(
+    folder, url, caplog
+):
     move_latest(open_remote(url, create=True), Pointer(FUTURE, KEYS[0], "m"))
     first = publish(folder, url, name="m")
     assert latest(url, "m") == Pointer(
@@ -219,7 +221,7 @@ def test_a_latest_of_the_future_blocks_nothing_and_is_told(folder, url, caplog):
     assert second.latest == latest(url, "m") > first.latest
 
 
-def test_of_two_publications_after_a_latest_of_the_future_none_is_lost(folder, url):
+def test_two_publications_after_a_pointer_from_the_future_both_count(folder, url):
     move_latest(open_remote(url, create=True), Pointer(FUTURE, KEYS[0], "m"))
     inner = []
 
@@ -247,7 +249,7 @@ def test_a_publication_that_began_later_stays(folder, url):
 
 
 @pytest.mark.parametrize("zone", ["+00:00", "-12:00", "Z", ""])
-def test_a_latest_after_which_there_is_no_time_is_named(folder, tmp_path, zone):
+def test_a_pointer_without_a_later_time_is_an_error(folder, tmp_path, zone):
     url = str(tmp_path / "remote")
     last = {"time": "9999-12-31T23:59:59.999999" + zone, "key": KEYS[0], "name": "m"}
     open_remote(url, create=True).write(

@@ -147,7 +147,7 @@ def test_wrong_credentials_are_named(store, repository, tmp_path, monkeypatch):
         publish(repository / "data", REMOTE)
 
 
-def test_who_may_only_read_is_told_what_is_needed_to_write(
+def test_a_user_who_may_only_read_is_told_the_permissions_needed_to_write(
     store, server, repository, tmp_path, monkeypatch
 ):
     for name, value in environment(server, "reader").items():

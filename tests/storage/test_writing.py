@@ -55,7 +55,7 @@ def test_what_is_deleted_is_gone(remote):
         remote.read("a")
 
 
-def test_only_the_first_of_many_writes_where_there_was_nothing(remote):
+def test_only_the_first_of_many_conditional_writes_succeeds(remote):
     start = threading.Barrier(8)
 
     def write(number):

@@ -58,7 +58,7 @@ def _uncounted(old: str, new: str, remote: str, cache: Path) -> tuple[int, int]:
     return found.uncounted
 
 
-def test_what_a_pod_counted_is_known_to_whoever_compares(
+def test_counts_of_a_pod_serve_a_later_comparison(
     remote: tuple[str, str, str], verified: Callable[[str, str], str], tmp_path: Path
 ) -> None:
     new, old, url = remote

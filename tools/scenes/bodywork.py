@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tools.scenes.canvas import Canvas
+from tools.scenes.brush import Brush
 from tools.scenes.vehicles import Shape, Vehicle
-from tools.scenes.weather import Weather
 
 _PAINTS = (
     (186, 36, 34), (38, 70, 130), (226, 226, 224), (172, 176, 180), (58, 60, 64),
@@ -20,17 +19,16 @@ _TAIL, _HEAD = np.array((196, 22, 20)), np.array((236, 236, 226))
 _PLATE = np.array((228, 226, 214))
 
 Point = tuple[float, float, float]
+Span = tuple[float, float]
 Quad = Sequence[Point] | np.ndarray
 
 
-def paint_vehicle(
-    canvas: Canvas, weather: Weather, vehicle: Vehicle, rng: np.random.Generator
-) -> None:
+def paint_vehicle(brush: Brush, vehicle: Vehicle) -> None:
     """The whole vehicle, its inner parts first."""
     colours = _BUS_PAINTS if vehicle.kind == "bus" else _PAINTS
-    paint = np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.9, 1.1)
+    paint = brush.one_of(colours) * brush.rng.uniform(0.9, 1.1)
     half = vehicle.shape.width / 2
-    painter = _Painter(canvas, weather, vehicle)
+    painter = _Painter(brush, vehicle)
     painter.hull(_underside(vehicle.shape), half - 0.1, np.array((24, 24, 26)))
     painter.treads()
     painter.hull(_body(vehicle.shape), half, paint)
@@ -60,10 +58,11 @@ def _underside(shape: Shape) -> np.ndarray:
 class _Painter:
     """Faces in the vehicle's own axes: x to its right, z from its tail."""
 
-    def __init__(self, canvas: Canvas, weather: Weather, vehicle: Vehicle):
-        self._canvas, self._weather, self._vehicle = canvas, weather, vehicle
+    def __init__(self, brush: Brush, vehicle: Vehicle):
+        self._canvas, self._weather = brush.canvas, brush.weather
+        self._vehicle = vehicle
         self._shape = vehicle.shape
-        self._lit = weather.lights > 0.15
+        self._lit = brush.weather.lights > 0.15
         self._radius = 0.32 if vehicle.shape.height < 2 else 0.38
         self._axles = (0.2 * self._shape.length, 0.82 * self._shape.length)
 
@@ -83,12 +82,8 @@ class _Painter:
         low, high = shape.waist - 0.02, shape.height
         a, b = (-top, high, back_top), (top, high, back_top)
         c, d = (top, high, front_top), (-top, high, front_top)
-        e, f, g, h = (
-            (-foot, low, back),
-            (foot, low, back),
-            (foot, low, front),
-            (-foot, low, front),
-        )
+        e, f = (-foot, low, back), (foot, low, back)
+        g, h = (foot, low, front), (-foot, low, front)
         rear, nose = np.array([a, b, f, e]), np.array([c, d, h, g])
         right, left = np.array([b, c, g, f]), np.array([d, a, e, h])
         for wall in (rear, nose, right, left, np.array([d, c, b, a])):
@@ -108,7 +103,7 @@ class _Painter:
             for x0, x1 in ((-half, 0.24 - half), (half - 0.24, half)):
                 for edge in (-1, 1):
                     z = axle + edge * self._radius * 0.9
-                    self._across(x0, x1, 0.0, tall, z, edge, _TYRE)
+                    self._across((x0, x1), (0.0, tall), z, edge, _TYRE)
 
     def wheels(self) -> None:
         """Arches, tyres and hubs on the sides."""
@@ -129,17 +124,17 @@ class _Painter:
         half, nose, tail = self._shape.width / 2, self._shape.length + 0.02, -0.02
         tall = 0.17 if self._shape.height < 2 else 0.4
         y = self._shape.waist - 0.12
-        self._across(-half, half, 0.26, 0.46, tail, -1, _TRIM)
-        self._across(-half, half, 0.26, 0.44, nose, 1, _TRIM)
-        self._across(-half * 0.5, half * 0.5, 0.46, 0.58, nose, 1, _TRIM * 0.75)
-        self._across(-0.27, 0.27, 0.52, 0.66, tail, -1, _PLATE)
-        self._across(-0.26, 0.26, 0.3, 0.42, nose, 1, _PLATE)
+        self._across((-half, half), (0.26, 0.46), tail, -1, _TRIM)
+        self._across((-half, half), (0.26, 0.44), nose, 1, _TRIM)
+        self._across((-half * 0.5, half * 0.5), (0.46, 0.58), nose, 1, _TRIM * 0.75)
+        self._across((-0.27, 0.27), (0.52, 0.66), tail, -1, _PLATE)
+        self._across((-0.26, 0.26), (0.3, 0.42), nose, 1, _PLATE)
         for side in (-1, 1):
             x0, x1 = sorted((side * (half - 0.05), side * (half - 0.34)))
             x = (x0 + x1) / 2
-            if self._lamp(x0, x1, y - tall, y, tail, -1, _TAIL):
+            if self._lamp((x0, x1), (y - tall, y), tail, -1, _TAIL):
                 self._glow((x, y - tall / 2, tail), 0.55, _TAIL * 0.7)
-            if self._lamp(x0, x1, 0.54, 0.69, nose, 1, _HEAD):
+            if self._lamp((x0, x1), (0.54, 0.69), nose, 1, _HEAD):
                 self._glow((x, 0.62, nose), 1.0, _HEAD * 0.75)
 
     def sides(self, paint: np.ndarray) -> None:
@@ -153,26 +148,16 @@ class _Painter:
             self._along(side, 0.1, end - 0.1, 0.26, 0.34, _TRIM)
 
     def _lamp(
-        self,
-        x0: float,
-        x1: float,
-        y0: float,
-        y1: float,
-        z: float,
-        outward: int,
-        colour: np.ndarray,
+        self, x: Span, y: Span, z: float, outward: int, colour: np.ndarray
     ) -> bool:
         """Paint a lamp; whether it shines towards the camera."""
         colour = colour * (1.2 if self._lit else 0.9)
-        seen = self._across(x0, x1, y0, y1, z, outward, colour, shines=self._lit)
-        return seen and self._lit
+        return self._across(x, y, z, outward, colour, shines=self._lit) and self._lit
 
     def _across(
         self,
-        x0: float,
-        x1: float,
-        y0: float,
-        y1: float,
+        x: Span,
+        y: Span,
         z: float,
         outward: int,
         colour: np.ndarray,
@@ -180,8 +165,7 @@ class _Painter:
         shines: bool = False,
     ) -> bool:
         """A rectangle that looks ahead (outward = 1) or back (-1)."""
-        if outward > 0:
-            x0, x1 = x1, x0
+        (x0, x1), (y0, y1) = x if outward < 0 else x[::-1], y
         quad = [(x0, y1, z), (x1, y1, z), (x1, y0, z), (x0, y0, z)]
         return self._face(quad, colour, shines=shines)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tools.scenes import noise
-from tools.scenes.weather import Weather
+from tools.scenes.brush import Brush
 
 WALLS = {
     "plaster": (
@@ -26,8 +26,7 @@ _STOREY = 3.1  # metres
 
 
 def draw_facade(
-    rng: np.random.Generator,
-    weather: Weather,
+    brush: Brush,
     *,
     length: float,
     height: float,
@@ -41,9 +40,10 @@ def draw_facade(
     Returns:
         The texture, float32 (h, w, 3), and where it shines by itself, bool (h, w).
     """
+    rng = brush.rng
     rows, columns = max(8, round(height * scale)), max(8, round(length * scale))
     texture = wall_texture(rng, wall, material, rows, columns, scale)
-    facade = _Facade(texture, scale, length, height, weather, rng)
+    facade = _Facade(texture, scale, length, height, brush)
     facade.windows(above=3.6 if shop else 0.9)
     if shop:
         facade.shop()
@@ -93,13 +93,12 @@ class _Facade:
         scale: float,
         length: float,
         height: float,
-        weather: Weather,
-        rng: np.random.Generator,
+        brush: Brush,
     ):
         self.texture, self.scale = texture, scale
         self.length, self.height = length, height
         self.lit = np.zeros(texture.shape[:2], bool)
-        self._weather, self._rng = weather, rng
+        self._weather, self._rng, self._one_of = brush.weather, brush.rng, brush.one_of
         self._frame = self._one_of(_FRAMES)
 
     def windows(self, *, above: float) -> None:
@@ -215,6 +214,3 @@ class _Facade:
         window = (rows, slice(max(left, 0), max(right, 0)))
         self.texture[window] = colour
         return window
-
-    def _one_of(self, colours: tuple[tuple[int, int, int], ...]) -> np.ndarray:
-        return np.array(colours[self._rng.integers(len(colours))], float)

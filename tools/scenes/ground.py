@@ -100,13 +100,12 @@ def paint_ground(
     z = np.float32(camera.position[2]) + rays[..., 2] * depth
     across = x - np.float32(street.bend) * np.square(z.clip(0))
     fade = np.exp(-depth / 22)  # fine structure is lost with distance
-    texture = _Texture(rng)
+    surface = _Surface(street, across, z, fade, _Texture(rng), rng)
 
     on_road = np.abs(across) < street.half_width
     on_pavement = ~on_road & (np.abs(across) < street.half_width + street.pavement)
-    road = _road(street, across, z, fade, texture, rng)
-    pavement = _pavement(street, across, z, fade, texture, rng)
-    verge = _verge(x, z, fade, texture, weather)
+    road, pavement = _road(surface), _pavement(surface)
+    verge = _verge(x, surface, weather)
     grassy = street.front > 0.5
     beyond = verge if grassy else pavement
     colour = np.where(
@@ -134,6 +133,18 @@ def paint_ground(
     canvas.objects[window][seen] = ids[seen]
 
 
+@dataclass(frozen=True)
+class _Surface:
+    """The ground under each pixel: place in metres, and how much detail is seen."""
+
+    street: Street
+    across: np.ndarray  # from the street's middle
+    z: np.ndarray
+    fade: np.ndarray  # 1 near … 0 far
+    texture: "_Texture"
+    rng: np.random.Generator
+
+
 class _Texture:
     """Two seamless noises, read in metres."""
 
@@ -149,14 +160,9 @@ class _Texture:
         return noise.sample(texture, x * metre, z * metre)
 
 
-def _road(
-    street: Street,
-    across: np.ndarray,
-    z: np.ndarray,
-    fade: np.ndarray,
-    texture: _Texture,
-    rng: np.random.Generator,
-) -> np.ndarray:
+def _road(surface: _Surface) -> np.ndarray:
+    street, across, z, fade = surface.street, surface.across, surface.z, surface.fade
+    texture = surface.texture
     wear = texture.at(across, z, metre=9)
     grain = texture.at(across, z, metre=40, fine=True)
     if street.cobbled:
@@ -170,7 +176,7 @@ def _road(
         lane = 2 * street.half_width / street.lanes
         track = np.abs(np.mod(across + street.half_width, lane) - lane / 2)
         grey -= 7 * np.exp(-np.square((track - 0.75) / 0.28))  # where the tyres run
-        grey = np.where(_patches(across, z, street, rng), grey - 15, grey)
+        grey = np.where(_patches(surface), grey - 15, grey)
         tint = np.array([0.99, 1.0, 1.03], np.float32)
     gutter = np.abs(across) > street.half_width - 0.25
     grey = np.where(gutter, grey - 14, grey)
@@ -184,16 +190,13 @@ def _road(
     return colour * (1 - white) + np.array([226, 226, 220], np.float32) * white
 
 
-def _patches(
-    across: np.ndarray, z: np.ndarray, street: Street, rng: np.random.Generator
-) -> np.ndarray:
-    """Where the asphalt was mended, and the covers of the sewers."""
+def _patches(surface: _Surface) -> np.ndarray:
+    """Mended asphalt and the covers of the sewers, bool."""
+    across, z, rng = surface.across, surface.z, surface.rng
+    half = surface.street.half_width
     mended = np.zeros(across.shape, bool)
     for _ in range(rng.integers(1, 5)):
-        left, near = (
-            rng.uniform(-street.half_width, street.half_width),
-            rng.uniform(3, 30),
-        )
+        left, near = rng.uniform(-half, half), rng.uniform(3, 30)
         wide, long = rng.uniform(0.8, 2.2), rng.uniform(1.5, 6)
         mended |= (np.abs(across - left) < wide / 2) & (np.abs(z - near) < long / 2)
     for _ in range(rng.integers(0, 3)):
@@ -223,14 +226,9 @@ def _markings(street: Street, across: np.ndarray, z: np.ndarray) -> np.ndarray:
     return white.astype(np.float32)
 
 
-def _pavement(
-    street: Street,
-    across: np.ndarray,
-    z: np.ndarray,
-    fade: np.ndarray,
-    texture: _Texture,
-    rng: np.random.Generator,
-) -> np.ndarray:
+def _pavement(surface: _Surface) -> np.ndarray:
+    street, across, z, fade = surface.street, surface.across, surface.z, surface.fade
+    texture, rng = surface.texture, surface.rng
     size = np.float32(rng.choice([0.5, 0.8, 1.2]))
     base = np.array(_SLABS[rng.integers(len(_SLABS))], np.float32)
     tones = rng.uniform(-0.5, 0.5, (64, 64)).astype(np.float32)
@@ -247,13 +245,8 @@ def _pavement(
     return base * light[..., None]
 
 
-def _verge(
-    x: np.ndarray,
-    z: np.ndarray,
-    fade: np.ndarray,
-    texture: _Texture,
-    weather: Weather,
-) -> np.ndarray:
+def _verge(x: np.ndarray, surface: _Surface, weather: Weather) -> np.ndarray:
+    z, fade, texture = surface.z, surface.fade, surface.texture
     green = (118, 128, 62) if weather.season == "autumn" else (92, 128, 58)
     blades = texture.at(x, z, metre=48, fine=True) * fade
     clumps = texture.at(x, z, metre=14)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.scenes.canvas import Canvas
+from tools.scenes.brush import Brush
 from tools.scenes.facades import WALLS, draw_facade, wall_texture
-from tools.scenes.weather import Weather
 
 _TILES = ((150, 78, 60), (128, 70, 58), (92, 88, 92), (74, 78, 86), (164, 98, 70))
 _NEAREST = 2.5  # metres; no façade needs finer texture than at this distance
@@ -50,22 +49,17 @@ def draw_house(
     )
 
 
-def paint_house(
-    canvas: Canvas, weather: Weather, house: House, rng: np.random.Generator
-) -> None:
+def paint_house(brush: Brush, house: House) -> None:
     """The roof, the façade, and the end wall towards the camera."""
-    colours = WALLS[house.material]
-    wall = np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.9, 1.08)
-    _paint_roof(canvas, weather, house, rng)
-    _paint_facade(canvas, weather, house, rng, wall)
-    _paint_end(canvas, weather, house, rng, wall * 0.94)
+    wall = brush.one_of(WALLS[house.material]) * brush.rng.uniform(0.9, 1.08)
+    _paint_roof(brush, house)
+    _paint_facade(brush, house, wall)
+    _paint_end(brush, house, wall * 0.94)
 
 
-def paint_skyline(
-    canvas: Canvas, weather: Weather, rng: np.random.Generator, *, z: float
-) -> None:
+def paint_skyline(brush: Brush, *, z: float) -> None:
     """Distant blocks across the end of the street."""
-    x = -1.2 * z
+    rng, x = brush.rng, -1.2 * z
     while x < 1.2 * z:
         width, height = rng.uniform(9, 20), rng.uniform(8, 26)
         texture = np.empty((40, 40, 3), np.float32)
@@ -73,7 +67,7 @@ def paint_skyline(
         texture[4::6, :] *= 0.8
         texture[:, 3::5] *= 0.85
         wall = _upright(np.array([x, z]), np.array([x + width, z]), height)
-        canvas.face(wall, texture, shade=weather.shade((0.0, 0.0, -1.0)))
+        brush.face(wall, texture, (0.0, 0.0, -1.0))
         x += width * rng.uniform(0.9, 1.5)
 
 
@@ -99,40 +93,33 @@ def _upright(start: np.ndarray, end: np.ndarray, height: float) -> np.ndarray:
     return np.array([[x0, height, z0], [x1, height, z1], [x1, 0, z1], [x0, 0, z0]])
 
 
-def _paint_facade(
-    canvas: Canvas,
-    weather: Weather,
-    house: House,
-    rng: np.random.Generator,
-    wall: np.ndarray,
-) -> None:
+def _paint_facade(brush: Brush, house: House, wall: np.ndarray) -> None:
     near, far = house.corners
     along = far - near
     length = float(np.hypot(*along))
-    distance = max(_NEAREST, float(near[1] - canvas.camera.position[2]))
+    camera = brush.canvas.camera
+    distance = max(_NEAREST, float(near[1] - camera.position[2]))
     texture, lit = draw_facade(
-        rng,
-        weather,
+        brush,
         length=length,
         height=house.height,
         wall=wall,
         material=house.material,
         shop=house.shop,
-        scale=float(np.clip(canvas.camera.focal / distance, 10, 52)),
+        scale=float(np.clip(camera.focal / distance, 10, 52)),
     )
     east, north = (along / length).tolist()
     normal = (-house.side * north, 0.0, house.side * east)
-    shade = np.where(lit[..., None], 1, weather.shade(normal)).astype(np.float32)
-    canvas.face(_upright(near, far, house.height), texture * shade)
+    shade = np.where(lit[..., None], 1, brush.weather.shade(normal))
+    shade = shade.astype(np.float32)
+    brush.canvas.face(_upright(near, far, house.height), texture * shade)
 
 
-def _paint_roof(
-    canvas: Canvas, weather: Weather, house: House, rng: np.random.Generator
-) -> None:
+def _paint_roof(brush: Brush, house: House) -> None:
     if not house.roof:
-        if rng.random() < 0.5:
+        if brush.rng.random() < 0.5:
             lift = np.array((150, 150, 148))
-            _paint_box(canvas, weather, house, rng, lift, size=1.6, base=0.0, top=2.4)
+            _paint_box(brush, house, lift, size=1.6, base=0.0, top=2.4)
         return
     near, far = house.corners
     ridge = _upright(near + house.back / 2, far + house.back / 2, 0.0)[:2]
@@ -141,11 +128,9 @@ def _paint_roof(
     flat = np.hypot(house.depth / 2, house.roof)
     normal = (-house.side * house.roof / flat, house.depth / 2 / flat, 0.0)
     slope = np.concatenate([ridge, eaves[::-1]])
-    canvas.face(slope, _tiles(rng), shade=weather.shade(normal))
+    brush.face(slope, _tiles(brush.rng), normal)
     brick, top = np.array((140, 92, 78)), house.roof + 1.1
-    _paint_box(
-        canvas, weather, house, rng, brick, size=0.45, base=house.roof - 1, top=top
-    )
+    _paint_box(brush, house, brick, size=0.45, base=house.roof - 1, top=top)
 
 
 def _tiles(rng: np.random.Generator) -> np.ndarray:
@@ -163,10 +148,8 @@ def _tiles(rng: np.random.Generator) -> np.ndarray:
 
 
 def _paint_box(
-    canvas: Canvas,
-    weather: Weather,
+    brush: Brush,
     house: House,
-    rng: np.random.Generator,
     colour: np.ndarray,
     *,
     size: float,
@@ -175,30 +158,24 @@ def _paint_box(
 ) -> None:
     """A chimney or a lift house, between two heights above the façade."""
     near, far = house.corners
-    x, z = near + (far - near) * rng.uniform(0.2, 0.8) + house.back / 2
+    x, z = near + (far - near) * brush.rng.uniform(0.2, 0.8) + house.back / 2
     base, top = house.height + base, house.height + top
     for points, normal in box_faces(x, z, size, size, base, top):
-        canvas.face(points, colour, shade=weather.shade(normal), two_sided=False)
+        brush.face(points, colour, normal, two_sided=False)
 
 
-def _paint_end(
-    canvas: Canvas,
-    weather: Weather,
-    house: House,
-    rng: np.random.Generator,
-    wall: np.ndarray,
-) -> None:
+def _paint_end(brush: Brush, house: House, wall: np.ndarray) -> None:
     """The wall that looks along the street towards the camera, with its gable."""
-    near = house.corners[0]
+    rng, near = brush.rng, house.corners[0]
     points = _upright(near, near + house.back, house.height)
     columns, rows = round(house.depth * 12), max(32, round(house.height * 12))
     texture = wall_texture(rng, wall, house.material, rows, columns, 12)
     for _ in range(rng.integers(0, 3)):  # small windows
         column, row = rng.integers(10, columns - 24), rng.integers(10, rows - 20)
         texture[row : row + 17, column : column + 11] = (70, 76, 86)
-    shade = weather.shade((0.0, 0.0, -1.0))
-    canvas.face(points, texture, shade=shade)
+    brush.face(points, texture, (0.0, 0.0, -1.0))
     if house.roof:
         (x0, y, z), (x1, _, _) = points[:2]
         peak = ((x0 + x1) / 2, y + house.roof, z)
-        canvas.face(np.array([(x0, y, z), peak, (x1, y, z)]), wall, shade=shade)
+        gable = np.array([(x0, y, z), peak, (x1, y, z)])
+        brush.face(gable, wall, (0.0, 0.0, -1.0))

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from tools.scenes.canvas import Canvas
+from tools.scenes.brush import Brush
 from tools.scenes.sprites import Sprite
-from tools.scenes.weather import Weather
 
 _SKIN = ((236, 198, 170), (204, 152, 118), (150, 100, 72), (98, 66, 50))
 _HAIR = ((40, 30, 26), (92, 62, 40), (196, 160, 96), (150, 150, 150), (120, 50, 30))
@@ -15,20 +14,12 @@ _TOPS = (
 _TROUSERS = ((44, 50, 70), (34, 34, 38), (108, 96, 80), (74, 92, 120), (150, 140, 124))
 
 
-def paint_person(
-    canvas: Canvas,
-    weather: Weather,
-    rng: np.random.Generator,
-    *,
-    x: float,
-    z: float,
-) -> None:
+def paint_person(brush: Brush, x: float, z: float) -> None:
     """A person who stands at a place on the ground."""
+    rng = brush.rng
     tall = rng.uniform(1.5, 1.9) if rng.random() < 0.85 else rng.uniform(1.1, 1.35)
-    sprite = Sprite(canvas, x=x, z=z, reach=1.0, height=2.5)
-    skin = np.array(_SKIN[rng.integers(len(_SKIN))])
-    top = np.array(_TOPS[rng.integers(len(_TOPS))], float)
-    trousers = np.array(_TROUSERS[rng.integers(len(_TROUSERS))], float)
+    sprite = Sprite(brush.canvas, x=x, z=z, reach=1.0, height=2.5)
+    skin, top, trousers = (brush.one_of(c) for c in (_SKIN, _TOPS, _TROUSERS))
     ahead = float(rng.choice([-1.0, 1.0]))  # the side it walks to
     stride = rng.uniform(0.05, 0.3) * tall / 1.7
     figure = _Figure(sprite, tall / 1.75, ahead)
@@ -39,12 +30,12 @@ def paint_person(
         figure.bag(top)
     figure.leg(stride, trousers)
     figure.torso(top, coat=dress or rng.random() < 0.3)
-    umbrella = weather.rain > 0 and rng.random() < 0.6
-    figure.head(skin, np.array(_HAIR[rng.integers(len(_HAIR))]), rng)
+    umbrella = brush.weather.rain > 0 and rng.random() < 0.6
+    figure.head(skin, brush)
     if umbrella:
-        figure.umbrella(np.array(_TOPS[rng.integers(len(_TOPS))], float), skin)
+        figure.umbrella(brush.one_of(_TOPS), skin)
     figure.arm(-stride, top * 0.9, skin)
-    sprite.paint(weather)
+    sprite.paint(brush.weather)
 
 
 class _Figure:
@@ -73,47 +64,39 @@ class _Figure:
 
     def torso(self, colour: np.ndarray, *, coat: bool) -> None:
         hem, flare = (0.55, 0.26) if coat else (0.82, 0.18)
-        outline = [
-            (-0.21, 1.44),
-            (0.21, 1.44),
-            (0.19, 1.05),
-            (flare, hem),
-            (-flare, hem),
-            (-0.19, 1.05),
-        ]
-        self.sprite.polygon([self.at(x, y) for x, y in outline], colour)
+        right = [(0.21, 1.44), (0.19, 1.05), (flare, hem)]
+        left = [(-x, y) for x, y in reversed(right)]
+        self._shape([left[-1], *right, *left[:-1]], colour)
         self.sprite.limb(
             self.at(-0.14, 1.42), self.at(0.14, 1.42), 0.16 * self.size, colour
         )
         shade = [(-0.21, 1.44), (-0.05, 1.46), (-0.08, hem), (-flare, hem)]
-        self.sprite.polygon([self.at(x, y) for x, y in shade], colour * 0.86)
+        self._shape(shade, colour * 0.86)
 
     def bag(self, near: np.ndarray) -> None:
         tint = np.array((150, 70, 50)) if near.mean() < 120 else np.array((52, 58, 74))
         outline = [(-0.18, 1.42), (-0.38, 1.36), (-0.4, 0.98), (-0.18, 0.94)]
-        self.sprite.polygon([self.at(x, y) for x, y in outline], tint)
+        self._shape(outline, tint)
 
-    def head(
-        self, skin: np.ndarray, hair: np.ndarray, rng: np.random.Generator
-    ) -> None:
-        s = self.size
+    def head(self, skin: np.ndarray, brush: Brush) -> None:
+        s, hair = self.size, brush.one_of(_HAIR)
         self.sprite.limb(self.at(0, 1.44), self.at(0.01, 1.55), 0.11 * s, skin * 0.9)
         self.sprite.disc(*self.at(-0.02, 1.665), 0.125 * s, hair)
         self.sprite.disc(*self.at(0.035, 1.635), 0.098 * s, skin)
-        style = rng.random()
+        style = brush.rng.random()
         if style < 0.3:
             self.sprite.limb(self.at(-0.09, 1.66), self.at(-0.12, 1.44), 0.12 * s, hair)
         elif style < 0.5:
-            cap = np.array(_TOPS[rng.integers(len(_TOPS))])
+            cap = brush.one_of(_TOPS)
             self.sprite.limb(self.at(-0.08, 1.73), self.at(0.07, 1.73), 0.12 * s, cap)
 
     def umbrella(self, colour: np.ndarray, skin: np.ndarray) -> None:
         self.sprite.limb(self.at(0.16, 1.15), self.at(0.12, 2.12), 0.045, (50, 50, 54))
         turn = np.linspace(0, np.pi, 13)
-        dome = [self.at(0.12 + 0.62 * np.cos(t), 1.84 + 0.36 * np.sin(t)) for t in turn]
-        self.sprite.polygon(dome, colour)
-        middle = [
-            self.at(0.12 + 0.24 * np.cos(t), 1.84 + 0.36 * np.sin(t)) for t in turn
-        ]
-        self.sprite.polygon(middle, np.minimum(colour * 1.16 + 8, 255))
+        for wide, tint in ((0.62, colour), (0.24, np.minimum(colour * 1.16 + 8, 255))):
+            x, y = 0.12 + wide * np.cos(turn), 1.84 + 0.36 * np.sin(turn)
+            self._shape(list(zip(x, y, strict=True)), tint)
         self.sprite.disc(*self.at(0.16, 1.16), 0.065 * self.size, skin)
+
+    def _shape(self, points: list[tuple[float, float]], colour: np.ndarray) -> None:
+        self.sprite.polygon([self.at(x, y) for x, y in points], colour)

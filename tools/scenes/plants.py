@@ -1,14 +1,14 @@
 """Trees of several habits, and hedges."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from tools.scenes import noise
-from tools.scenes.canvas import Canvas
+from tools.scenes.brush import Brush
 from tools.scenes.houses import box_faces
 from tools.scenes.sprites import Sprite
-from tools.scenes.weather import Weather
 
 HABITS = ("round", "tall", "conifer")
 _LEAVES = {
@@ -21,20 +21,33 @@ _BARK = np.array((88, 70, 56))
 _TRUNK = 13  # canvas pixels; a thinner trunk cannot be seen
 
 
-def paint_tree(
-    canvas: Canvas,
-    weather: Weather,
-    rng: np.random.Generator,
-    *,
-    x: float,
-    z: float,
-    height: float,
-    habit: str,
-) -> None:
-    """A tree of a habit in `HABITS`."""
-    sprite = Sprite(canvas, x=x, z=z, reach=height * 0.5, height=height * 1.08)
-    colours = _LEAVES[weather.season]
-    leaf = np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.9, 1.1)
+@dataclass(frozen=True)
+class Tree:
+    """A tree of a habit in `HABITS`; `height` in metres."""
+
+    x: float
+    z: float
+    height: float
+    habit: str
+
+
+@dataclass(frozen=True)
+class Hedge:
+    """A hedge along the street from one distance to another."""
+
+    x: float
+    start: float
+    end: float
+    height: float
+
+
+def paint_tree(brush: Brush, tree: Tree) -> None:
+    """Trunk, branches and crown."""
+    rng, height, habit = brush.rng, tree.height, tree.habit
+    sprite = Sprite(
+        brush.canvas, x=tree.x, z=tree.z, reach=height * 0.5, height=height * 1.08
+    )
+    leaf = brush.one_of(_LEAVES[brush.weather.season]) * rng.uniform(0.9, 1.1)
     if habit == "conifer":
         leaf = _NEEDLES * rng.uniform(0.85, 1.15)
     trunk = sprite.thick(0.16 + 0.018 * height, _TRUNK)
@@ -46,22 +59,16 @@ def paint_tree(
     for side in (-1, 1):
         tip = (lean + side * height * 0.13, height * 0.62)
         sprite.limb((lean, fork), tip, trunk * 0.55, _BARK * 0.9, taper=0.5)
-    _paint_crown(sprite, weather, rng, leaf, height=height, habit=habit, lean=lean)
+    _paint_crown(sprite, brush, tree, leaf, lean)
     sprite.speckle(0.1 * noise.tile(rng, 128, roughness=0.55))
-    sprite.paint(weather, relief=0.22)
+    sprite.paint(brush.weather, relief=0.22)
 
 
 def _paint_crown(
-    sprite: Sprite,
-    weather: Weather,
-    rng: np.random.Generator,
-    leaf: np.ndarray,
-    *,
-    height: float,
-    habit: str,
-    lean: float,
+    sprite: Sprite, brush: Brush, tree: Tree, leaf: np.ndarray, lean: float
 ) -> None:
     """Clumps of leaves: dark ones behind and below, light ones in front and above."""
+    rng, weather, height, habit = brush.rng, brush.weather, tree.height, tree.habit
     count = int(np.clip(height * sprite.scale * 1.3, 160, 900))
     u, v = _crown(rng, habit, count)
     sunward = float(np.sign(weather.towards_sun[0])) if any(weather.sun) else 0.3
@@ -95,43 +102,29 @@ def _crown(
     return u, v.clip(0.28, 1.02)
 
 
-def paint_hedge(
-    canvas: Canvas,
-    weather: Weather,
-    rng: np.random.Generator,
-    *,
-    x: float,
-    start: float,
-    end: float,
-    height: float,
-) -> None:
+def paint_hedge(brush: Brush, hedge: Hedge) -> None:
     """A clipped hedge along the street."""
+    rng = brush.rng
     leaf = np.array((66, 104, 50)) * rng.uniform(0.85, 1.15)
-    middle, half = (start + end) / 2, (end - start) / 2
-    for points, normal in box_faces(x, middle, 0.45, half, 0.0, height):
+    middle, half = (hedge.start + hedge.end) / 2, (hedge.end - hedge.start) / 2
+    for points, normal in box_faces(hedge.x, middle, 0.45, half, 0.0, hedge.height):
         clumps = noise.patch(rng, 60, 240, grain=7)
         leaves = noise.patch(rng, 60, 240, grain=2.5)
         texture = leaf * (1 + 0.2 * clumps + 0.16 * leaves)[..., None]
         texture *= np.linspace(1.1, 0.62, 60)[:, None, None]
-        canvas.face(
-            points,
-            texture.astype(np.float32),
-            shade=weather.shade(normal),
-            two_sided=False,
-        )
+        brush.face(points, texture.astype(np.float32), normal, two_sided=False)
 
 
-def paint_hills(
-    canvas: Canvas, weather: Weather, rng: np.random.Generator, *, z: float, rise: float
-) -> None:
+def paint_hills(brush: Brush, *, z: float, rise: float) -> None:
     """A wooded ridge across the end of the street, about `rise` metres high."""
+    rng = brush.rng
     reach = 1.2 * z
     x = np.linspace(-reach, reach, 90)
     ridge = np.full(len(x), rise)
     for length, size in ((40, 3.5), (11, 1.4), (3.5, 0.8)):
         ridge += size * np.sin(x / length + rng.uniform(0, 6))
-    shade = weather.shade((0.0, 0.5, -0.86))
     for left, (y0, y1) in enumerate(pairwise(ridge)):
         x0, x1 = x[left], x[left + 1]
         quad = np.array([(x0, y0, z), (x1, y1, z), (x1, -1, z), (x0, -1, z)])
-        canvas.face(quad, np.array((84, 108, 66)) * rng.uniform(0.9, 1.1), shade=shade)
+        colour = np.array((84, 108, 66)) * rng.uniform(0.9, 1.1)
+        brush.face(quad, colour, (0.0, 0.5, -0.86))

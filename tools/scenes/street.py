@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tools.scenes.bodywork import paint_vehicle
+from tools.scenes.brush import Brush
 from tools.scenes.camera import Camera
 from tools.scenes.canvas import IGNORED, OVERSAMPLING, Canvas
 from tools.scenes.furniture import paint_lamp, paint_sign, paint_traffic_light
@@ -81,33 +82,31 @@ def _paint_things(
     classes: Mapping[str, int],
 ) -> None:
     """All that stands on the ground, from the far end to the near one."""
+    brush = Brush(canvas, weather, rng)
     canvas.begin(classes["vegetation"], separate=False)
     wooded = rng.random() < 0.6
-    rise = 11.0 if wooded else 4.5
-    paint_hills(canvas, weather, rng, z=_BACKDROP, rise=rise)
+    paint_hills(brush, z=_BACKDROP, rise=11.0 if wooded else 4.5)
     canvas.begin(classes["building"], separate=False)
     if not wooded:
-        paint_skyline(canvas, weather, rng, z=_BACKDROP - 3)
+        paint_skyline(brush, z=_BACKDROP - 3)
     for house in sorted(plan.houses, key=lambda house: -house.corners[0, 1]):
-        paint_house(canvas, weather, house, rng)
+        paint_house(brush, house)
     canvas.begin(classes["vegetation"], separate=False)
     for hedge in plan.hedges:
-        span = {"start": hedge.start, "end": hedge.end}
-        paint_hedge(canvas, weather, rng, x=hedge.x, height=hedge.height, **span)
+        paint_hedge(brush, hedge)
     for tree in sorted(plan.trees, key=lambda tree: -tree.z):
-        place = {"x": tree.x, "z": tree.z, "height": tree.height}
         if tree.z > _NEAREST_TREE:
-            paint_tree(canvas, weather, rng, habit=tree.habit, **place)
+            paint_tree(brush, tree)
     for vehicle in sorted(plan.vehicles, key=lambda vehicle: -vehicle.z):
         canvas.begin(classes["vehicle"])
-        paint_vehicle(canvas, weather, vehicle, rng)
+        paint_vehicle(brush, vehicle)
     paint_pole = {"lamp": paint_lamp, "sign": paint_sign, "light": paint_traffic_light}
     for pole in sorted(plan.poles, key=lambda pole: -pole.z):
         canvas.begin(classes["pole"])
-        paint_pole[pole.kind](canvas, weather, rng, x=pole.x, z=pole.z)
+        paint_pole[pole.kind](brush, pole.x, pole.z)
     for x, z in sorted(plan.people, key=lambda person: -person[1]):
         canvas.begin(classes["pedestrian"])
-        paint_person(canvas, weather, rng, x=x, z=z)
+        paint_person(brush, x, z)
 
 
 def _paint_bonnet(canvas: Canvas, weather: Weather, rng: np.random.Generator) -> None:

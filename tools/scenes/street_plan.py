@@ -7,34 +7,15 @@ import numpy as np
 
 from tools.scenes.ground import Street
 from tools.scenes.houses import House, draw_house
-from tools.scenes.plants import HABITS
+from tools.scenes.plants import HABITS, Hedge, Tree
 from tools.scenes.vehicles import Vehicle, draw_kind
 from tools.scenes.weather import Weather
 
 _HOUSES_END, _KERB_END, _PARKED_END = 95.0, 70.0, 65.0  # metres
 _VIEW = 0.5  # metres to the side that a picture shows for each metre ahead, at least
 _CLEAR_AHEAD = 10.5  # metres to the middle of the next car in one's own lane
+Rng = np.random.Generator
 _POLE_KINDS = ("lamp", "sign", "light")
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A tree; `height` in metres."""
-
-    x: float
-    z: float
-    height: float
-    habit: str
-
-
-@dataclass(frozen=True)
-class Hedge:
-    """A hedge along the street from one distance to another."""
-
-    x: float
-    start: float
-    end: float
-    height: float
 
 
 @dataclass(frozen=True)
@@ -81,7 +62,7 @@ class StreetPlan:
         return [(pole.x, pole.z) for pole in self.poles if pole.kind == "lamp"]
 
 
-def draw_street(rng: np.random.Generator) -> Street:
+def draw_street(rng: Rng) -> Street:
     """A street's width, course and markings."""
     lanes = int(rng.choice([1, 2, 2, 2, 4]))
     parking = (bool(rng.random() < 0.45), bool(rng.random() < 0.45))
@@ -100,7 +81,7 @@ def draw_street(rng: np.random.Generator) -> Street:
     )
 
 
-def draw_plan(rng: np.random.Generator, street: Street) -> StreetPlan:
+def draw_plan(rng: Rng, street: Street) -> StreetPlan:
     """Furnish a street."""
     plan = StreetPlan()
     for side in (-1, 1):
@@ -119,16 +100,14 @@ def draw_plan(rng: np.random.Generator, street: Street) -> StreetPlan:
     return plan
 
 
-def _build_up(
-    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
-) -> None:
+def _build_up(plan: StreetPlan, rng: Rng, street: Street, side: int) -> None:
     """Houses, and gaps with trees between them."""
     usual, line = rng.uniform(7, 16), side * street.house_line()
     z = rng.uniform(-8, 0)
     while z < _HOUSES_END:
         if rng.random() < 0.2:
             gap = rng.uniform(4, 11)
-            _plant_gap(plan, rng, street, side, start=z, end=z + gap)
+            _plant_gap(plan, rng, street, side, z, z + gap)
             z += gap
             continue
         length = rng.uniform(7, 15)
@@ -140,13 +119,7 @@ def _build_up(
 
 
 def _plant_gap(
-    plan: StreetPlan,
-    rng: np.random.Generator,
-    street: Street,
-    side: int,
-    *,
-    start: float,
-    end: float,
+    plan: StreetPlan, rng: Rng, street: Street, side: int, start: float, end: float
 ) -> None:
     x = side * (street.house_line() + 0.5) + street.middle((start + end) / 2)
     if rng.random() < 0.6:
@@ -157,9 +130,7 @@ def _plant_gap(
         plan.trees.append(Tree(x + side * away, z, rng.uniform(5, 11), habit))
 
 
-def _plant_kerb(
-    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
-) -> None:
+def _plant_kerb(plan: StreetPlan, rng: Rng, street: Street, side: int) -> None:
     """An alley of equal trees, or none."""
     spacing, size = rng.uniform(7, 13), rng.uniform(4.5, 8)
     habit = str(rng.choice(HABITS, p=[0.72, 0.2, 0.08]))
@@ -172,9 +143,7 @@ def _plant_kerb(
             plan.trees.append(Tree(x, z, size * rng.uniform(0.85, 1.2), habit))
 
 
-def _raise_poles(
-    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
-) -> None:
+def _raise_poles(plan: StreetPlan, rng: Rng, street: Street, side: int) -> None:
     line = side * (street.half_width + 0.55)
     first = _in_view(street, line)
     for near, far in ((0.3, 2), (3, 5.5), (6.5, 9)):
@@ -185,9 +154,7 @@ def _raise_poles(
             plan.poles.append(Pole(kind, x, z))
 
 
-def _park(
-    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
-) -> None:
+def _park(plan: StreetPlan, rng: Rng, street: Street, side: int) -> None:
     z = rng.uniform(3, 9)
     while z < _PARKED_END:
         if street.crossing is not None and -4 < z - street.crossing < 6:
@@ -203,7 +170,7 @@ def _park(
         z += rng.uniform(5.8, 7.5)
 
 
-def _drive(plan: StreetPlan, rng: np.random.Generator, street: Street) -> None:
+def _drive(plan: StreetPlan, rng: Rng, street: Street) -> None:
     """Traffic in every lane; on the left it comes towards the camera."""
     for lane in range(street.lanes):
         across = street.lane_middle(lane)
@@ -219,9 +186,7 @@ def _drive(plan: StreetPlan, rng: np.random.Generator, street: Street) -> None:
             z += rng.uniform(10, 24)
 
 
-def _people_pavement(
-    plan: StreetPlan, rng: np.random.Generator, street: Street, side: int
-) -> None:
+def _people_pavement(plan: StreetPlan, rng: Rng, street: Street, side: int) -> None:
     """Walkers where the camera sees them, and not so far that they are too thin."""
     for _ in range(rng.integers(2, 5)):
         x = side * (street.half_width + rng.uniform(0.6, 2.4))

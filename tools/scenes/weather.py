@@ -32,13 +32,8 @@ class Weather:
     def towards_sun(self) -> np.ndarray:
         """Unit vector (3,)."""
         flat = np.cos(self.elevation)
-        return np.array(
-            [
-                flat * np.sin(self.azimuth),
-                np.sin(self.elevation),
-                flat * np.cos(self.azimuth),
-            ]
-        )
+        east, north = flat * np.sin(self.azimuth), flat * np.cos(self.azimuth)
+        return np.array([east, np.sin(self.elevation), north])
 
     def shade(self, normal: tuple[float, float, float]) -> np.ndarray:
         """Factor (3,) of a face's colour by its outward normal."""

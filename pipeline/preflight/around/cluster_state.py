@@ -5,6 +5,9 @@ from functools import partial
 from typing import Any
 
 import yaml
+from kubernetes import client
+from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
 
 from pipeline.kfp.kubernetes_api import KubernetesError, kubernetes_at
 from pipeline.preflight.around.looking import Look, Seen, look_at_all
@@ -26,21 +29,34 @@ _KINDS = {  # kind: its name in the client, the code if it is not there
 }
 
 
-class ClusterState:
-    """The API of a cluster.
+def see_cluster(
+    pods: list[Pod],
+    *,
+    context: str,
+    namespace: str,
+    service_account: str,
+    timeout_s: float,
+) -> Seen:
+    """Look at everything that the pods need.
 
     Args:
+        pods: of the pipeline.
         context: of kubeconfig; "": its current one.
         namespace: of the runs.
+        service_account: of the pods; "": not looked at.
         timeout_s: of each request.
 
     Raises:
         FoundError: no cluster, or one that refuses.
     """
+    cluster = _Cluster(context, namespace, timeout_s)
+    return cluster.see(pods, service_account)
 
-    def __init__(self, *, context: str, namespace: str, timeout_s: float):
-        from kubernetes import client
 
+class _Cluster:
+    """The API of a cluster."""
+
+    def __init__(self, context: str, namespace: str, timeout_s: float):
         self._namespace, self._timeout_s = namespace, timeout_s
         try:
             found = kubernetes_at(namespace, context=context).client
@@ -52,7 +68,6 @@ class ClusterState:
         self._call(client.VersionApi(found).get_code, "the cluster", "S201")
 
     def see(self, pods: list[Pod], service_account: str) -> Seen:
-        """Look at everything that the pods need."""
         read = partial(self._core.read_namespace, self._namespace)
         try:
             self._call(read, f"namespace {self._namespace}", "S203")
@@ -115,9 +130,6 @@ class ClusterState:
 
         The client takes a single number as a timeout only if it is an int.
         """
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
-
         try:
             return call(_request_timeout=(self._timeout_s, self._timeout_s))
         except ApiException as error:

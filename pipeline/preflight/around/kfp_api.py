@@ -1,6 +1,8 @@
 """Whether Kubeflow Pipelines answers, and its version: S230 … S232."""
 
-from pipeline.kfp.connection import Endpoint, Patience, connect
+from pipeline.http import NO_PATIENCE
+from pipeline.kfp.connection import connect
+from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from pipeline.preflight.around.looking import Seen
 from pipeline.preflight.findings import Finding, FoundError
@@ -21,7 +23,7 @@ def check_kfp(host: str, *, timeout_s: float) -> Seen:
     """
     where = f"Kubeflow Pipelines at {without_login(host).rstrip('/')}"
     endpoint = Endpoint.from_environment(
-        host=host, timeout_s=timeout_s, patience=Patience(total_s=0)
+        host=host, timeout_s=timeout_s, patience=NO_PATIENCE
     )
     try:
         cluster = connect(endpoint)

@@ -1,7 +1,7 @@
 """The surroundings of a document: only those that are named are looked at."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from pipeline.preflight.around.looking import Look, Seen
 from pipeline.preflight.pod import Pod
 from seglib.errors import SegError
 from seglib.plain_text import without_login
+from seglib.storage import open_remote
 
 TIMEOUT_S = 5.0
 _GRACE_S = 5.0  # for a busy machine
@@ -47,65 +48,48 @@ class Surroundings:
         return cls(**(found | {k: v for k, v in given.items() if v}))  # type: ignore[arg-type]
 
     def looks(self, pods: list[Pod]) -> list[Look]:
-        """One look for each thing to look at."""
-        self._import_slow_modules()
-        patient_s = 2 * self.timeout_s + _GRACE_S  # two requests, one after the other
+        """One look for each thing to look at.
+
+        Modules are imported here, so that no look spends its time on that.
+        """
+        once_s, patient_s = self.timeout_s + _GRACE_S, 2 * self.timeout_s + _GRACE_S
         found: list[Look] = []
         if self.cluster:
-            see = partial(self._see_cluster, pods)
+            from pipeline.preflight.around.cluster_state import see_cluster
+
+            see: Callable[[], Seen] = partial(
+                see_cluster,
+                pods,
+                context=self.context,
+                namespace=self.namespace,
+                service_account=self.service_account,
+                timeout_s=self.timeout_s,
+            )
             found.append(Look(f"namespace {self.namespace}", see, 2 * patient_s))
         if self.host:
+            import pipeline.kfp.client  # noqa: F401
+            from pipeline.preflight.around.kfp_api import check_kfp
+
+            see = partial(check_kfp, self.host, timeout_s=self.timeout_s)
             name = f"Kubeflow Pipelines at {without_login(self.host)}"
-            found.append(Look(name, self._see_kfp, patient_s))
-        images = dict.fromkeys(pod.image for pod in pods) if self.images else ()
-        for image in images:
-            see = partial(self._see_image, image)
+            found.append(Look(name, see, patient_s))
+        for image in dict.fromkeys(pod.image for pod in pods if self.images):
+            from pipeline.preflight.around.registry import check_image
+
+            see = partial(check_image, image, timeout_s=self.timeout_s)
             found.append(Look(f"image {image}", see, 2 * patient_s))
         if self.mlflow:
-            name = f"MLflow at {without_login(self.mlflow)}"
-            found.append(Look(name, self._see_mlflow, patient_s))
-        for store in self.stores:
-            see = partial(self._see_store, store)
-            found.append(Look(f"store {store}", see, self.timeout_s + _GRACE_S))
-        return found
+            from pipeline.preflight.around.mlflow_server import check_mlflow
 
-    def _import_slow_modules(self) -> None:
-        """Keep imports out of the time limits of the looks."""
-        if self.cluster:
-            import kubernetes  # noqa: F401
-        if self.host:
-            import pipeline.kfp.client  # noqa: F401
+            host, limit_s = self.mlflow_host, self.timeout_s
+            see = partial(check_mlflow, self.mlflow, host=host, timeout_s=limit_s)
+            name = f"MLflow at {without_login(self.mlflow)}"
+            found.append(Look(name, see, patient_s))
         for store in self.stores:
-            from seglib.storage import open_remote
+            from pipeline.preflight.around.object_store import check_store
 
             with suppress(SegError):  # which the look reports
-                open_remote(store)
-
-    def _see_cluster(self, pods: list[Pod]) -> Seen:
-        from pipeline.preflight.around.cluster_state import ClusterState
-
-        state = ClusterState(
-            context=self.context, namespace=self.namespace, timeout_s=self.timeout_s
-        )
-        return state.see(pods, self.service_account)
-
-    def _see_kfp(self) -> Seen:
-        from pipeline.preflight.around.kfp_api import check_kfp
-
-        return check_kfp(self.host, timeout_s=self.timeout_s)
-
-    def _see_image(self, image: str) -> Seen:
-        from pipeline.preflight.around.registry import check_image
-
-        return check_image(image, timeout_s=self.timeout_s)
-
-    def _see_mlflow(self) -> Seen:
-        from pipeline.preflight.around.mlflow_server import check_mlflow
-
-        host = self.mlflow_host
-        return check_mlflow(self.mlflow, host=host, timeout_s=self.timeout_s)
-
-    def _see_store(self, store: str) -> Seen:
-        from pipeline.preflight.around.object_store import check_store
-
-        return check_store(store)
+                open_remote(store)  # imports the store's client
+            see = partial(check_store, store)
+            found.append(Look(f"store {store}", see, once_s))
+        return found

@@ -1,9 +1,10 @@
 """Size of a dataset, from its listing and one image; nothing else is fetched."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pipeline.preflight.findings import FoundError
 from seglib.errors import SegError
 from seglib.storage import Entry
 
@@ -34,14 +35,16 @@ def measure(data_md5: str, remote: str) -> DatasetSize:
     """List a dataset on its remote and decode its first training image.
 
     Raises:
-        SegError: it cannot be listed, holds no training images, or lacks files.
+        FoundError: the remote lacks files of the dataset.
+        SegError: it cannot be listed, or holds no training images.
     """
     from seglib.storage import manifest_entries, with_sizes
 
     entries = with_sizes(manifest_entries(data_md5, remote), remote)
-    missing = [entry for entry in entries if entry.size is None]
+    missing = [entry.path for entry in entries if entry.size is None]
     if missing:
-        raise MissingFilesError([entry.path for entry in missing])
+        what = f"{len(missing)} files are missing, such as {missing[0]}"
+        raise FoundError("S271", f"dataset {data_md5} at {remote}", what)
     images = sorted(e.path for e in entries if e.path.startswith("train_images/"))
     if not images:
         raise SegError(
@@ -57,14 +60,6 @@ def measure(data_md5: str, remote: str) -> DatasetSize:
         width=width,
         others=len(_folders(entries, "train_")) - 2,
     )
-
-
-class MissingFilesError(SegError):
-    """The remote lacks files of the dataset."""
-
-    def __init__(self, paths: Collection[str]):
-        self.paths = tuple(paths)
-        super().__init__(f"{len(paths)} files are missing, such as {self.paths[0]}.")
 
 
 def _image_size(entry: Entry, remote: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seglib.config import DataConfig
 from seglib.data.dataset import SPLITS, Dataset, config_options
-from seglib.data.verification.problems import some_of_each
+from seglib.data.problems import some_of_each
 from seglib.data.verification.verify import examine
 
 logger = logging.getLogger(__name__)
@@ -32,13 +32,13 @@ def load_dataset(
             dataset.yaml, else the largest id in the training masks + 1.
         ignore_index: id of the pixels that are not counted. Default: dataset.yaml.
         class_names: in id order. Default: dataset.yaml, else `class_0`, ….
-        splits: those to open; all are listed. "auto" is test where there is one, else
-            val. Where nobody says how many classes there are, train is opened, too.
+        splits: to open; all are listed. "auto" is test if it exists, else val. If the
+            number of classes is unknown, train is opened too, to infer it.
         progress: called with (pairs opened, all pairs).
 
     Raises:
-        DatasetError: what is wrong, all of it at once, one `path: reason` a line.
-        UsageError: a number of classes, or an id, that cannot be.
+        DatasetError: all problems at once, one `path: reason` a line.
+        UsageError: a number of classes or an id out of range.
     """
     DataConfig(
         num_classes=num_classes or 0,

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from seglib.data.problems import PROBLEM, WARNING, Problem
 from seglib.data.verification.pair_checks import Inspection
-from seglib.data.verification.problems import PROBLEM, WARNING, Problem
 
 VOID_IDS = (255, 65535)
 _RAMP_SHARE = 0.12  # between drawn (≤ 0.03) and interpolated (≥ 0.18); see ramp_share

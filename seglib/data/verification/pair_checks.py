@@ -21,7 +21,7 @@ from seglib.data.image_io import (
 )
 from seglib.data.integrity import exif_orientation, find_damage, lossy_format
 from seglib.data.pairs import Inputs, Pair
-from seglib.data.verification.problems import WARNING, Problem
+from seglib.data.problems import WARNING, Problem
 from seglib.errors import SegError
 from seglib.storage.files import read_file
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.image_io import MIN_LEVELS, levels_left
+from seglib.data.problems import NOTE, PROBLEM, WARNING, Problem
 from seglib.data.verification.pair_checks import FileFacts, Inspection
-from seglib.data.verification.problems import NOTE, PROBLEM, WARNING, Problem
 from seglib.storage.files import is_left_behind
 
 Inspections = Mapping[str, Sequence[Inspection]]

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from seglib.config import DataConfig
-from seglib.data.dataset import SPLITS, Dataset, config_options
+from seglib.data.dataset import SPLITS, Dataset, config_options, scan_dataset
 from seglib.data.manifest import InputFacts, PairFacts
 from seglib.data.pairs import Inputs, Pair
-from seglib.data.verification.listing import infer_classes, list_dataset
-from seglib.data.verification.mask_checks import check_count, check_ids
-from seglib.data.verification.pair_checks import Inspection, inspect_pair
-from seglib.data.verification.problems import (
+from seglib.data.problems import (
     NOTE,
     PROBLEM,
     WARNING,
     Problem,
     some_of_each,
 )
+from seglib.data.verification.class_inference import infer_classes
+from seglib.data.verification.mask_checks import check_count, check_ids
+from seglib.data.verification.pair_checks import Inspection, inspect_pair
 from seglib.data.verification.split_checks import (
     check_classes,
     check_depths,
@@ -100,16 +100,16 @@ def examine(
         splits: to open; "auto" is test if it exists, else val. If the number of
             classes is unknown, train is opened too, to infer it.
     """
-    listing = list_dataset(Path(root), options)
-    dataset, problems = listing.dataset, [*listing.problems]
+    scan = scan_dataset(root, **options)
+    dataset, problems = scan.dataset, [*scan.problems]
     wanted = {dataset.evaluation_split if s == "auto" else s for s in splits}
-    wanted |= set() if listing.knows_classes else {"train"}
+    wanted |= set() if scan.knows_classes else {"train"}
     chosen = {s: pairs for s, pairs in dataset.splits.items() if s in wanted}
-    if not (chosen or listing.knows_classes):
+    if not (chosen or scan.knows_classes):
         chosen = dict(dataset.splits)
     inspections = _inspect(chosen, dataset.others, progress)
-    if not listing.knows_classes:
-        dataset, found = infer_classes(listing, inspections)
+    if not scan.knows_classes:
+        dataset, found = infer_classes(scan, inspections)
         problems += found
     problems += check_layout(dataset, wanted)
     problems += check_ignored(dataset)

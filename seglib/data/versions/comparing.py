@@ -95,13 +95,7 @@ def compare_versions(
     if samples.is_empty:
         return VersionDiff(samples, None)
     source = open_remote(remote)
-    counts: dict[str, Counts] = {}
-    notes: list[str] = []
-    for version in (new, old):
-        try:
-            counts |= read_class_counts(source, version.data_md5)
-        except SegError as error:
-            notes.append(str(error))
+    counts, notes = _read_all(source, (new_md5, old_md5))
     for version in (new, old) if count else ():
         missing = [mask for mask in version.masks if mask.md5 not in counts]
         found, problems = count_masks(
@@ -209,6 +203,20 @@ def _stored(source: Remote, data_md5: str) -> dict[str, Counts]:
     with suppress(SegError):
         return read_class_counts(source, data_md5)
     return {}
+
+
+def _read_all(
+    source: Remote, versions: Iterable[str]
+) -> tuple[dict[str, Counts], list[str]]:
+    """The stored counts of some versions, and why others cannot be read."""
+    counts: dict[str, Counts] = {}
+    notes: list[str] = []
+    for data_md5 in versions:
+        try:
+            counts |= read_class_counts(source, data_md5)
+        except SegError as error:
+            notes.append(str(error))
+    return counts, notes
 
 
 def _compare_samples(old: _Version, new: _Version, remote: str) -> DatasetDiff:

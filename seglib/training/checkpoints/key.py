@@ -14,8 +14,8 @@ import numpy as np
 from seglib.code_version import code_digest
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
-from seglib.data.loader import INDEX_FILE, read_shard_index
 from seglib.data.pairs import Pair
+from seglib.data.shards import INDEX_FILE, read_shard_index
 from seglib.models.contract import CUSTOM
 from seglib.models.model import SegmentationModel
 from seglib.storage.digests import file_sha256

@@ -64,7 +64,7 @@ def test_masks_are_judged_as_they_are_verified(folder, change, told):
         (lambda ids: car(ids) * 255 + (ids == 1), {"ignore_index": 255}),
     ],
 )
-def test_an_unusual_dataset_is_taken_by_whoever_says_what_it_is(
+def test_an_unusual_dataset_loads_with_options_that_describe_it(
     folder, change, options
 ):
     redraw(folder, change)
@@ -72,7 +72,7 @@ def test_an_unusual_dataset_is_taken_by_whoever_says_what_it_is(
     assert dataset.num_classes == options.get("num_classes", 2)
 
 
-def test_what_verification_warns_of_is_logged_a_few_of_each_kind(folder, caplog):
+def test_warnings_of_verification_are_logged_a_few_of_each_kind(folder, caplog):
     for split, stem in ALL:
         path = folder.mask(split, stem)
         path.unlink()

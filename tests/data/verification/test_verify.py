@@ -11,8 +11,8 @@ from PIL import Image
 from seglib.config import DataConfig
 from seglib.data.image_io import encode_jpeg, encode_png, write_image
 from seglib.data.integrity import exif_orientation, find_damage
+from seglib.data.problems import Problem
 from seglib.data.verification.pair_checks import count_ids, ramp_share
-from seglib.data.verification.problems import Problem
 from seglib.data.verification.verify import Verification, verify
 from seglib.errors import DatasetError
 
@@ -520,7 +520,7 @@ class TestBetweenPairs:
         assert "pass --num-classes 2" in found.remedy
         assert verify(folder.root, config=DataConfig(num_classes=2)).ok
 
-    def test_a_single_class_is_not_told_where_it_is_another_problems_doing(
+    def test_a_single_class_is_not_reported_if_another_problem_explains_it(
         self, folder
     ):
         (folder.root / "dataset.yaml").unlink()

@@ -37,7 +37,7 @@ def test_a_mask_that_is_there_twice_counts_twice():
     assert all(change.points == 0 for change in train.classes)
 
 
-def test_what_vanishes_and_appears_comes_first_then_the_largest_change():
+def test_classes_that_vanish_or_appear_come_first_then_the_largest_change():
     found = _compare(["c"], ["a"])
     assert [(c.name, c.change) for c in found.splits[0].classes] == [
         ("class_3", "vanishes"),

@@ -132,7 +132,7 @@ def test_counting_again_moves_and_writes_nothing(versions):
     assert _record(versions, versions.v1).stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_a_damaged_record_is_noted_and_made_anew(versions, tmp_path):
+def test_damaged_counts_are_noted_and_replaced(versions, tmp_path):
     _run("data", "count", "v1")
     path = _record(versions, versions.v1)
     good = path.read_bytes()
@@ -146,7 +146,7 @@ def test_a_damaged_record_is_noted_and_made_anew(versions, tmp_path):
     assert path.read_bytes() == good
 
 
-def test_a_record_does_not_pass_for_that_of_another_version(versions, tmp_path):
+def test_counts_of_another_version_are_refused(versions, tmp_path):
     _run("data", "count", "v1")
     shutil.copy(_record(versions, versions.v1), _record(versions, versions.v2))
     shutil.rmtree(tmp_path / "cache")
@@ -267,7 +267,7 @@ def test_a_comment_takes_the_markdown_of_many_classes_with_long_names(versions):
     assert "… and 90 more" in text
 
 
-def test_dvc_takes_no_notice_of_the_record(versions):
+def test_dvc_ignores_the_counts(versions):
     _run("data", "count", "v2")
     script = "import sys; from dvc.cli import main; sys.exit(main(sys.argv[1:]))"
     for command in ("gc --workspace --cloud --force", "status --cloud"):

@@ -38,7 +38,7 @@ def _of_records(store, method, kind):
     )
 
 
-def test_two_versions_in_a_bucket_are_known_after_counting(versions, url, store):
+def test_two_versions_in_a_bucket_are_compared_after_counting(versions, url, store):
     for data_md5 in (versions.v1, versions.v2):
         assert count_version(data_md5, url).written
     store.seen.clear()
@@ -51,7 +51,7 @@ def test_two_versions_in_a_bucket_are_known_after_counting(versions, url, store)
 
 
 @pytest.mark.parametrize("fault", [503, "short"])
-def test_records_that_cannot_be_read_are_noted(versions, url, store, fault):
+def test_counts_that_cannot_be_read_are_noted(versions, url, store, fault):
     count_version(versions.v1, url)
     _of_records(store, "GET", fault)
     found = compare_versions(
@@ -62,7 +62,7 @@ def test_records_that_cannot_be_read_are_noted(versions, url, store, fault):
     assert len(found.samples.added) == 1
 
 
-def test_a_record_that_cannot_be_written_stops_no_verification(versions, url, store):
+def test_counts_that_cannot_be_written_stop_no_verification(versions, url, store):
     found = verify(versions.folder("v1"))
     _of_records(store, "PUT", 500)
     told = record_counts(found, versions.v1, url)
@@ -78,7 +78,7 @@ def test_a_record_that_cannot_be_written_stops_no_verification(versions, url, st
     assert record_counts(found, versions.v1, url) == ""
 
 
-def test_a_lost_answer_to_a_write_leaves_a_whole_record(versions, url, store):
+def test_a_lost_answer_to_a_write_leaves_complete_counts(versions, url, store):
     _of_records(store, "PUT", "lost")
     found = verify(versions.folder("v1"))
     told = record_counts(found, versions.v1, url)

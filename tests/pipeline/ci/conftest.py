@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ci.github import HEADERS, GitHub
-from pipeline.ci.http import Api
+from pipeline.ci.github import GitHub
+from pipeline.http import Patience
 from tests.fakes.forge_server import (
     REPOSITORY,
     TOKEN,
@@ -14,7 +14,7 @@ from tests.fakes.forge_server import (
     serve_forge,
 )
 from tests.fakes.kfp_api import KfpApi
-from tests.pipeline.ci.nursery import Command, Nursery
+from tests.pipeline.ci.nursery import Ended, Nursery
 from tests.pipeline.ci.world import (
     KFP_TOKEN,
     Tracking,
@@ -32,8 +32,8 @@ def forge_server() -> Iterator[ForgeServer]:
 
 @pytest.fixture
 def github(forge_server: ForgeServer) -> GitHub:
-    api = Api(forge_server.uri, token=TOKEN, headers=HEADERS, pause_s=0.01)
-    return GitHub(api, REPOSITORY)
+    patience = Patience(tries=4, pause_s=0.01)
+    return GitHub(REPOSITORY, token=TOKEN, address=forge_server.url, patience=patience)
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +64,13 @@ def world(tmp_path: Path, forge_server: ForgeServer, kfp: KfpApi) -> World:
 
 
 @pytest.fixture
-def run(world: World, nursery: Nursery) -> Callable[..., Command]:
+def run(world: World, nursery: Nursery) -> Callable[..., Ended]:
     """Runs a command to its end, and checks its exit status."""
 
-    def run(*words: str, status: int = 0, **changes: str) -> Command:
+    def run(*words: str, status: int = 0, **changes: str) -> Ended:
         environment = {**world.environment, **changes}
-        command = nursery.start(words, folder=world.git.root, environment=environment)
-        assert command.go().wait() == status, command.output
-        return command
+        ended = nursery.run(words, folder=world.git.root, environment=environment)
+        assert ended.status == status, ended.output
+        return ended
 
     return run

@@ -7,7 +7,7 @@ import pytest
 
 from seglib.runtime.kfp_run import ending
 from tests.fakes.forge_server import Fault
-from tests.pipeline.ci.nursery import Command, Nursery
+from tests.pipeline.ci.nursery import Ended
 from tests.pipeline.ci.world import KFP_TOKEN, Tracking, World
 
 pytestmark = pytest.mark.filterwarnings(
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated"
 )
 
-Run = Callable[..., Command]
+Run = Callable[..., Ended]
 
 
 @pytest.fixture
 def finalize(run: Run, tracking: Tracking) -> Run:
-    def finalize(*words: str, **options: str) -> Command:
+    def finalize(*words: str, **options: str) -> Ended:
         return run(
             "finalize", *words, **{"MLFLOW_TRACKING_URI": tracking.uri, **options}
         )
@@ -220,8 +220,8 @@ def test_the_newest_run_of_a_commit_is_the_one_that_is_told(
 def test_a_commit_whose_status_was_never_set_is_found_by_its_run(
     world: World, finalize: Run, tracking: Tracking
 ) -> None:
-    stopped = world.add_run("CANCELED")
-    run_id = world.add_run("SUCCEEDED", ended=timedelta(minutes=4))
+    run_id = world.add_run("SUCCEEDED")
+    stopped = world.add_run("CANCELED", ended=timedelta(minutes=4))
     tracking.add_row(run_id, "promote")
     finalize("HEAD")
     assert run_id in world.comments[0]
@@ -233,9 +233,9 @@ def test_a_commit_whose_status_was_never_set_is_found_by_its_run(
 def test_a_run_that_was_stopped_as_one_too_many_gives_way_to_the_other(
     world: World, finalize: Run, tracking: Tracking
 ) -> None:
-    other = world.add_run("SUCCEEDED")
+    other = world.add_run("SUCCEEDED", key="a" * 16)
     tracking.add_row(other, "promote")
-    world.submitted("CANCELED")
+    world.submitted("CANCELED", key="a" * 16)
     finalize()
     assert world.statuses[-1][0] == "success"
     assert other in world.comments[0]
@@ -259,23 +259,6 @@ def test_without_a_forge_the_page_is_printed(
     assert "| **mIoU** | 0.7912 | +0.0120 |" in said
     assert not world.forge.requests
     assert "GITHUB_TOKEN" in finalize(status=2, GITHUB_TOKEN="").output
-
-
-def test_two_at_once_leave_one_comment(
-    world: World, nursery: Nursery, tracking: Tracking
-) -> None:
-    world.forge.permissions.add("contents")
-    tracking.add_row(world.submitted("SUCCEEDED"), "promote")
-    environment = {**world.environment, "MLFLOW_TRACKING_URI": tracking.uri}
-    commands = [
-        nursery.start(["finalize"], folder=world.git.root, environment=environment)
-        for _ in range(2)
-    ]
-    for command in commands:
-        command.go()
-    assert [command.wait() for command in commands] == [0, 0]
-    assert len(world.comments) == 1
-    assert {state for state, _ in world.statuses[1:]} == {"success"}
 
 
 def test_a_comment_that_cannot_be_changed_says_which_permission_it_takes(

@@ -35,7 +35,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
 
 @pytest.fixture
 def forge(forge_server: ForgeServer, monkeypatch: pytest.MonkeyPatch) -> ForgeServer:
-    monkeypatch.setenv("GITHUB_API_URL", forge_server.uri)
+    monkeypatch.setenv("GITHUB_API_URL", forge_server.url)
     monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
     monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
     return forge_server

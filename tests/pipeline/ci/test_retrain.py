@@ -8,16 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from kubernetes.config import kube_config
 
 from pipeline.ci.changes import dataset_at
+from pipeline.ci.github import GitHub
+from pipeline.ci.plan import Wish
+from pipeline.ci.retrain import plan_for, retrain
+from pipeline.ci.submitting import Means
+from pipeline.kfp.connection import connect
+from pipeline.kfp.endpoint import Endpoint
+from pipeline.kfp.failures import ClusterError
 from tests.fakes.forge_server import TOKEN, Fault
 from tests.fakes.kfp_api import Fault as KfpFault
 from tests.fakes.kubernetes_api import KubernetesApi
-from tests.pipeline.ci.nursery import Command, Nursery
+from tests.pipeline.ci.nursery import Ended
 from tests.pipeline.ci.repositories import pin, push
 from tests.pipeline.ci.world import CONFIG, IMAGES, KFP_TOKEN, Tracking, World, dataset
+from tests.pipeline.kfp.conftest import QUICK
 
-Run = Callable[..., Command]
+Run = Callable[..., Ended]
 
 
 def test_a_push_that_changes_the_data_is_trained(world: World, run: Run) -> None:
@@ -94,19 +103,36 @@ def test_a_cluster_that_is_away_is_an_error_and_the_next_push_makes_up_for_it(
     assert len(world.kfp.runs) == 1
 
 
-def test_a_ghost_is_an_error_that_says_what_became_of_it(
-    world: World, run: Run
+def test_a_run_that_kfp_does_not_list_is_an_error_in_the_status(
+    world: World,
+    github: GitHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    endpoint = Endpoint(host=world.kfp.url, token=KFP_TOKEN, **QUICK)
+    wish = Wish(config=Path(CONFIG), since=world.old)
+    means = Means(
+        image=f"{IMAGES}@sha256:{'ab' * 32}", remote=str(world.folder / "remote")
+    )
+    world.add_run("SUCCEEDED", commit=world.old)
+    world.kfp.width = 100  # characters of a description; ours is longer
     with KubernetesApi(world.kfp) as kubernetes:
-        (world.folder / ".kube").mkdir()
-        kubernetes.write_kubeconfig(world.folder / ".kube" / "config")
-        world.add_run("SUCCEEDED", commit=world.old)
-        world.kfp.width = 100  # characters of a description; ours is longer
-        said = run("retrain", status=6, HOME=str(world.folder)).output
+        path = kubernetes.write_kubeconfig(tmp_path / "kubeconfig")
+        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        with pytest.raises(ClusterError, match="Data too long for column"):
+            retrain(
+                lambda: connect(endpoint),
+                world.git,
+                github,
+                plan_for(world.git, github, wish),
+                wish,
+                means,
+                tracking_uri="",
+                say=lambda _: None,
+            )
     ((state, description),) = world.statuses
     assert state == "error"
     assert "which it does not list: it is deleted." in description
-    assert "Data too long for column 'Description'" in said
     assert not world.kfp.ghosts
 
 
@@ -166,21 +192,6 @@ def test_without_a_forge_it_is_submitted_all_the_same(world: World, run: Run) ->
     assert not world.forge.requests
 
 
-def test_two_at_once_give_one_run(world: World, nursery: Nursery) -> None:
-    """With images that both build: their digests differ, the run is one."""
-    commands = [
-        nursery.start(["retrain"], folder=world.git.root, environment=world.environment)
-        for _ in range(2)
-    ]
-    for command in commands:
-        command.go()
-    assert [command.wait() for command in commands] == [0, 0], commands[0].output
-    (alive,) = world.alive
-    assert {state for state, _ in world.statuses} == {"pending"}
-    newest = world.forge.statuses[world.new][-1]
-    assert newest["target_url"].endswith(alive["run_id"])
-
-
 @pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.
     "ignore:The ``noload`` loader strategy is deprecated"
@@ -200,7 +211,8 @@ def test_from_the_push_to_the_verdict_and_no_secret_is_written(
     world.kfp.become(run_id, "succeeded")
     tracking.add_row(run_id, "promote")
     world.forge.faults.append(Fault("POST", "comments", 500, after=True))
-    said += [run("finalize", **store).output]
+    said += [run("finalize", status=1, **store).output]
+    said += [run("finalize", **store).output]  # repairs it
     assert [state for state, _ in world.statuses] == ["pending", "success"]
     (comment,) = world.comments
     assert "| **mIoU** | 0.7912 | +0.0120 | +0.0050 … +0.0190 |" in comment

@@ -25,7 +25,7 @@ from seglib.tracking.queries import Rows
 from seglib.tracking.run import Row
 from seglib.tracking.run_end import record_end
 from tests.fakes.forge_server import REPOSITORY, TOKEN, ForgeServer
-from tests.fakes.kfp_api import KfpApi, was_stopped
+from tests.fakes.kfp_api import KfpApi
 from tests.pipeline.ci.repositories import commit, new_repository, pin, push
 
 KFP_TOKEN = "kfpCanaryThatMustNotBeWrittenEither7"
@@ -76,7 +76,7 @@ class World:
             **{name: os.environ[name] for name in kept if name in os.environ},
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "NO_ALBUMENTATIONS_UPDATE": "1",
-            "GITHUB_API_URL": self.forge.uri,
+            "GITHUB_API_URL": self.forge.url,
             "GITHUB_REPOSITORY": REPOSITORY,
             "GITHUB_TOKEN": TOKEN,
             "KFP_ENDPOINT": self.kfp.url,
@@ -105,11 +105,6 @@ class World:
         return self.forge.bodies(f"commits/{self.new}")
 
     @property
-    def alive(self) -> list[dict[str, Any]]:
-        """Runs that were not stopped."""
-        return [run for run in self.kfp.runs.values() if not was_stopped(run)]
-
-    @property
     def docker_calls(self) -> list[list[str]]:
         path = self.folder / "bin" / "calls"
         lines = path.read_text().splitlines() if path.exists() else []
@@ -125,7 +120,12 @@ class World:
         self.forge.create_status(commit, body)
 
     def add_run(
-        self, state: str, *, ended: timedelta = EARLIER, commit: str = ""
+        self,
+        state: str,
+        *,
+        ended: timedelta = EARLIER,
+        commit: str = "",
+        key: str = "",
     ) -> str:
         """A run of a commit, as `retrain` submits it; gives its id.
 
@@ -133,9 +133,10 @@ class World:
             state: KFP's, or CANCELED, for which KFP says FAILED in the end.
             ended: how long ago.
             commit: default: the newest.
+            key: of its triple; default: one of its own.
         """
         run_id, commit = str(uuid.uuid4()), commit or self.new
-        data, key = "d" * 32 + ".dir", uuid.uuid4().hex[:16]
+        data, key = "d" * 32 + ".dir", key or uuid.uuid4().hex[:16]
         parts = {"commit": commit, "data": data, "config": "c" * 12, "image": IMAGES}
         moment = datetime.now(UTC).replace(microsecond=0) - ended
         self.kfp.runs[run_id] = {

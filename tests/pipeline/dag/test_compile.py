@@ -18,6 +18,7 @@ from components.finalize import finalize
 from pipeline.dag.compile import require_digest
 from seglib.config import Config
 from seglib.errors import UsageError
+from tools.readme_pictures import graph
 
 COMPILE = [sys.executable, "-m", "pipeline", "compile"]
 IMAGE = f"registry.example/seglib@sha256:{'a1' * 32}"
@@ -39,6 +40,13 @@ def document(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
 @pytest.fixture(scope="module")
 def spec(document: Path) -> dict[str, Any]:
     return next(yaml.safe_load_all(document.read_text()))
+
+
+def test_the_readme_shows_the_graph_of_this_pipeline(
+    spec: dict[str, Any], repository: Path
+) -> None:
+    drawn = (repository / "docs" / "pictures" / "dag.svg").read_text(encoding="utf-8")
+    assert drawn == graph(spec), "run `make run pictures`"
 
 
 def test_compiling_loads_no_framework(tmp_path: Path, repository: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes.config import kube_config
@@ -10,8 +11,10 @@ from kubernetes.config import kube_config
 from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.compile import compile_pipeline
 from pipeline.dag.inputs import Data
-from pipeline.kfp.connection import Cluster, Endpoint, Patience, connect
+from pipeline.http import Patience
+from pipeline.kfp.connection import Cluster, connect
 from pipeline.kfp.document import Document, read_document
+from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.order import Order, make_order
 from seglib.config import Config
 from tests.fakes.kfp_api import KfpApi
@@ -19,7 +22,10 @@ from tests.fakes.kubernetes_api import KubernetesApi
 
 IMAGE = f"registry.example/seglib@sha256:{'ab' * 32}"
 DATA = Data(data_md5="0123456789" * 3 + "01.dir", remote="s3://data/dvc", title="")
-QUICK = Patience(first_s=0.01, longest_s=0.02, total_s=0.1, settle_s=0.0)
+QUICK: dict[str, Any] = {  # of an Endpoint
+    "patience": Patience(tries=5, pause_s=0.01, longest_s=0.02),
+    "settle_s": 0.0,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -66,4 +72,4 @@ def kubernetes(
 
 @pytest.fixture
 def cluster(api: KfpApi) -> Cluster:
-    return connect(Endpoint(host=api.url, patience=QUICK))
+    return connect(Endpoint(host=api.url, **QUICK))

@@ -1,27 +1,17 @@
-"""The server of these tests: kfp.Client passes, what is not KFP's does not."""
+"""The server of these tests refuses what the package kfp-server-api does not have."""
 
 import json
 import urllib.error
 import urllib.request
-import warnings
 from typing import Any
 
 import pytest
 
 from benchmarks.waiting import HANG_S
+from pipeline.kfp.connection import Cluster, model
 from pipeline.kfp.document import Document
-from pipeline.kfp.order import Order
 from tests.fakes.kfp_api import KfpApi
 from tests.fakes.kfp_contract import check_spec, faults_of, find, operations
-
-
-@pytest.fixture
-def client(api: KfpApi) -> Any:
-    from kfp.client import Client
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Client(host=api.url)
 
 
 def test_the_operations_are_those_of_the_package() -> None:
@@ -38,36 +28,6 @@ def test_the_operations_are_those_of_the_package() -> None:
     assert found[1] == {"run_id": "1-2"}
     assert find("PUT", "/apis/v2beta1/runs") is None
     assert find("GET", "/apis/v1beta1/runs") is None
-
-
-def test_kfps_own_client_is_served(
-    api: KfpApi, client: Any, order: Order, document: Document
-) -> None:
-    path = str(document.path)
-    pipeline = client.upload_pipeline(path, pipeline_name="mine")
-    version = client.upload_pipeline_version(path, "second", pipeline_name="mine")
-    assert client.get_pipeline_id("mine") == pipeline.pipeline_id
-    listed = client.list_pipeline_versions(pipeline.pipeline_id)
-    assert {one.name for one in listed.pipeline_versions} == {"mine", "second"}
-    by_package = client.create_run_from_pipeline_package(
-        path, arguments=order.parameters, experiment_name="e", run_name="package"
-    )
-    experiment = client.get_experiment(experiment_name="e").experiment_id
-    by_version = client.run_pipeline(
-        experiment,
-        "version",
-        pipeline_id=pipeline.pipeline_id,
-        version_id=version.pipeline_version_id,
-        params=order.parameters,
-    )
-    api.become(by_version.run_id, "succeeded")
-    done = client.wait_for_run_completion(by_version.run_id, timeout=int(HANG_S))
-    assert done.state == "SUCCEEDED"
-    client.terminate_run(by_package.run_id)
-    stopped = client.get_run(by_package.run_id)
-    assert stopped.state == "FAILED", "as KFP says of a run that was stopped"
-    assert "CANCELING" in [entry.state for entry in stopped.state_history]
-    assert len(client.list_runs(experiment_id=experiment).runs) == 2
 
 
 def test_what_the_specification_does_not_have_is_refused() -> None:
@@ -113,18 +73,20 @@ def test_a_value_is_checked_down_to_its_leaves(value: Any, wrong: str) -> None:
     assert fault.startswith(wrong)
 
 
-def test_lists_have_pages_filters_and_refuse_a_foreign_token(
-    api: KfpApi, client: Any
+def test_lists_have_pages_and_refuse_the_token_of_another_list(
+    api: KfpApi, cluster: Cluster
 ) -> None:
+    experiments = cluster.client.experiments
     for number in range(25):
-        client.create_experiment(f"e{number}")
-    first = client.list_experiments(page_size=10)
+        wanted = model("V2beta1Experiment", display_name=f"e{number}")
+        experiments.experiment_service_create_experiment(experiment=wanted)
+    listing = experiments.experiment_service_list_experiments
+    first = listing(page_size=10)
     assert (len(first.experiments), first.total_size) == (10, 25)
     token = first.next_page_token
-    second = client.list_experiments(page_size=10, page_token=token)
-    assert len(second.experiments) == 10
+    assert len(listing(page_size=10, page_token=token).experiments) == 10
     with pytest.raises(Exception, match="page token of another list"):
-        client.list_experiments(page_token=token, sort_by="display_name")
+        listing(page_token=token, sort_by="display_name")
 
 
 def _post(url: str, body: Any) -> int:

@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from pipeline.kfp.connection import Endpoint, Patience, connect
+from pipeline.kfp.connection import connect
+from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
 from pipeline.kfp.runs import get_run, list_runs
@@ -21,12 +23,11 @@ from tests.fakes.servers import free_port, silent_server
 from tests.pipeline.kfp.conftest import QUICK
 
 HEALTH = "healthz_service_get_healthz"
-NONE = Patience(first_s=0.01, longest_s=0.01, total_s=0.0)
 
 
-def _fails(kind: str, message: str, **endpoint: object) -> ClusterError:
+def _fails(kind: str, message: str, **endpoint: Any) -> ClusterError:
     with pytest.raises(ClusterError, match=message) as caught:
-        connect(Endpoint(patience=QUICK, **endpoint))  # type: ignore[arg-type]
+        connect(Endpoint(**QUICK, **endpoint))
     assert caught.value.kind == kind
     assert caught.value.exit_code == 6
     assert "\n" not in str(caught.value)
@@ -80,7 +81,7 @@ def test_a_token_file_is_read_anew_for_each_request(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
     with KfpApi(token="first") as api:
-        cluster = connect(Endpoint(host=api.url, token_file=str(file), patience=QUICK))
+        cluster = connect(Endpoint(host=api.url, token_file=str(file), **QUICK))
         api.token = "second"
         with pytest.raises(ClusterError, match="401"):
             list(list_runs(cluster))
@@ -109,7 +110,7 @@ def test_a_redirection_to_a_login_page_is_not_followed(api: KfpApi) -> None:
 
 
 def test_not_allowed_names_the_role(api: KfpApi, order: Order) -> None:
-    cluster = connect(Endpoint(host=api.url, patience=QUICK))
+    cluster = connect(Endpoint(host=api.url, **QUICK))
     message = "User 'jane' is not authorized to create runs in namespace vision"
     api.faults.append(Fault("run_service_create_run", status=403, message=message))
     with pytest.raises(
@@ -141,7 +142,7 @@ def test_another_api_is_not_taken_for_kfps(api: KfpApi) -> None:
 def test_what_kfp_says_of_an_invalid_run_is_kept_and_shortened(
     api: KfpApi, order: Order
 ) -> None:
-    cluster = connect(Endpoint(host=api.url, patience=QUICK))
+    cluster = connect(Endpoint(host=api.url, **QUICK))
     long = "Failed to create a run: InternalServerError: " * 40 + "unknown field 'foo'"
     api.faults.append(Fault("run_service_create_run", status=400, message=long))
     with pytest.raises(ClusterError, match="refuses to create the run") as caught:
@@ -151,9 +152,9 @@ def test_what_kfp_says_of_an_invalid_run_is_kept_and_shortened(
     assert caught.value.kind == "invalid"
 
 
-def test_a_failing_server_is_asked_again_and_then_told(api: KfpApi) -> None:
+def test_a_failing_server_is_asked_again_before_it_is_an_error(api: KfpApi) -> None:
     api.faults.append(Fault(HEALTH, status=503, times=2))
-    assert connect(Endpoint(host=api.url, patience=QUICK)).version == "2.17.0"
+    assert connect(Endpoint(host=api.url, **QUICK)).version == "2.17.0"
     api.faults.append(Fault(HEALTH, status=500, times=99, message="no database"))
     _fails("broken", r"\(500\): no database.*kubectl logs", host=api.url)
     api.faults.clear()
@@ -161,13 +162,8 @@ def test_a_failing_server_is_asked_again_and_then_told(api: KfpApi) -> None:
     _fails("busy", "too many requests", host=api.url)
 
 
-def test_patience_doubles_up_to_a_limit() -> None:
-    assert Patience(first_s=1, longest_s=4, total_s=20).waits() == [1, 2, 4, 4, 4, 4]
-    assert NONE.waits() == []
-
-
 def test_a_server_that_comes_back_is_waited_for(api: KfpApi, order: Order) -> None:
-    cluster = connect(Endpoint(host=api.url, patience=QUICK))
+    cluster = connect(Endpoint(host=api.url, **QUICK))
     run = submit(cluster, order).run
     api.faults.append(Fault("run_service_get_run", status=0, times=3))
     assert get_run(cluster, run.run_id).run_id == run.run_id
@@ -208,7 +204,7 @@ def test_a_cluster_of_kubeconfig_is_reached_through_its_proxy(
     path = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
     with KfpApi(prefix=path, token="of-the-kubeconfig") as api:
         _kubeconfig(tmp_path, monkeypatch, api.url.removesuffix(path))
-        cluster = connect(Endpoint(patience=QUICK))
+        cluster = connect(Endpoint(**QUICK))
         done = submit(cluster, order)
         assert api.run()["run_id"] == done.run.run_id
     assert done.url.startswith("http://localhost:8080/#/runs/details/")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.dag.inputs import Data
-from pipeline.kfp.connection import Cluster, Endpoint, connect
+from pipeline.kfp.connection import Cluster, connect
+from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.ghosts import Trace
 from pipeline.kfp.kubernetes_api import SCHEDULES, WORKFLOWS
@@ -130,8 +131,8 @@ def test_the_kubernetes_of_another_kfp_is_no_witness(
 ) -> None:
     """The same commit may run there, under the same name: it must not be ended."""
     with KfpApi() as another:
-        cluster = connect(Endpoint(host=another.url, patience=QUICK))
-        submit(connect(Endpoint(host=api.url, patience=QUICK)), order)
+        cluster = connect(Endpoint(host=another.url, **QUICK))
+        submit(connect(Endpoint(host=api.url, **QUICK)), order)
         another.faults.append(Fault(CREATE))
         with pytest.raises(ClusterError, match="may be another cluster"):
             submit(cluster, order)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ci.runs import described
+from pipeline.ci.facts import described
 from pipeline.dag.inputs import find_settings
 from pipeline.kfp.connection import Cluster, model
 from pipeline.kfp.document import Document, read_document
@@ -153,6 +153,7 @@ def test_the_server_makes_a_ghost_of_what_does_not_fit(
     reference = body["pipeline_version_reference"]
     wanted = model(
         "V2beta1Run",
+        experiment_id=body["experiment_id"],
         pipeline_version_reference=model(
             "V2beta1PipelineVersionReference", **reference
         ),

@@ -11,8 +11,9 @@ import yaml
 from typer.testing import CliRunner
 
 from pipeline import __main__ as command_line
-from pipeline.kfp.connection import Cluster, Endpoint, connect
+from pipeline.kfp.connection import Cluster, connect
 from pipeline.kfp.document import Document
+from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
 from pipeline.kfp.schedule_file import Schedule, read_schedules
@@ -169,7 +170,7 @@ def test_two_at_once_leave_one_of_each(
     lists = "recurring_run_service_list_recurring_runs"
     meet = threading.Barrier(2)
     api.faults.append(Fault(lists, status=200, times=2, meet=meet))
-    endpoint = Endpoint(host=api.url, patience=QUICK)
+    endpoint = Endpoint(host=api.url, **QUICK)
     clusters = [connect(endpoint) for _ in range(2)]
 
     def run(cluster: Cluster) -> None:

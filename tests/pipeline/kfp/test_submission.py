@@ -11,8 +11,9 @@ import yaml
 
 from benchmarks.waiting import HANG_S, wait_until
 from pipeline.dag.inputs import Data, find_settings
-from pipeline.kfp.connection import Cluster, Endpoint, connect
+from pipeline.kfp.connection import Cluster, connect
 from pipeline.kfp.document import Document, document_of, read_document
+from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.identity import tag_of, triple_of
 from pipeline.kfp.order import Order, check_pushed, find_version, make_order
@@ -244,17 +245,19 @@ def test_a_creation_that_takes_longer_than_we_wait_gives_one_run(
 @pytest.mark.parametrize(
     "operation",
     [
-        "run_service_list_runs",
         "experiment_service_create_experiment",
         "pipeline_service_create_pipeline",
         "upload_pipeline_version",
     ],
 )
 @pytest.mark.parametrize("after", [True, False], ids=["done", "not done"])
-def test_every_other_call_is_tried_again_and_doubles_nothing(
+def test_a_submission_that_failed_on_its_way_goes_on_where_it_was(
     api: KfpApi, cluster: Cluster, order: Order, operation: str, after: bool
 ) -> None:
-    api.faults.append(Fault(operation, status=500, after=after, times=2))
+    api.faults.append(Fault(operation, status=500, after=after))
+    with pytest.raises(ClusterError, match="500"):
+        submit(cluster, order)
+    api.faults.append(Fault("run_service_list_runs", status=500, times=2))
     submit(cluster, order)
     kept = (api.runs, api.experiments, api.pipelines, api.pipeline_versions)
     assert [len(one) for one in kept] == [1, 1, 1, 1]
@@ -342,9 +345,22 @@ def test_another_file_is_no_pipeline(tmp_path: Path, text: str, message: str) ->
         read_document(tmp_path / "none.yaml")
 
 
+def test_the_manifest_of_a_pipeline_is_applied_and_not_submitted(
+    tmp_path: Path, document: Document
+) -> None:
+    path = tmp_path / "manifest.yaml"
+    version = {"kind": "PipelineVersion", "spec": {"pipelineSpec": document.spec}}
+    path.write_text(yaml.safe_dump(version))
+    with (
+        pytest.raises(UsageError, match="is a Kubernetes manifest. Expected a file"),
+        document_of(path),
+    ):
+        pass
+
+
 def test_several_users_servers_get_the_namespace(order: Order) -> None:
     with KfpApi(multi_user=True) as api:
-        endpoint = Endpoint(host=api.url, namespace="vision", patience=QUICK)
+        endpoint = Endpoint(host=api.url, namespace="vision", **QUICK)
         submit(connect(endpoint), order)
         assert not submit(connect(endpoint), order).new
         (experiment,) = api.experiments.values()
@@ -453,10 +469,8 @@ def _submit_at_once(api: KfpApi, order: Order, number: int) -> list[Submitted]:
     meet = threading.Barrier(number)
     fault = Fault("run_service_list_runs", status=200, times=number, meet=meet)
     api.faults.append(fault)
-    patience = replace(QUICK, settle_s=1.2)
-    clusters = [
-        connect(Endpoint(host=api.url, patience=patience)) for _ in range(number)
-    ]
+    endpoint = Endpoint(host=api.url, patience=QUICK["patience"])
+    clusters = [connect(endpoint) for _ in range(number)]
     done: list[Submitted] = []
     threads = [
         threading.Thread(target=lambda c=c: done.append(submit(c, order)))

@@ -60,4 +60,4 @@ def test_a_runner_that_breaks_by_itself_is_a_failure() -> None:
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_stopped_run_exits_as_shells_count_signals(name: str, status: int) -> None:
-    assert Outcome(Path(), state="CANCELLED", stopped_by=name).exit_status == status
+    assert Outcome(Path(), state="CANCELED", stopped_by=name).exit_status == status

@@ -29,7 +29,7 @@ def test_of_a_killed_run_everything_is_sent_and_its_end(run: Path) -> None:
     Spool(run).begin(URI)
     waiting = Spool(run).waiting()
     assert [m["kind"] for m in waiting] == ["open", "epoch", "close"]
-    assert waiting[-1]["state"] == "CANCELLED"
+    assert waiting[-1]["state"] == "CANCELED"
     assert waiting[-1]["time_ms"] == 2, "when it was last heard of"
     assert waiting_folders(run.parent, URI) == [run]
     assert waiting_folders(run.parent, "http://127.0.0.1:1") == []

@@ -73,7 +73,7 @@ def serve(answer: Callable[[Request], Reply]) -> Iterator[str]:
         thread.join()
 
 
-class KubernetesApi:
+class CoreApi:
     """The objects of a cluster, and those that may not be looked at."""
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,17 @@ from kubernetes.config import kube_config
 from benchmarks.seaweedfs import environment, seaweedfs
 from benchmarks.waiting import HANG_S
 from pipeline.preflight.around import surroundings
+from pipeline.preflight.around.looking import look_at_all
 from pipeline.preflight.around.surroundings import Surroundings
-from pipeline.preflight.checkup import examine
 from pipeline.preflight.codes import codes
-from pipeline.preflight.findings import Finding
+from pipeline.preflight.findings import Finding, in_order
+from pipeline.preflight.pod import Pod
 from tests.fakes.kfp_api import Fault, KfpApi
 from tests.fakes.s3_proxy import proxy
 from tests.fakes.servers import MlflowServer, free_port, silent_server
-from tests.pipeline.preflight.compiled import IMAGE, Compiled
+from tests.pipeline.preflight.compiled import IMAGE
 from tests.pipeline.preflight.loopback import (
-    KubernetesApi,
+    CoreApi,
     Registry,
     Reply,
     Request,
@@ -39,13 +41,48 @@ Seen = Callable[..., Sequence[Finding]]
 
 
 @pytest.fixture
-def seen(tmp_path: Path, ours: Compiled) -> Seen:
-    """What is found around our own pipeline, however long a look takes."""
+def pods() -> list[Pod]:
+    """Two pods, with one reference of each kind."""
+    source = {"configMapName": "seglib", "keyToEnv": [{"configMapKey": "URI"}]}
+    resources = {"resourceCpuRequest": "2", "resourceMemoryRequest": "4Gi"}
+    gpu = {"accelerator": {"resourceType": GPU, "resourceCount": "1"}}
+    keys = [{"secretKey": "KEY"}, {"secretKey": "SECRET"}]
+    optional = {"secretName": "maybe", "optional": True, "keyToEnv": keys}
+    train = {
+        "configMapAsEnv": [source],
+        "secretAsEnv": [{"secretName": "seglib-s3", "keyToEnv": keys}, optional],
+        "pvcMount": [{"constant": "seglib-cache", "mountPath": "/cache"}],
+        "nodeSelector": {"labels": {"pool": "gpu"}},
+        "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
+    }
+    return [
+        _pod("exec-gate-model", IMAGE, {"configMapAsEnv": [source]}, **resources),
+        _pod("exec-train-model", IMAGE, train, **resources, **gpu),
+    ]
 
-    def look(*, timeout_s: float = HANG_S, **asked: Any) -> Sequence[Finding]:
-        path = ours.write(tmp_path / "pipeline.yaml")
+
+def _pod(name: str, image: str, settings: Any, **resources: Any) -> Pod:
+    return Pod(name, {"image": image, "resources": resources}, settings, retries=2)
+
+
+@pytest.fixture
+def looked(pods: list[Pod]) -> Callable[..., list[Finding | str]]:
+    """All findings and notes about the surroundings, however long a look takes."""
+
+    def look(*, timeout_s: float = HANG_S, **asked: Any) -> list[Finding | str]:
         around = Surroundings(timeout_s=timeout_s, **asked)
-        return examine(path, around=around).findings
+        return look_at_all(around.looks(pods))
+
+    return look
+
+
+@pytest.fixture
+def seen(looked: Callable[..., list[Finding | str]]) -> Seen:
+    """The findings, in order."""
+
+    def look(**asked: Any) -> Sequence[Finding]:
+        found = looked(**asked)
+        return in_order(one for one in found if isinstance(one, Finding))
 
     return look
 
@@ -65,37 +102,9 @@ def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def referring(ours: Compiled) -> Compiled:
-    """Our pipeline with one reference of each kind."""
-    for name, pod in ours.pods.items():
-        for kind in ("secretAsEnv", "configMapAsEnv", "pvcMount", "tolerations"):
-            pod.pop(kind, None)
-        pod.pop("nodeSelector", None)
-        pod["configMapAsEnv"] = [
-            {
-                "configMapName": "seglib",
-                "keyToEnv": [{"configMapKey": "URI", "envVar": "URI"}],
-            }
-        ]
-        ours.executors[name]["container"]["resources"] |= {
-            "resourceCpuRequest": "2",
-            "resourceMemoryRequest": "4Gi",
-        }
-    train = ours.pods["exec-train-model"]
-    train["secretAsEnv"] = [
-        {"secretName": "seglib-s3", "keyToEnv": [_pair("KEY"), _pair("SECRET")]},
-        {"secretName": "maybe", "optional": True, "keyToEnv": [_pair("USER")]},
-    ]
-    train["pvcMount"] = [{"constant": "seglib-cache", "mountPath": "/cache"}]
-    train["nodeSelector"] = {"labels": {"pool": "gpu"}}
-    train["tolerations"] = [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}]
-    return ours
-
-
-@pytest.fixture
-def api() -> KubernetesApi:
+def api() -> CoreApi:
     """A cluster that has all of it."""
-    api = KubernetesApi()
+    api = CoreApi()
     api.add_secret("seglib-s3", "KEY", "SECRET", "MORE")
     api.add("V1ConfigMap", "seglib", data={"URI": "http://mlflow:5000"})
     api.add("V1ServiceAccount", ACCOUNT)
@@ -107,19 +116,15 @@ def api() -> KubernetesApi:
     return api
 
 
-def _pair(key: str) -> dict[str, str]:
-    return {"secretKey": key, "envVar": key}
-
-
 def test_a_cluster_that_has_everything_gives_no_finding(
-    referring: Compiled, seen: Seen, kubeconfig: Path, api: KubernetesApi
+    seen: Seen, kubeconfig: Path, api: CoreApi
 ) -> None:
     with api.run(kubeconfig):
         assert seen(cluster=True, service_account=ACCOUNT) == ()
     assert not any("maybe" in path for path in api.asked), "it is optional"
 
 
-def _argo(api: KubernetesApi, strategy: str, key: str = "workflowDefaults") -> None:
+def _argo(api: CoreApi, strategy: str, key: str = "workflowDefaults") -> None:
     """Its configuration, such as KFP 2.17.0 ships it."""
     default = f"spec: {{templateDefaults: {{retryStrategy: {strategy}}}}}"
     text = default if key == "workflowDefaults" else f"workflowDefaults: {{{default}}}"
@@ -128,18 +133,16 @@ def _argo(api: KubernetesApi, strategy: str, key: str = "workflowDefaults") -> N
 
 @pytest.fixture
 def told(
-    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: KubernetesApi
-) -> Callable[[], str]:
+    looked: Callable[..., list[Finding | str]], kubeconfig: Path, api: CoreApi
+) -> Callable[..., str]:
     """What the doctor notes about what Argo repeats."""
 
-    def look() -> str:
-        path = referring.write(tmp_path / "pipeline.yaml")
+    def look(**asked: Any) -> str:
         with api.run(kubeconfig):
-            around = Surroundings(timeout_s=HANG_S, cluster=True)
-            diagnosis = examine(path, around=around)
-        assert diagnosis.findings == ()
-        (note,) = (note for note in diagnosis.notes if "Argo" in note)
-        return note
+            found = looked(cluster=True, **asked)
+        assert not any(isinstance(one, Finding) for one in found)
+        (note,) = (one for one in found if "Argo" in str(one))
+        return str(note)
 
     return look
 
@@ -160,44 +163,36 @@ def told(
     ],
 )
 def test_the_doctor_says_what_argo_repeats(
-    told: Callable[[], str], api: KubernetesApi, key: str, strategy: str, note: str
+    told: Callable[..., str], api: CoreApi, key: str, strategy: str, note: str
 ) -> None:
     _argo(api, strategy, key)
     assert note in told()
 
 
 def test_without_argos_configuration_the_doctor_says_that_it_knows_nothing(
-    told: Callable[[], str],
+    told: Callable[..., str],
 ) -> None:
     assert told().startswith("no workflow-controller-configmap: what Argo repeats is")
 
 
 def test_argos_configuration_is_found_in_kfps_namespace_where_runs_have_their_own(
-    tmp_path: Path, referring: Compiled, kubeconfig: Path, api: KubernetesApi
+    told: Callable[..., str], pods: list[Pod], api: CoreApi
 ) -> None:
+    pods[:] = [_pod("exec-gate-model", IMAGE, {})]
     api.add_namespace("vision")
     _argo(api, "{retryPolicy: Always}")
-    path = referring.write(tmp_path / "pipeline.yaml")
-    with api.run(kubeconfig):
-        around = Surroundings(timeout_s=HANG_S, cluster=True, namespace="vision")
-        notes = examine(path, around=around).notes
-    assert any("retryPolicy Always" in note for note in notes)
+    assert "retryPolicy Always" in told(namespace="vision")
 
 
 def test_a_pipeline_without_retries_needs_no_repetition(
-    told: Callable[[], str], referring: Compiled, api: KubernetesApi
+    told: Callable[..., str], pods: list[Pod], api: CoreApi
 ) -> None:
-    components = referring.pipeline["components"]
-    for component in (referring.pipeline["root"], *components.values()):
-        for task in component.get("dag", {}).get("tasks", {}).values():
-            task.pop("retryPolicy", None)
-    for pod in referring.pods.values():
-        pod.pop("configMapAsEnv", None)
+    pods[:] = [replace(pod, retries=0) for pod in pods]
     _argo(api, "{limit: 2}")
     assert "and none whose pod is deleted (retryPolicy OnFailure" in told()
 
 
-def _lost(api: KubernetesApi) -> None:
+def _lost(api: CoreApi) -> None:
     lost = client.V1PersistentVolumeClaimStatus(phase="Lost")
     api.add("V1PersistentVolumeClaim", "seglib-cache", status=lost)
 
@@ -256,13 +251,12 @@ def _lost(api: KubernetesApi) -> None:
     ],
 )
 def test_what_the_cluster_lacks_is_one_finding(
-    referring: Compiled,
     seen: Seen,
     kubeconfig: Path,
-    api: KubernetesApi,
+    api: CoreApi,
     code: str,
     what: str,
-    change: Callable[[KubernetesApi], None],
+    change: Callable[[CoreApi], None],
 ) -> None:
     change(api)
     with api.run(kubeconfig):
@@ -273,7 +267,7 @@ def test_what_the_cluster_lacks_is_one_finding(
 
 
 def test_an_absent_cluster_is_one_finding(
-    referring: Compiled, seen: Seen, kubeconfig: Path, tmp_path: Path
+    seen: Seen, kubeconfig: Path, tmp_path: Path
 ) -> None:
     (without,) = seen(cluster=True)
     assert without.code == "S201"
@@ -286,7 +280,7 @@ def test_an_absent_cluster_is_one_finding(
 
 
 def test_a_cluster_that_never_answers_is_one_finding_in_time(
-    referring: Compiled, seen: Seen, kubeconfig: Path, no_look_is_late: None
+    seen: Seen, kubeconfig: Path, no_look_is_late: None
 ) -> None:
     with silent_server() as address:
         write_kubeconfig(kubeconfig, address)
@@ -295,7 +289,7 @@ def test_a_cluster_that_never_answers_is_one_finding_in_time(
 
 
 def test_credentials_that_the_cluster_refuses_are_one_finding(
-    referring: Compiled, seen: Seen, kubeconfig: Path, api: KubernetesApi
+    seen: Seen, kubeconfig: Path, api: CoreApi
 ) -> None:
     with api.run(kubeconfig, token="wrong"):
         findings = seen(cluster=True, service_account=ACCOUNT)
@@ -341,11 +335,10 @@ def test_a_kfp_older_than_the_sdk_is_a_warning(seen: Seen) -> None:
 
 
 def test_servers_that_are_away_or_silent_are_a_finding_each_in_time(
-    seen: Seen, ours: Compiled, no_look_is_late: None
+    seen: Seen, pods: list[Pod], no_look_is_late: None
 ) -> None:
     away = f"127.0.0.1:{free_port()}"
-    for executor in ours.executors.values():
-        executor["container"]["image"] = f"{away}/team/seglib@{DIGEST}"
+    pods[:] = [_pod("exec-gate-model", f"{away}/team/seglib@{DIGEST}", {})]
     findings = seen(host=f"http://{away}", mlflow=f"http://{away}", images=True)
     assert [finding.code for finding in findings] == ["S230", "S242", "S250"]
     assert "nothing listens there" in findings[0].what
@@ -357,13 +350,12 @@ def test_servers_that_are_away_or_silent_are_a_finding_each_in_time(
 
 
 def test_an_image_is_asked_for_with_a_token_and_by_its_digest(
-    seen: Seen, ours: Compiled, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    seen: Seen, pods: list[Pod], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     registry = Registry(DIGEST)
     with registry.run() as name:
-        for executor in ours.executors.values():
-            executor["container"]["image"] = f"{name}/team/seglib@{DIGEST}"
+        pods[:] = [_pod("exec-gate-model", f"{name}/team/seglib@{DIGEST}", {})]
         assert seen(images=True) == ()
         registry.digests = ()
         (unknown,) = seen(images=True)
@@ -378,15 +370,14 @@ def test_an_image_is_asked_for_with_a_token_and_by_its_digest(
 
 
 def test_an_image_that_names_no_registry_is_asked_of_none(
-    seen: Seen, ours: Compiled
+    seen: Seen, pods: list[Pod]
 ) -> None:
-    for executor in ours.executors.values():
-        executor["container"]["image"] = f"team/seglib@{DIGEST}"
+    pods[:] = [_pod("exec-gate-model", f"team/seglib@{DIGEST}", {})]
     assert seen(images=True) == ()
 
 
 def test_a_registry_with_basic_authentication_is_asked_with_the_login(
-    seen: Seen, ours: Compiled, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    seen: Seen, pods: list[Pod], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     login = _base64("me:hunter22")
@@ -398,8 +389,7 @@ def test_a_registry_with_basic_authentication_is_asked_with_the_login(
 
     with serve(answer) as address:
         name = address.removeprefix("http://")
-        for executor in ours.executors.values():
-            executor["container"]["image"] = f"{name}/team/seglib@{DIGEST}"
+        pods[:] = [_pod("exec-gate-model", f"{name}/team/seglib@{DIGEST}", {})]
         assert [finding.code for finding in seen(images=True)] == ["S241"]
         auths = {"auths": {name: {"auth": login}}}
         (tmp_path / "config.json").write_text(json.dumps(auths))
@@ -410,45 +400,23 @@ def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-@pytest.fixture(scope="module")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """A real server that answers to one name only."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "mlflow.example:5000,127.0.0.1:*")
-        server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
-        server.start()
-    yield server
-    server.kill()
-
-
-def test_mlflow_that_answers_gives_no_finding(
-    seen: Seen, mlflow_server: MlflowServer
+@pytest.mark.slow  # a real server; the test below has its answers
+def test_a_real_mlflow_answers_to_the_names_that_it_is_given(
+    seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert seen(mlflow=mlflow_server.uri) == ()
-    assert seen(mlflow=mlflow_server.uri, mlflow_host="mlflow.example:5000") == ()
-
-
-@pytest.mark.slow  # a second server; what it answers is what the first one does
-def test_mlflow_without_allowed_hosts_refuses_the_name_of_a_service(
-    seen: Seen, tmp_path: Path
-) -> None:
+    hosts = "mlflow.example:5000,127.0.0.1:*"
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", hosts)
     server = MlflowServer(tmp_path)
     server.start()
     try:
         assert seen(mlflow=server.uri) == ()
-        findings = seen(mlflow=server.uri, mlflow_host="mlflow.example:5000")
-        assert [finding.code for finding in findings] == ["S251"]
+        assert seen(mlflow=server.uri, mlflow_host="mlflow.example:5000") == ()
+        name = "mlflow.kubeflow.svc.cluster.local:5000"
+        (finding,) = seen(mlflow=server.uri, mlflow_host=name)
+        assert finding.code == "S251"
+        assert f"--allowed-hosts {name}" in finding.remedy
     finally:
         server.kill()
-
-
-def test_mlflow_that_does_not_know_its_name_is_found_with_the_remedy(
-    seen: Seen, mlflow_server: MlflowServer
-) -> None:
-    name = "mlflow.kubeflow.svc.cluster.local:5000"
-    (finding,) = seen(mlflow=mlflow_server.uri, mlflow_host=name)
-    assert finding.code == "S251"
-    assert f"--allowed-hosts {name}" in finding.remedy
 
 
 @pytest.mark.parametrize(
@@ -457,12 +425,13 @@ def test_mlflow_that_does_not_know_its_name_is_found_with_the_remedy(
         (Reply(200, {"experiments": []}), "2.22.0", ["S253"]),
         (Reply(200, {"experiments": []}), "<html>", ["S253"]),
         (Reply(200, {}), "3.17.0", []),
+        (Reply(403, "Invalid Host header - possible attack"), "3.17.0", ["S251"]),
         (Reply(401), "3.17.0", ["S252"]),
         (Reply(302), "3.17.0", ["S252"]),
         (Reply(500), "3.17.0", ["S250"]),
     ],
 )
-def test_other_answers_of_mlflow_give_their_findings_without_the_password(
+def test_answers_of_mlflow_give_their_findings_without_the_password(
     seen: Seen, reply: Reply, version: str, codes: list[str]
 ) -> None:
     def answer(request: Request) -> Reply:

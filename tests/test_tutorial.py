@@ -1,0 +1,66 @@
+"""The tutorial and the notebook are run as they stand."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from seglib.cli.main import app
+
+_BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def run_command(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run a line `seglib …` in this process, which has TensorFlow loaded."""
+    command = typer.main.get_command(app)
+
+    def run(line: str) -> None:
+        program, *words = shlex.split(line)
+        assert program == "seglib"
+        assert command.main(words, standalone_mode=False) in (None, 0), line
+
+    return run
+
+
+def test_every_block_of_the_tutorial_runs(
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    run_command: Any,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (repository / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for language, block in _BLOCK.findall(text):
+        if language == "python":
+            exec(compile(block, "tutorial.md", "exec"), names)
+        else:
+            for line in block.splitlines():
+                run_command(line)
+    output = capsys.readouterr().out
+    assert "clean: 32 train, 8 val, 8 test pairs, 3 classes" in output
+    scores = [float(score) for score in re.findall(r"^mIoU ([\d.]+)", output, re.M)]
+    assert scores[0] > 0.6, "well above the most frequent class, 0.27"
+    for path in re.findall(r"`(\w+/[\w/]+\.(?:html|png))`", text):
+        assert (tmp_path / path).is_file(), path
+
+
+def test_the_notebook_runs(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (path,) = (repository / "examples").glob("*.ipynb")
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    names: dict[str, object] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [], "stored without outputs"
+            exec(compile("".join(cell["source"]), path.name, "exec"), names)
+    assert float(names["score"].miou) > 0.3  # type: ignore[attr-defined]
