@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.data.versions import record_counts
 from seglib.runtime.step import Artifact
 from seglib.steps.verify import write_verification
