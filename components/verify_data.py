@@ -29,7 +29,7 @@ def verify_data(
     import shutil
     from pathlib import Path
 
-    from seglib.data.verification.verify import verify
+    from seglib.data.verification.verifier import verify
     from seglib.data.versions import record_counts
     from seglib.steps.verify import write_verification
     from seglib.storage import fetch

@@ -16,6 +16,7 @@ _ADDRESS = "https://api.github.com"
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _FOREIGN = ("AWS_", "KFP_", "KF_", "MLFLOW_")
 _LONGEST_SAID = 300  # characters of what the server says
+_PATIENCE = Patience(tries=4, pause_s=0.5)
 
 
 class GitHub:
@@ -37,7 +38,7 @@ class GitHub:
         *,
         token: str,
         address: str = _ADDRESS,
-        patience: Patience = Patience(tries=4, pause_s=0.5),  # noqa: B008 (frozen)
+        patience: Patience = _PATIENCE,
     ):
         place = urlsplit(address)
         if place.scheme != "https" and place.hostname not in _LOCAL:

@@ -1,7 +1,7 @@
-"""What the pipeline needs on a Kubernetes cluster: `configs/cluster.yaml`.
+"""The pipeline's settings for a Kubernetes cluster: `configs/cluster.yaml`.
 
-Nothing of it changes a result, so nothing of it is a parameter of the pipeline. The
-defaults stand here; a file states what differs, and configs/cluster.yaml shows all.
+None of them changes a result, so none is a parameter of the pipeline. The defaults are
+here; a file states what differs, and configs/cluster.yaml shows all.
 """
 
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ _RESERVED = {  # the pipeline sets them
 
 @section
 class ClusterConfig:
-    """All settings. `ClusterConfig()` is what configs/cluster.yaml says."""
+    """All settings; the defaults are those that configs/cluster.yaml shows."""
 
     namespace: str = "kubeflow"  # of the runs
     service_account: str = "pipeline-runner"  # of the pods
@@ -130,10 +130,10 @@ class ClusterConfig:
             return cls._from_tree(tree)
 
     def with_step(self, name: str, **changes: Any) -> Self:
-        """The same with some settings of one step changed.
+        """A copy with some settings of one step changed.
 
         Raises:
-            UsageError: a value that cannot be.
+            UsageError: an invalid value.
         """
         with at(f"step {name}"):
             changed = replace(self.steps[name], **changes)

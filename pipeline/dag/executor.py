@@ -1,4 +1,4 @@
-"""A step's pod, as the compiled document says it.
+"""Image, resources, volumes and variables of a step's pod in the compiled document.
 
 The dictionaries are what kfp.kubernetes' helpers would write (tests compare them); that
 package takes two seconds to import, which is more than all of the compilation.
@@ -24,7 +24,7 @@ Settings = dict[str, Any]  # a task's KubernetesExecutorConfig
 
 
 def in_image(task: dsl.PipelineTask, image: str) -> None:
-    """Say which image a task runs in, and let it know the run it belongs to.
+    """Set a task's image, and the variables that name its image and its run.
 
     Args:
         image: best pinned by digest: KFP's cache knows an image by its name alone.
@@ -43,10 +43,10 @@ def on_kubernetes(
     *,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Say what a task's pod needs; the local runner takes no notice.
+    """Set what a task's pod needs on Kubernetes; the local runner ignores it.
 
-    Of all this KFP's cache key holds the name of the cache's claim and, from KFP 2.18
-    on, variables in clear text; those from a ConfigMap or a Secret it does not hold.
+    KFP's cache key includes the name of the cache's claim and, from KFP 2.18 on, the
+    literal variables, but not those from a ConfigMap or a Secret.
 
     Args:
         step: a name of pipeline.dag.cluster_config.STEPS.
@@ -163,7 +163,7 @@ def _tolerations(needs: StepResources) -> list[Settings]:
 
 
 def _named(field: str, name: str) -> Settings:
-    """A name as KFP takes it now, and as its older servers did."""
+    """A name in the fields of current and of older KFP servers."""
     return {field: name, f"{field}Parameter": _constant(name)}
 
 

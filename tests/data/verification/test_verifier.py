@@ -13,7 +13,7 @@ from seglib.data.image_io import encode_jpeg, encode_png, write_image
 from seglib.data.integrity import exif_orientation, find_damage
 from seglib.data.problems import Problem
 from seglib.data.verification.pair_checks import count_ids, ramp_share
-from seglib.data.verification.verify import Verification, verify
+from seglib.data.verification.verifier import Verification, verify
 from seglib.errors import DatasetError
 
 
