@@ -87,7 +87,7 @@ ENV TF_CPP_MIN_LOG_LEVEL=2
 
 # hadolint ignore=DL3006
 FROM quiet-${VARIANT}
-# DVC and others look their user up; HOME is where caches can be written.
+# Libraries look their user up; HOME is where caches can be written.
 RUN useradd --uid 1000 --user-group --home-dir /tmp --no-create-home seglib \
     && install -d -o seglib -g seglib /work
 ENV PATH=/opt/seglib/bin:$PATH \
@@ -97,7 +97,6 @@ ENV PATH=/opt/seglib/bin:$PATH \
     MPLBACKEND=Agg \
     MLFLOW_DISABLE_TELEMETRY=true \
     DO_NOT_TRACK=1 \
-    DVC_NO_ANALYTICS=1 \
     GIT_PYTHON_REFRESH=quiet \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -122,7 +122,7 @@ REQUIRE_BUILDKIT = $(REQUIRE_ENGINE); \
 ##@ Develop
 
 .PHONY: test
-test: lint kubectl ## All checks: format, lint, import contracts, types, tests
+test: lint kubectl $(DOCS_READY) ## All checks: format, lint, import contracts, types, tests
 	$(PY) -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: test-busy

@@ -18,8 +18,9 @@ import sys
 import time
 
 from benchmarks.tables import add_write_option, show
-from seglib.distributed.cluster import VARIABLE, Cluster
+from seglib.distributed.cluster import Cluster
 from seglib.distributed.launcher import free_ports
+from seglib.environment import TF_CONFIG
 
 BATCH, HEIGHT, WIDTH, CLASSES = 8, 192, 256, 8
 
@@ -117,7 +118,7 @@ def _measure_apart(cores: int, count: int, extra: list[str]) -> list[float]:
         environment = {
             **os.environ,
             "TF_CPP_MIN_LOG_LEVEL": "3",
-            VARIABLE: Cluster(workers, index).to_json(),
+            TF_CONFIG: Cluster(workers, index).to_json(),
         }
         command = [sys.executable, *sys.argv, *extra]
         command += ["--cores", ",".join(map(str, own))]

@@ -77,10 +77,11 @@ def measure(data: Path, epochs: int) -> dict[str, float]:
 
     from seglib.config import TrainConfig
     from seglib.data.verification.loading import load_dataset
+    from seglib.delivery.outbox import UNSENT_FILE
     from seglib.models import build_model
-    from seglib.runtime.step import step
+    from seglib.runtime.events import read_events
     from seglib.steps.train import train
-    from seglib.tracking.outbox import UNTRACKED, read_messages
+    from seglib.tasks.task import task
 
     keras.utils.clear_session()
     dataset = load_dataset(data)
@@ -96,7 +97,7 @@ def measure(data: Path, epochs: int) -> dict[str, float]:
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as place:
         out = SimpleNamespace(path=f"{place}/model", uri="model")
-        with step("train", out=out, watched=True) as told:
+        with task("train", out=out, watched=True) as told:
             train(
                 model,
                 dataset,
@@ -106,7 +107,7 @@ def measure(data: Path, epochs: int) -> dict[str, float]:
             )
             trained = time.perf_counter()
         waited = time.perf_counter() - trained
-        left = len(read_messages(Path(out.path) / UNTRACKED))
+        left = len(read_events(Path(out.path) / UNSENT_FILE))
     last = ends[_FIRST * _STEPS_PER_EPOCH - 1 :: _STEPS_PER_EPOCH]  # of each epoch
     epoch_s = statistics.median(b - a for a, b in itertools.pairwise(last))
     return {
@@ -119,16 +120,17 @@ def measure(data: Path, epochs: int) -> dict[str, float]:
 @contextlib.contextmanager
 def tracked_in(uri: str) -> Iterator[None]:
     """Within it, this process is the pod of a run that is tracked in a store."""
-    from seglib.tracking import pod
+    from seglib.delivery import pod
+    from seglib.environment import RUN_ID, TRACKING_URI
 
-    os.environ["KFP_RUN_ID"] = f"benchmark-{time.time_ns()}"
-    os.environ.pop(pod.STORE, None)
+    os.environ[RUN_ID] = f"benchmark-{time.time_ns()}"
+    os.environ.pop(TRACKING_URI, None)
     if uri:
-        os.environ[pod.STORE] = uri
+        os.environ[TRACKING_URI] = uri
     yield
     if uri:
-        pod._delivery(uri).close()
-        pod._delivery.cache_clear()
+        pod._own_outgoing(uri).sender.close()
+        pod._own_outgoing.cache_clear()
 
 
 def write_scenes(root: Path) -> None:

@@ -25,22 +25,7 @@ def augment_data(
         shards: encoded pairs, the originals and their copies, and shards.json.
         preview: originals beside their copies.
     """
-    import shutil
-    from pathlib import Path
+    given = locals()
+    from seglib.tasks import augment as task
 
-    from seglib.data.manifest import open_dataset
-    from seglib.steps.augment import augment
-    from seglib.tracking import run as tracking
-
-    with tracking.step("augment", out=shards, inputs=[manifest]) as step:
-        config = tracking.config(locals())
-        data = open_dataset(Path(manifest.path), splits=("train",))
-        out = Path(shards.path)
-        augment(
-            data,
-            out,
-            config=config.augment,
-            channels=channels,
-            progress=step.progress,
-        )
-        shutil.copy(out / "preview.html", preview.path)
+    task.augment_data(**given)

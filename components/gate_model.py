@@ -31,39 +31,7 @@ def gate_model(
         "promote" or "hold". (One unnamed output: a condition on a named one is
         silently skipped by the local runner.)
     """
-    import shutil
-    import tempfile
-    from pathlib import Path
+    given = locals()
+    from seglib.tasks import gate as task
 
-    from seglib.evaluation.decision import write_decision
-    from seglib.registry.promotion import standing
-    from seglib.steps.gate import gate
-    from seglib.tracking import run as tracking
-
-    inputs = [manifest, model, evaluation]
-    paths = {
-        name: Path(one.path)
-        for name, one in zip(("manifest", "model", "evaluation"), inputs, strict=True)
-    }
-    with (
-        tracking.step("gate", out=decision, inputs=inputs) as step,
-        tempfile.TemporaryDirectory() as place,
-    ):
-        config = tracking.config(locals()).gate
-        stands = standing(config.registered_model, paths, folder=Path(place))
-        decided = gate(
-            **paths, champion=stands.champion, barred=stands.barred, config=config
-        )
-        write_decision(decided, Path(decision.path))
-        shutil.copy(Path(decision.path) / "decision.md", summary.path)
-        tracking.send(
-            "decided",
-            lineage=step.lineage,
-            verdict=decided.verdict,
-            reasons="; ".join(decided.reasons),
-            metrics=decided.metrics,
-            registry=stands.entry,
-            decision=decision.path,
-            **{name: str(path) for name, path in paths.items()},
-        )
-    return decided.verdict
+    return task.gate_model(**given)

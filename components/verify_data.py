@@ -26,24 +26,7 @@ def verify_data(
             than this, and fetch by hash what they read.
         report: the report once more, as KFP shows it.
     """
-    import shutil
-    from pathlib import Path
+    given = locals()
+    from seglib.tasks import verify as task
 
-    from seglib.data.verification.verify import verify
-    from seglib.data.versions import record_counts
-    from seglib.steps.verify import write_verification
-    from seglib.storage import fetch
-    from seglib.tracking import run as tracking
-
-    with tracking.step("verify", out=manifest) as step:
-        config = tracking.config(locals())
-        root = fetch(data_md5, remote, progress=step.progress)
-        verification = verify(root, config=config.data, progress=step.progress)
-        out = Path(manifest.path)
-        write_verification(verification, out, data_md5=data_md5, remote=remote)
-        shutil.copy(out / "report.html", report.path)
-        verification.raise_if_bad()
-        if verification.warnings:
-            step.say(f"{len(verification.warnings)} warning(s): see the data report")
-        if told := record_counts(verification, data_md5, remote):
-            step.say(told)
+    task.verify_data(**given)

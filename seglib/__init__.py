@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seglib.config import TrainConfig as TrainConfig
     from seglib.data.dataset import Dataset as Dataset
     from seglib.data.verification.loading import load_dataset as load_dataset
-    from seglib.data.verification.verify import verify as verify
+    from seglib.data.verification.verifier import verify as verify
     from seglib.errors import DatasetError as DatasetError
     from seglib.errors import DivergedError as DivergedError
     from seglib.errors import RefusedError as RefusedError
@@ -67,7 +67,7 @@ _HOMES = {
     "predict_uncertainty": "seglib.inference.uncertainty",
     "train": "seglib.steps.train",
     "transfer_weights": "seglib.models",
-    "verify": "seglib.data.verification.verify",
+    "verify": "seglib.data.verification.verifier",
     "visualize": "seglib.steps.visualize",
 }
 __all__ = list(_HOMES)

@@ -40,13 +40,14 @@ def code_digest(
 
     Returns:
         64 hexadecimal digits. They change with the syntax tree of a module, with a page
-        template beside it, with a library's version and with Python's.
+        template beside it, with a library's version and with Python's minor version.
 
     Raises:
         FileNotFoundError: there is no such module.
     """
     sources, libraries = _closure(modules, frozenset(without), root)
-    digest = hashlib.sha256(platform.python_version().encode())
+    major, minor, *_ = platform.python_version_tuple()  # syntax trees differ with it
+    digest = hashlib.sha256(f"{major}.{minor}".encode())
     for name, path in sorted(sources.items()):
         digest.update(f"\n{name} ".encode())
         digest.update(_read(path)[1])

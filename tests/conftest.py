@@ -18,6 +18,8 @@ import pytest
 
 from benchmarks.waiting import HANG_S
 
+pytest_plugins = ["tests.fakes.steps"]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 

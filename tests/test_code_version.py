@@ -58,7 +58,7 @@ def test_the_place_of_the_code_does_not_matter(copy):
         ("seglib/report/pages.py", "import base64", "import base64, html"),
         ("tools/sample_scenes.py", "import ", "import math\nimport "),
         ("seglib/steps/evaluate.py", "import ", "import math\nimport "),
-        ("components/train_model.py", "import json", "import json, math"),
+        ("components/train_model.py", "= locals()", "= dict(locals())"),
     ],
 )
 def test_words_pages_and_the_scene_painter_leave_a_training_as_it_is(

@@ -1,5 +1,6 @@
 """Every command that the documentation shows exists, with the options shown."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -91,6 +92,16 @@ def test_the_reference_shows_every_public_name(repository: Path) -> None:
     assert set(seglib.__all__) <= shown
 
 
+def test_the_architecture_lists_every_room(repository: Path) -> None:
+    page = (repository / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {
+        f"{package}/{path.parent.name}"
+        for package in ("seglib", "pipeline")
+        for path in (repository / package).glob("*/__init__.py")
+    }
+    assert rooms <= set(re.findall(r"^\| `([\w/]+)` \|", page, re.MULTILINE))
+
+
 def test_the_reference_lists_the_settings_of_today(repository: Path) -> None:
     page = (repository / "docs" / "api" / "config.md").read_text(encoding="utf-8")
     assert page == replaced(page), "run `python -m tools.settings_page`"
@@ -103,6 +114,7 @@ def test_the_site_builds_without_a_warning(repository: Path, tmp_path: Path) -> 
     done = subprocess.run(
         [python, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
         cwd=repository,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -16,7 +16,7 @@ from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
 from seglib.data.shards import ShardSource
 from seglib.data.verification.loading import load_dataset
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.models import ENCODERS, build_custom, build_model
 from seglib.models.contract import Contract

@@ -260,14 +260,14 @@ def test_the_registered_champion_answers_as_before(
     assert (tmp_path / "out" / "saved_model" / "saved_model.pb").is_file()
 
 
-def test_messages_that_waited_are_delivered(
+def test_unsent_events_are_delivered(
     runs: Path, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder,) = runs.glob("*-unsent")
     waiting = (folder / "untracked.jsonl").read_text().count("\n")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     said = pipeline("track", folder)
-    assert f"{waiting} message(s) sent, 0 left" in said
+    assert f"{waiting} event(s) sent, 0 left" in said
     assert not (folder / "untracked.jsonl").exists()
     row = Rows(store).find(folder.name)
     assert row.status == "FINISHED"

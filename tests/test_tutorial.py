@@ -63,4 +63,5 @@ def test_the_notebook_runs(
         if cell["cell_type"] == "code":
             assert cell["outputs"] == [], "stored without outputs"
             exec(compile("".join(cell["source"]), path.name, "exec"), names)
-    assert float(names["score"].miou) > 0.3  # type: ignore[attr-defined]
+    score = float(names["score"].miou)  # type: ignore[attr-defined]
+    assert score > 0.7, "well above the most frequent class, 0.43"

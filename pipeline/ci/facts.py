@@ -82,7 +82,7 @@ def find_outcome(run: "Run", url: str, *, tracking_uri: str) -> Outcome | None:
 def _ask_mlflow(run_id: str, uri: str) -> tuple["RowFacts | None", Mapping[str, Any]]:
     if not uri:
         return None, {}
-    from seglib.tracking.mlflow_errors import answering
+    from seglib.tracking.mlflow_client import answering
     from seglib.tracking.queries import Rows
 
     try:

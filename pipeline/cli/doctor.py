@@ -105,7 +105,7 @@ def doctor(
 ) -> None:
     """Examine a pipeline that this project compiled, and its surroundings.
 
-    Each finding has a code that stays the same, a place and a remedy; docs/doctor.md
+    Each finding has a code that stays the same, a place and a remedy; docs/preflight.md
     lists them. The exit status is 1 if there is an error, and with --strict also if
     there is a warning; 2 on wrong use, as for a pipeline of another project.
 

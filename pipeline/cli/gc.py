@@ -10,6 +10,7 @@ from pipeline.cli.connection import Connect, on_cluster
 from pipeline.cli.options import option, optional
 from pipeline.dag.quantities import readable
 from seglib.cli.terminal import Terminal, echo
+from seglib.environment import CHECKPOINTS
 from seglib.errors import SegError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def collect(
     place: Annotated[
         str,
         typer.Argument(
-            envvar="SEGLIB_CHECKPOINTS",
+            envvar=CHECKPOINTS,
             help="Where checkpoints go: s3://bucket/prefix or a folder.",
             show_default=False,
         ),

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from seglib.environment import CHECKPOINTS, IMAGE
+
 
 def option(text: str, *names: str, **given: Any) -> Any:
     """An option whose help shows its default.
@@ -61,7 +63,7 @@ Image = Annotated[
     optional(
         "The image of every step, by its digest: NAME@sha256:…. Default: `compile` and "
         "`sweep` take seglib:cpu, and `retrain` builds one.",
-        envvar="SEGLIB_IMAGE",
+        envvar=IMAGE,
     ),
 ]
 AllowTag = Annotated[
@@ -81,7 +83,7 @@ Checkpoints = Annotated[
         "s3://bucket/prefix where a training keeps its state, so that a pod that is "
         "started again goes on where it was. Default: what the cluster's ConfigMap "
         "says.",
-        envvar="SEGLIB_CHECKPOINTS",
+        envvar=CHECKPOINTS,
     ),
 ]
 Gpus = Annotated[

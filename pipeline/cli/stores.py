@@ -19,7 +19,7 @@ def existing_store(runs: Path) -> Iterator[str]:
         SegError: no store, or one that fails.
     """
     from pipeline.local import tracker
-    from seglib.tracking.mlflow_errors import answering
+    from seglib.tracking.mlflow_client import answering
 
     uri = tracker.existing_store(runs)
     if not uri:

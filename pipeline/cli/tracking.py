@@ -12,6 +12,7 @@ import typer
 from pipeline.cli.options import Context, Runs, option, optional
 from pipeline.cli.stores import existing_store
 from seglib.cli.terminal import Terminal, echo
+from seglib.environment import TRACKING_URI
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import without_login
 
@@ -53,7 +54,7 @@ def track(
 
     python -m pipeline track
     """
-    from pipeline.local.tracker import send_left_behind, send_waiting, tracking_uri
+    from pipeline.local.tracker import send_from_remote, send_unsent, tracking_uri
 
     warn = partial(echo, err=True)
     if not folders:
@@ -62,11 +63,11 @@ def track(
     whole = True
     for folder in folders:
         if "://" in folder:
-            done = send_left_behind(folder, tracking_uri(Path("runs")), warn=warn)
+            done = send_from_remote(folder, tracking_uri(Path("runs")), warn=warn)
         else:
-            done = send_waiting(Path(folder), _store_of(Path(folder)), warn=warn)
+            done = send_unsent(Path(folder), _store_of(Path(folder)), warn=warn)
         whole = whole and not done.left and not done.refused
-        echo(f"{folder}: {done.sent} message(s) sent, {done.left} left")
+        echo(f"{folder}: {done.sent} event(s) sent, {done.left} left")
         if done.left and done.reason:
             echo(f"  {done.reason}")
         for reason in done.refused:
@@ -185,14 +186,14 @@ def _close_rows(context: str, warn: Callable[[str], None]) -> None:
 
 
 def _store_of(folder: Path) -> str:
-    """Where a folder's messages are to go."""
-    from pipeline.local.spooling import Spool
+    """The store that a folder's events go to."""
     from pipeline.local.tracker import tracking_uri
+    from seglib.delivery.outbox import FolderOutbox
 
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder. Expected that of a run.")
     default = tracking_uri(folder.resolve().parent)
-    recorded = "" if os.environ.get("MLFLOW_TRACKING_URI") else Spool(folder).uri
+    recorded = "" if os.environ.get(TRACKING_URI) else FolderOutbox(folder).uri
     return recorded or default
 
 

@@ -1,7 +1,7 @@
-"""What the pipeline needs on a Kubernetes cluster: `configs/cluster.yaml`.
+"""The pipeline's settings for a Kubernetes cluster: `configs/cluster.yaml`.
 
-Nothing of it changes a result, so nothing of it is a parameter of the pipeline. The
-defaults stand here; a file states what differs, and configs/cluster.yaml shows all.
+None of them changes a result, so none is a parameter of the pipeline. The defaults are
+here; a file states what differs, and configs/cluster.yaml shows all.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,25 @@ from pipeline.dag.task_settings import (
     Toleration,
     require_name,
     require_variable,
+)
+from seglib.environment import (
+    ATTEMPT,
+    CACHE,
+    CHECKPOINTS,
+    HOST_INDEX,
+    HOSTS,
+    IMAGE,
+    KFP_API,
+    KFP_UI,
+    PORTS_FROM,
+    PROCESSES,
+    RETRIES,
+    RUN_ID,
+    TF_CONFIG,
+    TRACKING_PASSWORD,
+    TRACKING_URI,
+    TRACKING_USERNAME,
+    TRAIN_JOB,
 )
 from seglib.errors import UsageError, unknown
 from seglib.settings import at, build, read_tree, section
@@ -56,12 +75,12 @@ _OWN: Mapping[str, dict[str, Any]] = {
     "select": {"cpu_request": "250m", "cpu_limit": "1", "memory_limit": "2Gi"},
 }
 _CONFIG_MAPS = (
-    Source(name="seglib", keys=("MLFLOW_TRACKING_URI",)),
+    Source(name="seglib", keys=(TRACKING_URI,)),
     Source(
         name="seglib",
         keys=(
-            *("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "SEGLIB_CHECKPOINTS"),
-            *("SEGLIB_KFP_API", "SEGLIB_KFP_UI"),
+            *("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", CHECKPOINTS),
+            *(KFP_API, KFP_UI),
         ),
         optional=True,
     ),
@@ -70,20 +89,19 @@ _SECRETS = (
     Source(name="seglib-s3", keys=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
     Source(
         name="seglib-mlflow",
-        keys=("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+        keys=(TRACKING_USERNAME, TRACKING_PASSWORD),
         optional=True,
     ),
 )
 _RESERVED = {  # the pipeline sets them
-    *("KFP_RUN_ID", "SEGLIB_CACHE", "SEGLIB_IMAGE", "TF_CONFIG"),
-    *("SEGLIB_HOSTS", "SEGLIB_HOST_INDEX", "SEGLIB_PROCESSES", "SEGLIB_PORTS_FROM"),
-    *("SEGLIB_ATTEMPT", "SEGLIB_RETRIES", "SEGLIB_TRAIN_JOB"),
+    *(RUN_ID, CACHE, IMAGE, TF_CONFIG, HOSTS, HOST_INDEX, PROCESSES, PORTS_FROM),
+    *(ATTEMPT, RETRIES, TRAIN_JOB),
 }
 
 
 @section
 class ClusterConfig:
-    """All settings. `ClusterConfig()` is what configs/cluster.yaml says."""
+    """All settings; the defaults are those that configs/cluster.yaml shows."""
 
     namespace: str = "kubeflow"  # of the runs
     service_account: str = "pipeline-runner"  # of the pods
@@ -130,10 +148,10 @@ class ClusterConfig:
             return cls._from_tree(tree)
 
     def with_step(self, name: str, **changes: Any) -> Self:
-        """The same with some settings of one step changed.
+        """A copy with some settings of one step changed.
 
         Raises:
-            UsageError: a value that cannot be.
+            UsageError: an invalid value.
         """
         with at(f"step {name}"):
             changed = replace(self.steps[name], **changes)

@@ -1,4 +1,4 @@
-"""A step's pod, as the compiled document says it.
+"""Image, resources, volumes and variables of a step's pod in the compiled document.
 
 The dictionaries are what kfp.kubernetes' helpers would write (tests compare them); that
 package takes two seconds to import, which is more than all of the compilation.
@@ -11,7 +11,7 @@ from kfp import dsl
 
 from pipeline.dag.cluster_config import ClusterConfig, Source, StepResources
 from pipeline.dag.quantities import duration_s, kfp_size
-from seglib.runtime.step import IMAGE_NAME, RUN_ID
+from seglib.environment import CACHE, IMAGE, RUN_ID
 
 # Where KFP has outputs until they are stored. It makes these volumes itself, without a
 # limit; a volume of the same name is merged into its own (Argo's podSpecPatch).
@@ -24,13 +24,13 @@ Settings = dict[str, Any]  # a task's KubernetesExecutorConfig
 
 
 def in_image(task: dsl.PipelineTask, image: str) -> None:
-    """Say which image a task runs in, and let it know the run it belongs to.
+    """Set a task's image, and the variables that name its image and its run.
 
     Args:
         image: best pinned by digest: KFP's cache knows an image by its name alone.
     """
     task.set_container_image(image)
-    task.set_env_variable(IMAGE_NAME, image)  # a tag of the run's row
+    task.set_env_variable(IMAGE, image)  # a tag of the run's row
     # What belongs to one run must not be a parameter, or nothing is ever reused.
     run = {"name": RUN_ID, "fieldPath": "metadata.labels['pipeline/runid']"}
     _settings(task).setdefault("fieldPathAsEnv", []).append(run)
@@ -43,10 +43,10 @@ def on_kubernetes(
     *,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Say what a task's pod needs; the local runner takes no notice.
+    """Set what a task's pod needs on Kubernetes; the local runner ignores it.
 
-    Of all this KFP's cache key holds the name of the cache's claim and, from KFP 2.18
-    on, variables in clear text; those from a ConfigMap or a Secret it does not hold.
+    KFP's cache key includes the name of the cache's claim and, from KFP 2.18 on, the
+    literal variables, but not those from a ConfigMap or a Secret.
 
     Args:
         step: a name of pipeline.dag.cluster_config.STEPS.
@@ -129,7 +129,7 @@ def _set_environment(
     task: dsl.PipelineTask, cluster: ClusterConfig, plain: dict[str, str]
 ) -> None:
     if cluster.cache.claim:
-        plain["SEGLIB_CACHE"] = cluster.cache.mount_path
+        plain[CACHE] = cluster.cache.mount_path
     for name, value in plain.items():
         task.set_env_variable(name, value)
     settings = _settings(task)
@@ -163,7 +163,7 @@ def _tolerations(needs: StepResources) -> list[Settings]:
 
 
 def _named(field: str, name: str) -> Settings:
-    """A name as KFP takes it now, and as its older servers did."""
+    """A name in the fields of current and of older KFP servers."""
     return {field: name, f"{field}Parameter": _constant(name)}
 
 

@@ -14,6 +14,8 @@ from seglib.storage.documents import parse_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIN = "data.dvc"
+# Rooms that record what a step does, and change nothing of its output.
+_RECORDING = {"seglib.delivery", "seglib.registry", "seglib.tracking"}
 # Their pages and pictures lie beside what a training reads and gives: another colour is
 # no reason to train again.
 _PAGES_DO_NOT_COUNT = ("verify", "augment", "train")
@@ -166,13 +168,14 @@ def check_publication(
 
 
 def code_version() -> str:
-    """A digest of what computes: components, all that they import, and libraries.
+    """A digest of what computes: components, what they import, and libraries.
 
     It is a parameter of every cached step: KFP's cache knows nothing of these files,
     and would reuse what older code made.
     """
     names = sorted(path.stem for path in (REPOSITORY / "components").glob("*.py"))
-    return code_digest(*(f"components.{name}" for name in names), root=REPOSITORY)[:16]
+    modules = [f"components.{name}" for name in names]
+    return code_digest(*modules, without=_RECORDING, root=REPOSITORY)[:16]
 
 
 def step_code_version(component: str, *, step: str) -> str:
@@ -182,10 +185,8 @@ def step_code_version(component: str, *, step: str) -> str:
         component: the module of the component.
         step: its name in the pipeline.
     """
-    without = {"seglib.registry", "seglib.tracking"}
-    if step in _PAGES_DO_NOT_COUNT:
-        without.add("seglib.report")
-    return code_digest(component, without=without, root=REPOSITORY)[:16]
+    pages = {"seglib.report"} if step in _PAGES_DO_NOT_COUNT else set()
+    return code_digest(component, without=_RECORDING | pages, root=REPOSITORY)[:16]
 
 
 def git_commit() -> str:

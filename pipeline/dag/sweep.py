@@ -20,7 +20,7 @@ from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.sweep_trials import Sweep
 from pipeline.dag.training import GIVEN, Steps, describe, judge, signature_of
 from seglib.config import Config
-from seglib.runtime.step import CHECKPOINTS
+from seglib.environment import CHECKPOINTS
 
 NAME = "segmentation-sweep"
 DISPLAY_NAME = "Segmentation sweep"

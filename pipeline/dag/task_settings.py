@@ -1,6 +1,6 @@
-"""What one pod on a Kubernetes cluster needs: resources, variables, rights.
+"""Settings of one pod on a Kubernetes cluster: resources, variables, user.
 
-Of Secrets and ConfigMaps there are names and keys only: there is no place for a value.
+Secrets and ConfigMaps are given by names and keys; there is no place for a value.
 """
 
 import re
@@ -39,7 +39,7 @@ Quantity = Annotated[str, BeforeValidator(_as_text)]
 
 @section
 class Toleration:
-    """A taint of nodes that a pod puts up with."""
+    """A node's taint that a pod tolerates."""
 
     key: str = ""  # "": any, with the operator Exists
     operator: Literal["Equal", "Exists"] = "Equal"
@@ -58,9 +58,9 @@ class Toleration:
 
 @section
 class StepResources:
-    """What the pod of one step asks for, and how often and how long it may try.
+    """Resources, retries and timeout of one step's pod.
 
-    After what a pod is repeated, Argo's configuration says (docs/cluster.md).
+    Argo's configuration decides which failures are repeated (docs/cluster.md).
     """
 
     cpu_request: Quantity = "1"  # cores; "": as the limit
@@ -73,9 +73,7 @@ class StepResources:
     node_selector: Mapping[str, str] = field(default_factory=dict)  # label: value
     tolerations: tuple[Toleration, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)  # for autoscalers
-    shm: Quantity = (
-        ""  # of /dev/shm, and of the memory when used; "": the runtime's 64 MB
-    )
+    shm: Quantity = ""  # of /dev/shm, counts as memory; "": the runtime's 64 MB
     ephemeral_storage: Quantity = "10Gi"  # of /tmp, on the node's disk; "": no limit
     output_storage: Quantity = ""  # of KFP's output volumes; "": no limit
     retries: Natural = 2  # of a pod that Argo repeats: as KFP ships it, a deleted one
@@ -99,10 +97,10 @@ class StepResources:
 
     @property
     def deadline_s(self) -> int:
-        """Seconds after its first start at which Argo gives a step up.
+        """Seconds from the first start until Argo ends a step, whatever its retries.
 
-        It only ever cuts off: `retries` and `timeout` are the limits. So it holds all
-        attempts, all pauses, and what attempts wait for a node.
+        `retries` and `timeout` are the real limits, so this is longer than all attempts
+        and pauses and the time that attempts wait for a node.
         """
         needed = attempts_s(
             self.retries,
@@ -113,16 +111,16 @@ class StepResources:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that follow from what a step asks for.
+        """Variables that depend on the resources.
 
-        Where it asks for no GPU, TensorFlow's error of finding none (cuInit) is left
-        out, as in the image of the CPU variant.
+        Without a GPU, TensorFlow's error of finding none (cuInit) is hidden, as in the
+        image of the CPU variant.
         """
         return {} if self.gpus else {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
     @property
     def all_tolerations(self) -> tuple[Toleration, ...]:
-        """What is written out, and with GPUs their own taint."""
+        """The given ones and, with GPUs, that of their own taint."""
         taint = Toleration(key=self.gpu_type, operator="Exists", effect="NoSchedule")
         if self.gpus and self.gpu_taint and taint not in self.tolerations:
             return (*self.tolerations, taint)
@@ -151,15 +149,15 @@ class Source:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of each variable, the key that holds it."""
+        """Variable -> key that holds its value."""
         return {**{key: key for key in self.keys}, **self.variables}
 
 
 @section
 class Security:
-    """As whom a container runs.
+    """The user of a container.
 
-    KFP adds what is the same for all: no privilege escalation, all capabilities
+    KFP adds for all pods: no privilege escalation, all capabilities
     dropped, the runtime's own seccomp profile. A read-only root file system it cannot
     express; as /tmp is a volume, a cluster's policy can enforce one.
     """

@@ -22,7 +22,7 @@ from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.executor import in_image, on_kubernetes
 from pipeline.dag.inputs import step_code_version
 from seglib.config import Config
-from seglib.runtime.step import CHECKPOINTS
+from seglib.environment import CHECKPOINTS
 
 NAME = "segmentation-training"  # scopes the cache: a new name reuses nothing
 DISPLAY_NAME = "Segmentation training"

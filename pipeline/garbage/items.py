@@ -53,7 +53,7 @@ class Needs:
         Args:
             uri: of the store; empty: there is none.
         """
-        from seglib.tracking.mlflow_errors import answering
+        from seglib.tracking.mlflow_client import answering
 
         if not uri:
             return cls(grace_days=grace_days, rows=None, reason="no MLflow is named")
@@ -72,7 +72,7 @@ class Needs:
 
     def row(self, run: str) -> RowFacts | None:
         """The row of a run, where MLflow answers."""
-        from seglib.tracking.mlflow_errors import answering
+        from seglib.tracking.mlflow_client import answering
 
         assert self.rows
         with answering(self.rows.uri):

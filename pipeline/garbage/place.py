@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from pipeline.garbage.items import Item, Needs
+from seglib.delivery import remote_outbox
 from seglib.errors import SegError
 from seglib.storage import open_remote
 from seglib.storage.backends.base import Listed
 from seglib.storage.backends.local import FolderRemote
 from seglib.storage.backends.s3 import S3Remote
-from seglib.tracking import remote_outbox as left_behind
 
 _GROUP = re.compile(r"([0-9a-f]{64}/)[01]\.checkpoint|(untracked/[^/]+/).+")
 
@@ -89,7 +89,7 @@ def _events(url: str, place: Place, start: str, group: Group, needs: Needs) -> I
     def forget() -> bool:
         if list(place.objects(start)) != group:
             return False
-        left_behind.forget(whole)
+        remote_outbox.forget(whole)
         return _remove(place, start, list(place.objects(start)))
 
     return Item(

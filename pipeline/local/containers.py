@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.dag.lean_kfp import import_kfp
+from seglib.environment import CACHE
 from seglib.errors import SegError
 
 _LABEL = "seglib.run"
@@ -47,7 +48,7 @@ def container_settings(run: str, *, runs: Path, remote: str) -> dict[str, Any]:
     outside: the folder of runs and the cache of fetched data to write, a dataset's
     folder or remote to read.
     """
-    cache = Path(os.environ.get("SEGLIB_CACHE") or Path.home() / ".cache" / "seglib")
+    cache = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "seglib")
     cache.mkdir(parents=True, exist_ok=True)
     mounts = {str(runs.resolve()): False, str(cache.resolve()): False}
     if not remote.startswith("s3://"):
@@ -57,7 +58,7 @@ def container_settings(run: str, *, runs: Path, remote: str) -> dict[str, Any]:
         "user": f"{os.getuid()}:{os.getgid()}",  # nobody wants files of root's
         "labels": {_LABEL: run},
         "environment": {
-            "SEGLIB_CACHE": str(cache.resolve()),
+            CACHE: str(cache.resolve()),
             "HOME": "/tmp",  # the user id has no home inside
         },
     }

@@ -40,8 +40,8 @@ def execute(
     Args:
         cache: reuse what unchanged steps gave before.
         docker: run the steps in containers.
-        tracking_required: don't start without a store that takes messages.
-        tags: of the run's row, besides those of its source.
+        tracking_required: do not start without a store that takes events.
+        tags: of the MLflow run, besides those of its source.
         sweep: train several times, and go on with the best.
 
     Raises:

@@ -1,6 +1,6 @@
 """The folder of a run, and the links in it that are the same in every run.
 
-- runs/20261122-140501/: pipeline.yaml, request.json, pipeline.log, messages.jsonl;
+- runs/20261122-140501/: pipeline.yaml, request.json, pipeline.log, events.jsonl;
   steps/ with the outputs of the steps that this run executed; and links to all of its
   outputs, whichever run made them: report.html, overlays, metrics.json, model, export …
 - runs/latest: a link to the newest run
@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from seglib.delivery.outbox import EVENT_FILE
 from seglib.errors import SegError, UsageError
 
 # name of the link: (step, file or folder in its output)
@@ -52,7 +53,7 @@ def create_run_folder(runs: Path, name: str = "") -> Path:
                 folder.mkdir()
             except FileExistsError:
                 continue
-            (folder / "messages.jsonl").touch()
+            (folder / EVENT_FILE).touch()
             link(runs / "latest", folder)
             return folder
     except OSError as error:

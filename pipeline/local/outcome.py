@@ -17,7 +17,7 @@ class Outcome:
     folder: Path
     state: str = "FAILED"  # or SUCCEEDED, CANCELED
     chosen: str = ""  # the trial of a sweep
-    fell_out: dict[str, str] = field(default_factory=dict)  # trials, and why
+    failed_trials: dict[str, str] = field(default_factory=dict)  # and why
     verdict: str = ""
     reasons: str = ""
     failed_step: str = ""
@@ -34,9 +34,9 @@ class Outcome:
     promotion: str = ""  # what the registry made of the model
     publication: str = ""  # where its export is
     tracking_required: bool = False
-    untracked: int = 0  # messages that wait for the store
+    untracked: int = 0  # events that wait for the store
     untracked_reason: str = ""
-    refused: int = 0  # messages that it did not take for what they say
+    refused: int = 0  # events that it refused for what they say
 
     @property
     def exit_status(self) -> int:

@@ -1,4 +1,4 @@
-"""A whole run on this machine: start the runner, follow it, track it, end it truly."""
+"""A whole run on this machine: start the runner, follow it, and track it to its end."""
 
 import json
 import os
@@ -12,24 +12,18 @@ from pipeline.dag.inputs import REPOSITORY, Data, git_commit
 from pipeline.dag.sweep_trials import Sweep
 from pipeline.local.containers import network_to, stop_containers
 from pipeline.local.display import Display
-from pipeline.local.events import Event, MessageFile, RunnerOutput
 from pipeline.local.folder import link_outputs
 from pipeline.local.outcome import Outcome
 from pipeline.local.process import RunnerProcess, Stopped, termination_as_exception
+from pipeline.local.runner_output import RunnerEvent, RunnerOutput
 from pipeline.local.tracker import RunTracker
 from seglib.config import Config
+from seglib.delivery.outbox import EVENT_FILE
+from seglib.environment import CHECKPOINTS, EVENTS, RUN_ID, TASK_RUN, TRACKING_URI
 from seglib.hardware import tensorflow_log_level
-from seglib.runtime.step import (
-    CHECKPOINTS,
-    FELL_OUT,
-    MESSAGES,
-    RUN_ID,
-    TASK_RUN,
-    append,
-    now_ms,
-)
+from seglib.runtime.events import Event, EventReader, append_event, now_ms
+from seglib.runtime.provenance import FAILURE_REASON
 from seglib.runtime.trials import label
-from seglib.tracking.mlflow_address import TRACKING
 
 
 def run_pipeline(
@@ -53,19 +47,19 @@ def run_pipeline(
         code_version: of what computes: the sources, or the image.
         cache: index of what can be reused; `None` reuses nothing.
         container: settings of the container runner; `None` runs subprocesses.
-        tracking_required: don't start without a store that takes messages.
-        tags: of the run's row; they go before those of this checkout.
+        tracking_required: do not start without a store that takes events.
+        tags: of the MLflow run; they replace those of this checkout.
         sweep: what is tried; the settings of the trial that is chosen are the run's.
 
     Returns:
         The outcome. A failed step is an outcome, and so is Ctrl-C.
 
     Raises:
-        SegError: tracking is required, and the store takes no messages.
+        SegError: tracking is required, and the store takes no events.
     """
     told = {
         RUN_ID: folder.name,
-        MESSAGES: str(folder / "messages.jsonl"),
+        EVENTS: str(folder / EVENT_FILE),
         # Of all runs: the next one goes on where a stopped one was.
         CHECKPOINTS: os.environ.get(CHECKPOINTS) or str(folder.parent / ".checkpoints"),
     }
@@ -78,87 +72,102 @@ def run_pipeline(
         "remote": data.remote,
         "code_version": code_version,
     }
-    request = {
-        "container": container,
-        "folder": str(folder),
-        "cache": str(cache) if cache else "",
-        "parameters": {
+    request = _write_request(
+        folder,
+        container=container,
+        cache=str(cache) if cache else "",
+        parameters={
             **identity,
             **config.flat(),
             **(sweep.parameters if sweep else {}),
         },
-        "sweep": asdict(sweep) if sweep else None,
-    }
-    request_file = folder / "request.json"
-    request_file.write_text(json.dumps(request, indent=1) + "\n", encoding="utf-8")
+        sweep=asdict(sweep) if sweep else None,
+    )
     # As it is before the tracking adds its own; the gate asks the store, too.
-    environment = _environment(told | {TRACKING: tracking_uri})
+    environment = _environment(told | {TRACKING_URI: tracking_uri})
     tracker = RunTracker(tracking_uri, folder, warn=display.warn)
-    run = _Run(folder, tracker=tracker, display=display, epochs=config.train.epochs)
+    run = _Run(folder, display=display, epochs=config.train.epochs)
+    run.outcome.tracking_uri = tracking_uri
+    run.outcome.tracking_required = tracking_required
     swept = sweep.trials[0] if sweep else ()
-    outcome = run.outcome
     settings = {k: v for k, v in config.flat().items() if k not in swept}
-    told_tags = {**_source_tags(), **(tags or {})}
-    run.tell("open", **identity, parameters=settings, tags=told_tags)
+    all_tags = {**_source_tags(), **(tags or {})}
+    run.tell("open", **identity, parameters=settings, tags=all_tags)
     if tracking_required:
         tracker.require()
     try:
-        with termination_as_exception():
-            run.follow(request_file, environment)
-    except KeyboardInterrupt as stop:
-        outcome.state = "CANCELED"
-        outcome.stopped_by = "SIGTERM" if isinstance(stop, Stopped) else "SIGINT"
-        display.stop()
-        if container:
+        run.follow(request, environment)
+        if run.outcome.stopped_by and container:
             stop_containers(folder.name)
     finally:
-        # What `finalize` told, once more: it may not have come to it, nor known all.
-        ended = {k: v for k, v in outcome.lineage.items() if "finished" in v}
-        closing = {"parameters": settings, "state": outcome.state, "lineage": ended}
-        run.tell("close", **identity, **closing)
-        outcome.links = link_outputs(folder, outcome.outputs())
-        display.start("track")
-        tracked = tracker.finish()
-        display.end("track", "succeeded" if tracked.whole else "failed")
-    outcome.tracking_uri = tracking_uri
-    outcome.tracking_required = tracking_required
-    outcome.untracked, outcome.refused = tracked.left, tracked.refused
-    outcome.untracked_reason = tracked.reason
-    if row := tracked.row:
-        outcome.experiment_id, outcome.tracking_id = row.experiment_id, row.id
-        outcome.promotion, outcome.publication = row.promotion, row.publication
-    return outcome
+        run.finish(tracker, {**identity, "parameters": settings})
+    return run.outcome
+
+
+def _write_request(folder: Path, **content: Any) -> Path:
+    """Write what the runner's process is asked to do."""
+    path = folder / "request.json"
+    text = json.dumps({"folder": str(folder), **content}, indent=1) + "\n"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 class _Run:
-    """The runner's process, and everything that is heard of it."""
+    """The runner's process, and what its steps tell."""
 
-    def __init__(
-        self, folder: Path, *, tracker: RunTracker, display: Display, epochs: int
-    ):
+    def __init__(self, folder: Path, *, display: Display, epochs: int):
         self.outcome = Outcome(folder)
         self._folder = folder
-        self._tracker = tracker
         self._display = display
         self._epochs = epochs
-        self._messages = MessageFile(folder / "messages.jsonl")
+        self._events = EventReader(folder / EVENT_FILE)
         self._last_words: dict[str, str] = {}
-        self._not_for_good: list[Path] = []  # outputs of trials that fell out
+        self._not_for_good: list[Path] = []  # outputs of failed trials
 
     def tell(self, kind: str, **content: Any) -> None:
         """Track something that no step knows."""
         head = {"kind": kind, "run": self._folder.name, "time_ms": now_ms()}
-        append(self._messages.path, {**head, **content})
-        self._read_messages()
+        append_event(self._events.path, {**head, **content})
+        self._read_events()
 
-    def follow(self, request_file: Path, environment: Mapping[str, str]) -> None:
-        """Start the runner, and show and track what happens until it ends."""
-        process = RunnerProcess(request_file, environment=environment)
+    def follow(self, request: Path, environment: Mapping[str, str]) -> None:
+        """Start the runner, and show what happens until it ends or is stopped."""
+        try:
+            with termination_as_exception():
+                self._follow(request, environment)
+        except KeyboardInterrupt as stop:
+            self.outcome.state = "CANCELED"
+            is_term = isinstance(stop, Stopped)
+            self.outcome.stopped_by = "SIGTERM" if is_term else "SIGINT"
+            self._display.stop()
+
+    def finish(self, tracker: RunTracker, opening: Mapping[str, Any]) -> None:
+        """Tell the end, link the outputs, and wait until all is tracked.
+
+        Args:
+            opening: what the run was opened with: the exit task may not have run, and
+                does not know the settings.
+        """
+        outcome = self.outcome
+        ended = {k: v for k, v in outcome.lineage.items() if "finished" in v}
+        self.tell("close", **opening, state=outcome.state, lineage=ended)
+        outcome.links = link_outputs(self._folder, outcome.outputs())
+        self._display.start("track")
+        tracked = tracker.finish()
+        self._display.end("track", "succeeded" if tracked.whole else "failed")
+        outcome.untracked, outcome.refused = tracked.left, tracked.refused
+        outcome.untracked_reason = tracked.reason
+        if run := tracked.run:
+            outcome.experiment_id, outcome.tracking_id = run.experiment_id, run.id
+            outcome.promotion, outcome.publication = run.promotion, run.publication
+
+    def _follow(self, request: Path, environment: Mapping[str, str]) -> None:
+        process = RunnerProcess(request, environment=environment)
         output = RunnerOutput()
         try:
             with (self._folder / "pipeline.log").open("w", buffering=1) as log:
                 for line in process.lines():
-                    self._read_messages()
+                    self._read_events()
                     log.write(line)
                     if line.strip():
                         self._last_words["pipeline"] = line.strip()
@@ -167,7 +176,7 @@ class _Run:
             status = process.wait()
         finally:
             process.stop()
-            self._read_messages()
+            self._read_events()
             for folder in self._not_for_good:
                 # KFP reuses no output that is not there: the next run tries it again.
                 shutil.rmtree(folder, ignore_errors=True)
@@ -176,7 +185,7 @@ class _Run:
             step, text = self.outcome.failed_step, self.outcome.failure
             self.tell("failed", step=step, message=text)
 
-    def _show(self, event: Event) -> None:
+    def _show(self, event: RunnerEvent) -> None:
         if event.kind in ("printed", "muttered"):
             self._last_words[event.step] = event.text
             if event.kind == "printed":
@@ -190,35 +199,35 @@ class _Run:
         else:
             self._display.end(event.step, event.kind)
 
-    def _read_messages(self) -> None:
-        for message in self._messages.read():
-            self._tracker.put(message)
-            self._hear(message)
+    def _read_events(self) -> None:
+        for event in self._events.read():
+            self._hear(event)
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
-        kind, step, outcome = message["kind"], message.get("step", ""), self.outcome
-        told = message.get("lineage", {})
-        outcome.lineage.update({k: v for k, v in told.items() if FELL_OUT not in v})
+    def _hear(self, event: Event) -> None:
+        kind, step, outcome = event["kind"], event.get("step", ""), self.outcome
+        told = event.get("lineage", {})
+        whole = {k: v for k, v in told.items() if FAILURE_REASON not in v}
+        outcome.lineage.update(whole)
         if kind == "progress":
-            self._display.progress(step, message["done"], message["total"])
+            self._display.progress(step, event["done"], event["total"])
         elif kind == "epoch":
-            trial = label(message.get("trial", {}))
-            self._display.epoch(step, message["row"], self._epochs, trial=trial)
+            trial = label(event.get("trial", {}))
+            self._display.epoch(step, event["row"], self._epochs, trial=trial)
         elif kind == "fell_out":
-            trial, reason = label(message["trial"]), message["reason"]
-            self._display.warn(f"{trial} fell out: {reason}")
-            if not message["for_good"]:
-                self._not_for_good.append(Path(message["folder"]))
+            trial, reason = label(event["trial"]), event["reason"]
+            self._display.warn(f"failed trial {trial}: {reason}")
+            if not event["for_good"]:
+                self._not_for_good.append(Path(event["folder"]))
         elif kind == "selected":
-            outcome.fell_out = message["fell_out"]
-            chosen = f"{label(message['trial'])}, val mIoU {message['val_miou']:.3f}"
-            outcome.chosen = f"{chosen}, the best of {message['trials']}"
+            outcome.failed_trials = event["fell_out"]
+            chosen = f"{label(event['trial'])}, val mIoU {event['val_miou']:.3f}"
+            outcome.chosen = f"{chosen}, the best of {event['trials']}"
         elif kind == "finished":
             outcome.finished.add(step)
         elif kind == "failed" and not outcome.failed_step:
-            outcome.failed_step, outcome.failure = step, message["message"]
+            outcome.failed_step, outcome.failure = step, event["message"]
         elif kind == "decided":
-            outcome.verdict, outcome.reasons = message["verdict"], message["reasons"]
+            outcome.verdict, outcome.reasons = event["verdict"], event["reasons"]
             if outcome.verdict == "hold":
                 self._display.hold("export")
         elif kind == "close":

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.local.outcome import Outcome
+from seglib.delivery.outbox import UNSENT_FILE
 from seglib.plain_text import visible, without_login
-from seglib.tracking.outbox import UNTRACKED
 
 _PLACES = {
     "selection.md": "trials",
@@ -88,8 +88,8 @@ def _print_scores(outcome: Outcome, console: Console) -> None:
     console.print(table)
     if outcome.chosen:
         _print_line(console, "chosen", outcome.chosen)
-    for trial, reason in outcome.fell_out.items():
-        _print_line(console, "fell out", (trial, "yellow"), f": {reason}")
+    for trial, reason in outcome.failed_trials.items():
+        _print_line(console, "failed trial", (trial, "yellow"), f": {reason}")
     colour = "green" if outcome.verdict == "promote" else "yellow"
     reasons = f" ({outcome.reasons})" if outcome.verdict == "hold" else ""
     _print_line(console, "verdict", (outcome.verdict, f"bold {colour}"), reasons)
@@ -111,7 +111,7 @@ def _print_reuse(outcome: Outcome, console: Console) -> None:
 def _print_untracked(outcome: Outcome, console: Console) -> None:
     """What MLflow has not got, and how it gets it."""
     if outcome.untracked:
-        text = f"{outcome.untracked} message(s) wait. {outcome.untracked_reason}"
+        text = f"{outcome.untracked} event(s) wait. {outcome.untracked_reason}"
         command = f"python -m pipeline track {shlex.quote(shown(outcome.folder))}"
         _print_line(console, "untracked", (text.strip(), "yellow"))
         then = (
@@ -120,8 +120,8 @@ def _print_untracked(outcome: Outcome, console: Console) -> None:
         _print_line(console, "", then)
         _print_line(console, "", command)
     if outcome.refused:
-        text = f"{outcome.refused} message(s), kept in "
-        place = shown(outcome.folder / UNTRACKED)
+        text = f"{outcome.refused} event(s), kept in "
+        place = shown(outcome.folder / UNSENT_FILE)
         _print_line(console, "refused", (f"{text}{place}", "yellow"))
 
 

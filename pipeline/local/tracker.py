@@ -1,20 +1,23 @@
-"""Tracks local runs: one thread, and with it one import of MLflow, for all steps."""
+"""Tracks local runs: one sender, and with it one import of MLflow, for all steps."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipeline.local.spooling import Spool, waiting_folders
+from seglib.delivery import remote_outbox
+from seglib.delivery.outbox import (
+    EVENT_FILE,
+    UNSENT_FILE,
+    FolderOutbox,
+    waiting_folders,
+)
+from seglib.delivery.sender import Sender
 from seglib.errors import SegError
+from seglib.runtime.events import write_events
 from seglib.tracking import mlflow_address
-from seglib.tracking import remote_outbox as left_behind
-from seglib.tracking.delivery import Delivery, Message, Tracker
-from seglib.tracking.mlflow_client import retry_by_delivery_alone
-from seglib.tracking.outbox import UNTRACKED, write_messages
-from seglib.tracking.run import Row
+from seglib.tracking.run import TrackedRun
 from seglib.tracking.sqlite_store import SQLITE, path_of, require_sound
 
 _LONGEST_WAIT_S, _FAILING_WAIT_S = 120.0, 30.0
@@ -24,10 +27,10 @@ _LONGEST_WAIT_S, _FAILING_WAIT_S = 120.0, 30.0
 class Tracked:
     """What came of tracking a run."""
 
-    row: Row | None
-    left: int = 0  # messages that wait to be sent
+    run: TrackedRun | None
+    left: int = 0  # events that wait to be sent
     reason: str = ""  # why
-    refused: int = 0  # messages that the store did not take for what they say
+    refused: int = 0  # events that the store refused for what they say
 
     @property
     def whole(self) -> bool:
@@ -35,30 +38,28 @@ class Tracked:
 
 
 class RunTracker:
-    """Has the messages of a run sent beside it, those of earlier runs first."""
+    """Sends the events of a run as they come, those of earlier runs first."""
 
     def __init__(self, uri: str, folder: Path, *, warn: Callable[[str], None]):
-        retry_by_delivery_alone()
         self.uri = uri
-        self._folder = folder
-        self._delivery = Delivery(Tracker(uri, warn=warn), warn=warn)
+        self._name = folder.name
         self._locks = ExitStack()
-        self._spools = [self._take(folder)]
+        self._outboxes = [self._locks.enter_context(FolderOutbox(folder))]
         for earlier in waiting_folders(folder.parent, uri):
             if earlier != folder:
                 with suppress(SegError):  # it is still running
-                    self._spools.append(self._take(earlier))
-        for spool in self._spools[1:]:
-            self._put_all(spool.waiting())
-        self._spools[0].begin(uri)
+                    taken = self._locks.enter_context(FolderOutbox(earlier))
+                    self._outboxes.append(taken)
+        self._sender = Sender(uri, warn=warn)
+        for outbox in self._outboxes[1:]:
+            self._sender.put(outbox.unsent())
+        self._outboxes[0].begin(uri)
+        self._sender.follow(folder / EVENT_FILE)
 
     @property
     def earlier(self) -> list[str]:
         """The runs of which something is left to send."""
-        return [spool.folder.name for spool in self._spools[1:]]
-
-    def put(self, message: Mapping[str, Any]) -> None:
-        self._delivery.put(message)
+        return [outbox.folder.name for outbox in self._outboxes[1:]]
 
     def require(self) -> None:
         """Wait until all so far is tracked.
@@ -66,59 +67,48 @@ class RunTracker:
         Raises:
             SegError: the store does not take it.
         """
-        if not self._flush() or self._delivery.tracker.refused:
-            self._delivery.close()
-            self._spools[0].end(self.uri, [])  # there will be no run to tell of
+        if not self._flush() or self._sender.recorder.refused:
+            self._sender.close()
+            self._outboxes[0].end(self.uri, [])  # there will be no run to tell of
             self._locks.close()
             raise SegError(
-                f"{self.uri} takes no messages, and tracking is "
-                f"required ({self._delivery.reason or 'no answer yet'}). Start the "
-                "server, or run without --tracking required: messages then wait until "
-                "it is back."
+                f"{self.uri} takes no events, and tracking is required "
+                f"({self._sender.reason or 'no answer yet'}). Start the server, or run "
+                "without --tracking required: events then wait until it is back."
             )
 
     def finish(self) -> Tracked:
         """Wait a while until all is tracked, and keep the rest in the runs' folders."""
         self._flush()
-        rest, refused = self._delivery.close(), self._delivery.tracker.refused
-        for spool in self._spools:
-            name = spool.folder.name
-            own = [m for m in (*refused, *rest) if m["run"] == name]
-            before = spool.refused() if spool is not self._spools[0] else []
-            spool.end(self.uri, [*before, *own])
+        rest, refused = self._sender.close(), self._sender.recorder.refused
+        for outbox in self._outboxes:
+            name = outbox.folder.name
+            own = [e for e in (*refused, *rest) if e["run"] == name]
+            before = outbox.refused() if outbox is not self._outboxes[0] else []
+            outbox.end(self.uri, [*before, *own])
         self._locks.close()
-        name = self._folder.name
         return Tracked(
-            row=self._delivery.tracker.rows.get(name),
-            left=sum(m["run"] == name for m in rest),
-            reason=self._delivery.reason,
-            refused=sum(m["run"] == name for m in refused),
+            run=self._sender.recorder.runs.get(self._name),
+            left=sum(e["run"] == self._name for e in rest),
+            reason=self._sender.reason,
+            refused=sum(e["run"] == self._name for e in refused),
         )
-
-    def _take(self, folder: Path) -> Spool:
-        return self._locks.enter_context(Spool(folder))
-
-    def _put_all(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            self._delivery.put(message)
 
     def _flush(self) -> bool:
-        return self._delivery.flush(
-            longest_s=_LONGEST_WAIT_S, failing_s=_FAILING_WAIT_S
-        )
+        return self._sender.flush(longest_s=_LONGEST_WAIT_S, failing_s=_FAILING_WAIT_S)
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What came of sending a folder's messages later."""
+    """What came of sending a folder's events later."""
 
     sent: int
     left: int
     reason: str  # why
-    refused: list[str]  # what the store did not take, and why
+    refused: list[str]  # what the store refused, and why
 
 
-def send_waiting(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent:
+def send_unsent(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent:
     """Send what a run's folder, or a step's output, keeps for the store.
 
     Args:
@@ -127,18 +117,18 @@ def send_waiting(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent
     Raises:
         SegError: no such folder, or its run is still going on.
     """
-    with Spool(folder) as spool:
-        delivery = Delivery(Tracker(uri, warn=warn), warn=warn)
-        for message in spool.waiting(refused=True):
-            delivery.put({k: v for k, v in message.items() if k != "refused"})
-        delivery.flush(longest_s=3600.0, failing_s=_FAILING_WAIT_S)
-        rest, refused = delivery.close(), delivery.tracker.refused
-        spool.end(uri, [*refused, *rest])
-    reasons = [f"{m['kind']} ({m['refused']})" for m in refused]
-    return Sent(delivery.delivered, len(rest), delivery.reason, reasons)
+    with FolderOutbox(folder) as outbox:
+        sender = Sender(uri, warn=warn)
+        events = outbox.unsent(refused=True)
+        sender.put({k: v for k, v in e.items() if k != "refused"} for e in events)
+        sender.flush(longest_s=3600.0, failing_s=_FAILING_WAIT_S)
+        rest, refused = sender.close(), sender.recorder.refused
+        outbox.end(uri, [*refused, *rest])
+    reasons = [f"{e['kind']} ({e['refused']})" for e in refused]
+    return Sent(len(events) - len(rest), len(rest), sender.reason, reasons)
 
 
-def send_left_behind(place: str, uri: str, *, warn: Callable[[str], None]) -> Sent:
+def send_from_remote(place: str, uri: str, *, warn: Callable[[str], None]) -> Sent:
     """Send what the pods of a run left on a remote, and remove it there.
 
     Args:
@@ -149,12 +139,13 @@ def send_left_behind(place: str, uri: str, *, warn: Callable[[str], None]) -> Se
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_messages(folder / UNTRACKED, left_behind.bring(place, folder / "cache"))
-        if not (folder / UNTRACKED).exists():
-            raise SegError(f"{place}: no messages wait there.")
-        sent = send_waiting(folder, uri, warn=warn)
+        events = remote_outbox.bring(place, folder / "cache")
+        write_events(folder / UNSENT_FILE, events)
+        if not (folder / UNSENT_FILE).exists():
+            raise SegError(f"{place}: no events wait there.")
+        sent = send_unsent(folder, uri, warn=warn)
     if not (sent.left or sent.refused):
-        left_behind.forget(place)
+        remote_outbox.forget(place)
     return sent
 
 

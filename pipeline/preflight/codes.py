@@ -49,7 +49,7 @@ def explain(name: str) -> str:
 
 
 def table() -> str:
-    """All codes as the Markdown table of docs/doctor.md."""
+    """All codes as the Markdown table of docs/preflight.md."""
     rows = ["| code | severity | what | why | what to do |", "|---|---|---|---|---|"]
     for name, code in codes().items():
         cells = (name, code.severity, code.title, code.why, code.remedy)

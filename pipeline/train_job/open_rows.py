@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pipeline.kfp.kubernetes_api import KubernetesError, kubernetes_at
 from pipeline.train_job.start import end_of, find_job
-from seglib.tracking.delivery import Tracker
+from seglib.delivery.recorder import Recorder
 from seglib.tracking.queries import RowFacts, Rows
 
 SILENT_S = 900.0  # the load of a training's machine is told every 10 s
@@ -74,7 +74,7 @@ def close_rows(
 
 
 def _close(uri: str, row: RowFacts, state: str, warn: Callable[[str], None]) -> None:
-    Tracker(uri, warn=warn).apply(
+    Recorder(uri, warn=warn).apply(
         {
             "kind": "close",
             "parts": ["record_end"],

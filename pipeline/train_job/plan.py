@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.dag.cluster_config import ClusterConfig, StepResources
+from seglib.environment import CHECKPOINTS
 from seglib.errors import UsageError
-from seglib.runtime.step import CHECKPOINTS
 
 STEP = "train"  # whose needs a pod has
 NODE = "node"  # what Kubeflow Trainer calls a training's job, and its container

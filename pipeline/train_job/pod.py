@@ -11,8 +11,8 @@ from typing import Any
 
 from pipeline.dag.cluster_config import ClusterConfig, Source, StepResources, Toleration
 from pipeline.train_job.plan import NODE, Training
+from seglib.environment import CACHE, CHECKPOINTS, IMAGE, RUN_ID
 from seglib.runtime.pod_processes import PORT
-from seglib.runtime.step import CHECKPOINTS, IMAGE_NAME, RUN_ID
 
 LABEL = "seglib-train-job"  # of the pods: the job's name
 # The first process takes its step, and its checkpoint goes to S3.
@@ -66,7 +66,7 @@ def _container(training: Training, name: str, members: Iterable[Spec]) -> Spec:
         "name": NODE,
         "image": training.image,
         "imagePullPolicy": cluster.image_pull_policy,
-        "command": ["python", "-m", "seglib.runtime.train_together"],
+        "command": ["python", "-m", "seglib.tasks.train_together"],
         "args": [_literal(json.dumps(dict(training.parameters)))],
         "env": [
             {"name": RUN_ID, "value": name},  # its row in MLflow
@@ -116,8 +116,8 @@ def _literal(text: str) -> str:
 
 def _plain(training: Training) -> list[Spec]:
     plain = {
-        IMAGE_NAME: training.image,
-        "SEGLIB_CACHE": training.cluster.cache.mount_path,
+        IMAGE: training.image,
+        CACHE: training.cluster.cache.mount_path,
         **training.needs.environment,
         **training.cluster.environment,
     }

@@ -22,9 +22,17 @@ from pipeline.train_job.plan import (
     require_job_name,
 )
 from pipeline.train_job.pod import LABEL, Spec, labels_of, pod_template
+from seglib.environment import (
+    ATTEMPT,
+    HOST_INDEX,
+    HOSTS,
+    PORTS_FROM,
+    PROCESSES,
+    RETRIES,
+    TRAIN_JOB,
+)
 from seglib.errors import FINAL, SegError
-from seglib.runtime.pod_processes import HOST_INDEX, HOSTS, PORT, PORTS_FROM, PROCESSES
-from seglib.runtime.train_together import ATTEMPT, RETRIES, TRAIN_JOB
+from seglib.runtime.pod_processes import PORT
 from seglib.storage.atomic_write import write_bytes
 
 _TRAINER = "trainer.kubeflow.org"

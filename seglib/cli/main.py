@@ -73,7 +73,7 @@ def verify(
 
     Exit code 0: clean. 1: problems. 2: wrong use.
     """
-    from seglib.data.verification.verify import verify as run
+    from seglib.data.verification.verifier import verify as run
     from seglib.steps.verify import write_verification
 
     check_folder(data)

@@ -23,6 +23,7 @@ from seglib.cli.console import (
     set_up_logging,
 )
 from seglib.config import Config, ModelConfig, TrainConfig
+from seglib.environment import CHECKPOINTS, LOADER_THREADS, TF_CONFIG
 
 if TYPE_CHECKING:
     from seglib.distributed import ProcessGroup
@@ -66,7 +67,7 @@ def train(
     checkpoints: Annotated[
         str | None,
         typer.Option(
-            envvar="SEGLIB_CHECKPOINTS",
+            envvar=CHECKPOINTS,
             help="Folder or s3://bucket/prefix for its state. Default: OUT.checkpoints",
             show_default=False,
         ),
@@ -83,7 +84,7 @@ def train(
         int,
         typer.Option(
             min=0,
-            envvar="SEGLIB_LOADER_THREADS",
+            envvar=LOADER_THREADS,
             help="Threads that load images; the model is the same. 0: one a core.",
         ),
     ] = 0,
@@ -105,7 +106,6 @@ def train(
     TF_CONFIG of its own; the first one writes OUT.
     """
     from seglib import distributed
-    from seglib.distributed.cluster import VARIABLE
     from seglib.hardware import gpu_count
 
     settings = Config.load(config)
@@ -139,7 +139,7 @@ def train(
         config=config,
     )
     check_writable(out)
-    if os.environ.get(VARIABLE):
+    if os.environ.get(TF_CONFIG):
         _train(distributed.join(), request)
     elif (count := processes or gpu_count()) > 1:
         distributed.launch(_train_in_group, request, processes=count)

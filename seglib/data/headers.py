@@ -9,9 +9,9 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from seglib.environment import MAX_PIXELS
 from seglib.errors import SegError, UsageError
 
-MAX_PIXELS = "SEGLIB_MAX_PIXELS"  # the environment's variable that raises the limit
 DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's: 13,377 × 13,377
 _PIXEL_BYTES = 4  # of RGBA; a pixel of more bytes counts as several
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}

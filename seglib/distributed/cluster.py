@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from seglib.environment import TF_CONFIG
 from seglib.errors import UsageError
 
-VARIABLE = "TF_CONFIG"
 _EXPECTED = (
     '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": 0}}'
 )
@@ -32,7 +32,7 @@ class Cluster:
         Raises:
             UsageError: it names other jobs than workers, or no worker by its index.
         """
-        text = environment.get(VARIABLE)
+        text = environment.get(TF_CONFIG)
         if not text:
             return cls()
         try:
@@ -42,15 +42,15 @@ class Cluster:
             index, kind = int(task.get("index", 0)), task.get("type", "worker")
         except (ValueError, AttributeError, TypeError) as error:
             raise UsageError(
-                f"{VARIABLE}: expected {_EXPECTED}. Received: {text}"
+                f"{TF_CONFIG}: expected {_EXPECTED}. Received: {text}"
             ) from error
         if not jobs:
             return cls()
         fits = jobs.keys() == {"worker"} and kind == "worker"
         if not fits or not 0 <= index < len(workers):
             raise UsageError(
-                f"{VARIABLE}: expected workers alone, and the index of one of them, as "
-                f"in {_EXPECTED}. Received: {text}"
+                f"{TF_CONFIG}: expected workers alone, and the index of one of them, "
+                f"as in {_EXPECTED}. Received: {text}"
             )
         return cls(workers, index)
 

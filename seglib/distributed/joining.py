@@ -1,7 +1,8 @@
 """Join the process group that TF_CONFIG names."""
 
-from seglib.distributed.cluster import VARIABLE, Cluster
+from seglib.distributed.cluster import Cluster
 from seglib.distributed.process_group import ProcessGroup
+from seglib.environment import TF_CONFIG
 from seglib.errors import UsageError
 
 
@@ -26,7 +27,7 @@ def join() -> ProcessGroup:
 
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
-            f"{VARIABLE} names {count} processes, which train together on the "
+            f"{TF_CONFIG} names {count} processes, which train together on the "
             f"TensorFlow backend only. Received: {keras.backend.backend()}."
         )
     from seglib.distributed.tensorflow_group import connect

@@ -16,9 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from seglib.distributed.cluster import VARIABLE, Cluster
+from seglib.distributed.cluster import Cluster
 from seglib.distributed.joining import join
 from seglib.distributed.process_group import LostProcessError
+from seglib.environment import TF_CONFIG
 from seglib.errors import SegError, disk_problem
 from seglib.hardware import gpu_count
 
@@ -132,7 +133,7 @@ def _work(
     """What a process does: call the function, and end with a status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher sends SIGTERM instead
     threading.Thread(target=_end_with_launcher, daemon=True).start()
-    os.environ[VARIABLE] = cluster.to_json()
+    os.environ[TF_CONFIG] = cluster.to_json()
     if cluster.index:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (sys.stdout, sys.stderr):

@@ -1,13 +1,14 @@
 """The model registry: which model serves, and which may take its place.
 
-Every model that comes to the gate is a version of one registered model. Aliases lead
-to three of them: `champion` serves, `previous` served before it, `challenger` is the
-newest that is not (or not yet) champion. Tags of a version tell the rest: `verdict`,
-`model_digest`, the version that it stood `against` (0: none) and its `state`.
+Every model that reaches the gate becomes a version of one registered model. Three
+aliases point to versions: `champion` serves, `previous` served before it, `challenger`
+is the newest that is not (or not yet) champion. Tags of a version tell the rest:
+`verdict`, `model_digest`, the champion's version at that time (`against`, 0: none) and
+its `state`.
 
-MLflow cannot move an alias on condition, so two promotions at once could both believe
-that they won. The numbers of versions are what it does hand out one by one: of all
-versions that beat the same champion, the lowest whose promotion is not given up wins.
+MLflow cannot move an alias conditionally, so two promotions at once could both succeed.
+But it numbers versions one by one: of all versions that beat the same champion, the
+lowest whose promotion is not given up wins.
 """
 
 import time
@@ -24,10 +25,10 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 HELD, WAITING, SERVING, REPLACED = "held", "waiting", "champion", "replaced"
 SUPERSEDED, WITHDRAWN, ROLLED_BACK = "superseded", "withdrawn", "rolled back"
 PUBLISHED = "published"  # a version's tag: where its export is
-NONE = 0  # the number of no version
+NONE = 0  # in place of a version's number: there is none
 _MOST_NAMES = 1000  # MLflow gives no more at once
 _ATTEMPTS = 5  # at moving an alias
-_GIVEN_UP_S = 6 * 3600  # a promotion that takes longer died on the way
+_GIVEN_UP_S = 6 * 3600  # a promotion that takes longer is given up
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Version:
 
     @property
     def is_in_the_way(self) -> bool:
-        """Whether it was promoted, or may be at any moment."""
+        """Whether it was promoted, or still may be."""
         waits = self.state == WAITING
         is_fresh = time.time() - self.created_ms / 1000 < _GIVEN_UP_S
         return self.state in (SERVING, REPLACED) or (waits and is_fresh)
@@ -78,7 +79,7 @@ class Registry:
         return sorted(model.name for model in found)
 
     def numbers(self, name: str) -> dict[str, int]:
-        """The versions that aliases lead to, by alias; empty for an unknown name."""
+        """The version number of each alias; empty for an unknown model."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -115,7 +116,7 @@ class Registry:
                 return sorted(found, key=lambda version: version.number)
 
     def download(self, version: Version, folder: Path) -> Path:
-        """Bring the model artifact of a version into a folder."""
+        """Download the model artifact of a version into a folder."""
         from mlflow.artifacts import download_artifacts
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,12 +128,12 @@ class Registry:
         return Path(place)
 
     def download_export(self, version: Version, folder: Path) -> Path:
-        """Bring the export of the run that registered a version into a folder."""
+        """Download the export of the run that registered a version into a folder."""
         place = self._client.download_artifacts(version.run_id, "export", str(folder))
         return Path(place)
 
     def find(self, digest: str) -> Version | None:
-        """The newest version of a model, under whatever name; None if there is none."""
+        """The newest version of a model, by its digest, in all registered models."""
         found = self._client.search_model_versions(f"tags.model_digest = '{digest}'")
         versions = sorted(map(_version, found), key=lambda v: v.created_ms)
         return versions[-1] if versions else None
@@ -140,10 +141,10 @@ class Registry:
     def register(
         self, name: str, *, model_id: str, run_id: str, tags: Mapping[str, Any]
     ) -> Version:
-        """Add a version, and lead the alias `challenger` to it.
+        """Add a version, and point the alias `challenger` to it.
 
         Args:
-            tags: `state` and `against` among them: they are there as soon as it is.
+            tags: with `state` and `against`, which exist as soon as the version does.
         """
         from mlflow.exceptions import MlflowException
 
@@ -172,7 +173,7 @@ class Registry:
         """
         current = self.numbers(version.name).get(CHAMPION, NONE)
         if current == version.number:
-            if version.state != SERVING:  # who made it champion did not end that
+            if version.state != SERVING:  # its promotion was interrupted
                 self._settle(version, SERVING, "")
             return f"{version.title} is the champion"
         if version.state != WAITING:
@@ -198,7 +199,7 @@ class Registry:
             )
 
     def withdraw(self, version: Version, reason: str) -> None:
-        """Give up a version's promotion, so that it is in nobody's way."""
+        """Give up a version's promotion, so that it blocks no other."""
         self._settle(version, WITHDRAWN, reason)
 
     def rollback(self, name: str) -> tuple[Version, Version]:
@@ -241,9 +242,9 @@ class Registry:
         return f"{version.title} is the champion{after}"
 
     def _lead(self, name: str, alias: str, number: int) -> None:
-        """Lead an alias to a version, or to none.
+        """Point an alias to a version, or remove it.
 
-        Who moves one at the same moment makes the other fail in the database.
+        Repeated, because two moves at the same moment fail in the database.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:

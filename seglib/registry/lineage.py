@@ -25,7 +25,7 @@ def write_lineage(
     decision: Path,
     steps: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Write `export`/lineage.json: what was exported, and all that led to it.
+    """Write `export`/lineage.json: what was exported, and everything that led to it.
 
     Args:
         steps: the origin of each step's output.

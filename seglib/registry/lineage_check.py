@@ -1,4 +1,4 @@
-"""Does a lineage hold? Every claim of it against the thing that it names."""
+"""Check a lineage: compare each of its claims with the thing that it names."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ class Finding:
 
 
 def check_export(lineage: Mapping[str, Any], export: Path) -> Iterator[Finding]:
-    """The files of an export are those of its lineage, all and none beside."""
+    """The files of an export are exactly those of its lineage."""
     claimed = lineage["export"]
     here = {
         path.relative_to(export).as_posix(): file_sha256(path)

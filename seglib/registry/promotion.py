@@ -1,7 +1,7 @@
-"""What the gate asks the registry, and what the registry learns from the gate.
+"""The registry around the gate: the champion before it, the promotion after it.
 
-The gate's component calls `standing` for the champion; what it decided goes into the
-registry by the messages of the run, in their order, like all that MLflow learns.
+The gate calls `standing` for the champion. What it decided reaches the registry by the
+events of the run, in their order, like all that MLflow learns.
 """
 
 import functools
@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seglib.data.manifest import MANIFEST
 from seglib.registry.champion import (
@@ -25,18 +25,15 @@ from seglib.registry.champion import (
     Version,
 )
 from seglib.registry.lineage import LINEAGE
+from seglib.runtime.events import Event
 from seglib.steps.gate import Champion
 from seglib.storage.digests import file_sha256, model_digest
 from seglib.tracking.mlflow_address import tracking_uri
-from seglib.tracking.mlflow_client import knock
+from seglib.tracking.mlflow_client import health_check
 from seglib.tracking.mlflow_errors import explained
 from seglib.tracking.names import dataset_name
+from seglib.tracking.run import TrackedRun
 from seglib.tracking.run_end import FINISHED, status_of
-
-if TYPE_CHECKING:
-    from seglib.tracking.run import Row
-
-Message = Mapping[str, Any]
 
 _Found = tuple[Registry, Version | None, list[Version]]
 _ATTEMPTS = 3  # to ask the registry, after 0, 1 and 2 s
@@ -53,12 +50,12 @@ class Standing:
 
 
 def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
-    """Find out who is champion, and what is known of the model before the gate.
+    """Look up the champion, and what the registry knows of the model.
 
     Args:
-        name: the registered model; empty: it is called like the dataset.
+        name: of the registered model; empty: the dataset's name.
         paths: folders of `manifest` and `model`.
-        folder: where the champion's artifact goes when it is fetched.
+        folder: for the champion's artifact, which is downloaded on demand.
     """
     uri = tracking_uri()
     if not uri:
@@ -89,8 +86,8 @@ def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
 def _look_up(uri: str, name: str) -> _Found | str:
     """The registry, its champion and all versions; or why they are not known.
 
-    In a thread that may be left behind: a server that is silent must not hold up a run,
-    and MLflow waits several times, for its whole timeout each time.
+    In a thread that is abandoned after a while: MLflow waits for its whole timeout
+    several times, and a silent server must not hold up a run.
     """
     found: list[_Found | str] = []
 
@@ -98,7 +95,7 @@ def _look_up(uri: str, name: str) -> _Found | str:
         for attempt in range(_ATTEMPTS):
             time.sleep(attempt)
             try:
-                knock(uri)
+                health_check(uri)
                 registry = Registry(uri)
                 champion = registry.champion(name)
                 versions = registry.versions(name) if champion else []
@@ -115,60 +112,60 @@ def _look_up(uri: str, name: str) -> _Found | str:
     return found[0] if found else explained(TimeoutError(), uri)
 
 
-def record_contender(row: "Row", message: Message) -> None:
-    """The model as a version of the registered model; once, however often told."""
-    entry = message.get("registry")
+def record_contender(run: TrackedRun, event: Event) -> None:
+    """Register the model as a version; applied twice, it is registered once."""
+    entry = event.get("registry")
     if not entry:
         return
-    registry = Registry(row.uri)
-    version = _known(registry, entry, message) or registry.register(
+    registry = Registry(run.uri)
+    version = _known(registry, entry, event) or registry.register(
         entry["name"],
-        model_id=row.model_id or "",
-        run_id=row.id,
+        model_id=run.model_id or "",
+        run_id=run.id,
         tags={
             "model_digest": entry["digest"],
             "against": entry["against"],
-            "verdict": message["verdict"],
-            "state": WAITING if message["verdict"] == "promote" else HELD,
-            "state_reason": message["reasons"],
-            "kfp.run_id": row.run,
+            "verdict": event["verdict"],
+            "state": WAITING if event["verdict"] == "promote" else HELD,
+            "state_reason": event["reasons"],
+            "kfp.run_id": run.name,
             **entry.get("tags", {}),
         },
     )
     place = f"{version.name}/{version.number}"
-    row.log(tags={"registered_model": place})
+    run.log(tags={"registered_model": place})
 
 
-def record_promotion(row: "Row", message: Message) -> None:
-    """Make the exported model the champion, if it still may become it."""
-    version = registered(row)
+def record_promotion(run: TrackedRun, event: Event) -> None:
+    """Make the exported model the champion, if it still may become that."""
+    version = registered(run)
     if version is None:
         return
-    registry = Registry(row.uri)
+    registry = Registry(run.uri)
     if version.state == WAITING:
-        lineage = Path(message["export"]) / LINEAGE
+        lineage = Path(event["export"]) / LINEAGE
         registry.tag(version, {"lineage_sha256": file_sha256(lineage)})
-    if published := message.get("publication"):  # whoever follows it shall find it
+    if published := event.get("publication"):  # a rollback finds it there
         registry.tag(version, {PUBLISHED: json.dumps(published)})
-    row.promotion = f"{version.name}: {registry.promote(version)}"
-    row.log(tags={"promotion": row.promotion})
+    run.promotion = f"{version.name}: {registry.promote(version)}"
+    run.log(tags={"promotion": run.promotion})
 
 
-def record_withdrawal(row: "Row", message: Message) -> None:
-    """A run that failed after its gate promotes nothing, and blocks nobody."""
-    status = status_of(message, row.tags())
+def record_withdrawal(run: TrackedRun, event: Event) -> None:
+    """Withdraw the model of a run that failed after its gate."""
+    status = status_of(event, run.tags())
     if status == FINISHED:
         return
-    version = registered(row)
-    is_own = version and version.tags.get("kfp.run_id") == row.run
+    version = registered(run)
+    is_own = version and version.tags.get("kfp.run_id") == run.name
     if version and is_own and version.state == WAITING:
-        Registry(row.uri).withdraw(version, f"its run ended {status}")
+        Registry(run.uri).withdraw(version, f"its run ended {status}")
 
 
-def registered(row: "Row") -> Version | None:
+def registered(run: TrackedRun) -> Version | None:
     """The version that a run's model is; None if no gate has registered it."""
-    name, _, number = row.tags().get("registered_model", "").rpartition("/")
-    return Registry(row.uri).get(name, int(number)) if name else None
+    name, _, number = run.tags().get("registered_model", "").rpartition("/")
+    return Registry(run.uri).get(name, int(number)) if name else None
 
 
 def _barred(versions: list[Version], digest: str, champion: Version) -> str:
@@ -183,12 +180,14 @@ def _barred(versions: list[Version], digest: str, champion: Version) -> str:
     return ""
 
 
-def _known(registry: Registry, entry: Message, message: Message) -> Version | None:
+def _known(
+    registry: Registry, entry: Mapping[str, Any], event: Event
+) -> Version | None:
     """The version that this model is already."""
     same = [v for v in registry.versions(entry["name"]) if v.digest == entry["digest"]]
-    wanted = WAITING if message["verdict"] == "promote" else HELD
+    wanted = WAITING if event["verdict"] == "promote" else HELD
     for version in same:
-        is_retry = version.tags.get("kfp.run_id") == message["run"]
+        is_retry = version.tags.get("kfp.run_id") == event["run"]
         is_retry |= version.state == wanted and version.against == entry["against"]
         if version.state == SERVING or is_retry:
             return version

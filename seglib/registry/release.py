@@ -1,28 +1,26 @@
-"""Exports on a remote, and whose is `latest` there: the champion's.
+"""Exports on a remote, where `latest` is the champion's.
 
-First the files of an export are published, under the hash of their content, which moves
-nothing that anybody follows. Then the registry decides. Last `latest` is led to the
-export of whoever is champion, by who won, by a rollback, or by hand: each looks once
-more after its move, so that whoever comes last leaves it where the registry says.
+First the files of an export are published under the hash of their content, which moves
+no pointer. Then the registry decides. Last `latest` is moved to the champion's export,
+by a promotion, a rollback or by hand. Each of them checks the champion again after its
+move, so that the last one leaves `latest` where the registry says.
 """
 
 import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 from seglib.errors import SegError
 from seglib.registry.champion import PUBLISHED, Registry, Version
 from seglib.registry.promotion import registered
+from seglib.runtime.events import Event
 from seglib.storage import publish, set_latest
 from seglib.tracking.mlflow_address import tracking_uri
+from seglib.tracking.run import TrackedRun
 
-if TYPE_CHECKING:
-    from seglib.tracking.run import Row
-
-_ATTEMPTS = 5  # at leading `latest` to a champion that changes meanwhile
+_ATTEMPTS = 5  # at moving `latest` while the champion changes
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,7 @@ class Publication:
 
 
 def publish_export(export: Path, url: str, name: str) -> Publication:
-    """Publish the files of an export.
-
-    Where there is no registry, nobody decides later: the export is the latest.
+    """Publish the files of an export; without a registry it is `latest` at once.
 
     Raises:
         SegError: the remote cannot be written to.
@@ -57,25 +53,25 @@ def publish_export(export: Path, url: str, name: str) -> Publication:
 
 
 def absolute(url: str) -> str:
-    """A place as it is called from anywhere on this machine."""
+    """A place with an absolute path; an address stays as it is."""
     return url if "://" in url else str(Path(url).expanduser().resolve())
 
 
-def record_publication(row: "Row", message: Mapping[str, Any]) -> None:
-    """Lead `latest` to the exported model if it is the champion now."""
-    if not message.get("publication"):
+def record_publication(run: TrackedRun, event: Event) -> None:
+    """Move `latest` to the exported model if it is the champion now."""
+    if not event.get("publication"):
         return
-    published = Publication(**message["publication"])
-    version = registered(row)
-    is_latest = version is not None and announce(Registry(row.uri), version, published)
+    published = Publication(**event["publication"])
+    version = registered(run)
+    is_latest = version is not None and announce(Registry(run.uri), version, published)
     where = f"{published.name} at {published.url}"
     moved = f"latest of {where}" if is_latest else f"{where}, whose latest stays"
-    row.publication = f"{published.key}, {moved}"
-    row.log(tags={"publication": row.publication})
+    run.publication = f"{published.key}, {moved}"
+    run.log(tags={"publication": run.publication})
 
 
 def announce(registry: Registry, version: Version, published: Publication) -> bool:
-    """Lead `latest` to a version's export if the version is champion.
+    """Move `latest` to a version's export if the version is champion.
 
     Returns:
         Whether it is.
@@ -94,10 +90,10 @@ def announce(registry: Registry, version: Version, published: Publication) -> bo
 
 
 def follow_champion(registry: Registry, model: str, url: str, name: str) -> Publication:
-    """Lead `latest` of a name to the champion's export.
+    """Move `latest` of a name to the champion's export.
 
-    An export that is not there, of a champion that was not published or elsewhere, is
-    taken from the champion's run and published.
+    If the champion was not published here, its export is taken from its run and
+    published.
 
     Raises:
         LookupError: there is no champion.
@@ -112,7 +108,7 @@ def follow_champion(registry: Registry, model: str, url: str, name: str) -> Publ
         now = registry.champion(model)
         if now and now.number == champion.number and Publication.of(now) == published:
             return published
-    raise SegError(f"The champion of {model!r} changed {_ATTEMPTS} times in a row.")
+    raise SegError(f"The champion of {model!r} changed {_ATTEMPTS} times in a run.")
 
 
 def place_of(registry: Registry, model: str) -> Publication | None:

@@ -1,1 +1,1 @@
-"""What surrounds a step in a pod or a process: events, provenance, variables."""
+"""What surrounds a step in a pod or a process: events, provenance, KFP's run."""

@@ -1,11 +1,11 @@
-"""The pipeline run that a pod belongs to, as KFP's API in its cluster has it.
+"""The pipeline run that a pod belongs to, from KFP's API in its cluster.
 
-What the exit task gets as `status.state` is ML Metadata's word: COMPLETE after a
-success, RUNNING where the gate held and after a cancel, FAILED. KFP's API knows more:
-the run's name, whether it was stopped, and of each step what became of it and why.
+The exit task's `status.state` is ML Metadata's word: COMPLETE after a success, RUNNING
+where the gate held and after a cancel, FAILED. KFP's API knows more: the run's name and
+parameters, whether it was stopped, and the outcome of each step with its reason.
 
-While the exit task asks, the workflow still runs, and KFP's copy of it may lag behind:
-so the end is that of the other steps, and steps that seem to go on are asked again for.
+The workflow still runs while the exit task asks, and KFP's copy of it may be older: the
+end is that of the other steps, and if some of them seem to run, it is asked again.
 """
 
 import json
@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+from seglib.environment import KFP_API, KFP_UI
 from seglib.errors import SegError
 from seglib.plain_text import visible, without_login
+from seglib.runtime.events import run_id
 from seglib.runtime.pod_log import own_lines, path_of_log, refusal
-from seglib.runtime.step import run_id
 from seglib.runtime.workflow import (
     CACHED,
     CANCELED,
@@ -39,8 +40,6 @@ from seglib.runtime.workflow import (
 
 logger = logging.getLogger(__name__)
 
-API = "SEGLIB_KFP_API"  # where it is; default: http://ml-pipeline.NAMESPACE:8888
-UI = "SEGLIB_KFP_UI"  # where people see it, for links
 PAGE_TAG = "kfp.page"
 _PLACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -49,7 +48,7 @@ _TIMEOUT_S = 10.0
 _MOST_BYTES = 256 * 2**20
 _LAST_LINES, _LONGEST_LINE = 10, 300
 _EXIT_TASK = "finalize"
-_WORDS = {  # of a step, as the row's tags have them
+_WORDS = {  # of a step, in tags
     FAILED: "failed",
     CANCELED: "stopped",
     CACHED: "cached",
@@ -75,23 +74,24 @@ def page_of(run: str) -> dict[str, str]:
     """The tag with a run's page, from the path on where the UI's address is not set."""
     if not _RUN.fullmatch(run):
         return {}
-    ui = os.environ.get(UI, "").strip().rstrip("/")
+    ui = os.environ.get(KFP_UI, "").strip().rstrip("/")
     return {PAGE_TAG: f"{ui}/#/runs/details/{run}"}
 
 
 def ending(word: str) -> dict[str, Any]:
-    """How this run ended, for the message of its end.
+    """How this run ended, for the event of its end.
 
     Args:
-        word: how it ended as `status.state` has it, for a run that KFP does not tell
-            more of.
+        word: `status.state` of the exit task, for a run of which KFP's API tells no
+            more.
 
     Returns:
-        `state` (KFP's, or the word), `word`; if KFP answers, `run_name`, `steps`, and
-        `failed_step` and `failure` if there is one that failed.
+        `state` (KFP's, or the word) and `word`; if KFP's API answers, `parameters`
+        (what the run was given), `run_name`, `steps`, and `failed_step` and `failure`
+        if a step failed.
     """
     run = run_id()
-    told = {"state": word, "word": word}
+    told: dict[str, Any] = {"state": word, "word": word}
     if not _address(run):
         return told
     reason = ""
@@ -105,6 +105,7 @@ def ending(word: str) -> dict[str, Any]:
             if isinstance(error, HTTPError) and error.code < 500:
                 break
             continue
+        told["parameters"] = (answer.get("runtime_config") or {}).get("parameters", {})
         if state := _state(answer, workflow):
             name = str(answer.get("display_name") or workflow.run_name)
             return {
@@ -115,7 +116,7 @@ def ending(word: str) -> dict[str, Any]:
             }
         reason = "its copy of the workflow is older"
     logger.warning(
-        "KFP does not say how the run ended (%s: %s), so what the steps told decides.",
+        "KFP does not say how the run ended (%s: %s). The steps' own events decide.",
         _address(run),
         reason,
     )
@@ -150,7 +151,7 @@ def _steps(run: str, workflow: Workflow, state: str) -> dict[str, Any]:
 
 
 def _last_lines(run: str, step: Step) -> list[str]:
-    """What the step printed at its end, as far as KFP has it."""
+    """The last lines that the step printed, if KFP has them."""
     if not step.attempts:
         return []
     try:
@@ -165,7 +166,7 @@ def _last_lines(run: str, step: Step) -> list[str]:
 
 
 def _short(step: Step) -> str:
-    """As the row's tags call a step: train for train-model."""
+    """A step's name in tags: train for train-model."""
     return step.name.partition("-")[0]
 
 
@@ -187,7 +188,7 @@ def _address(run: str) -> str:
     """Where the API is; empty where there is none to be asked for this run."""
     if not _RUN.fullmatch(run):
         return ""
-    if given := os.environ.get(API, "").strip().rstrip("/"):
+    if given := os.environ.get(KFP_API, "").strip().rstrip("/"):
         return given
     try:
         namespace = _PLACE.read_text(encoding="utf-8").strip()

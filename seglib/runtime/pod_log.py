@@ -1,4 +1,4 @@
-"""What a step's pod printed, as KFP's API gives it."""
+"""The log of a step's pod, as KFP's API gives it."""
 
 import json
 import re
@@ -12,12 +12,12 @@ _BLOCK = re.compile(r"Got executor_input:$")  # JSON over many lines follows
 
 
 def path_of_log(run_id: str, pod: str) -> str:
-    """Where the log is: in this version of the API alone."""
+    """The path of the log, which only this version of the API has."""
     return f"/apis/v1alpha1/runs/{run_id}/nodes/{pod}/log"
 
 
 def refusal(text: str) -> str:
-    """Why there is no log, where KFP says so in its place with the status 200."""
+    """Why there is no log; KFP says so in its place, with status 200."""
     if not text.startswith('{"error_message"'):
         return ""
     try:
@@ -27,9 +27,9 @@ def refusal(text: str) -> str:
 
 
 def own_lines(lines: Iterable[str]) -> Iterator[str]:
-    """The lines of the step itself, without those of KFP and Argo around it.
+    """The lines of the step itself, without those of KFP and Argo.
 
-    What KFP's launcher says of an error stays.
+    Error lines of KFP's launcher stay.
     """
     in_block = False
     for line in lines:

@@ -1,18 +1,19 @@
-"""Who the processes of a training in several pods are, by a pod's variables."""
+"""The processes of a training in several pods, by a pod's environment variables."""
 
-import json
 import re
 from collections.abc import Mapping
 
+from seglib.distributed.cluster import Cluster
+from seglib.environment import HOST_INDEX, HOSTS, PORTS_FROM, PROCESSES
 from seglib.errors import UsageError
 
-HOSTS, HOST_INDEX = "SEGLIB_HOSTS", "SEGLIB_HOST_INDEX"
-PORTS_FROM, PROCESSES = "SEGLIB_PORTS_FROM", "SEGLIB_PROCESSES"
 PORT = 2222  # of a pod's first process; the next has the next
 
 
-def tf_configs(environment: Mapping[str, str]) -> list[str]:
-    """TF_CONFIG for each process of this pod; one that is empty for one pod alone.
+def clusters_of_pod(environment: Mapping[str, str]) -> list[Cluster]:
+    """The processes of this pod, each with its place among those of all pods.
+
+    One that trains alone belongs to no cluster.
 
     Raises:
         UsageError: a variable is not as it should be.
@@ -22,7 +23,7 @@ def tf_configs(environment: Mapping[str, str]) -> list[str]:
     named = (host.strip() for host in environment.get(HOSTS, "").split(","))
     hosts = [_host_and_port(host, port) for host in named if host]
     if not hosts and processes == 1:
-        return [""]
+        return [Cluster()]
     hosts = hosts or [("localhost", port)]
     index = _whole(environment, HOST_INDEX, "0", 0)
     if index >= len(hosts):
@@ -30,29 +31,13 @@ def tf_configs(environment: Mapping[str, str]) -> list[str]:
             f"{HOST_INDEX}: expected the place of this pod in {HOSTS}, of 0 to "
             f"{len(hosts) - 1}. Received: {index}."
         )
-    workers = [
+    workers = tuple(
         f"{name}:{first + process}"
         for name, first in hosts
         for process in range(processes)
-    ]
-    tasks = range(index * processes, (index + 1) * processes)
-    return [
-        json.dumps(
-            {
-                "cluster": {"worker": workers},
-                "task": {"type": "worker", "index": task},
-            }
-        )
-        for task in tasks
-    ]
-
-
-def index_of(config: str) -> int:
-    """Of a process, by its TF_CONFIG."""
-    try:
-        return int(json.loads(config or "{}").get("task", {}).get("index", 0))
-    except (ValueError, AttributeError, TypeError):
-        return 0  # who joins by it will say what is wrong
+    )
+    first = index * processes
+    return [Cluster(workers, i) for i in range(first, first + processes)]
 
 
 def _host_and_port(text: str, port: int) -> tuple[str, int]:

@@ -3,16 +3,16 @@
 A trial is the settings in which one training differs from the others, as JSON: KFP
 would turn the integers of a dictionary into floats.
 
-One that cannot be trained falls out: KFP, on a cluster as locally, ends a loop with the
-first of its tasks that fails, so the task succeeds, with an artifact that says why
-there is no model. What is not of the trial's own making (data or a store that are away,
-SIGTERM, whatever is not known) fails the task as ever, and it is tried again.
+A trial that cannot be trained is a failed trial and no failed task, because KFP ends a
+loop with the first task that fails: the task succeeds, and its artifact says why there
+is no model. A cause outside of the trial (data or a store that are away, SIGTERM, any
+unknown error) fails the task, and the task is tried again.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,9 @@ from typing import Any
 
 from seglib.errors import DivergedError, SegError, UsageError
 from seglib.plain_text import first_line, table_cell
-from seglib.runtime.step import FELL_OUT, KEPT, Step, read_lineage, run_id
+from seglib.runtime.events import run_id
+from seglib.runtime.provenance import FAILURE_REASON, read_lineage
+from seglib.runtime.step import Step
 
 TABLE = "selection.md"
 SELECTION = "selection.json"
@@ -41,9 +43,9 @@ class Trial:
     """One training, as its artifact tells of it."""
 
     settings: Settings
-    val_miou: float | None  # of the epoch that was kept; None: it fell out
+    val_miou: float | None  # of the epoch that was kept; None: a failed trial
     epochs: int
-    fell_out: str = ""  # why there is no model
+    failure: str = ""  # why there is no model
 
 
 def label(settings: Settings) -> str:
@@ -52,26 +54,26 @@ def label(settings: Settings) -> str:
 
 
 @contextmanager
-def may_fall_out(step: Step) -> Iterator[None]:
-    """Within it, a trial that cannot be trained ends in a reason, and not in an error.
+def trial_may_fail(step: Step) -> Iterator[None]:
+    """Within it, an error that a trial's settings cause makes a failed trial of it.
 
-    Outside of a sweep every error is one.
+    Outside of a sweep every error is raised.
     """
     try:
         yield
     except Exception as error:
-        reason = why_it_fell_out(error) if step.is_trial else ""
+        reason = trial_failure(error) if step.is_trial else ""
         if not reason:
             raise
         # Other settings and other losses come to the same end on every machine.
-        step.fall_out(reason, for_good=isinstance(error, DivergedError))
+        step.fail_trial(reason, for_good=isinstance(error, DivergedError))
 
 
-def why_it_fell_out(error: Exception) -> str:
-    """The reason why settings cannot be trained with; empty: they are not the cause.
+def trial_failure(error: Exception) -> str:
+    """Why settings cannot be trained with; empty: they are not the cause.
 
-    They are where the loss diverges, where they do not go together or with the data,
-    and where they need more memory than there is.
+    They are the cause where the loss diverges, where they do not fit each other or the
+    data, and where they need more memory than there is.
     """
     if isinstance(error, MemoryError) or (
         type(error).__name__ in _EXHAUSTED and _MEMORY.search(str(error))
@@ -100,23 +102,23 @@ def best_of(trials: Sequence[Trial]) -> int:
     """The place of the trial with the highest val mIoU; of equals, the first.
 
     Raises:
-        SegError: all fell out.
+        SegError: all trials failed.
     """
     scores = {i: t.val_miou for i, t in enumerate(trials) if t.val_miou is not None}
     if not scores:
-        lines = [f"  {label(trial.settings)}: {trial.fell_out}" for trial in trials]
-        raise SegError("\n".join(["No trial is left: all fell out.", *lines]))
+        lines = [f"  {label(trial.settings)}: {trial.failure}" for trial in trials]
+        raise SegError("\n".join(["No trial is left: all failed.", *lines]))
     return max(scores, key=lambda i: (scores[i], -i))
 
 
-def reasons(trials: Sequence[Trial]) -> dict[str, str]:
-    """Why trials fell out, by their names."""
-    return {label(t.settings): t.fell_out for t in trials if t.fell_out}
+def failures(trials: Sequence[Trial]) -> dict[str, str]:
+    """Why trials failed, by their names."""
+    return {label(t.settings): t.failure for t in trials if t.failure}
 
 
 def write_selection(trials: Sequence[Trial], folder: Path) -> None:
     """Write selection.json, and the same as a table, the best first."""
-    ranked = sorted(trials, key=lambda t: (bool(t.fell_out), -(t.val_miou or 0.0)))
+    ranked = sorted(trials, key=lambda t: (bool(t.failure), -(t.val_miou or 0.0)))
     rows = [vars(trial) for trial in ranked]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SELECTION).write_text(json.dumps(rows, indent=1) + "\n")
@@ -124,28 +126,16 @@ def write_selection(trials: Sequence[Trial], folder: Path) -> None:
     for trial in ranked:
         name = table_cell(label(trial.settings)) or "as configured"
         if trial.val_miou is None:
-            lines.append(f"| {name} | fell out | – |")
+            lines.append(f"| {name} | failed | – |")
         else:
             lines.append(f"| {name} | {trial.val_miou:.4f} | {trial.epochs} |")
-    fell_out = [
+    failed = [
         f"- {table_cell(name)}: {table_cell(reason)}"
-        for name, reason in reasons(trials).items()
+        for name, reason in failures(trials).items()
     ]
-    if fell_out:
-        lines += ["", "Fell out, without a model:", "", *fell_out]
+    if failed:
+        lines += ["", "Failed trials, without a model:", "", *failed]
     (folder / TABLE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def forget_outcomes(models: Iterable[Path]) -> None:
-    """Remove what is kept of trainings until their models have come through."""
-    origins = (read_lineage(folder).get("train", {}) for folder in models)
-    if kept := [origin[KEPT] for origin in origins if KEPT in origin]:
-        from seglib.training.checkpoints import (
-            forget,  # takes seconds to import, as Keras does
-        )
-
-        for folder in kept:
-            forget(folder)
 
 
 def can_be_referred_to(uri: str, run: str) -> bool:
@@ -160,7 +150,7 @@ def can_be_referred_to(uri: str, run: str) -> bool:
 def _read_trial(folder: Path) -> Trial:
     origin = read_lineage(folder).get("train", {})
     settings = origin.get("trial", {})
-    if reason := origin.get(FELL_OUT):
+    if reason := origin.get(FAILURE_REASON):
         if (made_by := origin["run_id"]) != run_id():
             reason += f" (reused from run {made_by})"
         return Trial(settings, None, 0, reason)

@@ -1,7 +1,7 @@
-"""What became of a pipeline run, read from the workflow that Argo runs for it.
+"""The state of a pipeline run and its steps, read from Argo's workflow.
 
-KFP's own list of tasks has the machinery beside the steps, no pods and no reasons.
-Argo's JSON has all of it: `GET /apis/v1beta1/runs/ID`, where
+KFP's own list of tasks mixes steps with machinery, and has no pods and no reasons.
+Argo's JSON has all of that: `GET /apis/v1beta1/runs/ID`, where
 `pipeline_runtime.workflow_manifest` holds the workflow as text, and its `status.nodes`
 one entry a node. As Argo 4.0.5 under KFP 2.17.0 writes them:
 
@@ -65,7 +65,7 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step of the pipeline, whatever number of pods it took."""
+    """A step of the pipeline, with all its pods."""
 
     name: str  # as in the pipeline: train-model
     trial: int | None  # its number where the step is repeated for each of a list
@@ -77,7 +77,7 @@ class Step:
 
     @property
     def label(self) -> str:
-        """As people call it: train for train-model, train[1] of the second trial."""
+        """Its short name: train for train-model, train[1] for the second trial."""
         short = re.sub("-(model|data)$", "", self.name)
         return short if self.trial is None else f"{short}[{self.trial}]"
 
@@ -98,11 +98,11 @@ class Workflow:
     run_id: str
     run_name: str
     stopped: bool  # whether it was told to end before its time
-    steps: tuple[Step, ...]  # in the order in which they were come to
+    steps: tuple[Step, ...]  # in the order of their starts
 
     @property
     def failed(self) -> Step | None:
-        """The step that the run failed by."""
+        """The first step that failed; None if there is none."""
         return next((step for step in self.steps if step.state == FAILED), None)
 
 
@@ -110,7 +110,7 @@ def workflow_of(answer: Mapping[str, Any]) -> Workflow:
     """The workflow in KFP's answer to `GET /apis/v1beta1/runs/ID`.
 
     Raises:
-        SegError: it holds none, or one whose nodes are kept elsewhere.
+        SegError: the answer holds no workflow, or one whose nodes are kept elsewhere.
     """
     text = (answer.get("pipeline_runtime") or {}).get("workflow_manifest") or ""
     try:
@@ -128,7 +128,7 @@ def workflow_of(answer: Mapping[str, Any]) -> Workflow:
 
 
 def pod_name(workflow: str, template: str, node_id: str) -> str:
-    """The pod of a node: WORKFLOW-TEMPLATE-HASH, cut as Argo cuts it."""
+    """The name of a node's pod: WORKFLOW-TEMPLATE-HASH, shortened as by Argo."""
     number = node_id.rpartition("-")[2]
     longest = 253 - len(number) - 1
     prefix = f"{workflow}-{template}"
@@ -249,7 +249,7 @@ def _step(
 
 
 def _reason(attempts: tuple[Attempt, ...], executors: list[Any], message: str) -> str:
-    """Why a step failed: what its last pod met, and what kept it from another try."""
+    """Why a step failed: its last pod's message, and why it was not retried."""
     last = attempts[-1].message if attempts else ""
     above = [str(node.get("message") or "") for node in executors]
     found = [last, *(text for text in above if "limit exceeded" in text), message]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seglib.data.manifest import Manifest, write_manifest
 from seglib.data.problems import Problem, relative_path
-from seglib.data.verification.verify import Verification
+from seglib.data.verification.verifier import Verification
 from seglib.report.dataset_page import verification_page
 from seglib.storage.atomic_write import write_text
 

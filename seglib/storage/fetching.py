@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from seglib.environment import CACHE
 from seglib.errors import DatasetError, SegError
 from seglib.storage.backends.base import Moved, Remote
 from seglib.storage.backends.local import is_own_folder
@@ -72,7 +73,7 @@ def fetch(
 
 def cache_folder(cache: Path | None = None) -> Path:
     """The folder of fetched data on this machine; the default is that of `fetch`."""
-    chosen = cache or os.environ.get("SEGLIB_CACHE") or "~/.cache/seglib"
+    chosen = cache or os.environ.get(CACHE) or "~/.cache/seglib"
     return Path(chosen).expanduser()
 
 

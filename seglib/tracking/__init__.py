@@ -1,1 +1,1 @@
-"""MLflow runs: from a step's events to the row of its pipeline run."""
+"""The MLflow runs of pipeline runs: connection, writing, queries."""

@@ -1,11 +1,11 @@
-"""The runs of single steps, under the row of their pipeline run.
+"""The runs of single steps, below the MLflow run of their pipeline run.
 
 Each step that a run executes has one, with its start, end, status, the folder of its
 output and the load of its machine. A step that was taken from the cache has none: the
-row's tag `step.<name>` says which run made it, and that run has the step's.
+tag `step.<name>` of the pipeline run says which run made it, and that run has it.
 
-They carry no parameters and none of the row's scores, so that lists and comparisons of
-rows stay as they are. Only a sweep's trials have the settings in which they differ, and
+They carry no parameters and no scores, so that lists and comparisons of pipeline runs
+stay as they are. Only a sweep's trials have the settings in which they differ, and
 their curves.
 """
 
@@ -13,15 +13,15 @@ from typing import Any
 
 PARENT_TAG = "mlflow.parentRunId"
 STEP_TAG = "seglib.step"  # run/step: finds a step's run again
-FAILURE = ("failed_step", "failure")  # tags of the row, until another attempt
+FAILURE = ("failed_step", "failure")  # tags of the pipeline run, until another attempt
 
 
 class Children:
-    """The step runs of one row.
+    """The step runs of one pipeline run.
 
     Args:
         client: an MlflowClient.
-        parent_id: the row's MLflow run.
+        parent_id: the pipeline run's MLflow run.
         run: the pipeline run's name.
     """
 
@@ -33,7 +33,7 @@ class Children:
         self._ids: dict[str, str] = {}
 
     def go_on(self, *, repeated: str, time_ms: int) -> None:
-        """A step starts: the row goes on if it had ended, and forgets what failed.
+        """A step starts: a pipeline run that had ended goes on without its failure.
 
         Args:
             repeated: the step, if it starts another time.
@@ -45,10 +45,10 @@ class Children:
                 self._client.delete_tag(self._parent_id, name)
 
     def begin(self, step: str, *, time_ms: int, adopted: str = "") -> str:
-        """Start a step's run, or take up the one of an earlier attempt.
+        """Start a step's run, or continue that of an earlier attempt.
 
         Args:
-            adopted: a run that was made for this step already, by KFP itself.
+            adopted: the run that KFP's own plugin made for this step.
 
         Returns:
             The MLflow id.
@@ -73,7 +73,7 @@ class Children:
         return self._ids[step]
 
     def ended_ms(self, step: str) -> int:
-        """When the newest attempt of a step ended; 0: it goes on, or there is none."""
+        """When a step's newest attempt ended; 0: it is running, or there is none."""
         found = self.find(step)
         return _ended_ms(self._client.get_run(found)) if found else 0
 
@@ -87,7 +87,7 @@ class Children:
             self._client.set_terminated(found, status, end_time=time_ms)
 
     def end_all(self, status: str, *, time_ms: int) -> None:
-        """End what still runs when the pipeline run is over."""
+        """End the step runs that are still open when the pipeline run ends."""
         open_ = f"tags.`{PARENT_TAG}` = '{self._parent_id}' and status = 'RUNNING'"
         for run in self._client.search_runs([self._experiment_id], open_):
             if run.data.tags.get(STEP_TAG):
@@ -108,9 +108,9 @@ class Children:
 
 
 def _reopen(client: Any, run_id: str, *, time_ms: int) -> bool:
-    """Let a run go on that has ended before this moment: another attempt has begun.
+    """Reopen a run that ended before this moment: another attempt has begun.
 
-    A message of the attempt before, which is sent late or twice, reopens nothing.
+    An event of the earlier attempt, sent late or twice, reopens nothing.
 
     Returns:
         Whether it was reopened. MLflow shows the earlier end until there is another.

@@ -10,12 +10,16 @@ import os
 import re
 from urllib.parse import quote, unquote, urlsplit
 
+from seglib.environment import (
+    TRACKING_PASSWORD,
+    TRACKING_TOKEN,
+    TRACKING_URI,
+    TRACKING_USERNAME,
+)
 from seglib.errors import UsageError
 from seglib.plain_text import without_login
 from seglib.tracking.sqlite_store import SQLITE
 
-TRACKING = "MLFLOW_TRACKING_URI"
-_USER, _PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 _SERVERS = ("http", "https")
 _DATABASES = ("postgresql", "mysql", "mssql")
 _EXPECTED = (
@@ -30,12 +34,12 @@ def tracking_uri(default: str = "") -> str:
     Raises:
         UsageError: it can never be one, whatever gets better.
     """
-    given = os.environ.get(TRACKING, "").strip()
+    given = os.environ.get(TRACKING_URI, "").strip()
     if given:
         address, user, password = split_login(given)
         if user:
-            os.environ.update({_USER: user, _PASSWORD: password})
-        os.environ[TRACKING] = given = address
+            os.environ.update({TRACKING_USERNAME: user, TRACKING_PASSWORD: password})
+        os.environ[TRACKING_URI] = given = address
     return given or default
 
 
@@ -71,9 +75,9 @@ def split_login(uri: str) -> tuple[str, str, str]:
     user, _, password = (unquote(part) for part in login.partition(":"))
     if bool(user) != bool(password):
         raise UsageError(
-            f"{TRACKING}: the address of {uri} has a user or a "
-            f"password, but not both. Set {_USER} and {_PASSWORD}, or "
-            "MLFLOW_TRACKING_TOKEN, instead."
+            f"{TRACKING_URI}: the address of {uri} has a user or a "
+            f"password, but not both. Set {TRACKING_USERNAME} and "
+            f"{TRACKING_PASSWORD}, or {TRACKING_TOKEN}, instead."
         )
     return f"{kind}://{host}{path}", user, password
 
@@ -86,9 +90,10 @@ def _require_host(uri: str, host: str, path: str) -> None:
         is_right = False
     if not is_right or "@" in path or re.search(r"[\s\\\x00-\x1f]", uri):
         raise UsageError(
-            f"{TRACKING} is no address of a server. Expected http://host:5000. "
+            f"{TRACKING_URI} is no address of a server. Expected http://host:5000. "
             "Characters such as / ? # @ and spaces in a user or password are written "
-            f"%2F %3F %23 %40 %20; or set {_USER} and {_PASSWORD} instead."
+            f"%2F %3F %23 %40 %20; or set {TRACKING_USERNAME} and "
+            f"{TRACKING_PASSWORD} instead."
         )
 
 
@@ -96,7 +101,7 @@ def _require_plugin(uri: str, kind: str) -> None:
     """What is left is a folder, or the address of a store that a plugin brings."""
     has_scheme = "://" in uri
     shown = without_login(uri if has_scheme else f"://{uri}").removeprefix("://")
-    named = f"{TRACKING} names {shown!r}"
+    named = f"{TRACKING_URI} names {shown!r}"
     if kind.startswith("file") or not has_scheme:
         if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
             return

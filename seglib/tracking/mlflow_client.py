@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from seglib.tracking.mlflow_errors import deleted_experiment
+from seglib.environment import TRACKING_URI
+from seglib.errors import SegError
+from seglib.tracking.mlflow_errors import deleted_experiment, explained
 from seglib.tracking.sqlite_store import make_whole, path_of
 
 logger = logging.getLogger(__name__)
 
-_KNOCK_S = 5.0
+_HEALTH_CHECK_S = 5.0
 _PORTS = {"postgresql": 5432, "mysql": 3306}
 # Neither asks nor tells anything outside, and does not wait long for a dead server.
 _ENVIRONMENT = {
@@ -69,37 +71,55 @@ def require_active(client: Any, uri: str, name: str) -> Any:
     return experiment
 
 
-def retry_by_delivery_alone() -> None:
+def retry_by_sender_alone() -> None:
     """From now on, MLflow repeats no request by itself.
 
-    A request that is repeated after a timeout could make a second run: it is the
-    delivery that tries again, and looks first what is there.
+    A request that is repeated after a timeout could make a second run: the sender
+    tries again, and looks first what is there.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
-def knock(uri: str) -> None:
-    """Ask a server for any answer at all; before MLflow is imported, and patient.
+def health_check(uri: str) -> None:
+    """Check with a timeout of 5 s that a server answers, before MLflow is imported.
 
-    MLflow waits 20 s for each request, and for several of them; 100 s for a database.
+    MLflow itself would wait 20 s for each request, and 100 s for a database.
 
     Raises:
-        OSError: there is none within 5 s.
+        OSError: it does not answer.
     """
     if not uri.startswith(("http://", "https://")):
         place = urlsplit(uri)
         port = _PORTS.get(place.scheme.partition("+")[0])
         if port and place.hostname and "," not in place.netloc:
             address = place.hostname, place.port or port
-            socket.create_connection(address, _KNOCK_S).close()
+            socket.create_connection(address, _HEALTH_CHECK_S).close()
         return
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_KNOCK_S).close()
+        urllib.request.urlopen(
+            f"{uri.rstrip('/')}/health", timeout=_HEALTH_CHECK_S
+        ).close()
     except urllib.error.HTTPError as error:
         error.close()  # an answer, whatever it says
     except urllib.error.URLError as error:
         if not isinstance(error.reason, ssl.SSLError):  # MLflow has settings for it
             raise
+
+
+@contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Within it, what goes wrong with a store is an error for people.
+
+    Raises:
+        SegError: the store does not answer, or refuses.
+    """
+    try:
+        health_check(uri)
+        yield
+    except SegError:
+        raise
+    except Exception as error:
+        raise SegError(explained(error, uri)) from error
 
 
 @contextmanager
@@ -111,7 +131,7 @@ def as_default(uri: str) -> Iterator[None]:
     """
     import mlflow
 
-    before = os.environ.get("MLFLOW_TRACKING_URI")
+    before = os.environ.get(TRACKING_URI)
     mlflow.set_tracking_uri(uri)
     try:
         yield

@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from seglib.errors import SegError, in_a_line
@@ -73,26 +72,6 @@ def deleted_experiment(uri: str, experiment: Any) -> SegError:
         f"it: MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow experiments restore "
         f"--experiment-id {experiment.experiment_id}."
     )
-
-
-@contextmanager
-def answering(uri: str) -> Iterator[None]:
-    """Within it, what goes wrong with a store is an error for people.
-
-    Raises:
-        SegError: the store does not answer, or refuses.
-    """
-    from seglib.tracking.mlflow_client import (
-        knock,  # which raises errors of this module
-    )
-
-    try:
-        knock(uri)
-        yield
-    except SegError:
-        raise
-    except Exception as error:
-        raise SegError(explained(error, uri)) from error
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

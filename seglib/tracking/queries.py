@@ -1,4 +1,4 @@
-"""The rows of pipeline runs, read back from the tracking store."""
+"""Queries of the MLflow runs of pipeline runs, here called rows."""
 
 import re
 import tempfile
@@ -20,7 +20,7 @@ _PREFIX = "seg/"  # of parameters beside those of KFP's launcher
 
 @dataclass(frozen=True)
 class RowFacts:
-    """One pipeline run, as its row tells."""
+    """The facts of one pipeline run in MLflow."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class RowFacts:
 
 
 class Rows:
-    """The rows of one store."""
+    """Queries of one store."""
 
     def __init__(self, uri: str):
         self.uri = uri
@@ -82,7 +82,7 @@ class Rows:
         return self._search(f"{_OURS} and {is_open}", _MOST)
 
     def last_sign_ms(self, row: RowFacts) -> int:
-        """When something of a row or its steps was measured last, or begun."""
+        """Time of the last measurement or start, of a row and its steps."""
         own, signs = self._client.get_run(row.id), []
         steps = f"tags.`{PARENT_TAG}` = '{row.id}'"
         for run in (own, *self._client.search_runs([own.info.experiment_id], steps)):

@@ -1,14 +1,13 @@
-"""The row of a pipeline run in MLflow.
+"""The MLflow run of a pipeline run.
 
-One run of the pipeline is one MLflow run, found by its tag `kfp.run_id`. The messages
-of the steps (seglib/runtime/step.py) fill it: parameters and tags when it opens, a
-point of each curve an epoch, everything that the gate saw, the exported files, and how
-it all ended. Because the gate is never cached, a run that reuses earlier outputs has a
-full row, too, and each step's tag tells where its output is from. Each step that a run
-executes has a run of its own under the row (seglib/tracking/children.py).
+It is found by its tag `kfp.run_id`. The events of the steps fill it
+(seglib/delivery/recording.py): parameters and tags when it opens, a point of each curve
+an epoch, everything that the gate saw, the exported files, and how it all ended. The
+gate is never cached, so a run that reuses earlier outputs is complete, too, and each
+step's tag tells where its output is from. Each step that a run executes has a run of
+its own below this one (seglib/tracking/children.py).
 
-All that reaches the row does so as a message, in order, and a message that is applied
-twice changes nothing the second time: seglib/tracking/delivery.py relies on it.
+What is logged twice changes nothing the second time: the sender relies on it.
 """
 
 import json
@@ -20,24 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from seglib.runtime.kfp_run import name_of, page_of
-from seglib.runtime.step import closing, config, send, source_tags, step
 from seglib.tracking.children import PARENT_TAG, Children
-from seglib.tracking.delivery import Tracker
 from seglib.tracking.mlflow_client import connect, experiment_id
 from seglib.tracking.pictures import log_pictures
-
-__all__ = [
-    "EXPERIMENT",
-    "RUN_TAG",
-    "Row",
-    "Tracker",
-    "closing",
-    "config",
-    "connect",
-    "send",
-    "source_tags",
-    "step",
-]
 
 EXPERIMENT = "segmentation-training"
 RUN_TAG = "kfp.run_id"
@@ -48,31 +32,36 @@ _MOST_AT_ONCE = 100  # metrics: MLflow takes 1000, and 1 MB
 _PREFIX = "seg/"  # of our parameters where KFP's launcher logs its own
 
 
-class Row:
+class TrackedRun:
     """The MLflow run of one pipeline run: found by its tag, else created.
 
     Args:
-        run: the pipeline run's name, or KFP's id of it.
-        time_ms: when it started, if this creates the row.
-        adopted: the MLflow run that KFP made for the step that tells this. The row is
+        name: the pipeline run's name, or KFP's id of it.
+        time_ms: when it started, if this creates the MLflow run.
+        adopted: the MLflow run that KFP made for the step that tells this. The run is
             then the topmost run above it, which KFP made for the pipeline run.
+
+    Attributes:
+        time_ms: of the event that is being applied, which may be from a while ago.
+        promotion: what the registry made of the model, once it was told.
+        publication: where the export is, once that was told.
     """
 
     def __init__(
         self,
         uri: str,
-        run: str,
+        name: str,
         *,
         time_ms: int,
         adopted: str = "",
         warn: Callable[[str], None] = logger.warning,
     ) -> None:
         self.uri = uri
-        self.run = run
-        self.time_ms = time_ms  # of what is being tracked, which may be a while ago
+        self.name = name
+        self.time_ms = time_ms
         self._client = connect(uri, warn=warn)
-        self.promotion = ""  # what the registry made of the model, once it was told
-        self.publication = ""  # where its export is, once that was told
+        self.promotion = ""
+        self.publication = ""
         self._model_id = ""
         self._steps: dict[str, set[int]] = {}  # of metrics, as far as asked for
         task = self._task(adopted) if adopted else None
@@ -81,14 +70,14 @@ class Row:
             self.experiment_id = experiment_id(self._client, uri, EXPERIMENT)
         else:
             self.experiment_id = str(task.info.experiment_id)
-        self.id = self._find(run) or self._adopt(task) or self._create()
+        self.id = self._find(name) or self._adopt(task) or self._create()
         self.children = Children(
-            self._client, experiment_id=self.experiment_id, parent_id=self.id, run=run
+            self._client, experiment_id=self.experiment_id, parent_id=self.id, run=name
         )
 
     @property
     def model_id(self) -> str | None:
-        """The LoggedModel that the row made or took, if it has come to it."""
+        """The LoggedModel that the run made or took, if it has come to it."""
         self._model_id = self._model_id or self.tags().get("model_id", "")
         return self._model_id or None
 
@@ -108,8 +97,8 @@ class Row:
         Args:
             scored_on: name and digest of the dataset that the metrics were measured
                 on: with it, models can be searched by their scores on it.
-            time_ms: of the metrics. Default: the message's.
-            child: the step in whose run this is logged. Default: the row itself.
+            time_ms: of the metrics. Default: the event's.
+            child: the step in whose run this is logged. Default: this run.
         """
         from mlflow.entities import Metric, Param, RunTag
 
@@ -154,7 +143,7 @@ class Row:
         return {k: v for k, v in metrics.items() if step not in self._steps[k]}
 
     def exists(self) -> bool:
-        """Ask the store for this row; raises what the store does if it is away."""
+        """Ask the store for this run; raises what the store does if it is away."""
         return bool(self._client.get_run(self.id))
 
     def log_dataset(
@@ -202,7 +191,7 @@ class Row:
         known = [*here.inputs.model_inputs, *here.outputs.model_outputs]
         if any(model.model_id == model_id for model in known):
             return  # a retry
-        if made_by == self.run:
+        if made_by == self.name:
             self._client.log_outputs(self.id, [LoggedModelOutput(model_id, 0)])
         else:
             refer = LoggedModelInput(model_id)
@@ -239,13 +228,13 @@ class Row:
             raise
 
     def _adopt(self, task: Any) -> str:
-        """Make KFP's run of the pipeline run the row; empty if there is none."""
+        """Take KFP's own run of the pipeline run; empty if there is none."""
         top, above = "", task.data.tags.get(PARENT_TAG, "") if task else ""
         while above:  # conditions and exit handlers have runs in between
             top = above
             above = self._client.get_run(top).data.tags.get(PARENT_TAG, "")
         if top:
-            self._client.set_tag(top, RUN_TAG, self.run)
+            self._client.set_tag(top, RUN_TAG, self.name)
         return top
 
     def _child(self, step: str) -> str:
@@ -254,7 +243,7 @@ class Row:
         return found or self.children.begin(step, time_ms=self.time_ms)
 
     def _find(self, run: str) -> str:
-        """The MLflow id of a pipeline run's row; empty if there is none."""
+        """The MLflow id of a pipeline run; empty if there is none."""
         if not re.fullmatch(r"[\w.:+-]+", run):
             return ""
         found = self._client.search_runs(
@@ -266,8 +255,8 @@ class Row:
         created = self._client.create_run(
             self.experiment_id,
             start_time=self.time_ms,
-            run_name=name_of(self.run) or self.run or None,
-            tags={RUN_TAG: self.run, **page_of(self.run)},
+            run_name=name_of(self.name) or self.name or None,
+            tags={RUN_TAG: self.name, **page_of(self.name)},
         )
         return str(created.info.run_id)
 

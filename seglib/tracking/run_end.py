@@ -1,18 +1,15 @@
-"""How a pipeline run ended: decided from what is known, and put into its row.
+"""How a pipeline run ended: decided from what is known, and put into its run.
 
-The message of the end says it in words of three kinds: the local runner's and KFP's
+The event of the end says it in words of three kinds: the local runner's and KFP's
 (SUCCEEDED, FAILED, CANCELED), which are certain, and ML Metadata's (COMPLETE, RUNNING),
 which the exit task gets and which are hints where KFP's API did not answer.
 """
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from seglib.tracking.run import Row
-
-Message = Mapping[str, Any]
+from seglib.runtime.events import Event
+from seglib.tracking.run import TrackedRun
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"  # MLflow's
 _CERTAIN = {
@@ -21,21 +18,21 @@ _CERTAIN = {
     "CANCELED": KILLED,
     "CANCELLED": KILLED,
 }
-# RUNNING is said where the gate held, too; but then the row has its verdict.
+# RUNNING is said where the gate held, too; but then the run has its verdict.
 _HINTS = {"COMPLETE": FINISHED, "RUNNING": KILLED}
-_LOUD = ("failed", "stopped")  # of a step, whatever its row's tag said before
+_LOUD = ("failed", "stopped")  # of a step, whatever its tag said before
 _EXITED = re.compile(r"Error \(exit code 1\)")  # it ended itself, and told why
 
 
-def status_of(message: Message, tags: Mapping[str, str]) -> str:
+def status_of(event: Event, tags: Mapping[str, str]) -> str:
     """MLflow's word for how a run ended.
 
     Args:
-        message: of the end.
-        tags: of the row, with what the steps told.
+        event: of the end.
+        tags: of the run, with what the steps told.
     """
-    state = message["state"]
-    word = message.get("word", state)  # the exit task's, where it knows better
+    state = event["state"]
+    word = event.get("word", state)  # the exit task's, where it knows better
     certain = _CERTAIN.get(state)
     if certain and not (certain == FINISHED and word == "FAILED"):
         return certain
@@ -46,18 +43,18 @@ def status_of(message: Message, tags: Mapping[str, str]) -> str:
     return _HINTS.get(word, FAILED)
 
 
-def record_end(row: "Row", message: Message) -> None:
+def record_end(run: TrackedRun, event: Event) -> None:
     """How the run ended, what became of its steps, and why one of them failed."""
-    tags = row.tags()
+    tags = run.tags()
     told = {
         f"step.{step}": word
-        for step, word in message.get("steps", {}).items()
+        for step, word in event.get("steps", {}).items()
         if word in _LOUD or f"step.{step}" not in tags
     }
-    if failed := message.get("failed_step"):
+    if failed := event.get("failed_step"):
         has_said = failed == tags.get("failed_step") and tags.get("failure")
         told["failed_step"] = failed
-        if not (has_said and _EXITED.match(message["failure"])):
-            told["failure"] = message["failure"]
-    row.log(tags=told)
-    row.close(status_of(message, tags), name=message.get("run_name", ""))
+        if not (has_said and _EXITED.match(event["failure"])):
+            told["failure"] = event["failure"]
+    run.log(tags=told)
+    run.close(status_of(event, tags), name=event.get("run_name", ""))

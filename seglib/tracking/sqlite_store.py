@@ -1,8 +1,8 @@
-"""MLflow's SQLite store: made whole beside its place, and then moved there.
+"""MLflow's SQLite store: made beside its place, and moved there when it is whole.
 
-MLflow makes a store in place, in 40 steps of 10 seconds, and never opens one again that
-was killed in their midst. Its last step is the first experiment: a store without one
-holds nothing.
+MLflow makes a store in place, in 40 steps that take 10 seconds, and cannot open a store
+whose making was interrupted. Its last step is the first experiment: a store without
+experiments is unfinished and holds nothing.
 """
 
 import glob
@@ -31,10 +31,10 @@ def path_of(uri: str) -> Path | None:
 
 
 def require_sound(database: Path) -> None:
-    """Fail where a file cannot become a store: it is damaged, or something else.
+    """Check that a file is a store, or can become one.
 
     Raises:
-        SegError: it is; one that is not there, or was not finished, is not.
+        SegError: it is damaged, or something else. A missing or unfinished one is not.
     """
     try:
         _is_finished(database)
@@ -52,9 +52,9 @@ def require_sound(database: Path) -> None:
 
 
 def make_whole(database: Path, *, warn: Callable[[str], None] = logger.warning) -> None:
-    """Make a store that is not there; only one process at a time does so.
+    """Make a missing store; only one process at a time does so.
 
-    One that was killed before it was whole is kept under another name, and replaced.
+    An unfinished store is kept under another name, and replaced.
 
     Raises:
         SegError: the file is damaged, or is something else.

@@ -13,12 +13,12 @@ from components.gate_model import gate_model
 from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.data.manifest import read_manifest, write_manifest
-from seglib.runtime.attempts import total_s
-from seglib.runtime.step import CHECKPOINTS, KEPT, read_lineage
+from seglib.environment import CHECKPOINTS
+from seglib.runtime.provenance import KEPT, read_lineage, total_s
 from seglib.storage import hash_folder
 
 
-def test_every_output_is_there_or_it_would_never_be_reused(chain: Any) -> None:
+def test_every_output_exists_so_that_kfp_can_cache_it(chain: Any) -> None:
     assert set(chain.artifacts) == {
         *("manifest", "report", "shards", "preview", "model", "evaluation", "metrics"),
         *("decision", "summary"),
@@ -27,7 +27,7 @@ def test_every_output_is_there_or_it_would_never_be_reused(chain: Any) -> None:
     assert not missing
 
 
-def test_no_json_that_a_step_hands_on_holds_what_json_does_not_have(chain: Any) -> None:
+def test_no_output_holds_nan_or_infinity(chain: Any) -> None:
     """KFP's launcher refuses NaN and Infinity in parameters and metadata."""
 
     def refuse(name: str) -> float:
@@ -73,7 +73,7 @@ def test_the_model_knows_which_steps_led_to_it(chain: Any) -> None:
 
 
 def test_each_epoch_is_told_while_the_training_runs(chain: Any) -> None:
-    told = [m for m in chain.messages() if m.get("step") == "train"]
+    told = [m for m in chain.events() if m.get("step") == "train"]
     epochs = [m["row"]["epoch"] for m in told if m["kind"] == "epoch"]
     history = json.loads(
         (Path(chain.artifacts["model"].path) / "history.json").read_text()
@@ -95,11 +95,11 @@ def test_the_gate_promotes_above_its_limit_and_holds_below(
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     inputs = ("manifest", "model", "evaluation")
-    with telling("second", tmp_path / "messages.jsonl"):
+    with telling("second", tmp_path / "events.jsonl"):
         verdict = other.call(gate_model, inputs, min_miou=1.0)
     assert verdict == "hold"
     assert "hold" in Path(other.artifacts["summary"].path).read_text()
-    decided = next(m for m in other.messages() if m["kind"] == "decided")
+    decided = next(m for m in other.events() if m["kind"] == "decided")
     assert decided["verdict"] == "hold"
     assert "at least 1.0000 wanted" in decided["reasons"]
     assert decided["lineage"]["train"]["run_id"] == "first"
@@ -114,11 +114,11 @@ def test_broken_data_end_the_first_step_and_leave_its_report(
     mask = next((broken / "val_segmentation").iterdir())
     mask.write_bytes(mask.read_bytes()[:100])
     other = type(chain)(tmp_path / "steps", hash_folder(broken), str(broken))
-    messages = tmp_path / "steps" / "messages.jsonl"
+    messages = tmp_path / "steps" / "events.jsonl"
     messages.parent.mkdir()
     with telling("broken", messages), pytest.raises(SystemExit):
         other.call(verify_data, ())
-    failed = other.messages()[-1]
+    failed = other.events()[-1]
     assert failed["kind"] == "failed"
     assert mask.name in failed["message"]
     assert (
@@ -131,14 +131,14 @@ def test_the_environment_says_where_a_training_keeps_its_state(
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     (tmp_path / "file").write_text("not a folder")
-    with telling("kept", tmp_path / "messages.jsonl") as patch:
+    with telling("kept", tmp_path / "events.jsonl") as patch:
         patch.setenv(CHECKPOINTS, str(tmp_path / "file"))
         with pytest.raises(SystemExit):
             other.call(train_model, ("manifest", "shards"))
-    assert f"{tmp_path / 'file'}/" in other.messages()[-1]["message"]
+    assert f"{tmp_path / 'file'}/" in other.events()[-1]["message"]
 
 
-def test_a_trainings_outcome_is_kept_until_its_model_has_come_through(
+def test_the_outcome_of_a_training_is_kept_until_its_model_is_evaluated(
     chain: Any,
 ) -> None:
     """Until then a pod may die while KFP fetches the model from it."""
@@ -147,13 +147,13 @@ def test_a_trainings_outcome_is_kept_until_its_model_has_come_through(
     assert not (chain.folder / "kept").exists(), "the evaluation has read the model"
 
 
-def test_a_run_that_takes_a_training_over_names_who_trained_and_what_it_cost(
+def test_a_run_that_takes_over_a_training_names_its_run_and_time(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     origins = []
     for run in ("train-0123456-89abcdef", "pipeline-run"):
-        with telling(run, tmp_path / "messages.jsonl") as patch:
+        with telling(run, tmp_path / "events.jsonl") as patch:
             patch.setenv(CHECKPOINTS, str(tmp_path / "kept"))
             other.call(train_model, ("manifest", "shards"), train_seed=7)
         out = Path(other.artifacts["model"].path)
@@ -165,11 +165,11 @@ def test_a_run_that_takes_a_training_over_names_who_trained_and_what_it_cost(
     assert total_s(run) == pytest.approx(run["duration_s"] + run["before_s"], abs=0.01)
 
 
-def test_a_trial_that_diverges_falls_out_and_leaves_the_reason_and_nothing_else(
+def test_a_trial_that_diverges_leaves_its_reason_and_nothing_else(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
-    with telling("sweep", tmp_path / "messages.jsonl") as patch:
+    with telling("sweep", tmp_path / "events.jsonl") as patch:
         patch.setenv(CHECKPOINTS, str(tmp_path / "kept"))
         trial = '{"learning_rate": 1e+30}'
         other.call(train_model, ("manifest", "shards"), trial=trial)
@@ -179,7 +179,7 @@ def test_a_trial_that_diverges_falls_out_and_leaves_the_reason_and_nothing_else(
     assert "training diverged. Lower `learning_rate` (now 1e+30)" in origin["fell_out"]
     assert origin["trial"] == {"learning_rate": 1e30}
     assert not (tmp_path / "kept").exists(), "its checkpoints are of no use"
-    told = {message["kind"]: message for message in other.messages()}
+    told = {message["kind"]: message for message in other.events()}
     assert told["fell_out"]["reason"] == origin["fell_out"]
     assert told["fell_out"]["for_good"] is True
     assert "finished" in told
@@ -191,14 +191,14 @@ def test_a_trial_whose_settings_do_not_go_together_may_be_tried_again(
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     trial = '{"architecture": "segnet", "encoder": "mobilenet"}'
-    with telling("misfit", tmp_path / "messages.jsonl"):
+    with telling("misfit", tmp_path / "events.jsonl"):
         other.call(train_model, ("manifest", "shards"), trial=trial)
-    told = {message["kind"]: message for message in other.messages()}
+    told = {message["kind"]: message for message in other.events()}
     assert "Use one of" in told["fell_out"]["reason"]
     assert told["fell_out"]["for_good"] is False
 
 
-def test_a_trial_without_a_val_split_ends_before_it_trains(
+def test_a_trial_without_a_val_split_is_refused_before_training(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:
     facts = read_manifest(Path(chain.artifacts["manifest"].path))
@@ -208,30 +208,30 @@ def test_a_trial_without_a_val_split_ends_before_it_trains(
     other.artifacts["manifest"] = type(chain.artifacts["manifest"])(
         uri=str(tmp_path / "manifest")
     )
-    with telling("no-val", tmp_path / "messages.jsonl"), pytest.raises(SystemExit):
+    with telling("no-val", tmp_path / "events.jsonl"), pytest.raises(SystemExit):
         other.call(train_model, ("manifest", "shards"), trial='{"epochs": 1}')
-    failed = other.messages()[-1]
+    failed = other.events()[-1]
     assert failed["kind"] == "failed"
     assert "Give the dataset a val split" in failed["message"]
 
 
 @pytest.mark.parametrize("place", ["gs://bucket/kept", "{tmp_path}/file"])
-def test_a_place_for_checkpoints_that_is_wrong_or_away_is_no_trials_fault(
+def test_an_unusable_place_for_checkpoints_fails_the_task(
     chain: Any, telling: Callable[..., Any], tmp_path: Path, place: str
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
     (tmp_path / "file").write_text("not a folder")
-    with telling("away", tmp_path / "messages.jsonl") as patch:
+    with telling("away", tmp_path / "events.jsonl") as patch:
         patch.setenv(CHECKPOINTS, place.format(tmp_path=tmp_path))
         with pytest.raises(SystemExit):
             other.call(train_model, ("manifest", "shards"), trial='{"epochs": 1}')
-    assert other.messages()[-1]["kind"] == "failed"
+    assert other.events()[-1]["kind"] == "failed"
 
 
 def test_an_unknown_architecture_names_the_nearest(
     chain: Any, telling: Callable[..., Any], tmp_path: Path
 ) -> None:
     other = type(chain)(tmp_path, chain.data_md5, chain.remote, dict(chain.artifacts))
-    with telling("typo", tmp_path / "messages.jsonl"), pytest.raises(SystemExit):
+    with telling("typo", tmp_path / "events.jsonl"), pytest.raises(SystemExit):
         other.call(train_model, ("manifest", "shards"), architecture="compcat")
-    assert "Did you mean `compact`?" in other.messages()[-1]["message"]
+    assert "Did you mean `compact`?" in other.events()[-1]["message"]

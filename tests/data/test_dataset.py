@@ -10,7 +10,7 @@ from seglib.data.dataset import default_palette, scan_dataset, with_splits
 from seglib.data.dataset_yaml import parse_description
 from seglib.data.image_io import write_image
 from seglib.data.verification.loading import dataset_from_config, load_dataset
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError
 
 

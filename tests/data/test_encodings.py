@@ -17,7 +17,7 @@ from seglib.data.image_io import (
     encode_png,
     write_image,
 )
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import SegError
 
 IDS = (np.arange(96).reshape(8, 12) % 2).astype(np.uint8)

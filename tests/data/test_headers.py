@@ -21,7 +21,7 @@ from seglib.data.headers import _read as read_header
 from seglib.data.image_io import decode_image, decode_mask, read_image, read_mask
 from seglib.data.pairs import Pair
 from seglib.data.verification.pair_checks import inspect_pair
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
 
 FORMATS = {

@@ -7,7 +7,7 @@ import pytest
 
 from seglib.data.image_io import read_image, read_mask
 from seglib.data.manifest import open_dataset, read_manifest
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.steps.verify import write_verification
 

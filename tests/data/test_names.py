@@ -11,7 +11,7 @@ from seglib.cli.data import app as data_commands
 from seglib.data.dataset import scan_dataset
 from seglib.data.manifest import open_dataset
 from seglib.data.verification.loading import load_dataset
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, SegError
 from seglib.steps.verify import write_verification
 from seglib.steps.visualize import visualize

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.waiting import HANG_S
-from seglib.tracking.run import connect
+from seglib.tracking.mlflow_client import connect
 from tests.e2e.conftest import SETTINGS
 from tests.fakes.servers import MlflowServer
 

@@ -73,7 +73,7 @@ def test_no_message_log_or_file_holds_the_password(
     text = pipeline(*run, password=other)
     assert text.startswith("0 ")
     assert "refuses the login" in text
-    assert "message(s) sent, 0 left" in pipeline("track", "runs/latest")
+    assert "event(s) sent, 0 left" in pipeline("track", "runs/latest")
     proxy.close()
     for command in everywhere:
         assert "does not answer" in pipeline(command)

@@ -174,7 +174,7 @@ def test_tracking_that_is_required_fails_a_run_before_it_starts(
         check=False,
     )
     assert done.returncode == 1
-    assert "takes no messages, and tracking is required" in done.stderr
+    assert "takes no events, and tracking is required" in done.stderr
     assert "verify" not in done.stdout, "no step ran"
 
 

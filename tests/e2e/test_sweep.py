@@ -59,11 +59,11 @@ def test_a_trial_that_cannot_be_trained_falls_out_and_the_others_go_on(
     tmp_path: Path, tiny_root: Path, repository: Path
 ) -> None:
     first = _sweep(tmp_path, tiny_root, repository, "1e30,0.003")
-    assert "! learning_rate=1e+30 fell out: The loss is " in first
+    assert "! failed trial learning_rate=1e+30: The loss is " in first
     assert "learning_rate=0.003, val mIoU" in first
-    assert "\nfell out     learning_rate=1e+30: The loss is " in first
+    assert "\nfailed trial learning_rate=1e+30: The loss is " in first
     folder = (tmp_path / "runs" / "latest").resolve()
-    assert "| learning_rate=1e+30 | fell out |" in (folder / "selection.md").read_text()
+    assert "| learning_rate=1e+30 | failed |" in (folder / "selection.md").read_text()
     assert (folder / "export" / "lineage.json").is_file()
     client = MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow.db")
     rows = {row.info.run_name: row for row in client.search_runs(["1"])}
@@ -80,9 +80,11 @@ def test_only_a_trial_that_would_fall_out_on_any_machine_is_reused(
     choice = ("architecture=compact_small,segnet", "encoder=compact_small")
     for again in (False, True):
         said = _sweep(tmp_path, tiny_root, repository, "1e30", choice, status=1)
-        assert "! architecture=segnet fell out: `segnet` needs an encoder" in said
-        assert ("! architecture=compact_small fell out: The loss" in said) is not again
-        assert "select: No trial is left: all fell out." in said
+        assert "! failed trial architecture=segnet: `segnet` needs an encoder" in said
+        assert (
+            "! failed trial architecture=compact_small: The loss" in said
+        ) is not again
+        assert "select: No trial is left: all failed." in said
         assert ("(reused from run " in said) is again
     log = ((tmp_path / "runs" / "latest").resolve() / "pipeline.log").read_text()
     assert log.count("train-model cache hit") == 1

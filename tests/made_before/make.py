@@ -268,7 +268,7 @@ class Maker:
             (runs / "mlflow.sql").write_text("\n".join(store.iterdump()) + "\n")
         (unsent,) = runs.glob("*-unsent")
         (verified,) = runs.glob("*-tracked/steps/*/verify-data/manifest/manifest.json")
-        kept = [unsent / name for name in ("messages.jsonl", "untracked.jsonl")]
+        kept = [unsent / name for name in ("events.jsonl", "untracked.jsonl")]
         kept += [unsent / "tracking.json", unsent / "steps", runs / "mlflow.sql"]
         kept += [runs / "mlflow-artifacts"]
         self.pack("runs", [*kept, verified, champion.with_name("model.npz")])

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
+from seglib.environment import TRACKING_URI
 from seglib.errors import SegError
-from seglib.tracking.mlflow_address import TRACKING
 from seglib.tracking.mlflow_errors import explained
-from seglib.tracking.run import Row
+from seglib.tracking.run import TrackedRun
 from tests.fakes.servers import free_port
 
 pytestmark = pytest.mark.filterwarnings(
@@ -78,14 +78,14 @@ def said(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "")  # put back what the address changes
-    messages = Path("run/messages.jsonl")
+    messages = Path("run/events.jsonl")
     messages.parent.mkdir()
     messages.write_text(json.dumps(OPENING) + "\n")
 
     def call(uri: str) -> dict[str, str]:
         texts = {}
         for command in COMMANDS:
-            monkeypatch.setenv(TRACKING, uri)
+            monkeypatch.setenv(TRACKING_URI, uri)
             done = CliRunner().invoke(app, list(command))
             assert done.exit_code != 0
             text = done.output
@@ -160,7 +160,7 @@ def test_no_training_starts_without_a_store_that_can_be(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("notes.txt").write_text("These are my notes, and no database at all. " * 9)
-    monkeypatch.setenv(TRACKING, uri)
+    monkeypatch.setenv(TRACKING_URI, uri)
     options = [*command.split(), "--data", str(tiny_root)]
     done = CliRunner().invoke(app, options)
     assert isinstance(done.exception, SegError)
@@ -177,12 +177,12 @@ def test_an_unknown_host_is_named() -> None:
 def test_a_deleted_experiment_is_restored_and_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(TRACKING, raising=False)
+    monkeypatch.delenv(TRACKING_URI, raising=False)
     monkeypatch.chdir(tmp_path)
-    messages = Path("runs/run/messages.jsonl")
+    messages = Path("runs/run/events.jsonl")
     messages.parent.mkdir(parents=True)
     messages.write_text(json.dumps(OPENING) + "\n")
-    row = Row(f"sqlite:///{tmp_path}/runs/mlflow.db", "before", time_ms=1)
+    row = TrackedRun(f"sqlite:///{tmp_path}/runs/mlflow.db", "before", time_ms=1)
     row._client.delete_experiment(row.experiment_id)
     restore = f"mlflow experiments restore --experiment-id {row.experiment_id}"
     for command in (("compare",), ("reproduce", "before"), ("track", "runs/run")):

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from seglib.data.dataset import Dataset, default_palette
 from seglib.data.image_io import decode_image, encode_png
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import SegError
 from seglib.report import (
     colorize,

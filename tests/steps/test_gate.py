@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from seglib.config import EvaluateConfig, GateConfig
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
 from seglib.evaluation.bootstrap import (
     Comparison,

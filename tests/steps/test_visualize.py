@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from seglib.data.image_io import read_image, write_image
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.steps.visualize import visualize
 

@@ -11,10 +11,10 @@ from kfp import dsl
 
 from components.finalize import finalize
 from seglib.config import Config
+from seglib.delivery.recorder import Recorder
+from seglib.environment import EVENTS, KFP_API, KFP_UI, RUN_ID
 from seglib.runtime import kfp_run
-from seglib.runtime.step import MESSAGES, RUN_ID
 from seglib.tracking.queries import Rows
-from seglib.tracking.run import Tracker
 from seglib.tracking.run_end import status_of
 from tests.fakes.kfp_api import Fault, KfpApi
 from tests.fakes.recorded_runs import RECORDED, Recorded, nodes_of
@@ -56,7 +56,7 @@ time=2026-11-26T20:59:13.161Z level=INFO msg="sub-process exited" argo=true erro
 @pytest.fixture
 def kfp(monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpApi]:
     with KfpApi() as kfp:
-        monkeypatch.setenv(kfp_run.API, kfp.url)
+        monkeypatch.setenv(KFP_API, kfp.url)
         monkeypatch.setattr(kfp_run, "_PAUSES_S", (0, 0, 0))
         yield kfp
         assert not kfp.violations
@@ -70,9 +70,16 @@ def add_run(kfp: KfpApi, case: str, moment: int = -1) -> str:
         "display_name": NAME,
         "created_at": "2026-11-27T08:00:00Z",
         "storage_state": "AVAILABLE",
+        "runtime_config": {"parameters": parameters_of(case)},
     }
     kfp.become(run, case, moment)
     return run
+
+
+def parameters_of(case: str) -> dict[str, Any]:
+    """What the recorded run was given."""
+    answer = json.loads((RECORDED / case / "v2beta1-run.json").read_text())
+    return dict(answer["runtime_config"]["parameters"])
 
 
 def begin_of_exit_task(case: str) -> int:
@@ -94,7 +101,7 @@ def end(
     """Run the exit task of a run: the row and its tags."""
 
     def end(run: str, word: str) -> tuple[Any, dict[str, str]]:
-        monkeypatch.delenv(MESSAGES, raising=False)
+        monkeypatch.delenv(EVENTS, raising=False)
         monkeypatch.setenv(RUN_ID, run)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
         final = dsl.PipelineTaskFinalStatus(
@@ -104,8 +111,7 @@ def end(
             error_code=None,
             error_message=None,
         )
-        settings = {**Config().flat(), "epochs": 9}
-        finalize.python_func(status=final, remote="r", **IDENTITY, **settings)
+        finalize.python_func(status=final, remote="r", **IDENTITY)
         experiment = store.client.search_experiments()[0].experiment_id
         (row,) = store.client.search_runs([experiment], f"tags.`kfp.run_id` = '{run}'")
         return row, dict(row.data.tags)
@@ -119,7 +125,7 @@ def ending(run: str, word: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, An
 
 
 @pytest.mark.parametrize("case", STATUSES)
-def test_the_row_of_a_recorded_run_says_how_it_ended(
+def test_the_mlflow_run_of_a_recorded_run_says_how_it_ended(
     case: str, kfp: KfpApi, store: Any, end: Callable[..., Any]
 ) -> None:
     run = add_run(kfp, case)
@@ -127,6 +133,11 @@ def test_the_row_of_a_recorded_run_says_how_it_ended(
     assert row.info.status == STATUSES[case]
     assert row.info.run_name == NAME
     assert tags["kfp.page"] == f"/#/runs/details/{run}"
+    given = parameters_of(case)
+    swept = set(given.get("swept", "").split(","))
+    assert row.data.params.keys() == Config().flat().keys() & given.keys() - swept
+    assert row.data.params["class_weight_power"] == "0.5"
+    assert row.data.params["max_minutes"] == "0.0", "and not 0, as JSON has it"
     shown = {k: v for k, v in tags.items() if k.startswith("step.")}
     if case == "oom":
         searched = (
@@ -187,7 +198,7 @@ def test_the_steps_own_word_for_its_failure_stays(
     run = add_run(kfp, "a0-failed")
     failure = {"step": "work", "message": "Too dark.", "lineage": {}}
     head = {"kind": "failed", "run": run, "time_ms": 1_000_000}
-    Tracker(store.uri, warn=pytest.fail).apply({**head, **failure})
+    Recorder(store.uri, warn=pytest.fail).apply({**head, **failure})
     row, tags = end(run, "FAILED")
     assert row.info.status == "FAILED"
     assert (tags["failed_step"], tags["failure"]) == ("work", "Too dark.")
@@ -207,7 +218,7 @@ def test_the_steps_own_word_for_its_failure_stays(
         ({"verdict": "promote"}, "?", "FAILED"),
     ],
 )
-def test_without_an_answer_what_the_steps_told_decides(
+def test_without_an_answer_the_events_of_the_steps_decide(
     told: dict[str, str], word: str, status: str
 ) -> None:
     assert status_of({"state": word, "word": word}, told) == status
@@ -222,7 +233,7 @@ def test_without_an_answer_what_the_steps_told_decides(
         (Fault("run_service_get_run", 404, times=9), 1),
     ],
 )
-def test_an_api_that_does_not_answer_leaves_the_word(
+def test_without_an_answer_the_state_is_the_exit_tasks(
     fault: Fault, asked: int, kfp: KfpApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = add_run(kfp, "succeeded")
@@ -240,20 +251,20 @@ def test_a_workflow_that_failed_beside_its_steps_has_failed(
     assert status_of(message, {"verdict": "hold"}) == "FINISHED"
 
 
-def test_a_row_has_the_runs_name_and_its_page_while_it_runs(
+def test_the_mlflow_run_has_the_name_and_page_of_the_run_while_it_runs(
     kfp: KfpApi, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(kfp_run.UI, "https://kfp.example.com/")
+    monkeypatch.setenv(KFP_UI, "https://kfp.example.com/")
     run = add_run(kfp, "running")
     kfp.runs[run]["display_name"] = "one-of-its-kind"
-    tracker = Tracker(store.uri, warn=pytest.fail)
+    tracker = Recorder(store.uri, warn=pytest.fail)
     lineage = {
         "verify": {"run_id": "first", "finished": "2026-01-01T00:00:00Z"},
         "train": {"run_id": run, "folder": "f"},
     }
     head = {"kind": "started", "run": run, "time_ms": 1_000_000}
     tracker.apply({**head, "step": "train", "lineage": lineage})
-    row = store.client.get_run(tracker.rows[run].id)
+    row = store.client.get_run(tracker.runs[run].id)
     assert row.info.run_name == "one-of-its-kind"
     page = f"https://kfp.example.com/#/runs/details/{run}"
     assert row.data.tags["kfp.page"] == page

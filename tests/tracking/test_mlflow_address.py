@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seglib.environment import TRACKING_URI
 from seglib.errors import UsageError
 from seglib.plain_text import without_login
-from seglib.tracking.mlflow_address import TRACKING, split_login, tracking_uri
+from seglib.tracking.mlflow_address import split_login, tracking_uri
 
 CANARY = "can@ry"
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -16,7 +17,7 @@ LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in (TRACKING, *LOGIN):
+    for name in (TRACKING_URI, *LOGIN):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     return monkeypatch
@@ -37,10 +38,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_a_login_moves_out_of_a_servers_address(
     given_password: str, password: str, environment: pytest.MonkeyPatch
 ) -> None:
-    environment.setenv(TRACKING, f" HTTP://me:{given_password}@host:5000/mlflow\n")
+    environment.setenv(TRACKING_URI, f" HTTP://me:{given_password}@host:5000/mlflow\n")
     for _ in range(2):  # what is called again finds the same
         assert tracking_uri() == "http://host:5000/mlflow"
-        assert os.environ[TRACKING] == "http://host:5000/mlflow"
+        assert os.environ[TRACKING_URI] == "http://host:5000/mlflow"
         assert [os.environ[name] for name in LOGIN] == ["me", password]
 
 
@@ -62,20 +63,20 @@ def test_a_login_moves_out_of_a_servers_address(
         "me:canary@host",
     ],
 )
-def test_an_address_that_cannot_be_is_refused_without_its_login(
+def test_an_invalid_address_is_refused_without_its_login(
     uri: str, environment: pytest.MonkeyPatch
 ) -> None:
-    environment.setenv(TRACKING, uri)
-    with pytest.raises(UsageError, match=TRACKING) as refused:
+    environment.setenv(TRACKING_URI, uri)
+    with pytest.raises(UsageError, match=TRACKING_URI) as refused:
         tracking_uri()
     assert "ary" not in str(refused.value)
 
 
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", "./runs/mlruns"])
-def test_a_folder_is_refused_with_the_remedy(
+def test_a_folder_is_refused_with_a_remedy(
     uri: str, environment: pytest.MonkeyPatch
 ) -> None:
-    environment.setenv(TRACKING, uri)
+    environment.setenv(TRACKING_URI, uri)
     with pytest.raises(UsageError, match="MLflow 3 keeps no runs in folders") as told:
         tracking_uri()
     assert "sqlite:///" in str(told.value)
@@ -94,10 +95,10 @@ def test_a_folder_is_refused_with_the_remedy(
         "databricks://profile",
     ],
 )
-def test_an_address_that_can_be_stays_as_it_is(
+def test_a_valid_address_is_not_changed(
     uri: str, environment: pytest.MonkeyPatch
 ) -> None:
-    environment.setenv(TRACKING, uri)
+    environment.setenv(TRACKING_URI, uri)
     assert tracking_uri() == uri
 
 
@@ -121,7 +122,7 @@ def test_a_databases_login_is_written_as_its_driver_reads_it() -> None:
     st.sampled_from(["http", "https", "postgresql", "mysql+pymysql", "socks5"]),
     st.text(st.characters(exclude_categories=("Z", "C")), min_size=1),
 )
-def test_what_is_shown_holds_no_password(scheme: str, password: str) -> None:
+def test_messages_hold_no_password(scheme: str, password: str) -> None:
     hidden = f"0{CANARY}{password}{CANARY}0"
     text = f"at '{scheme}://me:{hidden}@host:80/x', twice: {scheme}://me:{hidden}@host"
     shown = without_login(text)

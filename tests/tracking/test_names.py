@@ -50,6 +50,6 @@ def test_distinct_names_stay_distinct(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     "name", ["road", "street sign", "v1.2-b_c", "дорога", "道路", "été", "x" * 240]
 )
-def test_a_name_that_mlflow_takes_stays_as_it_is(name: str) -> None:
+def test_a_valid_name_is_not_changed(name: str) -> None:
     assert key(name) == name
     assert dataset_name({"remote": f"s3://bucket/{name}", "root": ""}) == name

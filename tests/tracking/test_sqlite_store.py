@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from seglib.errors import SegError
-from seglib.tracking.run import Row
+from seglib.tracking.run import TrackedRun
 from seglib.tracking.sqlite_store import SQLITE, make_whole, require_sound
 
 pytestmark = pytest.mark.filterwarnings(
@@ -45,9 +45,7 @@ def revision(database: Path) -> str:
         return str(opened.execute("select * from alembic_version").fetchone()[0])
 
 
-def test_a_store_that_was_killed_half_way_is_made_anew_and_the_old_one_kept(
-    database: Path, store: Any
-) -> None:
+def test_an_unfinished_store_is_replaced_and_kept(database: Path, store: Any) -> None:
     from alembic import command
     from mlflow.store.db.utils import _get_alembic_config
     from mlflow.store.tracking.dbmodels.initial_models import Base
@@ -64,7 +62,7 @@ def test_a_store_that_was_killed_half_way_is_made_anew_and_the_old_one_kept(
     unfinished = database.with_name(".mlflow.db.0.unfinished")
     unfinished.write_bytes(killed)  # of another run, killed while it made the store
     said: list[str] = []
-    row = Row(f"{SQLITE}{database}", "run", time_ms=1, warn=said.append)
+    row = TrackedRun(f"{SQLITE}{database}", "run", time_ms=1, warn=said.append)
     assert row.exists()
     assert revision(database) == revision(Path(store.uri.removeprefix(SQLITE)))
     kept = database.with_name("mlflow.db.broken-1")
@@ -76,7 +74,7 @@ def test_a_store_that_was_killed_half_way_is_made_anew_and_the_old_one_kept(
     row._client._tracking_client.store._dispose_engine()
 
 
-def test_a_whole_store_stays_as_it_is(whole: Path) -> None:
+def test_a_finished_store_is_not_changed(whole: Path) -> None:
     before = whole.read_bytes()
     make_whole(whole, warn=pytest.fail)
     assert whole.read_bytes() == before
@@ -121,7 +119,7 @@ def _a_folder(path: Path, whole: Path) -> None:
         (_a_folder, "is a folder"),
     ],
 )
-def test_a_file_that_cannot_become_a_store_is_refused_and_left_alone(
+def test_a_file_that_is_no_store_is_refused_and_not_changed(
     make: Any, wrong: str, whole: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "other.db"

@@ -59,13 +59,15 @@ class _Cluster:
     def __init__(self, context: str, namespace: str, timeout_s: float):
         self._namespace, self._timeout_s = namespace, timeout_s
         try:
-            found = kubernetes_at(namespace, context=context).client
+            reached = kubernetes_at(
+                namespace, context=context, timeout_s=timeout_s
+            ).client
         except (KubernetesError, yaml.YAMLError, OSError) as error:
             what = f"no kubeconfig that can be used: {error}".rstrip(".")
             raise FoundError("S201", "the cluster", what) from error
-        self._core = client.CoreV1Api(found)
+        self._core = client.CoreV1Api(reached)
         # Everybody may ask for the version.
-        self._call(client.VersionApi(found).get_code, "the cluster", "S201")
+        self._call(client.VersionApi(reached).get_code, "the cluster", "S201")
 
     def see(self, pods: list[Pod], service_account: str) -> Seen:
         read = partial(self._core.read_namespace, self._namespace)
@@ -126,12 +128,9 @@ class _Cluster:
         return self._call(call, f"{kind} {name}", absent)
 
     def _call(self, call: Callable[..., Any], where: str, absent: str) -> Any:
-        """The answer of a call; a refusal is a FoundError, a 404 one of code `absent`.
-
-        The client takes a single number as a timeout only if it is an int.
-        """
+        """The answer; a refusal is a FoundError, and a 404 one of code `absent`."""
         try:
-            return call(_request_timeout=(self._timeout_s, self._timeout_s))
+            return call()
         except ApiException as error:
             status = error.status or 0
         except (HTTPError, OSError) as error:

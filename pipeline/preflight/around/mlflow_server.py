@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pipeline.preflight.around.looking import Seen
 from pipeline.preflight.around.questions import Answer, ask
 from pipeline.preflight.findings import Finding, FoundError
+from seglib.environment import TRACKING_PASSWORD, TRACKING_TOKEN, TRACKING_USERNAME
 from seglib.tracking.mlflow_address import split_login
 
 _SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -59,11 +60,11 @@ def _require_experiments(answer: Answer, where: str, name: str) -> None:
 
 def _login(uri: str) -> dict[str, str]:
     """As MLflow's client logs in: by the URL, else by the environment."""
-    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+    if token := os.environ.get(TRACKING_TOKEN):
         return {"Authorization": f"Bearer {token}"}
     _, user, password = split_login(uri)
-    user = user or os.environ.get("MLFLOW_TRACKING_USERNAME", "")
-    password = password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    user = user or os.environ.get(TRACKING_USERNAME, "")
+    password = password or os.environ.get(TRACKING_PASSWORD, "")
     if not user:
         return {}
     login = base64.b64encode(f"{user}:{password}".encode()).decode()

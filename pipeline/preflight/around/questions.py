@@ -4,13 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 import urllib3
 
+from pipeline.http import Connection
 from seglib.plain_text import without_login
 
 _MOST_BYTES = 2**20
-_FOLLOW = urllib3.Retry(connect=0, read=0, status=0, other=0, redirect=5)
+_REDIRECTS = 5
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,27 @@ def ask(
             answer.
     """
     try:
-        response = urllib3.request(
-            method,
-            url,
-            headers=headers,
-            timeout=timeout_s,
-            redirect=follow,
-            retries=_FOLLOW if follow else False,
-            preload_content=False,
-        )
-        with response:
-            text = response.read(_MOST_BYTES).decode("utf-8", "replace")
-        lower = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, text, lower)
+        answer = _ask(method, url, headers or {}, timeout_s)
+        for _ in range(_REDIRECTS if follow else 0):
+            if not (300 <= answer.status < 400 and "location" in answer.headers):
+                break
+            # The login is for the first server alone.
+            url = urljoin(url, answer.headers["location"])
+            kept = {k: v for k, v in (headers or {}).items() if k != "Authorization"}
+            answer = _ask(method, url, kept, timeout_s)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         return Answer(0, reason=reason(error))
+    return answer
+
+
+def _ask(method: str, url: str, headers: Mapping[str, str], timeout_s: float) -> Answer:
+    connection = Connection(timeout_s=timeout_s)
+    with connection.request(
+        method, url, headers=headers, preload_content=False
+    ) as response:
+        text = response.read(_MOST_BYTES).decode("utf-8", "replace")
+    lower = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status, text, lower)
 
 
 def reason(error: BaseException) -> str:

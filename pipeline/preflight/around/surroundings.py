@@ -9,6 +9,7 @@ from typing import Self
 
 from pipeline.preflight.around.looking import Look, Seen
 from pipeline.preflight.pod import Pod
+from seglib.environment import CHECKPOINTS, TRACKING_URI
 from seglib.errors import SegError
 from seglib.plain_text import without_login
 from seglib.storage import open_remote
@@ -37,8 +38,8 @@ class Surroundings:
         cls, *, environment: Mapping[str, str] = os.environ, **given: object
     ) -> Self:
         """The given values; for the rest the variables that steps read, too."""
-        mlflow = environment.get("MLFLOW_TRACKING_URI", "")
-        store = environment.get("SEGLIB_CHECKPOINTS", "")
+        mlflow = environment.get(TRACKING_URI, "")
+        store = environment.get(CHECKPOINTS, "")
         found: dict[str, object] = {
             "host": environment.get("KFP_ENDPOINT", ""),
             "namespace": environment.get("KFP_NAMESPACE") or cls.namespace,

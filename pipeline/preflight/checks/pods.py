@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pipeline.preflight.findings import Finding
 from pipeline.preflight.pod import DEFAULT_SHM_BYTES, SHM, Pod
-from seglib.runtime.step import CHECKPOINTS
+from seglib.environment import CHECKPOINTS
 
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 

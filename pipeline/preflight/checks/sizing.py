@@ -14,6 +14,7 @@ from pipeline.preflight.checks.estimates import (
 )
 from pipeline.preflight.findings import Finding
 from pipeline.preflight.pod import Pod
+from seglib.environment import CACHE
 
 _DEFAULT_CACHE = "/tmp/.cache"  # of the image
 
@@ -48,7 +49,7 @@ def _check_memory(pod: Pod, need: Need) -> Iterator[Finding]:
 
 
 def _check_disk(pod: Pod, need: Need) -> Iterator[Finding]:
-    cache = PurePosixPath(pod.env.get("SEGLIB_CACHE") or _DEFAULT_CACHE)
+    cache = PurePosixPath(pod.env.get(CACHE) or _DEFAULT_CACHE)
     volumes = {
         mount.get("mountPath", ""): quantity(mount.get("sizeLimit", ""))
         for mount in (*pod.entries("emptyDirMounts"), *pod.entries("pvcMount"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from seglib.config import DataConfig
 from seglib.data.dataset import SPLITS, Dataset, config_options
 from seglib.data.problems import some_of_each
-from seglib.data.verification.verify import examine
+from seglib.data.verification.verifier import examine
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pytest
 from seglib.config import MAX_CLASSES
 from seglib.data.image_io import encode_jpeg, write_image
 from seglib.data.verification.loading import load_dataset
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, UsageError
 
 ALL = [*(("train", stem) for stem in "abc"), *(("val", stem) for stem in "de")]

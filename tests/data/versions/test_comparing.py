@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from seglib.cli.main import app
 from seglib.data.image_io import MASK_DECODING, write_image
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.data.versions import compare_versions, count_version, to_markdown
 from seglib.data.versions.class_counts import read_class_counts, verified_counts
 from seglib.errors import DatasetError

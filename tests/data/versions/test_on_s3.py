@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from seglib.data.image_io import MASK_DECODING
-from seglib.data.verification.verify import verify
+from seglib.data.verification.verifier import verify
 from seglib.data.versions import compare_versions, count_version, record_counts
 from seglib.errors import SegError
 from tests.fakes.s3_proxy import Proxy, proxy

@@ -22,7 +22,7 @@ from seglib.evaluation.bootstrap import Comparison, Interval
 from seglib.evaluation.decision import Check, Decision, write_decision
 from seglib.tracking.names import key
 from seglib.tracking.queries import Rows
-from seglib.tracking.run import Row
+from seglib.tracking.run import TrackedRun
 from seglib.tracking.run_end import record_end
 from tests.fakes.forge_server import REPOSITORY, TOKEN, ForgeServer
 from tests.fakes.kfp_api import KfpApi
@@ -219,13 +219,13 @@ class Tracking:
     def __init__(self, folder: Path):
         self._folder = folder
         self.uri = f"sqlite:///{folder}/mlflow.db"
-        self._rows: list[Row] = []
+        self._rows: list[TrackedRun] = []
 
     def add_row(
         self, run_id: str, verdict: str, *, compared: bool = True, **tags: str
     ) -> None:
         """The row of a run that came to its gate."""
-        row = Row(self.uri, run_id, time_ms=int(1000 * time.time()))
+        row = TrackedRun(self.uri, run_id, time_ms=int(1000 * time.time()))
         self._rows.append(row)
         metrics = {"miou": 0.7912, "pixel_accuracy": 0.91, "iou/road": 0.95}
         metrics[f"iou/{key(CLASSES[1])}"] = 0.6324
@@ -253,14 +253,14 @@ class Tracking:
         row.close("FINISHED")
 
     def add_failure(self, run_id: str, step: str, message: str) -> None:
-        row = Row(self.uri, run_id, time_ms=int(1000 * time.time()))
+        row = TrackedRun(self.uri, run_id, time_ms=int(1000 * time.time()))
         self._rows.append(row)
         row.log(tags={"failed_step": step, "failure": message})
         row.close("FAILED")
 
     def close_row(self, run_id: str, message: Mapping[str, Any]) -> str:
         """What the exit task does: MLflow's word for the run's end."""
-        row = Row(self.uri, run_id, time_ms=int(1000 * time.time()))
+        row = TrackedRun(self.uri, run_id, time_ms=int(1000 * time.time()))
         self._rows.append(row)
         record_end(row, message)
         return str(Rows(self.uri).find(run_id).status)

@@ -19,10 +19,10 @@ from pipeline.kfp.connection import Cluster
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
 from pipeline.kfp.submission import submit
+from seglib.delivery import remote_outbox as left_behind
+from seglib.delivery.recorder import Recorder
 from seglib.storage import fetch, open_remote
-from seglib.tracking import remote_outbox as left_behind
-from seglib.tracking.delivery import Tracker
-from seglib.tracking.run import connect as connect_mlflow
+from seglib.tracking.mlflow_client import connect as connect_mlflow
 from seglib.training.checkpoints import Checkpoints, Snapshot
 from tests.fakes.kfp_api import KfpApi
 from tests.fakes.kubernetes_api import KubernetesApi
@@ -41,7 +41,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """With the rows of two runs, one of which goes on."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
     client = connect_mlflow(uri)
-    tracker = Tracker(uri, warn=pytest.fail)
+    tracker = Recorder(uri, warn=pytest.fail)
     identity = {"parameters": {}, "data_md5": "0.dir", "code_version": "c"}
     for run in (ENDED, RUNNING):
         tracker.apply({"kind": "open", "run": run, "time_ms": 1000, **identity})
@@ -173,7 +173,7 @@ def test_a_dataset_that_a_running_run_reads_stays(
         (cache / "datasets").iterdir(),
         key=lambda root: (cache / "locks" / root.name).stat().st_mtime,
     )
-    tracker = Tracker(store, warn=pytest.fail)
+    tracker = Recorder(store, warn=pytest.fail)
     identity = {"parameters": {}, "data_md5": f"{old.name}.dir", "code_version": "c"}
     head = {"run": f"reads-{old.name}", "time_ms": 1000}
     tracker.apply({"kind": "open", **head, **identity})

@@ -75,6 +75,6 @@ def test_wrong_use_says_what_is_expected(arguments: list[str], message: str) -> 
 
 
 def test_the_page_of_codes_is_the_one_that_the_code_gives(repository: Path) -> None:
-    page = (repository / "docs" / "doctor.md").read_text(encoding="utf-8")
+    page = (repository / "docs" / "preflight.md").read_text(encoding="utf-8")
     assert table() in page, "python -m pipeline doctor --codes"
     assert RUN.invoke(app, ["doctor", "--codes"]).output == table()

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from seglib.tracking.delivery import Tracker
-from seglib.tracking.run import connect
+from seglib.delivery.recorder import Recorder
+from seglib.tracking.mlflow_client import connect
 from tests.fakes.train_job_api import TrainJobApi
 
 pytestmark = pytest.mark.filterwarnings(
@@ -38,7 +38,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def row(client: Any, tmp_path: Path) -> Callable[..., Any]:
     """The row of a job whose training runs since an hour: reads it, and its step's."""
-    tracker = Tracker(client.tracking_uri, warn=pytest.fail)
+    tracker = Recorder(client.tracking_uri, warn=pytest.fail)
 
     def read(name: str, *, sign_ms: int = HOUR_MS, begin: bool = True) -> list[str]:
         then = time.time_ns() // 1_000_000 - sign_ms

@@ -1,0 +1,139 @@
+"""Applies events to the MLflow runs of one store.
+
+An event consists of parts (seglib/delivery/recording.py); each is applied on its own.
+A part that is applied twice changes nothing the second time.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from seglib.delivery.recording import PARTS, Part
+from seglib.errors import in_a_line
+from seglib.runtime.events import Event
+from seglib.tracking.mlflow_client import health_check
+from seglib.tracking.mlflow_errors import explained
+from seglib.tracking.run import TrackedRun
+
+logger = logging.getLogger(__name__)
+
+_NOT_NOW = (401, 403, 408, 425, 429)  # of HTTP's 4xx, those that may pass later
+_LONGEST_REASON = 200  # characters
+# Errors of the event or of its files: they would be the same next time.
+_LOCAL = (LookupError, ValueError, TypeError, AttributeError, FileNotFoundError)
+
+
+class Unreachable(Exception):  # noqa: N818 (it says where the work stands)
+    """A part of an event could not be applied now, but may be later."""
+
+    def __init__(self, part: Part, reason: str):
+        super().__init__(f"{name_of(part)}: {reason}")
+        self.reason = reason
+
+
+class Recorder:
+    """The MLflow runs of one store, and what is applied to them.
+
+    Attributes:
+        runs: by the names of their pipeline runs.
+        refused: events that the store refused for good, each with its single part and
+            the reason, `refused`.
+    """
+
+    def __init__(
+        self, uri: str, *, warn: Callable[[str], None] = logger.warning
+    ) -> None:
+        self.uri = uri
+        self.runs: dict[str, TrackedRun] = {}
+        self.refused: list[dict[str, Any]] = []
+        self._warn = warn
+        self._is_in_doubt = True  # whether the store answers at all
+
+    def apply(self, event: Event) -> None:
+        """Apply all parts of an event; see `apply_part`."""
+        for part in parts_of(event):
+            self.apply_part(part, event)
+
+    def apply_part(self, part: Part, event: Event) -> None:
+        """Apply one part of an event.
+
+        What the store refuses for good, or what has no files, goes to `refused`.
+
+        Raises:
+            Unreachable: the store is away or failing.
+        """
+        try:
+            if self._is_in_doubt:
+                health_check(self.uri)
+            run = self._run(event)
+        except Exception as error:
+            raise self._unreachable(part, error) from error
+        try:
+            part(run, event)
+        except Exception as error:
+            if not _is_final(error):
+                raise self._unreachable(part, error) from error
+            reason = in_a_line(error, longest=_LONGEST_REASON)
+            self._warn(f"not tracked: {name_of(part)} ({reason})")
+            self.refused.append({**only(event, part), "refused": reason})
+        self._is_in_doubt = False
+
+    def answers(self, event: Event) -> bool:
+        """Whether the store answers a plain question about an event's run."""
+        run = self.runs.get(event["run"])
+        for _ in range(2):  # the failure may have cost the first its connection
+            with suppress(Exception):
+                return run is not None and run.exists()
+        return False
+
+    def _run(self, event: Event) -> TrackedRun:
+        name, time_ms = event["run"], int(event["time_ms"])
+        if name not in self.runs:
+            adopted = event.get("adopted", "")
+            self.runs[name] = TrackedRun(
+                self.uri, name, time_ms=time_ms, adopted=adopted, warn=self._warn
+            )
+        self.runs[name].time_ms = time_ms
+        return self.runs[name]
+
+    def _unreachable(self, part: Part, error: Exception) -> Unreachable:
+        self._is_in_doubt = True
+        return Unreachable(part, explained(error, self.uri))
+
+
+def parts_of(event: Event) -> tuple[Part, ...]:
+    """What an event puts into its run: all parts of its kind, or those it names."""
+    parts = {part.__name__: part for part in PARTS.get(event["kind"], ())}
+    named = event.get("parts", ())
+    if not named or not parts.keys() >= set(named):  # the names of another version
+        return tuple(parts.values())
+    return tuple(part for name, part in parts.items() if name in named)
+
+
+def only(event: Event, *parts: Part) -> dict[str, Any]:
+    """The event with some of its parts."""
+    return {**event, "parts": [part.__name__ for part in parts]}
+
+
+def name_of(part: Part) -> str:
+    """What people call a part: curves for record_curves."""
+    return part.__name__.removeprefix("record_")
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether trying again is no use: the store refuses, or the files are not there."""
+    status = _http_status(error)
+    if status is not None:
+        return 400 <= status < 500 and status not in _NOT_NOW
+    away = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+    return isinstance(error, _LOCAL) and not away
+
+
+def _http_status(error: Exception) -> int | None:
+    """The HTTP status that MLflow or requests gave an error."""
+    if hasattr(error, "get_http_status_code"):
+        return int(error.get_http_status_code())
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    return status if isinstance(status, int) else None

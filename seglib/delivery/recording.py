@@ -1,0 +1,287 @@
+"""What each event puts into the MLflow run, partly read from the step's files.
+
+MLflow itself stays behind `seglib.tracking.run.TrackedRun`.
+"""
+
+import calendar
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from seglib.registry.promotion import (
+    record_contender,
+    record_promotion,
+    record_withdrawal,
+)
+from seglib.registry.release import record_publication
+from seglib.runtime.events import Event
+from seglib.runtime.provenance import FAILURE_REASON, TRAINED_BY, total_s
+from seglib.runtime.trials import TABLE, label
+from seglib.tracking.children import FAILURE
+from seglib.tracking.names import dataset_name, key
+from seglib.tracking.run import TrackedRun
+from seglib.tracking.run_end import record_end
+
+_FOLDERS = {"manifest": "verification", "evaluation": "evaluation", "decision": "gate"}
+
+
+def record_identity(run: TrackedRun, event: Event) -> None:
+    """Data, code and settings: the same from the runner and from the exit task."""
+    parameters = event["parameters"]
+    known = {"data_remote": event.get("remote"), "seed": parameters.get("train_seed")}
+    if parameters:
+        text = json.dumps(parameters, sort_keys=True)
+        known["config_hash"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+    run.log(
+        parameters=parameters,
+        tags={
+            **event.get("tags", {}),
+            **{name: value for name, value in known.items() if value is not None},
+            "data_md5": event["data_md5"],
+            "code_version": event["code_version"],
+        },
+    )
+
+
+def record_start(run: TrackedRun, event: Event) -> None:
+    """The start of a step's own run, below the pipeline run, and its inputs."""
+    step, child, time_ms = event["step"], _child(event), event["time_ms"]
+    is_repeated = 0 < run.children.ended_ms(child) <= time_ms
+    run.children.go_on(repeated=step if is_repeated else "", time_ms=time_ms)
+    run.children.begin(child, time_ms=time_ms, adopted=event.get("adopted", ""))
+    inputs = {k: v for k, v in event["lineage"].items() if k != step}
+    record_lineage(run, {"lineage": inputs})  # this step may not come to its end
+    tags = {f"input.{name}": f"run {one['run_id']}" for name, one in inputs.items()}
+    tags["folder"] = event["lineage"][step]["folder"]
+    run.log(parameters=event.get("trial"), tags=tags, child=child)
+
+
+def record_finish(run: TrackedRun, event: Event) -> None:
+    """The end of a step's run, and its duration."""
+    duration_s = total_s(event["lineage"][event["step"]])
+    run.log(metrics={"duration_s": duration_s}, child=_child(event))
+    has_fallen_out = FAILURE_REASON in event["lineage"][event["step"]]
+    _end_child(run, event, "FAILED" if has_fallen_out else "FINISHED")
+
+
+def record_load(run: TrackedRun, event: Event) -> None:
+    """The load of the machine, in the system metrics of the step's run."""
+    run.log(metrics=event["values"], step=event["number"], child=_child(event))
+
+
+def record_lineage(run: TrackedRun, event: Event) -> None:
+    """Whether this run executed a step, or which run its output is from."""
+    if event.get("trial") and event["kind"] != "selected":
+        return  # one of several; the run's is the chosen one
+    tags = {}
+    for step, origin in event.get("lineage", {}).items():
+        if TRAINED_BY in origin:
+            tags[TRAINED_BY] = origin[TRAINED_BY]
+        if origin["run_id"] != run.name:
+            made_by = f"run {origin['run_id']} of {origin.get('finished', '?')}"
+            tags[f"step.{step}"] = f"cached from {made_by}"
+            continue
+        tags[f"step.{step}"] = "executed"
+        if "duration_s" in origin:
+            # At the time of its end: whoever tells it again tells the same point.
+            run.log(
+                metrics={f"duration_s/{step}": total_s(origin)},
+                time_ms=_milliseconds(origin["finished"]),
+            )
+    run.log(tags=tags)
+
+
+def record_settings(run: TrackedRun, event: Event) -> None:
+    """The settings of the steps, for a run whose opening tells none."""
+    for origin in event.get("lineage", {}).values():
+        if event["kind"] == "selected" or "trial" not in origin:
+            run.log(parameters=origin.get("settings"))
+
+
+def record_epoch(run: TrackedRun, event: Event) -> None:
+    """A point of each curve, while the training runs."""
+    epoch, values = _curve_values(event["row"])
+    if event.get("trial"):
+        run.log(metrics=values, step=epoch, child=_child(event))
+        return
+    # A pod that was retried tells it again, and the finished model's history may have
+    # overtaken an event that had to wait.
+    run.log(metrics=run.missing(values, step=epoch), step=epoch)
+
+
+def record_failure(run: TrackedRun, event: Event) -> None:
+    """Which step failed, and its message."""
+    step = event["step"]
+    if run.children.ended_ms(_child(event)) > event["time_ms"]:
+        return  # told late: another attempt has ended since
+    tags = dict(zip(FAILURE, (step, event["message"]), strict=True))
+    run.log(tags={**tags, f"step.{step}": "failed"})
+    _end_child(run, event, "FAILED")
+
+
+def record_failed_trial(run: TrackedRun, event: Event) -> None:
+    """Why a trial of a sweep gave no model, in its own run."""
+    run.log(tags={"fell_out": event["reason"]}, child=_child(event))
+
+
+def record_selection(run: TrackedRun, event: Event) -> None:
+    """Which trial of a sweep was chosen: its settings are the run's."""
+    trial = event["trial"]
+    tags = {"trial": label(trial), "trials": event["trials"]}
+    if fell_out := event.get("fell_out"):
+        tags["fell_out"] = "; ".join(f"{k}: {v}" for k, v in fell_out.items())
+    run.log(
+        parameters=trial,
+        tags=tags,
+        metrics={"selected_val_miou": event["val_miou"]},
+    )
+    run.log_file(Path(event["table"]) / TABLE, "selection")
+
+
+def record_verdict(run: TrackedRun, event: Event) -> None:
+    """What the gate decided, and why."""
+    tags = {"verdict": event["verdict"], "reasons": event["reasons"]}
+    if event["verdict"] != "promote":
+        tags["step.export"] = "held back"
+    run.log(tags=tags, metrics=event.get("metrics"))
+
+
+def record_dataset(run: TrackedRun, event: Event) -> None:
+    """The dataset, with its DVC hash as digest."""
+    manifest = _read_json(event["manifest"], "manifest.json")
+    sizes = {split: len(pairs) for split, pairs in manifest["splits"].items()}
+    run.log_dataset(
+        dataset_name(manifest),
+        digest=manifest["data_md5"],
+        source={key: manifest[key] for key in ("remote", "data_md5")},
+        profile={**sizes, "num_classes": manifest["num_classes"]},
+    )
+
+
+def record_curves(run: TrackedRun, event: Event) -> None:
+    """Complete the curves; points that were logged live are not repeated."""
+    for epoch_row in _read_json(event["model"], "history.json"):
+        epoch, values = _curve_values(epoch_row)
+        run.log(metrics=run.missing(values, step=epoch), step=epoch)
+
+
+def record_model(run: TrackedRun, event: Event) -> None:
+    """The model, logged once by the run that trained it; other runs refer to it."""
+    contract = _read_json(event["model"], "contract.json")
+    run.log_model(
+        key(str(contract["architecture"])),
+        folder=Path(event["model"]),
+        made_by=event["lineage"]["train"]["run_id"],
+        parameters=contract,
+    )
+
+
+def record_scores(run: TrackedRun, event: Event) -> None:
+    """The overall scores, and the IoU of each class that occurs."""
+    scores = _read_json(event["evaluation"], "metrics.json")
+    manifest = _read_json(event["manifest"], "manifest.json")
+    values = {
+        **{name: value for name, value in scores.items() if isinstance(value, float)},
+        **{f"iou/{key(name)}": iou for name, iou in scores["class_iou"].items()},
+    }
+    run.log(
+        metrics={name: value for name, value in values.items() if value is not None},
+        scored_on=(dataset_name(manifest), manifest["data_md5"]),
+    )
+
+
+def record_overlays(run: TrackedRun, event: Event) -> None:
+    """Pictures under the same keys in every run, for MLflow's grid of images."""
+    paths = sorted(Path(event["evaluation"]).glob("overlays/*.png"))
+    run.log_pictures(
+        {f"overlays/{key(path.stem, only_ascii=True)}": path for path in paths}
+    )
+
+
+def record_reports(run: TrackedRun, event: Event) -> None:
+    """The files of verification, evaluation and gate, without their subfolders."""
+    for name, place in _FOLDERS.items():
+        for path in sorted(Path(event[name]).iterdir()):
+            if path.is_file():
+                run.log_file(path, place)
+
+
+def record_export(run: TrackedRun, event: Event) -> None:
+    """The exported files."""
+    run.log_folder(Path(event["export"]), "export")
+
+
+Part = Callable[[TrackedRun, Event], None]
+PARTS: dict[str, tuple[Part, ...]] = {
+    "open": (record_identity,),
+    "started": (record_start,),
+    "load": (record_load,),
+    "epoch": (record_epoch,),
+    "fell_out": (record_failed_trial,),
+    "finished": (record_lineage, record_settings, record_finish),
+    "failed": (record_lineage, record_failure),
+    "selected": (record_lineage, record_settings, record_selection),
+    "decided": (
+        record_lineage,
+        record_settings,
+        record_verdict,
+        record_dataset,
+        record_curves,
+        record_model,
+        record_contender,
+        record_scores,
+        record_overlays,
+        record_reports,
+    ),
+    "exported": (
+        record_lineage,
+        record_settings,
+        record_export,
+        record_promotion,
+        record_publication,
+    ),
+    "close": (record_identity, record_lineage, record_withdrawal, record_end),
+}
+
+
+# Parts on which no other depends: while only they fail, the others are applied.
+SEPARABLE: frozenset[Part] = frozenset(
+    {record_load, record_overlays, record_reports, record_publication},
+)
+
+
+def _end_child(run: TrackedRun, event: Event, status: str) -> None:
+    if not event.get("adopted"):  # KFP ends the run that it made
+        run.children.end(_child(event), status, time_ms=event["time_ms"])
+
+
+def _child(event: Event) -> str:
+    """The run of a step, or of one trial of it."""
+    trial = event.get("trial")
+    if not trial:
+        return str(event["step"])
+    return f"{event['step']} {label(trial)}".replace("'", "")  # MLflow searches it
+
+
+def _milliseconds(moment: str) -> int:
+    """2026-11-22T14:05:01Z in MLflow's unit."""
+    return calendar.timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ")) * 1000
+
+
+def _curve_values(row: Mapping[str, float | None]) -> tuple[int, dict[str, float]]:
+    """The epoch, and what was measured in it."""
+    names = {"duration_s": "epoch_duration_s"}
+    values = {
+        names.get(name, name): value
+        for name, value in row.items()
+        if name != "epoch" and value is not None and not math.isnan(value)
+    }
+    return int(row["epoch"] or 0), values
+
+
+def _read_json(folder: str, name: str) -> Any:
+    return json.loads((Path(folder) / name).read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""What the components do: parameters → configuration → step, with its events."""

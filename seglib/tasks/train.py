@@ -1,0 +1,107 @@
+"""The task `train-model`: train a network on the shards."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from seglib.config import ModelConfig
+from seglib.data.manifest import Manifest, open_dataset, read_manifest
+from seglib.distributed import ProcessGroup, join
+from seglib.environment import CHECKPOINTS, LOADER_THREADS
+from seglib.errors import DatasetError
+from seglib.models import build_from_config
+from seglib.runtime.provenance import KEPT, add_earlier_attempts
+from seglib.runtime.step import Artifact, Step
+from seglib.runtime.trials import NO_VAL, trial_may_fail
+from seglib.steps.train import train
+from seglib.storage import check_place
+from seglib.tasks.attempts import Attempt
+from seglib.tasks.task import configure, task
+from seglib.training.checkpoints import Checkpoints, forget
+
+
+def train_model(
+    *,
+    manifest: Artifact,
+    shards: Artifact,
+    model: Artifact,
+    trial: str = "",
+    **given: Any,
+) -> None:
+    """Train, and tell each epoch's outcome; see the component for the arguments.
+
+    In one of several processes, all of them call this; the first one writes the model.
+    """
+    own = json.loads(trial or "{}")
+    inputs = [manifest, shards]
+    with task("train", out=model, inputs=inputs, watched=True, trial=own) as step:
+        processes = join()
+        kept = _checkpoints()
+        with trial_may_fail(step):
+            _train(step, {**given, **own}, kept, processes, inputs, model)
+        if kept and step.is_failed_trial:
+            forget(kept.folder)
+        elif kept:
+            step.origin[KEPT] = kept.folder
+            add_earlier_attempts(step.origin, kept.found)
+
+
+def _checkpoints() -> Checkpoints | None:
+    """The training's checkpoints; its outcome is kept, too.
+
+    A pod that dies while its model goes to KFP's store then need not train again.
+
+    Raises:
+        SegError: they cannot be written to. It is no trial's fault.
+    """
+    place = os.environ.get(CHECKPOINTS)
+    if not place:
+        return None
+    kept = Checkpoints(place, keep_outcome=True, notes=Attempt().notes)
+    if "://" in place:
+        check_place(place)
+    return kept
+
+
+def _train(
+    step: Step,
+    given: dict[str, Any],
+    kept: Checkpoints | None,
+    processes: ProcessGroup,
+    inputs: list[Artifact],
+    model: Artifact,
+) -> None:
+    manifest, shards = (Path(artifact.path) for artifact in inputs)
+    config = configure(step, given)
+    facts = read_manifest(manifest)
+    if step.is_trial and "val" not in facts.splits:
+        raise DatasetError(NO_VAL)
+    data = open_dataset(manifest, splits=tuple({"val"} & facts.splits.keys()))
+    # The next pod builds the same network, and so finds its checkpoint.
+    keras.utils.set_random_seed(config.train.train_seed)
+    train(
+        build_from_config(_sized(config.model, facts), data),
+        data,
+        config=config.train,
+        shards=shards,
+        out=Path(model.path),
+        checkpoints=kept,
+        processes=processes,
+        loader_threads=int(os.environ.get(LOADER_THREADS) or 0),
+        on_epoch=step.epoch,
+        on_step=step.progress,
+    )
+
+
+def _sized(config: ModelConfig, facts: Manifest) -> ModelConfig:
+    """The network's settings, with the first training image's size by default."""
+    first = facts.pairs("train")[0]
+    return replace(
+        config,
+        image_height=config.image_height or first.height,
+        image_width=config.image_width or first.width,
+    )

@@ -1,0 +1,316 @@
+"""MLflow away, failing or silent: nothing is lost, doubled or waited for."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmarks.waiting import HANG_S, wait_until
+from pipeline.local.tracker import RunTracker, send_unsent
+from seglib.delivery.outbox import (
+    EVENT_FILE,
+    UNSENT_FILE,
+    FolderOutbox,
+    waiting_folders,
+)
+from seglib.delivery.recording import PARTS, SEPARABLE
+from seglib.delivery.sender import Sender
+from seglib.environment import EVENTS
+from seglib.errors import SegError
+from seglib.runtime.events import append_event, read_events
+from seglib.tasks.task import task
+from seglib.tracking.mlflow_client import connect
+from tests.fakes.servers import MlflowServer, Proxy, silent_server
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow's own use of SQLAlchemy.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+EPOCHS = 30
+CURVES = ("loss", "val_miou")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    server = MlflowServer(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def recorded(chain: Any, tmp_path: Path) -> Callable[[str], list[dict[str, Any]]]:
+    """All events of a run with many epochs, in their order."""
+    model = tmp_path / "model"
+    shutil.copytree(chain.artifacts["model"].path, model)
+    history = [
+        {"epoch": e, **dict.fromkeys(CURVES, e / 100)} for e in range(1, EPOCHS + 1)
+    ]
+    (model / "history.json").write_text(json.dumps(history))
+    told = chain.events()
+    decided = next(e for e in told if e["kind"] == "decided")
+    started, finished = (
+        next(e for e in told if e["kind"] == kind and e["step"] == "train")
+        for kind in ("started", "finished")
+    )
+
+    def events(run: str) -> list[dict[str, Any]]:
+        lineage = {
+            name: {**origin, "run_id": run, "settings": {"epochs": 30}}
+            for name, origin in decided["lineage"].items()
+        }
+        head = {"data_md5": "d.dir", "code_version": "c", "parameters": {"epochs": 30}}
+        rows = [{"kind": "epoch", "step": "train", "row": row} for row in history]
+        load = {"system/cpu_utilization_percentage": 50.0}
+        loads = [
+            {"kind": "load", "step": "train", "number": n, "values": load}
+            for n in range(3)
+        ]
+        told = [
+            {"kind": "open", **head},
+            {**started, "lineage": lineage},
+            *rows[:10],
+            *loads,
+            *rows[10:],
+            {**finished, "lineage": lineage},
+            {**decided, "lineage": lineage, "model": str(model)},
+            {"kind": "close", "state": "SUCCEEDED", **head},
+        ]
+        times = ({"run": run, "time_ms": 10**12 + 1000 * n} for n in range(len(told)))
+        return [{**m, **time} for m, time in zip(told, times, strict=True)]
+
+    return events
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[[str], Path]:
+    def make(run: str) -> Path:
+        path = tmp_path / "runs" / run
+        path.mkdir(parents=True)
+        (path / EVENT_FILE).touch()
+        return path
+
+    return make
+
+
+def tell(folder: Path, events: list[dict[str, Any]]) -> None:
+    for event in events:
+        append_event(folder / EVENT_FILE, event)
+
+
+def row_of(uri: str, run: str) -> Any:
+    """A row with its curves and its children, as the server gives it back."""
+    client = connect(uri)
+    experiment = client.get_experiment_by_name("segmentation-training").experiment_id
+    (row,) = client.search_runs([experiment], f"tags.`kfp.run_id` = '{run}'")
+    children = client.search_runs(
+        [experiment], f"tags.`mlflow.parentRunId` = '{row.info.run_id}'"
+    )
+    curves = {c: client.get_metric_history(row.info.run_id, c) for c in CURVES}
+    return SimpleNamespace(row=row, children=children, curves=curves, client=client)
+
+
+def require_whole(uri: str, run: str) -> None:
+    """Everything of a recorded run is there, and once."""
+    found = row_of(uri, run)
+    lost = doubled = 0
+    for points in found.curves.values():
+        counts = Counter(point.step for point in points)
+        lost += len(set(range(1, EPOCHS + 1)) - counts.keys())
+        doubled += sum(counts.values()) - len(counts)
+    print(f"{run}: lost metrics: {lost}, doubled: {doubled}")
+    assert (lost, doubled) == (0, 0)
+    assert found.row.info.status == "FINISHED"
+    (child,) = found.children
+    assert child.info.status == "FINISHED"
+    name = "system/cpu_utilization_percentage"
+    load = found.client.get_metric_history(child.info.run_id, name)
+    assert [point.step for point in load] == [0, 1, 2]
+    durations = found.client.get_metric_history(
+        found.row.info.run_id, "duration_s/gate"
+    )
+    assert len(durations) <= 1
+    pictures = found.client.list_artifacts(found.row.info.run_id, "images")
+    assert len(pictures) == 4, "two overlays, and their small copies"
+    assert len(found.row.outputs.model_outputs) == 1
+    assert len(found.row.inputs.dataset_inputs) == 1
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_server_that_is_killed_and_back_before_the_end_of_training_loses_nothing(
+    server: MlflowServer, recorded: Any, folder: Any
+) -> None:
+    events, run = recorded("back"), folder("back")
+    warnings: list[str] = []
+    tracker = RunTracker(server.uri, run, warn=warnings.append)
+    tell(run, events[:12])
+    tracker.require()
+    server.kill()
+    tell(run, events[12:20])
+    server.start()
+    tell(run, events[20:])
+    assert tracker.finish().whole, warnings
+    require_whole(server.uri, "back")
+
+
+def test_events_for_a_server_that_stays_away_are_sent_later(
+    server: MlflowServer, recorded: Any, folder: Any, repository: Path
+) -> None:
+    events, run = recorded("later"), folder("later")
+    tracker = RunTracker(server.uri, run, warn=lambda _: None)
+    tell(run, events[:12])
+    tracker.require()
+    server.kill()
+    tell(run, events[12:])
+    tracked = tracker.finish()
+    assert tracked.left == len(events) - 12
+    assert waiting_folders(run.parent, server.uri) == [run]
+    command = [sys.executable, "-m", "pipeline", "track", str(run)]
+    options: dict[str, Any] = {"cwd": repository, "capture_output": True, "text": True}
+    server.start()
+    done = subprocess.run(command, **options, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(events) - 12} event(s) sent, 0 left" in done.stdout
+    require_whole(server.uri, "later")
+    assert not waiting_folders(run.parent, server.uri)
+
+
+@pytest.mark.usefixtures("patient")
+def test_events_that_are_sent_twice_are_recorded_once(
+    server: MlflowServer, recorded: Any, folder: Any
+) -> None:
+    events, run = recorded("twice"), folder("twice")
+    tracker = RunTracker(server.uri, run, warn=pytest.fail)
+    tell(run, events)
+    assert tracker.finish().whole
+    before = row_of(server.uri, "twice")
+    FolderOutbox(run).begin(server.uri)  # as if the process had been killed at its end
+    sent = send_unsent(run, server.uri, warn=pytest.fail)
+    assert (sent.left, sent.refused) == (0, [])
+    require_whole(server.uri, "twice")
+    after = row_of(server.uri, "twice")
+    assert after.row.data.to_dictionary() == before.row.data.to_dictionary()
+    assert after.row.outputs.model_outputs == before.row.outputs.model_outputs
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_server_that_answers_500_for_a_while_loses_nothing(
+    server: MlflowServer, recorded: Any, folder: Any
+) -> None:
+    proxy = Proxy(server.uri)
+    events, run = recorded("broken"), folder("broken")
+    tracker = RunTracker(proxy.uri, run, warn=lambda _: None)
+    tell(run, events[:12])
+    tracker.require()
+    proxy.failing = True
+    tell(run, events[12:])
+    wait_until(lambda: proxy.failed >= 3)
+    proxy.failing = False
+    assert tracker.finish().whole
+    require_whole(server.uri, "broken")
+    proxy.close()
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_next_run_sends_what_an_earlier_one_could_not(
+    server: MlflowServer, recorded: Any, folder: Any
+) -> None:
+    early, events = folder("early"), recorded("early")
+    for event in events:
+        append_event(early / EVENT_FILE, event)
+    FolderOutbox(early).begin(server.uri)
+    next_run = folder("next")
+    tracker = RunTracker(server.uri, next_run, warn=pytest.fail)
+    assert tracker.earlier == ["early"]
+    tell(next_run, recorded("next"))
+    assert tracker.finish().whole
+    require_whole(server.uri, "early")
+    require_whole(server.uri, "next")
+    assert not waiting_folders(early.parent, server.uri)
+
+
+def test_events_for_a_silent_server_are_sent_by_the_next_step(
+    server: MlflowServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    impatient: None,
+) -> None:
+    monkeypatch.delenv(EVENTS, raising=False)
+    monkeypatch.setenv("KFP_RUN_ID", "silent")
+    first, second = (
+        SimpleNamespace(path=str(tmp_path / name), uri=name) for name in ("1", "2")
+    )
+    with silent_server() as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with task("train", out=first) as training:
+            for epoch in range(1, EPOCHS + 1):
+                training.epoch({"epoch": epoch, **dict.fromkeys(CURVES, 0.5)})
+    left = read_events(tmp_path / "1" / UNSENT_FILE)
+    assert [e["kind"] for e in left] == ["started", *["epoch"] * EPOCHS, "finished"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    monkeypatch.setattr("seglib.tracking.mlflow_client._HEALTH_CHECK_S", HANG_S)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(HANG_S)))
+    with task("evaluate", out=second, inputs=[first]):
+        pass
+    found = row_of(server.uri, "silent")
+    assert {child.data.tags["step"] for child in found.children} == {
+        "train",
+        "evaluate",
+    }
+    assert {len(points) for points in found.curves.values()} == {EPOCHS}
+    assert not (tmp_path / "2" / UNSENT_FILE).exists()
+
+
+def test_tracking_that_is_required_stops_a_run_before_it_starts(
+    folder: Any, recorded: Any, impatient: None
+) -> None:
+    run = folder("required")
+    with silent_server() as uri:
+        tracker = RunTracker(uri, run, warn=lambda _: None)
+        tell(run, recorded("required")[:1])
+        with pytest.raises(SegError, match="takes no events, and tracking is requ"):
+            tracker.require()
+
+
+def test_a_step_in_a_pod_can_require_tracking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(EVENTS, raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("SEGLIB_TRACKING", "required")
+    out = SimpleNamespace(path=str(tmp_path), uri="out")
+    with pytest.raises(SystemExit), task("train", out=out):
+        pytest.fail("the body ran")
+
+
+def test_a_failing_part_does_not_hold_up_the_others(
+    server: MlflowServer, recorded: Any, tmp_path: Path
+) -> None:
+    """The artifact store goes away before the pictures, and the tracking stays."""
+    artifacts = server.folder / "artifacts"
+    artifacts.mkdir(exist_ok=True)
+    events = recorded("half")
+    warnings: list[str] = []
+    sender = Sender(server.uri, warn=warnings.append)
+    sender.put(events[:-2])
+    before_pictures = [p.__name__ for p in PARTS["decided"] if p not in SEPARABLE]
+    sender.put([{**events[-2], "parts": before_pictures}])
+    assert sender.flush(longest_s=HANG_S, failing_s=HANG_S)
+    artifacts.rename(tmp_path / "artifacts")
+    artifacts.write_text("a file where the server wants a folder")
+    sender.put(events[-2:])
+    assert not sender.flush(longest_s=HANG_S, failing_s=HANG_S)
+    found = row_of(server.uri, "half")
+    assert found.row.info.status == "FINISHED", warnings
+    assert found.row.data.tags["verdict"] == "promote"
+    artifacts.unlink()
+    (tmp_path / "artifacts").rename(artifacts)
+    assert sender.flush(longest_s=HANG_S, failing_s=HANG_S)
+    require_whole(server.uri, "half")

@@ -1,0 +1,314 @@
+"""The MLflow runs that events make, in a real SQLite store."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import dsl
+
+from components.finalize import finalize
+from components.gate_model import gate_model
+from seglib.config import Config
+from seglib.delivery.recorder import Recorder
+from seglib.environment import EVENTS
+from tests.fakes.steps import SETTINGS
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow's own use of SQLAlchemy.
+    "ignore:The ``noload`` loader strategy is deprecated"
+)
+OPENING = {"data_md5": "d.dir", "code_version": "c"}
+
+
+@pytest.fixture(scope="module")
+def tracker(store: Any) -> Recorder:
+    def fail(text: str) -> None:
+        raise AssertionError(text)
+
+    return Recorder(store.uri, warn=fail)
+
+
+@pytest.fixture(scope="module")
+def first(chain: Any, tracker: Recorder, store: Any) -> Any:
+    """The row of the run `first`, as MLflow gives it back."""
+    tracker.apply(opening("first", epochs=2))
+    for event in chain.events():
+        tracker.apply(event)
+    tracker.apply({**opening("first", epochs=2), "kind": "close", "state": "SUCCEEDED"})
+    return store.client.get_run(tracker.runs["first"].id)
+
+
+@pytest.fixture(scope="module")
+def reused(
+    first: Any,
+    chain: Any,
+    tracker: Recorder,
+    store: Any,
+    telling: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Any:
+    """The row of a run that took all but the gate from the cache."""
+    folder = tmp_path_factory.mktemp("reused")
+    other = type(chain)(folder, chain.data_md5, chain.remote, dict(chain.artifacts))
+    with telling("reused", folder / "events.jsonl"):
+        other.call(gate_model, ("manifest", "model", "evaluation"))
+    tracker.apply(opening("reused", epochs=2))
+    for event in other.events():
+        tracker.apply(event)
+    return store.client.get_run(tracker.runs["reused"].id)
+
+
+def opening(run: str, **changes: Any) -> dict[str, Any]:
+    parameters = {**Config().flat(), **SETTINGS, **changes}
+    head = {"kind": "open", "run": run, "time_ms": 1_000_000}
+    return {**head, "parameters": parameters, **OPENING}
+
+
+def read(chain: Any, artifact: str, name: str) -> Any:
+    return json.loads((Path(chain.artifacts[artifact].path) / name).read_text())
+
+
+def test_two_processes_may_open_a_fresh_store_at_once(store: Any) -> None:
+    assert [errors for _, errors in store.said if "Error" in errors] == []
+    runs = store.client.search_runs(
+        [store.client.search_experiments()[0].experiment_id]
+    )
+    found = {run.data.tags.get("kfp.run_id"): run.info.run_id for run in runs}
+    assert found["left"] == store.said[0][0].strip()
+    assert found["right"] == store.said[1][0].strip()
+
+
+def test_a_run_has_every_setting_its_data_and_its_code(first: Any) -> None:
+    wanted = {**Config().flat(), **SETTINGS}
+    assert first.data.params == {name: str(value) for name, value in wanted.items()}
+    assert first.data.tags["data_md5"] == "d.dir"
+    assert first.data.tags["code_version"] == "c"
+    assert len(first.data.tags["config_hash"]) == 12
+
+
+def test_each_step_tells_its_settings(
+    chain: Any, store: Any, tracker: Recorder
+) -> None:
+    for event in chain.events():
+        tracker.apply({**event, "run": "without-opening"})
+    found = store.client.get_run(tracker.runs["without-opening"].id)
+    assert found.data.params["epochs"] == "2"
+    assert Config().flat().keys() - found.data.params.keys() == {
+        *("max_logit_difference", "min_equal_pixels", "publish_to", "publish_name")
+    }, "those of the export, which was not run"
+
+
+def test_a_run_has_the_scores_of_the_evaluation(first: Any, chain: Any) -> None:
+    scores = read(chain, "evaluation", "metrics.json")
+    names = ("miou", "baseline_miou", "pixel_accuracy", "miou_frequency_weighted")
+    assert {name: first.data.metrics[name] for name in names} == {
+        name: scores[name] for name in names
+    }
+    ious = {f"iou/{name}": iou for name, iou in scores["class_iou"].items()}
+    logged = {k: v for k, v in first.data.metrics.items() if k.startswith("iou/")}
+    assert logged == {name: iou for name, iou in ious.items() if iou is not None}
+
+
+@pytest.mark.parametrize("run", ["first", "reused"])
+def test_curves_are_whole_and_no_point_is_logged_twice(
+    run: str, first: Any, reused: Any, chain: Any, store: Any
+) -> None:
+    row = {"first": first, "reused": reused}[run]
+    history = read(chain, "model", "history.json")
+    for curve in ("loss", "val_miou"):
+        points = store.client.get_metric_history(row.info.run_id, curve)
+        assert [(p.step, p.value) for p in points] == [
+            (epoch["epoch"], epoch[curve]) for epoch in history
+        ]
+
+
+def test_the_dataset_is_an_input_with_its_dvc_hash_as_digest(
+    first: Any, chain: Any
+) -> None:
+    (given,) = first.inputs.dataset_inputs
+    assert given.dataset.digest == chain.data_md5
+    assert json.loads(given.dataset.profile)["train"] == 8
+    assert json.loads(given.dataset.source)["remote"] == chain.remote
+
+
+def test_overlays_have_the_same_keys_in_every_run(
+    first: Any, reused: Any, store: Any
+) -> None:
+    keys = [
+        {
+            Path(file.path).name.split("+")[0]
+            for file in store.client.list_artifacts(row.info.run_id, "images")
+        }
+        for row in (first, reused)
+    ]
+    assert keys[0] == keys[1]
+    assert len(keys[0]) == 2
+    assert all(key.startswith("overlays~") for key in keys[0])
+
+
+def test_a_retried_gate_adds_nothing_twice(
+    first: Any, chain: Any, tracker: Recorder, store: Any
+) -> None:
+    before = store.client.list_artifacts(first.info.run_id, "images")
+    decided = next(e for e in chain.events() if e["kind"] == "decided")
+    tracker.apply(decided)
+    assert len(store.client.list_artifacts(first.info.run_id, "images")) == len(before)
+    again = store.client.get_run(first.info.run_id)
+    assert len(again.outputs.model_outputs) == len(again.inputs.dataset_inputs) == 1
+
+
+def test_reports_are_artifacts_of_the_run(first: Any, store: Any) -> None:
+    names = {
+        file.path
+        for place in ("verification", "evaluation", "gate")
+        for file in store.client.list_artifacts(first.info.run_id, place)
+    }
+    assert names >= {
+        "verification/manifest.json",
+        "verification/report.html",
+        "evaluation/metrics.json",
+        "evaluation/report.html",
+        "gate/decision.json",
+    }
+
+
+def test_the_model_is_logged_once_and_reused_by_reference(
+    first: Any, reused: Any, store: Any
+) -> None:
+    (output,) = first.outputs.model_outputs
+    assert [m.model_id for m in reused.inputs.model_inputs] == [output.model_id]
+    assert not reused.outputs.model_outputs
+    experiment = [first.info.experiment_id]
+    assert len(store.client.search_logged_models(experiment)) == 1
+    model = store.client.get_logged_model(output.model_id)
+    assert model.source_run_id == first.info.run_id
+    place = Path(model.artifact_location.removeprefix("file://"))
+    assert {"model.keras", "contract.json", "MLmodel"} <= {
+        p.name for p in place.iterdir()
+    }
+
+
+def test_models_can_be_searched_by_their_score_on_a_dataset(
+    first: Any, chain: Any, store: Any
+) -> None:
+    dataset = first.inputs.dataset_inputs[0].dataset
+    found = store.client.search_logged_models(
+        [first.info.experiment_id],
+        filter_string=f"metrics.miou >= {first.data.metrics['miou'] - 1e-6}",
+        datasets=[{"dataset_name": dataset.name, "dataset_digest": dataset.digest}],
+    )
+    assert [model.model_id for model in found] == [
+        first.outputs.model_outputs[0].model_id
+    ]
+
+
+def test_a_run_names_the_steps_that_it_executed_and_the_runs_that_made_the_others(
+    first: Any, reused: Any
+) -> None:
+    steps = ("verify", "augment", "train", "evaluate", "gate")
+    assert {first.data.tags[f"step.{step}"] for step in steps} == {"executed"}
+    for step in steps[:-1]:
+        assert reused.data.tags[f"step.{step}"].startswith(
+            "cached from run first of 20"
+        )
+    assert reused.data.tags["step.gate"] == "executed"
+    durations = {k for k in reused.data.metrics if k.startswith("duration_s/")}
+    assert durations == {"duration_s/gate"}, "it spent no time on the others"
+    assert reused.data.metrics["miou"] == first.data.metrics["miou"]
+
+
+def test_times_are_those_of_the_events(first: Any, chain: Any, store: Any) -> None:
+    assert first.info.start_time == 1_000_000
+    told = next(e for e in chain.events() if e["kind"] == "epoch")
+    points = store.client.get_metric_history(first.info.run_id, "loss")
+    assert points[0].timestamp == told["time_ms"]
+
+
+def test_a_run_is_open_until_it_is_closed(first: Any, reused: Any) -> None:
+    assert first.info.status == "FINISHED"
+    assert reused.info.status == "RUNNING"
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("SUCCEEDED", "FINISHED"), ("FAILED", "FAILED"), ("CANCELLED", "KILLED")],
+)
+def test_the_exit_task_closes_the_run_as_the_pipeline_ended(
+    state: str, status: str, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(EVENTS, raising=False)
+    monkeypatch.setenv("KFP_RUN_ID", f"ended-{state}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    final = dsl.PipelineTaskFinalStatus(
+        state=state,
+        pipeline_job_resource_name="",
+        pipeline_task_name="",
+        error_code=None,
+        error_message=None,
+    )
+    finalize.python_func(status=final, remote="r", **OPENING)
+    experiment = store.client.search_experiments()[0].experiment_id
+    (row,) = store.client.search_runs(
+        [experiment], f"tags.`kfp.run_id` = 'ended-{state}'"
+    )
+    assert row.info.status == status
+
+
+def test_a_run_names_its_failed_step(tracker: Recorder, store: Any) -> None:
+    tracker.apply(opening("bad"))
+    origin = {"run_id": "first", "finished": "2026-01-01T00:00:00Z", "duration_s": 1}
+    lineage = {"verify": {**origin, "folder": "/"}}
+    head = {"kind": "failed", "run": "bad", "time_ms": 1_000_000}
+    failure = {"step": "train", "message": "Too dark.", "lineage": lineage}
+    tracker.apply({**head, **failure})
+    tags = store.client.get_run(tracker.runs["bad"].id).data.tags
+    assert tags["failed_step"] == "train"
+    assert tags["failure"] == "Too dark."
+    assert tags["step.train"] == "failed"
+    assert tags["step.verify"] == "cached from run first of 2026-01-01T00:00:00Z"
+
+
+def test_a_class_may_have_any_name(
+    tracker: Recorder, store: Any, chain: Any, tmp_path: Path
+) -> None:
+    ious = {"road (wet)": 0.1, "road [wet]": 0.2, "дорога": 0.3, "道路": 0.4, ".": 0.5}
+    many = {f"class {number}": 0.5 for number in range(1100)}
+    more = {"trottoir/été": None, "x" * 300: 0.6}
+    scores = {"miou": 0.5, "class_iou": {**ious, **more, **many}}
+    (tmp_path / "metrics.json").write_text(json.dumps(scores))
+    decided: Mapping[str, Any] = next(
+        e for e in chain.events() if e["kind"] == "decided"
+    )
+    tracker.apply({**decided, "run": "names", "evaluation": str(tmp_path)})
+    metrics = store.client.get_run(tracker.runs["names"].id).data.metrics
+    logged = {name: iou for name, iou in metrics.items() if name.startswith("iou/")}
+    assert len(logged) == len(ious) + 1 + len(many)
+    assert (logged["iou/дорога"], logged["iou/道路"]) == (0.3, 0.4)
+    wet = [iou for name, iou in logged.items() if name.startswith("iou/road _wet_-")]
+    assert sorted(wet) == [0.1, 0.2]
+
+
+def test_a_refused_part_is_reported_and_kept_and_the_others_are_applied(
+    store: Any, chain: Any
+) -> None:
+    warnings: list[str] = []
+    tracker = Recorder(store.uri, warn=warnings.append)
+    tracker.apply(opening("refused", epochs=2))
+    tracker.apply(opening("refused", epochs=3))  # MLflow keeps parameters as they are
+    decided = next(e for e in chain.events() if e["kind"] == "decided")
+    tracker.apply({**decided, "run": "refused", "model": "/nowhere"})
+    assert [text.partition(" (")[0] for text in warnings] == [
+        "not tracked: identity",
+        "not tracked: curves",
+        "not tracked: model",
+    ]
+    assert [e["parts"] for e in tracker.refused] == [
+        ["record_identity"],
+        ["record_curves"],
+        ["record_model"],
+    ]
+    row = store.client.get_run(tracker.runs["refused"].id)
+    assert row.data.params["epochs"] == "2"
+    assert row.data.metrics["miou"] >= 0

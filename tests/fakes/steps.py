@@ -1,0 +1,203 @@
+"""Fixtures: the components, run one after another on real artifacts, and stores.
+
+A plugin of pytest (tests/conftest.py).
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kfp import dsl
+
+from benchmarks.waiting import HANG_S
+from components.augment_data import augment_data
+from components.evaluate_model import evaluate_model
+from components.gate_model import gate_model
+from components.train_model import train_model
+from components.verify_data import verify_data
+from seglib.config import Config
+from seglib.environment import CHECKPOINTS, EVENTS, RUN_ID
+from tests.fakes.stored import through_a_store
+
+SETTINGS = {
+    "epochs": 2,
+    "batch_size": 4,
+    "copies": 0,
+    "image_height": 32,
+    "image_width": 48,
+    "precision": "float32",
+    "num_overlays": 2,
+    "min_miou": 0.0,
+}
+STEPS = (
+    (verify_data, ()),
+    (augment_data, ("manifest",)),
+    (train_model, ("manifest", "shards")),
+    (evaluate_model, ("manifest", "model")),
+    (gate_model, ("manifest", "model", "evaluation")),
+)
+
+
+@dataclass
+class Chain:
+    """What the steps gave, in their order."""
+
+    folder: Path
+    data_md5: str
+    remote: str
+    artifacts: dict[str, dsl.Artifact] = field(default_factory=dict)
+    verdict: str = ""
+    kept: list[str] = field(default_factory=list)  # of the training, right after it
+
+    def call(self, component: Any, inputs: tuple[str, ...], **changes: Any) -> Any:
+        """Run a component's body; its outputs become artifacts of the chain.
+
+        As on a cluster, each is what an artifact store gives back.
+        """
+        name = component.component_spec.name
+        given = {
+            **Config().flat(),
+            **SETTINGS,
+            "data_md5": self.data_md5,
+            "remote": self.remote,
+            "code_version": "1",
+            **changes,
+        }
+        given = {k: v for k, v in given.items() if k in component.component_spec.inputs}
+        outputs = {
+            output: dsl.Artifact(name=output, uri=str(self.folder / name / output))
+            for output in component.component_spec.outputs
+            if output != "Output"
+        }
+        for output, spec in component.component_spec.outputs.items():
+            if spec.type == "system.Metrics@0.0.1":
+                outputs[output] = dsl.Metrics(name=output, uri=outputs[output].uri)
+        (self.folder / name).mkdir(parents=True, exist_ok=True)  # as KFP does
+        taken = {key: self.artifacts[key] for key in inputs}
+        result = component.python_func(**given, **taken, **outputs)
+        for output in outputs.values():
+            through_a_store(Path(output.path))
+        self.artifacts.update(outputs)
+        return result
+
+    def events(self) -> list[dict[str, Any]]:
+        text = (self.folder / "events.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that answer are waited for, however busy the machine is."""
+    for limit in (
+        "seglib.registry.promotion._LONGEST_WAIT_S",
+        "seglib.delivery.sender._FIRST_ANSWER_S",
+        "seglib.tracking.mlflow_client._HEALTH_CHECK_S",
+        "seglib.delivery.pod._FAILING_S",
+        "seglib.delivery.pod._LONGEST_S",
+        "pipeline.local.tracker._FAILING_WAIT_S",
+        "pipeline.local.tracker._LONGEST_WAIT_S",
+    ):
+        monkeypatch.setattr(limit, HANG_S)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(HANG_S)))
+
+
+@pytest.fixture
+def impatient(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that does not answer is given up soon."""
+    monkeypatch.setattr("seglib.tracking.mlflow_client._HEALTH_CHECK_S", 0.2)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.fixture(scope="session")
+def remote(
+    tiny_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, str]:
+    """A DVC remote with the scenes, written by hand: data_md5 and folder."""
+    root = tmp_path_factory.mktemp("remote")
+    listing = []
+    for path in sorted(p for p in tiny_root.rglob("*") if p.is_file()):
+        md5 = _put(root, path.read_bytes())
+        listing.append({"md5": md5, "relpath": path.relative_to(tiny_root).as_posix()})
+    listing.sort(key=lambda entry: entry["relpath"])
+    return _put(root, json.dumps(listing).encode(), suffix=".dir"), str(root)
+
+
+@pytest.fixture(scope="session")
+def telling() -> Callable[..., Any]:
+    """Within it, steps belong to a run and tell a file of messages."""
+
+    @contextmanager
+    def within(run: str, messages: Path) -> Iterator[pytest.MonkeyPatch]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(RUN_ID, run)
+            patch.setenv(EVENTS, str(messages))
+            yield patch
+
+    return within
+
+
+@pytest.fixture(scope="session")
+def chain(
+    remote: tuple[str, str],
+    telling: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Chain:
+    """The steps of a run called `first`, each with a cache of its own.
+
+    All but the export: what it adds is run by the whole pipeline's test.
+    """
+    chain = Chain(tmp_path_factory.mktemp("chain"), *remote)
+    with telling("first", chain.folder / "events.jsonl") as patch:
+        patch.setenv(CHECKPOINTS, str(chain.folder / "kept"))
+        for component, inputs in STEPS:
+            cache = chain.folder / "caches" / component.component_spec.name
+            patch.setenv("SEGLIB_CACHE", str(cache))
+            chain.verdict = chain.call(component, inputs) or chain.verdict
+            if component is train_model:
+                kept = (chain.folder / "kept").glob("*/*.checkpoint")
+                chain.kept = [str(path.parent) for path in kept]
+    return chain
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Any]:
+    """A fresh SQLite store that two processes opened at once: uri and client."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    script = (
+        "import sys; from seglib.tracking.run import TrackedRun\n"
+        "row = TrackedRun(sys.argv[1], sys.argv[2], time_ms=1)\n"
+        "print(row.id)"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, uri, run],
+            cwd=repository,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for run in ("left", "right")
+    ]
+    said = [process.communicate() for process in processes]
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    yield SimpleNamespace(uri=uri, client=client, said=said)
+    client._tracking_client.store._dispose_engine()
+
+
+def _put(root: Path, content: bytes, *, suffix: str = "") -> str:
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    path = root / "files" / "md5" / md5[:2] / (md5[2:] + suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return md5 + suffix

@@ -1,0 +1,37 @@
+"""What a training has cost in all its attempts."""
+
+import pytest
+
+from seglib.runtime.provenance import add_earlier_attempts, total_s
+from seglib.tasks.attempts import Attempt
+
+
+@pytest.fixture(autouse=True)
+def run(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("KFP_RUN_ID", "this-run")
+    return "this-run"
+
+
+def test_checkpoints_carry_the_sum_of_all_attempts() -> None:
+    found = {"run": "this-run", "attempts": 2, "spent_s": 100.0}
+    notes = Attempt().notes(found)
+    assert notes["run"] == "this-run"
+    assert notes["attempts"] == 3
+    assert notes["spent_s"] >= 100.0
+
+
+def test_a_run_that_resumes_its_own_training_names_no_other_run() -> None:
+    origin = {"duration_s": 5.0}
+    add_earlier_attempts(origin, {"run": "this-run", "attempts": 2, "spent_s": 100.0})
+    assert "trained_by" not in origin
+    assert total_s(origin) == 105.0
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"run": "x"}, {"attempts": "2", "spent_s": 1.0}, {"attempts": 2}]
+)
+def test_malformed_notes_of_a_checkpoint_are_ignored(found: dict[str, object]) -> None:
+    origin = {"duration_s": 5.0}
+    add_earlier_attempts(origin, found)
+    assert total_s(origin) == 5.0
+    assert "trained_by" not in origin
