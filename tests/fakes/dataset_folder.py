@@ -1,4 +1,7 @@
-"""A small clean dataset, for tests to break."""
+"""Fixture: a small clean dataset, for tests to break.
+
+A plugin of pytest (tests/conftest.py).
+"""
 
 import zlib
 from pathlib import Path
