@@ -16,8 +16,8 @@ from benchmarks.waiting import wait_until
 SLEEPERS = {
     Path(name)
     for name in (
-        "store/proxy.py",
-        "store/test_direct.py",
+        "fakes/s3_proxy.py",
+        "storage/test_direct.py",
         "steps/test_resume.py",
         "acceptance/ground.py",  # which looks at a real cluster again and again
         "acceptance/probe.py",
