@@ -18,7 +18,11 @@ import pytest
 
 from benchmarks.waiting import HANG_S
 
-pytest_plugins = ("tests.fakes.dataset_folder", "tests.fakes.steps")
+pytest_plugins = (
+    "tests.fakes.commands",
+    "tests.fakes.dataset_folder",
+    "tests.fakes.steps",
+)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")

@@ -24,7 +24,6 @@ import yaml
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from seglib.cli import main as cli
 from seglib.config import Config
 from seglib.data.image_io import read_mask, write_image
 from seglib.data.manifest import open_dataset
@@ -64,23 +63,6 @@ def require_same_logits(model: SegmentationModel, recorded: Path) -> None:
     now = model.predict_logits(image)
     np.testing.assert_allclose(now[::4, ::4], logits, rtol=0, atol=TOLERANCE)
     assert np.mean(model.predict(image) == prediction) > 0.999  # of equal logits
-
-
-@pytest.fixture
-def seglib(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Command:
-    """Run a command in this process; gives its exit code and what it printed."""
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["seglib", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as error:
-            code = int(error.code or 0)
-        printed = capsys.readouterr()
-        return code, " ".join((printed.out + printed.err).split())
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def sweep(
 
     The test split is seen by the best alone. A trial whose settings were trained before
     is reused, so that a sweep that was stopped, or is extended, goes on where it was.
-    One that cannot be trained, as its loss diverges, falls out: the others go on.
+    One that cannot be trained, as its loss diverges, fails, and the others go on.
     The run's row in MLflow has the settings of the best, and one run below it for each
     trial.
 

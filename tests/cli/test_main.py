@@ -19,23 +19,6 @@ from seglib.models import build_model
 from seglib.models.model import load_model
 
 
-@pytest.fixture
-def seglib(monkeypatch, capsys):
-    """Run a command in this process; gives its exit code and what it printed."""
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["seglib", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as error:
-            code = int(error.code or 0)
-        printed = capsys.readouterr()
-        return code, " ".join((printed.out + printed.err).split())
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def trained(tiny_root, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("cli") / "model"

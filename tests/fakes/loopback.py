@@ -4,6 +4,7 @@ with Api() as api:
     api.url
 """
 
+import abc
 import contextlib
 import json
 import socket
@@ -39,7 +40,7 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class Loopback:
+class Loopback(abc.ABC):
     """A server; it answers from `with` on."""
 
     def __init__(self) -> None:
@@ -51,8 +52,9 @@ class Loopback:
             target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True
         )
 
+    @abc.abstractmethod
     def reply(self, request: Request) -> Reply:
-        raise NotImplementedError
+        """Answer a request."""
 
     def __enter__(self) -> Self:
         self._thread.start()
