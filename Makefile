@@ -179,7 +179,7 @@ kubectl: $(VENV)/.uv-$(UV_VERSION) ## kubectl with kustomize, for the tests of d
 sample: $(RUN_READY) ## Render the sample dataset into data/, and compare it with data.dvc
 	$(PY) -c "from pathlib import Path; \
 	  from tools.sample_scenes import write_sample_dataset; \
-	  from seglib.storage import hash_folder, read_pin; \
+	  from seglib.storage.hashes import hash_folder; from seglib.storage.pins import read_pin; \
 	  write_sample_dataset(Path('data')); \
 	  same = hash_folder(Path('data')) == read_pin(Path('data.dvc')); \
 	  print('data/ is what data.dvc pins.' if same else \

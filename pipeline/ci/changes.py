@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.ci.git import PIN, Git
 from seglib.errors import SegError
-from seglib.storage import pin_at
+from seglib.storage.pins import pin_at
 
 CODE = ("seglib/", "components/", "pipeline/dag/training.py")  # what computes results
 IMAGE = ("Dockerfile", ".dockerignore", "requirements-uv.lock")

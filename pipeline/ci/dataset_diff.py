@@ -8,7 +8,8 @@ from pipeline.ci.comment import keep_one
 from pipeline.ci.forge import ForgeError, PullRequest
 from pipeline.ci.github import GitHub
 from seglib.data.versions import compare_versions, to_markdown
-from seglib.storage import default_remote, manifest_entries, missing_files
+from seglib.storage.listings import manifest_entries, missing_files
+from seglib.storage.pins import default_remote
 
 KEY = "dataset-diff"
 _NAMED = 10  # missing objects

@@ -13,7 +13,7 @@ from pipeline.ci.changes import (
 )
 from pipeline.ci.git import PIN, Git
 from seglib.errors import SegError, UsageError, unknown
-from seglib.storage import pin_at
+from seglib.storage.pins import pin_at
 
 _LOOKED_BACK = 30  # commits of a branch
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")  # as a forge names one

@@ -163,7 +163,7 @@ def doctor(
 def _data(given: str, remote: str) -> "Data":
     """The dataset of a pin, or of a hash."""
     from pipeline.dag.inputs import Data
-    from seglib.storage import default_remote, read_pin
+    from seglib.storage.pins import default_remote, read_pin
 
     if given.endswith(".dir"):
         if not remote:

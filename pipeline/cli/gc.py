@@ -68,7 +68,7 @@ def collect(
     from pipeline.garbage.items import Needs
     from pipeline.garbage.place import in_place
     from pipeline.local.tracker import existing_store
-    from seglib.storage import cache_folder
+    from seglib.storage.fetching import cache_folder
 
     needs = Needs.ask(existing_store(Path("runs")), grace_days=older_than)
     if needs.rows is None:

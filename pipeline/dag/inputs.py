@@ -43,7 +43,8 @@ def find_data(folder: Path | None) -> Data:
     Raises:
         SegError: no such folder, or no pin to go by.
     """
-    from seglib.storage import default_remote, hash_folder, read_pin
+    from seglib.storage.hashes import hash_folder
+    from seglib.storage.pins import default_remote, read_pin
 
     if folder is None:
         place = next((p for p in (Path.cwd(), REPOSITORY) if (p / PIN).exists()), None)
@@ -155,7 +156,7 @@ def check_publication(
         SegError: there is no such place, or it cannot be written to.
     """
     from seglib.registry.release import absolute
-    from seglib.storage import check_place
+    from seglib.storage.publishing import check_place
 
     place = config.export.publish_to
     if docker and place and "://" not in place:
@@ -208,7 +209,7 @@ def git_commit() -> str:
 def _splits(data: Data) -> tuple[str, ...]:
     """The splits that hold images, by the folder or by the listing of its remote."""
     from seglib.data.dataset import SPLITS
-    from seglib.storage import manifest_entries
+    from seglib.storage.listings import manifest_entries
 
     root = Path(data.remote)
     if any((root / f"{split}_images").is_dir() for split in SPLITS):

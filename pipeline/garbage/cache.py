@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.garbage.items import Item, Needs
-from seglib.storage.file_lock import file_lock
+from seglib.storage.atomic_write import file_lock
 
 
 def in_cache(cache: Path, needs: Needs) -> Iterator[Item]:

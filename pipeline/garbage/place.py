@@ -7,15 +7,12 @@ from functools import partial
 from pipeline.garbage.items import Item, Needs
 from seglib.delivery import remote_outbox
 from seglib.errors import SegError
-from seglib.storage import open_remote
-from seglib.storage.backends.base import Listed
-from seglib.storage.backends.local import FolderRemote
-from seglib.storage.backends.s3 import S3Remote
+from seglib.storage.backends import Listed, Remote
+from seglib.storage.remotes import open_remote
 
 _GROUP = re.compile(r"([0-9a-f]{64}/)[01]\.checkpoint|(untracked/[^/]+/).+")
 
 Group = list[Listed]
-Place = FolderRemote | S3Remote
 
 
 def in_place(url: str, needs: Needs) -> Iterator[Item]:
@@ -35,7 +32,7 @@ def in_place(url: str, needs: Needs) -> Iterator[Item]:
             yield _checkpoints(place, start, group, needs)
 
 
-def _checkpoints(place: Place, start: str, group: Group, needs: Needs) -> Item:
+def _checkpoints(place: Remote, start: str, group: Group, needs: Needs) -> Item:
     newest = max(group, key=lambda one: one.modified_s)
     run, is_outcome = _writer(place, newest.key)
     needed = needs.too_young(newest.modified_s) or _needed_by_training(run, needs)
@@ -59,7 +56,7 @@ def _needed_by_training(run: str, needs: Needs) -> str:
     return f"its run is {row.status}" if row and row.status == "RUNNING" else ""
 
 
-def _writer(place: Place, key: str) -> tuple[str, bool]:
+def _writer(place: Remote, key: str) -> tuple[str, bool]:
     """The run that wrote a checkpoint, and whether it is an outcome."""
     from seglib.training.checkpoints import Snapshot
 
@@ -74,7 +71,7 @@ def _writer(place: Place, key: str) -> tuple[str, bool]:
     return run, bool(facts.get("is_outcome"))
 
 
-def _events(url: str, place: Place, start: str, group: Group, needs: Needs) -> Item:
+def _events(url: str, place: Remote, start: str, group: Group, needs: Needs) -> Item:
     run = start.split("/")[1]
     newest = max(one.modified_s for one in group)
     whole = f"{url.rstrip('/')}/{start.rstrip('/')}"
@@ -102,7 +99,7 @@ def _events(url: str, place: Place, start: str, group: Group, needs: Needs) -> I
     )
 
 
-def _remove(place: Place, start: str, group: Group) -> bool:
+def _remove(place: Remote, start: str, group: Group) -> bool:
     """Remove a group, unless somebody has written to it since."""
     if sorted(place.objects(start)) != sorted(group):
         return False

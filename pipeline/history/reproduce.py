@@ -36,7 +36,7 @@ def recipe(row: RowFacts, *, folder: Path | None = None, any_code: bool) -> Reci
     Raises:
         SegError: the row lacks something, or the data or the code are not those.
     """
-    from seglib.storage import missing_files
+    from seglib.storage.listings import missing_files
 
     missing = [name for name in ("data_md5", "data_remote") if name not in row.tags]
     if missing or not row.parameters:

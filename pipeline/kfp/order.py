@@ -132,7 +132,8 @@ def find_version(
     Raises:
         SegError: there is no such version, or its remote is a folder of this machine.
     """
-    from seglib.storage import default_remote, pin_at, portable, read_pin
+    from seglib.storage.pins import default_remote, pin_at, read_pin
+    from seglib.storage.remotes import portable
 
     if not pin:
         pin = next(
@@ -164,7 +165,7 @@ def check_pushed(data: Data) -> None:
     Raises:
         SegError: some are not; it names them.
     """
-    from seglib.storage import missing_files
+    from seglib.storage.listings import missing_files
 
     if missing := missing_files(data.data_md5, data.remote):
         shown = "\n".join(f"  {name}" for name in missing[:10])

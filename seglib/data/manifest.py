@@ -152,7 +152,7 @@ def open_dataset(
         )
     chosen = _choose(facts, splits)
     if facts.remote:
-        from seglib.storage import fetch  # late: only a remote needs boto3
+        from seglib.storage.fetching import fetch  # late: only a remote needs boto3
 
         wanted = (p for pairs in chosen.values() for p in pairs)
         paths = [path for pair in wanted for path in pair.file_sizes]

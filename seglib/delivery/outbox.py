@@ -16,8 +16,7 @@ from typing import IO, Any, Self
 from seglib.errors import SegError
 from seglib.plain_text import without_login
 from seglib.runtime.events import Event, read_events, write_events
-from seglib.storage.atomic_write import write_text
-from seglib.storage.file_lock import lock
+from seglib.storage.atomic_write import lock, write_text
 
 EVENT_FILE, UNSENT_FILE, STATE = "events.jsonl", "untracked.jsonl", "tracking.json"
 _OLD_EVENT_FILE = "messages.jsonl"  # of runs before events were called so

@@ -14,10 +14,12 @@ from typing import Any
 
 from seglib.environment import CHECKPOINTS
 from seglib.runtime.events import Event
-from seglib.storage import MissingObjectError, fetch, manifest_entries, open_remote
-from seglib.storage import publish as publish_folder
-from seglib.storage.backends.base import object_key
+from seglib.storage.backends import MissingObjectError, object_key
 from seglib.storage.backends.local import FolderRemote
+from seglib.storage.fetching import fetch
+from seglib.storage.listings import manifest_entries
+from seglib.storage.publishing import publish as publish_folder
+from seglib.storage.remotes import open_remote
 
 LAST = "finalize"
 _STEPS = ("verify", "augment", "train", "select", "evaluate", "gate", "export", LAST)

@@ -8,8 +8,8 @@ from typing import Any
 from seglib.data.manifest import MANIFEST, read_manifest
 from seglib.errors import SegError
 from seglib.storage.atomic_write import write_bytes
-from seglib.storage.digests import file_sha256, model_digest
 from seglib.storage.documents import read_json_object
+from seglib.storage.files import file_sha256, model_digest
 
 LINEAGE = "lineage.json"
 FORMAT_VERSION = 1

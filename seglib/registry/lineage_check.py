@@ -9,8 +9,9 @@ from typing import Any
 from seglib.errors import SegError
 from seglib.registry.champion import Registry, Version
 from seglib.registry.lineage import LINEAGE, read_checksums
-from seglib.storage import fetch, manifest_entries, missing_files
-from seglib.storage.digests import file_sha256, model_digest
+from seglib.storage.fetching import fetch
+from seglib.storage.files import file_sha256, model_digest
+from seglib.storage.listings import manifest_entries, missing_files
 from seglib.tracking.queries import Rows
 
 _SHOWN = 3  # names in a message

@@ -27,7 +27,7 @@ from seglib.registry.champion import (
 from seglib.registry.lineage import LINEAGE
 from seglib.runtime.events import Event
 from seglib.steps.gate import Champion
-from seglib.storage.digests import file_sha256, model_digest
+from seglib.storage.files import file_sha256, model_digest
 from seglib.tracking.mlflow_address import tracking_uri
 from seglib.tracking.mlflow_client import health_check
 from seglib.tracking.mlflow_errors import explained

@@ -16,7 +16,8 @@ from seglib.errors import SegError
 from seglib.registry.champion import PUBLISHED, Registry, Version
 from seglib.registry.promotion import registered
 from seglib.runtime.events import Event
-from seglib.storage import publish, set_latest
+from seglib.storage.pointers import set_latest
+from seglib.storage.publishing import publish
 from seglib.tracking.mlflow_address import tracking_uri
 from seglib.tracking.run import TrackedRun
 

@@ -1,10 +1,11 @@
-"""Regular files of a user: opened without waiting.
+"""Regular files of a user, opened without waiting, and their SHA-256.
 
 An entry of a folder may also be a FIFO, a device, a link to nothing or a loop of
 links. Each is an `OSError` here whose `strerror` says what it is.
 """
 
 import errno
+import hashlib
 import os
 import stat
 import unicodedata
@@ -12,6 +13,9 @@ from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
+from seglib.errors import SegError
+
+_MODEL = ("model.keras", "contract.json")
 _KINDS = {
     stat.S_IFDIR: "it is a folder",
     stat.S_IFIFO: "it is a FIFO, expected a file",
@@ -71,6 +75,27 @@ def check_file(path: Path) -> None:
             reason = "it is a link that leads back to itself"
         raise OSError(error.errno, reason, os.fspath(path)) from error
     _require_regular(path, mode)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        SegError: it cannot be read.
+    """
+    try:
+        with open_file(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SegError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def model_digest(path: Path) -> str:
+    """SHA-256 over the network and the contract of a model; raises as `file_sha256`."""
+    digest = hashlib.sha256()
+    for name in _MODEL:
+        digest.update(bytes.fromhex(file_sha256(path / name)))
+    return digest.hexdigest()
 
 
 def is_left_behind(name: str) -> bool:

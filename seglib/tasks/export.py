@@ -8,7 +8,7 @@ from seglib.registry.lineage import write_lineage
 from seglib.registry.release import absolute, publish_export
 from seglib.runtime.step import Artifact
 from seglib.steps.export import export as export_files
-from seglib.storage import check_place
+from seglib.storage.publishing import check_place
 from seglib.tasks.task import configure, task
 
 

@@ -18,7 +18,7 @@ from seglib.runtime.provenance import KEPT, add_earlier_attempts
 from seglib.runtime.step import Artifact, Step
 from seglib.runtime.trials import NO_VAL, trial_may_fail
 from seglib.steps.train import train
-from seglib.storage import check_place
+from seglib.storage.publishing import check_place
 from seglib.tasks.attempts import Attempt
 from seglib.tasks.task import configure, task
 from seglib.training.checkpoints import Checkpoints, forget

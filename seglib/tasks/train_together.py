@@ -132,7 +132,7 @@ def _work(parameters: Parameters, clusters: list[Cluster], folder: Path) -> int:
 
 def _require_place() -> None:
     """Read and write where checkpoints go, before the data are fetched for nothing."""
-    from seglib.storage import check_place
+    from seglib.storage.publishing import check_place
 
     try:
         check_place(os.environ[CHECKPOINTS])

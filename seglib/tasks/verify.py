@@ -8,7 +8,7 @@ from seglib.data.verification.verifier import verify
 from seglib.data.versions import record_counts
 from seglib.runtime.step import Artifact
 from seglib.steps.verify import write_verification
-from seglib.storage import fetch
+from seglib.storage.fetching import fetch
 from seglib.tasks.task import configure, task
 
 

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from seglib.errors import SegError
-from seglib.storage.file_lock import file_lock
+from seglib.storage.atomic_write import file_lock
 
 SQLITE = "sqlite:///"
 _BESIDE = ("", "-journal", "-wal", "-shm")  # what SQLite keeps beside a file is its own

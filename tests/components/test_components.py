@@ -15,7 +15,7 @@ from components.verify_data import verify_data
 from seglib.data.manifest import read_manifest, write_manifest
 from seglib.environment import CHECKPOINTS
 from seglib.runtime.provenance import KEPT, read_lineage, total_s
-from seglib.storage import hash_folder
+from seglib.storage.hashes import hash_folder
 
 
 def test_every_output_exists_so_that_kfp_can_cache_it(chain: Any) -> None:

@@ -18,7 +18,7 @@ from pipeline.__main__ import app
 from seglib.delivery.pod import _own_outgoing
 from seglib.delivery.remote_outbox import place_of
 from seglib.environment import CHECKPOINTS, EVENTS
-from seglib.storage import open_remote
+from seglib.storage.remotes import open_remote
 from seglib.tracking.mlflow_client import connect
 
 pytestmark = pytest.mark.filterwarnings(

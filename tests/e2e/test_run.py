@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from seglib.storage import fetch_published
+from seglib.storage.publishing import fetch_published
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.

@@ -20,7 +20,7 @@ from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.train_job.plan import Training
 from pipeline.train_job.resources import documents
 from seglib.config import Config
-from seglib.storage import hash_folder
+from seglib.storage.hashes import hash_folder
 from tests.e2e.conftest import SETTINGS, Runs
 
 pytestmark = pytest.mark.filterwarnings(

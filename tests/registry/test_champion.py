@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from pipeline.__main__ import app
 from seglib.registry.champion import Registry, Version
 from seglib.registry.release import Publication, announce
-from seglib.storage import fetch_published, latest, publish
+from seglib.storage.pointers import latest
+from seglib.storage.publishing import fetch_published, publish
 from seglib.tracking.names import dataset_name
 
 pytestmark = pytest.mark.filterwarnings(
@@ -171,7 +172,7 @@ import sys
 from pathlib import Path
 from seglib.registry.release import Publication, announce
 from seglib.registry.champion import Registry
-from seglib.storage import publish
+from seglib.storage.publishing import publish
 uri, name, model_id, url = sys.argv[1:]
 registry = Registry(uri)
 print("ready", flush=True)

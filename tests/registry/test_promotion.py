@@ -17,9 +17,9 @@ from seglib.delivery.recorder import Recorder
 from seglib.registry.champion import Registry, Version
 from seglib.registry.lineage import LINEAGE, read_lineage, write_lineage
 from seglib.registry.release import Publication, publish_export
-from seglib.storage import latest
 from seglib.storage.atomic_write import write_bytes
-from seglib.storage.digests import file_sha256, model_digest
+from seglib.storage.files import file_sha256, model_digest
+from seglib.storage.pointers import latest
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own use of SQLAlchemy.

@@ -18,7 +18,7 @@ from seglib.evaluation.decision import Check, Decision, write_decision
 from seglib.steps.evaluate import evaluate
 from seglib.steps.gate import Champion, gate
 from seglib.steps.verify import write_verification
-from seglib.storage.digests import model_digest
+from seglib.storage.files import model_digest
 
 LOOSE = {"min_miou": 0.0, "max_class_drop": 0.9}
 

@@ -14,8 +14,8 @@ from seglib.data.shards import read_shard_index
 from seglib.errors import SegError, UsageError
 from seglib.models.contract import read_contract
 from seglib.steps.gate import _read_metrics
-from seglib.storage import read_pin
 from seglib.storage.documents import MAX_BYTES, parse_json, parse_yaml, read_yaml
+from seglib.storage.pins import read_pin
 
 _LETTERS = "abcdefghij"
 

@@ -9,7 +9,8 @@ import boto3
 import pytest
 
 from seglib.errors import SegError
-from seglib.storage import ChangedObjectError, MissingObjectError, open_remote
+from seglib.storage.backends import ChangedObjectError, MissingObjectError
+from seglib.storage.remotes import open_remote
 
 BUCKET = "datasets"
 BIG = os.urandom(20_000_000)  # three parts

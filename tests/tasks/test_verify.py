@@ -13,7 +13,7 @@ from benchmarks.seaweedfs import environment, seaweedfs
 from components.verify_data import verify_data
 from seglib.data.image_io import MASK_DECODING
 from seglib.data.versions import compare_versions
-from seglib.storage import hash_folder
+from seglib.storage.hashes import hash_folder
 from tests.fakes.pushing import push
 from tests.fakes.steps import Chain
 

@@ -7,7 +7,8 @@ import pytest
 from seglib.data.image_io import read_image, read_mask
 from seglib.data.verification.loading import load_dataset
 from seglib.errors import UsageError
-from seglib.storage import default_remote, fetch, read_pin
+from seglib.storage.fetching import fetch
+from seglib.storage.pins import default_remote, read_pin
 from tools.sample_scenes import (
     CLASS_NAMES,
     IGNORE_INDEX,

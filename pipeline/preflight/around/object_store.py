@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pipeline.preflight.around.looking import Seen
 from pipeline.preflight.findings import FoundError
 from seglib.errors import SegError
-from seglib.storage import ChangedObjectError, MissingObjectError, Remote, open_remote
+from seglib.storage.backends import ChangedObjectError, MissingObjectError, Remote
+from seglib.storage.remotes import open_remote
 
 _CONTENT = b"written by `python -m pipeline doctor`; may be deleted\n"
 

@@ -12,7 +12,7 @@ from pipeline.preflight.pod import Pod
 from seglib.environment import CHECKPOINTS, TRACKING_URI
 from seglib.errors import SegError
 from seglib.plain_text import without_login
-from seglib.storage import open_remote
+from seglib.storage.remotes import open_remote
 
 TIMEOUT_S = 5.0
 _GRACE_S = 5.0  # for a busy machine

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from pipeline.preflight.findings import FoundError
 from seglib.errors import SegError
-from seglib.storage import Entry
+from seglib.storage.hashes import Entry
 
 SPLITS = ("train", "val", "test")
 UINT8 = 1  # byte
@@ -38,7 +38,7 @@ def measure(data_md5: str, remote: str) -> DatasetSize:
         FoundError: the remote lacks files of the dataset.
         SegError: it cannot be listed, or holds no training images.
     """
-    from seglib.storage import manifest_entries, with_sizes
+    from seglib.storage.listings import manifest_entries, with_sizes
 
     entries = with_sizes(manifest_entries(data_md5, remote), remote)
     missing = [entry.path for entry in entries if entry.size is None]
@@ -63,26 +63,13 @@ def measure(data_md5: str, remote: str) -> DatasetSize:
 
 
 def _image_size(entry: Entry, remote: str) -> tuple[int, int]:
+    from seglib.data.headers import max_file_bytes
     from seglib.data.image_io import decode_image
-    from seglib.storage import open_remote
-    from seglib.storage.backends.base import object_key
-    from seglib.storage.backends.local import FolderRemote
-    from seglib.storage.checked_reads import copy_checked
+    from seglib.storage.listings import read_entry
+    from seglib.storage.remotes import open_remote
 
-    source, content = open_remote(remote), bytearray()
-    if isinstance(source, FolderRemote) and not source.holds_objects:
-        content.extend((source.root / entry.path).read_bytes())
-    else:
-        problem = copy_checked(
-            source,
-            object_key(entry.md5),
-            entry.md5,
-            write=content.extend,
-            restart=content.clear,
-        )
-        if problem:
-            raise SegError(problem)
-    height, width = decode_image(bytes(content), channels=3, name=entry.path).shape[:2]
+    content = read_entry(open_remote(remote), entry, max_bytes=max_file_bytes())
+    height, width = decode_image(content, channels=3, name=entry.path).shape[:2]
     return height, width
 
 

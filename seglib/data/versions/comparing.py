@@ -25,18 +25,13 @@ from seglib.data.versions.class_counts import (
     verified_counts,
     write_class_counts,
 )
+from seglib.data.versions.sample_diff import DatasetDiff, diff
 from seglib.errors import SegError
-from seglib.storage import (
-    DatasetDiff,
-    Entry,
-    Remote,
-    diff,
-    manifest_entries,
-    open_remote,
-    read_file,
-    with_sizes,
-)
+from seglib.storage.backends import Remote
 from seglib.storage.backends.local import is_own_folder
+from seglib.storage.hashes import Entry
+from seglib.storage.listings import manifest_entries, read_entry, with_sizes
+from seglib.storage.remotes import open_remote
 
 
 @dataclass(frozen=True)
@@ -238,7 +233,7 @@ def _vocabulary(
     entry = next((e for e in version.entries if e.path == DESCRIPTION), None)
     try:
         if entry:
-            described = parse_description(read_file(source, entry))
+            described = parse_description(read_entry(source, entry))
     except SegError as error:
         problem = f"{version.data_md5}: {error}"
     ignore_index = given["ignore_index"]

@@ -8,12 +8,13 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
 from seglib.errors import SegError
-from seglib.storage.atomic_write import open_alone
-from seglib.storage.backends.base import (
+from seglib.storage.atomic_write import file_lock, open_alone
+from seglib.storage.backends import (
     CHUNK,
     OBJECTS,
     ChangedObjectError,
@@ -23,7 +24,6 @@ from seglib.storage.backends.base import (
     Stored,
     require_same,
 )
-from seglib.storage.file_lock import file_lock
 from seglib.storage.files import open_file, read_file
 
 _LEGACY_FOLDER = re.compile(r"[0-9a-f]{2}")  # of objects of DVC 2
@@ -35,14 +35,6 @@ class FolderRemote:
     """A folder; not necessarily one that holds objects."""
 
     root: Path
-
-    @property
-    def holds_objects(self) -> bool:
-        """Whether it is a DVC remote, perhaps empty, and not the dataset itself."""
-        if (self.root / OBJECTS).is_dir():
-            return True
-        names = [path.name for path in self.root.iterdir() if path.name[0] != "."]
-        return not names or any(_LEGACY_FOLDER.fullmatch(name) for name in names)
 
     def name(self, key: str) -> str:
         return str(self.root / key)
@@ -89,36 +81,27 @@ class FolderRemote:
         except FileExistsError as error:
             raise ChangedObjectError(f"{target} is there already") from error
         except OSError as error:
+            where = f"{error.strerror}: {error.filename or part}"
             raise SegError(
-                f"{self.name(key)}: cannot be written ({error.strerror}: "
-                f"{error.filename or part}). "
-                f"{_remedy(error)}"
+                f"{self.name(key)}: cannot be written ({where}). {_remedy(error)}"
             ) from error
         return etag
 
     def require_writable(self) -> None:
-        """Check that the folder can be written to; nothing is left there.
-
-        Raises:
-            SegError: it cannot be written to.
-        """
         try:
             (self.root / _BESIDE).mkdir(parents=True, exist_ok=True)
             with open_alone(self.root / _BESIDE / "writable"):
                 pass
         except OSError as error:
-            raise SegError(
-                f"{self.root}: cannot be written to ({error.strerror}). "
-                f"{_remedy(error)}"
-            ) from error
+            reason = f"cannot be written to ({error.strerror}). {_remedy(error)}"
+            raise SegError(f"{self.root}: {reason}") from error
 
     def delete(self, key: str) -> None:
         try:
             (self.root / key).unlink(missing_ok=True)
         except OSError as error:
-            raise SegError(
-                f"{self.name(key)}: cannot be deleted ({error.strerror})."
-            ) from error
+            reason = f"cannot be deleted ({error.strerror})."
+            raise SegError(f"{self.name(key)}: {reason}") from error
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
         found = {}
@@ -128,13 +111,11 @@ class FolderRemote:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise SegError(
-                    f"{self.name(key)}: cannot be looked at ({error.strerror})."
-                ) from error
+                reason = f"cannot be looked at ({error.strerror})."
+                raise SegError(f"{self.name(key)}: {reason}") from error
         return found
 
     def objects(self, start: str) -> Iterator[Listed]:
-        """All objects whose key begins so; `start` ends with /, or is empty."""
         for path in (self.root / start).rglob("*"):
             try:
                 facts = path.lstat()
@@ -170,22 +151,22 @@ class FolderRemote:
 
 def is_own_folder(remote: object) -> TypeGuard[FolderRemote]:
     """Whether a remote is the dataset's own folder, which holds its plain files."""
-    return isinstance(remote, FolderRemote) and not remote.holds_objects
+    if not isinstance(remote, FolderRemote) or (remote.root / OBJECTS).is_dir():
+        return False
+    names = [path.name for path in remote.root.iterdir() if path.name[0] != "."]
+    return bool(names) and not any(map(_LEGACY_FOLDER.fullmatch, names))
 
 
 def _write_durably(file: BinaryIO, source: bytes | Path, moved: Moved | None) -> str:
     """Write and flush to the disk; returns the etag."""
     digest = hashlib.md5(usedforsecurity=False)
-    if isinstance(source, bytes):
-        file.write(source)
-        digest.update(source)
-    else:
-        with open_file(source) as original:
-            while chunk := original.read(CHUNK):
-                file.write(chunk)
-                digest.update(chunk)
-                if moved:
-                    moved(len(chunk))
+    opened = BytesIO(source) if isinstance(source, bytes) else open_file(source)
+    with opened as original:
+        while chunk := original.read(CHUNK):
+            file.write(chunk)
+            digest.update(chunk)
+            if moved:
+                moved(len(chunk))
     file.flush()
     os.fsync(file.fileno())
     return digest.hexdigest()

@@ -4,12 +4,12 @@ import base64
 import hashlib
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from seglib.storage.backends.base import THREADS, Moved, require_same
+from seglib.storage.backends import THREADS, Moved, require_same
 from seglib.storage.backends.boto3_client import Client
 from seglib.storage.files import open_file, read_file
 
@@ -45,13 +45,9 @@ class Uploader:
         with self._room:
             content = source if isinstance(source, bytes) else read_file(source)
             checksum = _md5(content)
-            require_same(source, expected=md5, received=checksum.hexdigest())
+            require_same(source, expected=md5, received=checksum.hex())
             answer = self._client.call(
-                "put_object",
-                **target,
-                Body=content,
-                ContentMD5=_base64(checksum),
-                **condition,
+                "put_object", **target, **condition, **_body(content, checksum)
             )
         if moved:
             moved(len(content))
@@ -66,19 +62,19 @@ class Uploader:
         moved: Moved | None,
     ) -> str:
         upload = self._client.call("create_multipart_upload", **target)["UploadId"]
-        target_part = {**target, "UploadId": upload}
+        target = {**target, "UploadId": upload}
         try:
-            parts = self._send_parts(target_part, source, md5, moved)
+            parts = {"Parts": self._send_parts(target, source, md5, moved)}
             answer = self._client.call(
                 "complete_multipart_upload",
-                **target_part,
-                MultipartUpload={"Parts": parts},
+                **target,
+                MultipartUpload=parts,
                 **condition,
             )
         except BaseException:
             # Parts that nobody completes are kept, and charged for.
             with suppress(Exception):
-                self._client.call("abort_multipart_upload", **target_part)
+                self._client.call("abort_multipart_upload", **target)
             raise
         return str(answer["ETag"])
 
@@ -92,57 +88,40 @@ class Uploader:
         """Read in order, send several at once; returns S3's list of the parts."""
         whole = hashlib.md5(usedforsecurity=False)
         part_bytes = max(_PART, -(-source.stat().st_size // _MOST_PARTS))
-        sending: list[Future[dict[str, Any]]] = []
+        parts: list[dict[str, Any]] = []
+        reading, stop = threading.Lock(), threading.Event()
+
+        def send_next_parts() -> None:
+            while not stop.is_set():
+                with self._room:
+                    with reading:
+                        content = file.read(part_bytes)
+                        if not content:
+                            return
+                        whole.update(content)
+                        part: dict[str, Any] = {"PartNumber": len(parts) + 1}
+                        parts.append(part)
+                    body = _body(content, _md5(content))
+                    answer = self._client.call("upload_part", **target, **part, **body)
+                part["ETag"] = answer["ETag"]
+                if moved:
+                    moved(len(content))
+
         with open_file(source) as file, ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
-            while content := self._read_part(file, part_bytes):
-                whole.update(content)
-                number = len(sending) + 1
-                sending.append(
-                    pool.submit(self._send_part, target, number, content, moved)
-                )
-                for sent in sending:
-                    if sent.done():
-                        sent.result()  # raises what stopped it
-            parts = [sent.result() for sent in sending]
+            try:
+                sending = [pool.submit(send_next_parts) for _ in range(_PARTS_AT_ONCE)]
+                wait(sending, return_when=FIRST_EXCEPTION)
+            finally:
+                stop.set()
+        for one in sending:
+            one.result()  # raises what stopped it
         require_same(source, expected=md5, received=whole.hexdigest())
         return parts
 
-    def _read_part(self, file: BinaryIO, part_bytes: int) -> bytes:
-        """The next part, for which there is room now."""
-        self._room.acquire()
-        content = b""
-        try:
-            content = file.read(part_bytes)
-        finally:
-            if not content:
-                self._room.release()
-        return content
 
-    def _send_part(
-        self,
-        target: dict[str, str],
-        number: int,
-        content: bytes,
-        moved: Moved | None,
-    ) -> dict[str, Any]:
-        try:
-            answer = self._client.call(
-                "upload_part",
-                **target,
-                PartNumber=number,
-                Body=content,
-                ContentMD5=_base64(_md5(content)),
-            )
-        finally:
-            self._room.release()
-        if moved:
-            moved(len(content))
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+def _md5(content: bytes) -> bytes:
+    return hashlib.md5(content, usedforsecurity=False).digest()
 
 
-def _md5(content: bytes) -> "hashlib._Hash":
-    return hashlib.md5(content, usedforsecurity=False)
-
-
-def _base64(checksum: "hashlib._Hash") -> str:
-    return base64.b64encode(checksum.digest()).decode()
+def _body(content: bytes, checksum: bytes) -> dict[str, Any]:
+    return {"Body": content, "ContentMD5": base64.b64encode(checksum).decode()}

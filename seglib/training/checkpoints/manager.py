@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from seglib.errors import SegError
-from seglib.storage.backends.base import MissingObjectError, Remote
+from seglib.storage.backends import MissingObjectError, Remote
 from seglib.storage.backends.local import FolderRemote
 from seglib.storage.remotes import open_remote
 from seglib.training.checkpoints.snapshot import Snapshot

@@ -22,7 +22,7 @@ from pipeline.dag.inputs import (
 from pipeline.local.execution import execute
 from seglib.config import Config, EvaluateConfig
 from seglib.errors import DatasetError, SegError, UsageError
-from seglib.storage import hash_folder
+from seglib.storage.hashes import hash_folder
 from tests.fakes.pushing import push
 
 

@@ -10,7 +10,7 @@ from pipeline.dag.inputs import code_version
 from pipeline.history.reproduce import difference, recipe
 from seglib.config import Config
 from seglib.errors import SegError
-from seglib.storage import hash_folder
+from seglib.storage.hashes import hash_folder
 from seglib.tracking.queries import RowFacts
 
 

@@ -21,7 +21,8 @@ from pipeline.kfp.order import Order
 from pipeline.kfp.submission import submit
 from seglib.delivery import remote_outbox as left_behind
 from seglib.delivery.recorder import Recorder
-from seglib.storage import fetch, open_remote
+from seglib.storage.fetching import fetch
+from seglib.storage.remotes import open_remote
 from seglib.tracking.mlflow_client import connect as connect_mlflow
 from seglib.training.checkpoints import Checkpoints, Snapshot
 from tests.fakes.kfp_api import KfpApi

@@ -17,7 +17,8 @@ from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png, read_image, read_mask
 from seglib.data.loader import PairSource, training_batches
 from seglib.data.pairs import IMAGE
-from seglib.storage import default_remote, hash_folder, read_pin
+from seglib.storage.hashes import hash_folder
+from seglib.storage.pins import default_remote, read_pin
 from tests.pipeline.preflight.compiled import Compiled
 
 Examine = Callable[..., Diagnosis]

@@ -29,12 +29,6 @@ _UNREAD = ("sse_customer_key", "sse_customer_algorithm")  # which reading needs,
 _Sections = dict[str, dict[str, str]]
 
 
-def repository_of(place: Path) -> Path | None:
-    """The DVC repository around a path: the nearest folder with `.dvc/`."""
-    place = place.resolve()
-    return next((p for p in (place, *place.parents) if (p / ".dvc").is_dir()), None)
-
-
 def remote_url(repository: Path, name: str = "") -> str:
     """The URL of a remote, with its settings.
 
@@ -65,12 +59,6 @@ def remote_url(repository: Path, name: str = "") -> str:
             "here. Expected s3://bucket/prefix or a folder. Add one with `dvc remote "
             "add --default NAME URL`, then `dvc pull` and `dvc push`."
         )
-    _refuse_secrets(options, name, file)
-    settings = {key: options[key] for key in SETTINGS if options.get(key)}
-    return f"{url}?{urlencode(settings, safe=':/')}" if settings else url
-
-
-def _refuse_secrets(options: dict[str, str], name: str, file: Path) -> None:
     for option in _UNREAD:
         if options.get(option):
             raise SegError(
@@ -85,6 +73,8 @@ def _refuse_secrets(options: dict[str, str], name: str, file: Path) -> None:
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `dvc remote modify "
             f"--local {name} profile NAME` with a profile of ~/.aws/credentials."
         )
+    settings = {key: options[key] for key in SETTINGS if options.get(key)}
+    return f"{url}?{urlencode(settings, safe=':/')}" if settings else url
 
 
 def _resolve(sections: _Sections, name: str, file: Path) -> dict[str, str]:
@@ -111,8 +101,8 @@ def _load(repository: Path) -> _Sections:
     """All levels in one, in DVC's order: system, global, project, local."""
     merged: _Sections = {}
     own = repository / ".dvc"
-    files = (_system() / "config", _global() / "config", own / "config")
-    for file in (*files, own / "config.local"):
+    folders = (_user_folder("SYSTEM"), _user_folder("GLOBAL"), own)
+    for file in (*(folder / "config" for folder in folders), own / "config.local"):
         for section, options in _read(file).items():
             merged.setdefault(section, {}).update(options)
     return merged
@@ -159,19 +149,15 @@ def _absolute(folder: Path, path: str) -> str:
     return str((folder / Path(path).expanduser()).resolve())
 
 
-def _system() -> Path:
-    """DVC's system-wide folders, as platformdirs names them."""
-    if given := os.environ.get("DVC_SYSTEM_CONFIG_DIR"):
+def _user_folder(level: str) -> Path:
+    """DVC's folder of a level, SYSTEM or GLOBAL, as platformdirs names it."""
+    if given := os.environ.get(f"DVC_{level}_CONFIG_DIR"):
         return Path(given)
+    is_system = level == "SYSTEM"
     if sys.platform == "darwin":
-        return Path("/Library/Application Support/dvc")
-    first = os.environ.get("XDG_CONFIG_DIRS", "").split(os.pathsep)[0]
-    return Path(first or "/etc/xdg") / "dvc"
-
-
-def _global() -> Path:
-    if given := os.environ.get("DVC_GLOBAL_CONFIG_DIR"):
-        return Path(given)
-    if sys.platform == "darwin":
-        return Path("~/Library/Application Support/dvc").expanduser()
+        home = Path("/") if is_system else Path.home()
+        return home / "Library" / "Application Support" / "dvc"
+    if is_system:
+        first = os.environ.get("XDG_CONFIG_DIRS", "").split(os.pathsep)[0]
+        return Path(first or "/etc/xdg") / "dvc"
     return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "dvc"

@@ -1,29 +1,42 @@
-"""Listings of datasets, and the listed files that a remote lacks."""
+"""Listings of datasets, and the listed files that a remote lacks.
+
+DVC 2 kept objects at xx/…, and DVC 3 does so for its pins. A pod has no pin, so a
+dataset is read this way if its listing lies at DVC 2's place and not at DVC 3's.
+"""
 
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
+from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from seglib.errors import SegError
-from seglib.storage.backends.base import OBJECTS, Remote, object_key
+from seglib.storage.backends import OBJECTS, Remote, object_key
 from seglib.storage.backends.local import is_own_folder
-from seglib.storage.checked_reads import copy_checked
 from seglib.storage.documents import parse_json
-from seglib.storage.dvc.directory_hashes import (
+from seglib.storage.files import read_file
+from seglib.storage.hashes import (
     Entry,
     hash_entries,
     links_left_out,
     list_folder,
+    require_hash,
 )
-from seglib.storage.dvc.legacy import LegacyRemote
-from seglib.storage.dvc.pins import require_hash
 from seglib.storage.remotes import open_remote
+from seglib.storage.transfers import copy_checked
 
 _FILE_HASH = re.compile(r"[0-9a-f]{32}")
 _LARGEST_FILE = 1 << 20  # bytes, of what is read into memory
+
+
+class Listing(NamedTuple):
+    """The files of a dataset, and where they are."""
+
+    source: Remote
+    entries: tuple[Entry, ...]
+    is_legacy: bool = False  # in DVC 2's layout
+    folder: Path | None = None  # the dataset's own, if that is the remote
 
 
 def with_sizes(entries: Iterable[Entry], remote: str) -> tuple[Entry, ...]:
@@ -34,9 +47,11 @@ def with_sizes(entries: Iterable[Entry], remote: str) -> tuple[Entry, ...]:
     entries, source = tuple(entries), open_remote(remote)
     if is_own_folder(source):
         return entries
-    keys = {object_key(entry.md5) for entry in entries}
-    sizes = source.sizes(keys) or LegacyRemote(source).sizes(keys)
-    return tuple(replace(e, size=sizes.get(object_key(e.md5))) for e in entries)
+    sizes: dict[str, int] = {}
+    for is_legacy in (False, True):
+        keys = {object_key(e.md5, is_legacy=is_legacy): e.md5 for e in entries}
+        sizes = sizes or {keys[k]: size for k, size in source.sizes(keys).items()}
+    return tuple(replace(e, size=sizes.get(e.md5)) for e in entries)
 
 
 def missing_files(data_md5: str, remote: str) -> list[str]:
@@ -48,95 +63,73 @@ def missing_files(data_md5: str, remote: str) -> list[str]:
         SegError: the remote cannot be reached, or its listing is damaged.
     """
     source = open_remote(remote)
-    if is_own_folder(source):
-        _plain_entries(source.root, data_md5)
+    key = object_key(require_hash(data_md5))
+    old_key = object_key(data_md5, is_legacy=True)
+    if not is_own_folder(source) and not source.sizes([key, old_key]):
+        return [f"{source.name(key)} (the listing of the dataset)"]
+    listing = read_listing(source, data_md5)
+    if listing.folder:
         return []
-    listing = object_key(require_hash(data_md5))
-    if not source.sizes([listing]) and not LegacyRemote(source).sizes([listing]):
-        return [f"{source.name(listing)} (the listing of the dataset)"]
-    entries = with_sizes(read_entries(source, data_md5), remote)
+    entries = with_sizes(listing.entries, remote)
     return [f"{e.path} ({e.md5})" for e in entries if e.size is None]
 
 
 def manifest_entries(data_md5: str, remote: str) -> tuple[Entry, ...]:
-    """The files of a dataset, by its verified manifest.
-
-    Args:
-        data_md5: the dataset's hash, `<md5>.dir`.
-        remote: as for `fetch`.
-
-    Raises:
-        SegError: the manifest is missing or damaged, or names files outside of the
-            dataset; or the plain folder is not the dataset of this hash.
-    """
-    return read_entries(open_remote(remote), data_md5)
+    """The files of a dataset, `<md5>.dir`; raises as `read_listing`."""
+    return read_listing(open_remote(remote), data_md5).entries
 
 
-def read_entries(source: Remote, data_md5: str) -> tuple[Entry, ...]:
-    """`manifest_entries` of an open remote."""
-    return find_entries(source, data_md5)[1]
-
-
-def find_entries(source: Remote, data_md5: str) -> tuple[Remote, tuple[Entry, ...]]:
-    """The files of a dataset, and the remote in the layout that holds it.
+def read_listing(source: Remote, data_md5: str) -> Listing:
+    """The verified listing of a dataset.
 
     Raises:
-        SegError: as for `manifest_entries`.
+        SegError: it is missing or damaged, or names files outside of the dataset; or
+            the remote is a plain folder, and not the dataset of this hash.
     """
     require_hash(data_md5)
     if is_own_folder(source):
-        return source, _plain_entries(source.root, data_md5)
-    key, content = object_key(data_md5), bytearray()
-    read = partial(
-        copy_checked,
-        key=key,
-        md5=data_md5.removesuffix(".dir"),
-        write=content.extend,
-        restart=content.clear,
-    )
-    problem = read(source)
-    if problem and (legacy := LegacyRemote(source)).sizes([key]):
-        content.clear()
-        source, problem = legacy, read(legacy)
+        entries = _plain_entries(source.root, data_md5)
+        return Listing(source, entries, folder=source.root)
+    content, is_legacy = BytesIO(), False
+    problem = copy_checked(source, data_md5, content)
+    if problem and source.sizes([object_key(data_md5, is_legacy=True)]):
+        is_legacy = True
+        problem = copy_checked(source, data_md5, content, is_legacy=True)
     if problem:
         raise SegError(f"The manifest of the dataset: {problem}")
-    tree = parse_json(
-        bytes(content), name=source.name(key), remedy="Nothing was fetched."
-    )
+    name = source.name(object_key(data_md5, is_legacy=is_legacy))
+    tree = parse_json(content.getvalue(), name=name, remedy="Nothing was fetched.")
     try:
-        return source, tuple(_parse_entry(item) for item in tree)
+        return Listing(source, tuple(_parse_entry(item) for item in tree), is_legacy)
     except (ValueError, KeyError, TypeError) as error:
         raise SegError(
-            f"{source.name(key)}: not a manifest of a dataset: {error}. Nothing was "
-            "fetched."
+            f"{name}: not a manifest of a dataset: {error}. Nothing was fetched."
         ) from error
 
 
-def read_file(source: Remote, entry: Entry) -> bytes:
+def read_entry(
+    source: Remote, entry: Entry, *, max_bytes: int = _LARGEST_FILE
+) -> bytes:
     """Read a small file of a dataset, such as dataset.yaml, checked and not cached.
 
     Raises:
         SegError: it is missing or damaged, too large, or the remote cannot be read.
     """
-    content = bytearray()
-
-    def extend(chunk: bytes) -> None:
-        content.extend(chunk)
-        if len(content) > _LARGEST_FILE:
-            raise SegError(f"{entry.path}: more than {_LARGEST_FILE:,} bytes.")
-
     if is_own_folder(source):
-        for chunk in source.chunks(entry.path):
-            extend(chunk)
-        return bytes(content)
-    key, problem = object_key(entry.md5), ""
-    for place in (source, LegacyRemote(source)):
-        content.clear()
-        told = copy_checked(place, key, entry.md5, write=extend, restart=content.clear)
-        if not told:
-            return bytes(content)
-        problem = problem or told
-    raise SegError(f"{entry.path}: {problem}")
+        try:
+            return read_file(source.root / entry.path, max_bytes=max_bytes)
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})."
+            raise SegError(f"{entry.path}: {reason}") from error
+    content, problems = BytesIO(), []
+    for is_legacy in (False, True):
+        problem = copy_checked(
+            source, entry.md5, content, is_legacy=is_legacy, max_bytes=max_bytes
+        )
+        if not problem:
+            return content.getvalue()
+        problems.append(problem)
+    raise SegError(f"{entry.path}: {problems[0]}")
 
 
 def _plain_entries(root: Path, data_md5: str) -> tuple[Entry, ...]:

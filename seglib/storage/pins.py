@@ -1,17 +1,15 @@
 """The pin of a dataset in its repository, and the remote of its files."""
 
-import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seglib.errors import SegError
 from seglib.storage.documents import MAX_BYTES, parse_yaml, read_yaml
-from seglib.storage.dvc.dvc_config import CLOUD_VERSIONED, remote_url, repository_of
+from seglib.storage.dvc_config import CLOUD_VERSIONED, remote_url
 from seglib.storage.files import read_file
+from seglib.storage.hashes import FOLDER_HASH, repository_of, require_hash
 
-_FOLDER_HASH = re.compile(r"[0-9a-f]{32}\.dir")
 _PIN = "data.dvc"
 _MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
@@ -58,7 +56,7 @@ def pin_at(revision: str, path: Path) -> str:
     Raises:
         SegError: no such revision, no pin in it, or no git.
     """
-    if _FOLDER_HASH.fullmatch(revision):
+    if FOLDER_HASH.fullmatch(revision):
         return revision
     path = Path(path)
     name = f"{revision}:{path.name}"
@@ -128,7 +126,7 @@ def _parse_pin(text: bytes, path: Path, name: str) -> Pin:
     """The pin; `name` is that of the file, for messages."""
     content = parse_yaml(text, name=name, remedy="`dvc add FOLDER` writes a pin.")
     try:
-        outs = content["outs"]
+        outs, dependencies = content["outs"], content.get("deps") or ()
         if len(outs) > 1:
             paths = ", ".join(str(out["path"]) for out in outs)
             raise SegError(
@@ -138,7 +136,9 @@ def _parse_pin(text: bytes, path: Path, name: str) -> Pin:
         (out,) = outs
         if "files" in out or "cloud" in out:
             raise SegError(f"{name}: {CLOUD_VERSIONED}")
-        origin = _origin(content)
+        origin = ""  # of `dvc import` or `dvc import-url`
+        for one in dependencies:
+            origin = str((one.get("repo") or {}).get("url") or one.get("path"))
         if origin and not out.get("md5"):
             raise SegError(
                 f"{name}: an import from {origin} without its data, which DVC has not "
@@ -149,13 +149,13 @@ def _parse_pin(text: bytes, path: Path, name: str) -> Pin:
                 f"{name}: its output is kept out of the remote (`cache: false` or "
                 "`push: false`). Pin the folder with `dvc add FOLDER`."
             )
-        md5 = require_hash(str(out["md5"]), where=f"{name}: ")
         where = str(out.get("path") or path.stem)
+        from_repository = any("repo" in one or "db" in one for one in dependencies)
         return Pin(
-            md5=md5,
+            md5=require_hash(str(out["md5"]), where=f"{name}: "),
             folder=path.parent / str(content.get("wdir") or "") / where,
             remote=str(out.get("remote") or ""),
-            imported_from=origin if _is_import(content) else "",
+            imported_from=origin if from_repository else "",
             is_legacy="hash" not in out,
         )
     except SegError:
@@ -165,29 +165,3 @@ def _parse_pin(text: bytes, path: Path, name: str) -> Pin:
             f"{name}: not a pin of one folder. Expected DVC's `outs:` with one `md5:`. "
             "`dvc add FOLDER` writes such a file."
         ) from error
-
-
-def _origin(content: dict[str, Any]) -> str:
-    """The source of `dvc import` or `dvc import-url`; "" for `dvc add`."""
-    for dependency in content.get("deps") or ():
-        return str((dependency.get("repo") or {}).get("url") or dependency.get("path"))
-    return ""
-
-
-def _is_import(content: dict[str, Any]) -> bool:
-    """Whether it comes from another repository, not from a plain URL."""
-    return any("repo" in one or "db" in one for one in content.get("deps") or ())
-
-
-def require_hash(data_md5: str, *, where: str = "") -> str:
-    """The hash, if it is one of a folder.
-
-    Raises:
-        SegError: it is not; the message begins with `where`.
-    """
-    if not _FOLDER_HASH.fullmatch(data_md5):
-        raise SegError(
-            f"{where}expected the hash of a folder, 32 hexadecimal digits and `.dir`. "
-            f"Received: md5={data_md5!r}. Pin the whole dataset folder with `dvc add`."
-        )
-    return data_md5
