@@ -133,35 +133,28 @@ def read_entry(
 
 
 def _plain_entries(root: Path, data_md5: str) -> tuple[Entry, ...]:
-    entries = list_folder(root)
-    received = hash_entries(entries)
-    if received != data_md5:
-        for dvcignore, is_legacy in ((True, False), (False, True), (True, True)):
-            others = list_folder(root, dvcignore=dvcignore, is_legacy=is_legacy)
-            if hash_entries(others) == data_md5:
-                _require_no_more(root, entries, others)
-                return others
+    """The files of a plain folder; `.dvcignore` may leave out what nobody reads."""
+    every = entries = list_folder(root)
+    for dvcignore, is_legacy in ((True, False), (False, True), (True, True)):
+        if hash_entries(entries) == data_md5:
+            break
+        entries = list_folder(root, dvcignore=dvcignore, is_legacy=is_legacy)
+    if hash_entries(entries) != data_md5:
         raise SegError(
             f"{root}: not the pinned dataset. Expected md5: {data_md5}. Received: "
-            f"{received} ({len(entries)} files). Restore the files, pin them anew with "
-            f"`dvc add`, or name a DVC remote (a folder that holds {OBJECTS}/). "
-            f"{links_left_out(root)}".rstrip()
+            f"{hash_entries(every)} ({len(every)} files). Restore the files, pin them "
+            "anew with `dvc add`, or name a DVC remote (a folder that holds "
+            f"{OBJECTS}/). {links_left_out(root)}".rstrip()
         )
-    return entries
-
-
-def _require_no_more(
-    root: Path, all_entries: Iterable[Entry], entries: Iterable[Entry]
-) -> None:
-    """Refuse a folder in which `.dvcignore` excludes files that a training reads."""
     taken = {entry.path for entry in entries}
-    for entry in all_entries:
-        if entry.path not in taken and not PurePosixPath(entry.path).name[:1] == ".":
+    for path in (entry.path for entry in every if entry.path not in taken):
+        if not PurePosixPath(path).name.startswith("."):
             raise SegError(
-                f"{root}: holds {entry.path}, which .dvcignore leaves out of the "
-                "pinned dataset, and a training would read. Move it elsewhere, or take "
-                "the dataset from a DVC remote."
+                f"{root}: holds {path}, which .dvcignore leaves out of the pinned "
+                "dataset, and a training would read. Move it elsewhere, or take the "
+                "dataset from a DVC remote."
             )
+    return entries
 
 
 def _parse_entry(item: dict[str, Any]) -> Entry:

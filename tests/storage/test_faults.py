@@ -20,8 +20,7 @@ from seglib.storage.publishing import fetch_published, publish
 from seglib.storage.remotes import open_remote
 from tests.fakes.contents import contents
 from tests.fakes.s3_proxy import Proxy, proxy
-
-BUCKET = "datasets"
+from tests.storage.conftest import BUCKET
 
 
 @pytest.fixture

@@ -1,16 +1,11 @@
 import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from seglib.errors import SegError
-from seglib.storage.backends import CHUNK
 from seglib.storage.fetching import fetch
 from seglib.storage.hashes import hash_folder
 from seglib.storage.listings import manifest_entries
@@ -90,16 +85,6 @@ def test_a_file_that_the_dataset_lacks_is_named(
 ):
     with pytest.raises(SegError, match=told):
         fetch(data_md5, str(pinned.remote), cache=tmp_path, **wanted)
-
-
-def test_a_second_fetch_moves_nothing(remote, data_md5, tmp_path):
-    root = fetch(data_md5, str(remote), cache=tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    for path in (remote / "files").rglob("*"):
-        if path.is_file() and path.suffix != ".dir":
-            path.unlink()  # whoever reads an object again, fails
-    assert fetch(data_md5, str(remote), cache=tmp_path) == root
-    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
 def test_a_cached_file_that_was_changed_is_fetched_again(
@@ -186,47 +171,6 @@ def test_a_plain_folder_with_other_content_is_refused(pinned, data_md5, tmp_path
     with pytest.raises(SegError) as caught:
         fetch(data_md5, str(tmp_path / "data"))
     assert f"Expected md5: {data_md5}. Received: {received}" in str(caught.value)
-
-
-# Kills its own process when the second piece of an object is asked for.
-_KILLED_MIDWAY = """
-import os, signal, sys
-from seglib.storage.fetching import fetch
-from seglib.storage.backends.local import FolderRemote
-
-whole = FolderRemote.chunks
-
-def chunks(self, key, *, start=0):
-    for number, chunk in enumerate(whole(self, key, start=start)):
-        if number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield chunk
-
-FolderRemote.chunks = chunks
-fetch(*sys.argv[1:])
-"""
-
-
-def test_a_process_that_is_killed_leaves_no_half_file(
-    files, remote, data_md5, tmp_path
-):
-    big = "train_images/deep/er/b.png"
-    assert len(files[big]) > CHUNK
-    done = subprocess.run(
-        [sys.executable, "-c", _KILLED_MIDWAY, data_md5, str(remote)],
-        env={
-            **os.environ,
-            "SEGLIB_CACHE": str(tmp_path),
-            "PYTHONPATH": str(Path.cwd()),
-        },
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL
-    root = tmp_path / "datasets" / data_md5.removesuffix(".dir")
-    assert not (root / big).exists()
-    for path, content in contents(root).items():
-        assert content == files[path]
-    assert contents(fetch(data_md5, str(remote), cache=tmp_path)) == files
 
 
 def test_what_versions_share_is_moved_and_stored_once(files, remote, tmp_path):

@@ -16,8 +16,8 @@ from seglib.storage.pointers import Pointer, latest, move_latest, set_latest
 from seglib.storage.publishing import check_place, fetch_published, publish
 from seglib.storage.remotes import open_remote
 from tests.fakes.contents import contents
+from tests.storage.conftest import BUCKET
 
-BUCKET = "datasets"
 KEYS = [f"{number:032x}.dir" for number in range(8)]
 
 
@@ -95,21 +95,6 @@ def test_an_older_publication_never_takes_the_place_of_a_newer(url):
     assert move_latest(remote, new) == new
     assert move_latest(remote, old) == new
     assert latest(url, "m") == new
-
-
-def test_of_many_publishers_at_once_the_newest_stays(url):
-    open_remote(url, create=True)
-    pointers = [
-        Pointer(f"2026-01-{day:02}", key, "m") for day, key in enumerate(KEYS, 1)
-    ]
-
-    def move(pointer):
-        return move_latest(open_remote(url), pointer)
-
-    with ThreadPoolExecutor(5) as pool:
-        seen = list(pool.map(move, pointers))
-    assert latest(url, "m") == pointers[-1]
-    assert all(seen >= pointer for pointer, seen in zip(pointers, seen, strict=True))
 
 
 def test_a_decision_leads_latest_to_an_older_publication(url):

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -40,7 +40,7 @@ class FolderRemote:
         return str(self.root / key)
 
     def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
-        with self._reading(key), open_file(self.root / key) as file:
+        with self._explained(key, "read"), open_file(self.root / key) as file:
             if start:
                 file.seek(start)
             while chunk := file.read(CHUNK):
@@ -50,7 +50,7 @@ class FolderRemote:
         return iter(())  # nothing is quicker than `chunks`
 
     def read(self, key: str) -> Stored:
-        with self._reading(key):
+        with self._explained(key, "read"):
             content = read_file(self.root / key)
         return Stored(content, _etag(content))
 
@@ -66,75 +66,60 @@ class FolderRemote:
     ) -> str:
         target = self.root / key
         part = self.root / _BESIDE / key.replace("/", "-")
-        try:
+        with self._explained(key, "written"):
             target.parent.mkdir(parents=True, exist_ok=True)
             part.parent.mkdir(exist_ok=True)
             with open_alone(part) as file:
                 etag = _write_durably(file, source, moved)
                 require_same(source, expected=md5, received=etag)
                 if if_absent:
-                    os.link(file.name, target)  # fails where there is one
+                    try:
+                        os.link(file.name, target)
+                    except FileExistsError as error:
+                        raise ChangedObjectError(f"{target} is there") from error
                 elif if_match:
                     self._replace_if(target, Path(file.name), if_match)
                 else:
                     Path(file.name).replace(target)
-        except FileExistsError as error:
-            raise ChangedObjectError(f"{target} is there already") from error
-        except OSError as error:
-            where = f"{error.strerror}: {error.filename or part}"
-            raise SegError(
-                f"{self.name(key)}: cannot be written ({where}). {_remedy(error)}"
-            ) from error
         return etag
 
     def require_writable(self) -> None:
-        try:
+        with self._explained("", "written"):
             (self.root / _BESIDE).mkdir(parents=True, exist_ok=True)
             with open_alone(self.root / _BESIDE / "writable"):
                 pass
-        except OSError as error:
-            reason = f"cannot be written to ({error.strerror}). {_remedy(error)}"
-            raise SegError(f"{self.root}: {reason}") from error
 
     def delete(self, key: str) -> None:
-        try:
+        with self._explained(key, "deleted"):
             (self.root / key).unlink(missing_ok=True)
-        except OSError as error:
-            reason = f"cannot be deleted ({error.strerror})."
-            raise SegError(f"{self.name(key)}: {reason}") from error
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
         found = {}
         for key in keys:
-            try:
+            with suppress(MissingObjectError), self._explained(key, "read"):
                 found[key] = (self.root / key).stat().st_size
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                reason = f"cannot be looked at ({error.strerror})."
-                raise SegError(f"{self.name(key)}: {reason}") from error
         return found
 
     def objects(self, start: str) -> Iterator[Listed]:
         for path in (self.root / start).rglob("*"):
-            try:
+            with suppress(FileNotFoundError):
                 facts = path.lstat()
-            except FileNotFoundError:
-                continue
-            if stat.S_ISREG(facts.st_mode):
-                key = path.relative_to(self.root).as_posix()
-                yield Listed(key, facts.st_size, facts.st_mtime)
+                if stat.S_ISREG(facts.st_mode):
+                    key = path.relative_to(self.root).as_posix()
+                    yield Listed(key, facts.st_size, facts.st_mtime)
 
     @contextmanager
-    def _reading(self, key: str) -> Iterator[None]:
+    def _explained(self, key: str, done: str) -> Iterator[None]:
+        """Turn an OSError into the exception of a remote."""
         try:
             yield
-        except FileNotFoundError as error:
-            raise MissingObjectError from error
         except OSError as error:
+            if done == "read" and isinstance(error, FileNotFoundError):
+                raise MissingObjectError from error
+            where = f": {error.filename}" if done == "written" else ""
             raise SegError(
-                f"{self.name(key)}: cannot be read ({error.strerror}). Check the "
-                "remote's permissions and its disk."
+                f"{self.name(key)}: cannot be {done} ({error.strerror}{where}). "
+                f"{_remedy(error)}"
             ) from error
 
     def _replace_if(self, target: Path, part: Path, etag: str) -> None:
