@@ -1,5 +1,6 @@
 """What every test gets: a quiet, repeatable process without network."""
 
+import inspect
 import ipaddress
 import os
 import random
@@ -43,6 +44,10 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
 )
 
+
+# KFP's compiler asks for the whole stack 50 times, and under pytest it takes seconds to
+# find the source lines of each frame, which nobody reads.
+inspect.stack.__defaults__ = (0,)
 
 # A script's background job ignores Ctrl-C, and so would the processes of its tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -9,7 +9,7 @@ from pipeline.ci.verdict import Outcome
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.connection import KfpServer
     from pipeline.kfp.runs import Run
     from seglib.tracking.queries import RowFacts, Rows
 
@@ -23,7 +23,7 @@ def described(run: "Run") -> dict[str, str]:
     return {name: value for name, colon, value in lines if colon}
 
 
-def newest_run(cluster: "Cluster", commit: str) -> "Run":
+def newest_run(cluster: "KfpServer", commit: str) -> "Run":
     """The run of a commit that was started last, if possible one not stopped.
 
     Raises:
@@ -38,7 +38,7 @@ def newest_run(cluster: "Cluster", commit: str) -> "Run":
     ]
     if not runs:
         raise SegError(
-            f"No run of the commit {commit[:12]} on {cluster.client.address}. "
+            f"No run of the commit {commit[:12]} on {cluster.address}. "
             "`python -m pipeline retrain` starts one."
         )
     return max(runs, key=lambda run: (not was_stopped(run), run.age))

@@ -14,7 +14,7 @@ from pipeline.ci.verdict import Outcome
 from seglib.errors import SegError
 
 if TYPE_CHECKING:
-    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.connection import KfpServer
     from pipeline.kfp.runs import Run
 
 CONTEXT = "seglib/retrain"
@@ -43,7 +43,7 @@ def waiting_commits(git: Git, forge: GitHub) -> Iterator[Waiting]:
 
 
 def find_waiting(
-    cluster: "Cluster", forge: GitHub | None, git: Git | None, word: str
+    cluster: "KfpServer", forge: GitHub | None, git: Git | None, word: str
 ) -> Waiting:
     """The commit and run that a word names: a run's id or name, or a commit.
 
@@ -69,7 +69,7 @@ def find_waiting(
 
 
 def report(
-    cluster: "Cluster",
+    cluster: "KfpServer",
     forge: GitHub | None,
     waiting: Waiting,
     *,
@@ -115,7 +115,7 @@ def report(
 
 
 def finish_all(
-    cluster: "Cluster",
+    cluster: "KfpServer",
     forge: GitHub,
     found: Iterable[Waiting],
     *,

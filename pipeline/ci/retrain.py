@@ -14,7 +14,7 @@ from pipeline.ci.submitting import Means, start_run
 from seglib.errors import SegError
 
 if TYPE_CHECKING:
-    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.connection import KfpServer
 
 
 def plan_for(git: Git, forge: GitHub | None, wish: Wish) -> Plan:
@@ -28,7 +28,7 @@ def plan_for(git: Git, forge: GitHub | None, wish: Wish) -> Plan:
 
 
 def retrain(
-    connect: "Callable[[], Cluster]",
+    connect: "Callable[[], KfpServer]",
     git: Git,
     forge: GitHub | None,
     plan: Plan,

@@ -14,7 +14,7 @@ from seglib.errors import SegError, UsageError
 if TYPE_CHECKING:
     from pipeline.dag.document import Document
     from pipeline.dag.inputs import Data
-    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.connection import KfpServer
     from pipeline.kfp.runs import Run
 
 Say = Callable[[str], None]
@@ -44,7 +44,7 @@ class Means:
 
 
 def start_run(
-    cluster: "Cluster", git: Git, plan: Plan, wish: Wish, means: Means, *, say: Say
+    cluster: "KfpServer", git: Git, plan: Plan, wish: Wish, means: Means, *, say: Say
 ) -> "Run":
     """Have the run of a plan on the cluster, and come back without waiting for it.
 
@@ -110,7 +110,7 @@ def _find_image(git: Git, plan: Plan, wish: Wish, means: Means, say: Say) -> str
 
 
 def _submit(
-    cluster: "Cluster",
+    cluster: "KfpServer",
     plan: Plan,
     wish: Wish,
     means: Means,
@@ -119,20 +119,12 @@ def _submit(
     config: Config,
     say: Say,
 ) -> "Run":
-    from pipeline.dag.inputs import code_version
-    from pipeline.kfp.identity import digest_of
-    from pipeline.kfp.order import Order
+    from pipeline.kfp.order import make_order
     from pipeline.kfp.submission import submit
 
-    digest = digest_of(image).removeprefix("sha256:")
     with tempfile.TemporaryDirectory() as place:
-        order = Order(
-            document=_compile(Path(place), image, data, means, say),
-            data=data,
-            config=config,
-            code_version=digest[:16] or code_version(),
-            commit=plan.commit,
-        )
+        document = _compile(Path(place), image, data, means, say)
+        order = make_order(document, data, config, commit=plan.commit)
         return submit(
             cluster,
             order,

@@ -10,9 +10,9 @@ from pipeline.cli.options import Context, option, optional
 from seglib.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.connection import KfpServer
 
-Connect = Callable[[], "Cluster"]
+Connect = Callable[[], "KfpServer"]
 
 _PANEL: dict[str, Any] = {"rich_help_panel": "Connection"}
 
@@ -71,7 +71,7 @@ def _connect(
             **_PANEL,
         ),
     ] = 30.0,
-) -> "Cluster":
+) -> "KfpServer":
     """Connect, and tell the server's warnings."""
     from pipeline.kfp.connection import connect
     from pipeline.kfp.endpoint import Endpoint
@@ -91,7 +91,7 @@ def _connect(
     return cluster
 
 
-def connect_by_environment() -> "Cluster":
+def connect_by_environment() -> "KfpServer":
     """Connect as a command without these options does."""
     from pipeline.kfp.connection import connect
     from pipeline.kfp.endpoint import Endpoint

@@ -14,7 +14,7 @@ from seglib.environment import CHECKPOINTS
 from seglib.errors import SegError
 
 if TYPE_CHECKING:
-    from pipeline.garbage.items import Item
+    from pipeline.garbage import Item
 
 app = typer.Typer()
 
@@ -63,10 +63,7 @@ def collect(
 
     python -m pipeline gc s3://seglib/checkpoints --older-than 30 --delete
     """
-    from pipeline.garbage.cache import in_cache
-    from pipeline.garbage.ghosts import in_cluster
-    from pipeline.garbage.items import Needs
-    from pipeline.garbage.place import in_place
+    from pipeline.garbage import Needs, in_cache, in_cluster, in_place
     from pipeline.local.tracker import existing_store
     from seglib.storage.fetching import cache_folder
 

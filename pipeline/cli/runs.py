@@ -12,7 +12,7 @@ from pipeline.cli.options import Every, Form, Longest, OutputForm, option, optio
 from seglib.cli.terminal import Terminal, echo, write_log
 
 if TYPE_CHECKING:
-    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.connection import KfpServer
 
 app = typer.Typer()
 
@@ -45,7 +45,7 @@ def status(
     For example: python -m pipeline status latest --format json
     """
     from pipeline.kfp.runs import find_run, list_runs
-    from pipeline.kfp.showing import ending, runs_table, steps_table
+    from pipeline.kfp.watching import ending, runs_table, steps_table
 
     reached = connect()
     console = Terminal()
@@ -92,7 +92,7 @@ def cancel(connect: Connect, name: RunName) -> None:
     For example: python -m pipeline cancel latest
     """
     from pipeline.kfp.runs import find_run, terminate
-    from pipeline.kfp.showing import ending
+    from pipeline.kfp.watching import ending
 
     reached = connect()
     run = find_run(reached, name)
@@ -152,20 +152,17 @@ def logs(
 
 
 def follow(
-    reached: "Cluster", run_id: str, every: float, longest: float, say: Say
+    reached: "KfpServer", run_id: str, every: float, longest: float, say: Say
 ) -> None:
     """Say what changes until the run ends, and exit with its status."""
     from pipeline.kfp.failures import ClusterError
-    from pipeline.kfp.runs import EXIT_STATUSES, FAILED, in_its_place
-    from pipeline.kfp.showing import ending, news_lines
+    from pipeline.kfp.runs import EXIT_STATUSES, in_its_place
+    from pipeline.kfp.watching import ending
     from pipeline.kfp.watching import follow as watch
+    from seglib.runtime.workflow import FAILED
 
-    run = None
     try:
-        for news in watch(reached, run_id, every_s=every, longest_s=60 * longest):
-            run = news.run
-            for line in news_lines(news):
-                say(line)
+        run = watch(reached, run_id, say=say, every_s=every, longest_s=60 * longest)
     except (KeyboardInterrupt, ClusterError) as error:
         _say_how_to_return(run_id)
         if isinstance(error, ClusterError):

@@ -48,8 +48,9 @@ def schedule(
 
     python -m pipeline schedule schedules.yaml --image NAME@sha256:… --dry-run
     """
+    from pipeline.dag.cluster_config import ClusterConfig
     from pipeline.dag.compile import require_digest
-    from pipeline.kfp.document import document_of, service_account_of
+    from pipeline.kfp.order import document_of
     from pipeline.kfp.schedule_file import read_schedules
     from pipeline.kfp.schedules import Act, apply, existing_schedules, plan
 
@@ -62,8 +63,11 @@ def schedule(
         allow_tag=allow_tag,
     ) as document:
         require_digest(document.image, allow_tag=allow_tag)
-        account = service_account or service_account_of(cluster)
-        entries = list(_entries(wanted, document, push_check, account, pipeline_root))
+        account = service_account or ClusterConfig.load(cluster).service_account
+        folder = file.resolve().parent
+        entries = list(
+            _entries(wanted, folder, document, push_check, account, pipeline_root)
+        )
         reached = connect()
         changes = plan(entries, existing_schedules(reached, wanted.name))
         for change in changes:
@@ -76,6 +80,7 @@ def schedule(
 
 def _entries(
     wanted: "Schedules",
+    folder: Path,
     document: "Document",
     push_check: bool,
     service_account: str,
@@ -86,16 +91,16 @@ def _entries(
     from pipeline.kfp.schedules import Wanted
 
     checked: set[tuple[str, str]] = set()
-    for name, entry in wanted.entries.items():
+    for name, entry in wanted.schedules.items():
         data = find_version(entry.rev, data_md5=entry.data_md5, remote=entry.remote)
-        config = wanted.folder / entry.config if entry.config else None
+        config = folder / entry.config if entry.config else None
         settings = settings_of(document, config, entry.settings)
         if push_check and (data.data_md5, data.remote) not in checked:
             check_pushed(data)
             checked.add((data.data_md5, data.remote))
         order = make_order(document, data, settings)
         if push_check:
-            require_splits(data, settings, sweep=bool(order.triple.trials))
+            require_splits(data, settings, sweep=bool(order.trials))
         document.check_parameters(order.parameters)
         yield Wanted(
             group=wanted.name,

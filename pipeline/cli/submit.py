@@ -12,7 +12,7 @@ from pipeline.cli.runs import STATUSES, Say, follow
 from seglib.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.connection import KfpServer
     from pipeline.kfp.submission import Submitted
 
 app = typer.Typer()
@@ -55,9 +55,15 @@ def submit(
 
     python -m pipeline submit --image registry/seglib@sha256:… --config my.yaml --wait
     """
+    from pipeline.dag.cluster_config import ClusterConfig
     from pipeline.dag.inputs import check_publication, require_splits
-    from pipeline.kfp.document import document_of, service_account_of
-    from pipeline.kfp.order import check_pushed, find_version, make_order, settings_of
+    from pipeline.kfp.order import (
+        check_pushed,
+        document_of,
+        find_version,
+        make_order,
+        settings_of,
+    )
     from pipeline.kfp.submission import submit as start
 
     say: Say = echo if form is opt.Form.text else lambda text: echo(text, err=True)
@@ -75,8 +81,9 @@ def submit(
         say(f"image        {document.image}")
         if push_check:
             check_pushed(data)
-            require_splits(data, wanted, sweep=bool(order.triple.trials))
+            require_splits(data, wanted, sweep=bool(order.trials))
             check_publication(wanted, elsewhere=True)
+        account = service_account or ClusterConfig.load(cluster).service_account
         reached = connect()
         done = start(
             reached,
@@ -84,7 +91,7 @@ def submit(
             experiment=experiment,
             force=force,
             allow_tag=allow_tag,
-            service_account=service_account or service_account_of(cluster),
+            service_account=account,
             pipeline_root=pipeline_root,
             say=say,
         )
@@ -93,8 +100,8 @@ def submit(
         follow(reached, done.run.run_id, every, longest, say)
 
 
-def _show(done: "Submitted", reached: "Cluster", form: opt.Form) -> None:
-    from pipeline.kfp.showing import ending
+def _show(done: "Submitted", reached: "KfpServer", form: opt.Form) -> None:
+    from pipeline.kfp.watching import ending
 
     run = done.run
     if form is opt.Form.json:

@@ -10,7 +10,7 @@ import typer
 from pipeline.cli import options as opt
 from pipeline.cli.compile import cluster_config
 from pipeline.cli.options import option, optional
-from pipeline.train_job.pod import LABEL
+from pipeline.train_job.plan import LABEL
 from seglib.cli.terminal import echo
 from seglib.errors import UsageError
 
@@ -91,8 +91,7 @@ def train_job(
     python -m pipeline train-job --wait --nodes 4 --gpus 1 --config my.yaml
     """
     from pipeline.dag.inputs import find_settings, require_splits
-    from pipeline.kfp.document import document_of
-    from pipeline.kfp.order import check_pushed, find_version, make_order
+    from pipeline.kfp.order import check_pushed, document_of, find_version, make_order
     from pipeline.train_job.plan import Training, require_job_name
     from pipeline.train_job.resources import default_name, documents, write_training
 
@@ -167,8 +166,7 @@ def _run(
 ) -> int:
     """Start a job and follow it; the exit status."""
     from pipeline.kfp.kubernetes_api import kubernetes_at
-    from pipeline.train_job.follow import Follower
-    from pipeline.train_job.start import start
+    from pipeline.train_job.job import Follower, start
 
     name = made[-1]["metadata"]["name"]
     kubernetes = kubernetes_at(training.cluster.namespace, context=context)

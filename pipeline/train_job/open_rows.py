@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pipeline.kfp.kubernetes_api import KubernetesError, kubernetes_at
-from pipeline.train_job.start import end_of, find_job
+from pipeline.kfp.failures import ClusterError
+from pipeline.kfp.kubernetes_api import kubernetes_at
+from pipeline.train_job.job import end_of, find_job
 from seglib.delivery.recorder import Recorder
-from seglib.tracking.queries import RowFacts, Rows
+from seglib.tracking.queries import Rows
 
 SILENT_S = 900.0  # the load of a training's machine is told every 10 s
 # Of a job's end: as a run's end is told, and MLflow's word.
@@ -58,28 +59,21 @@ def close_rows(
             continue
         try:
             job = find_job(kubernetes_at(namespace, context=context), name)
-        except KubernetesError as error:
+        except ClusterError as error:
             yield Closed(row.name, "", str(error))
             continue
-        end = end_of(job) if job else None
-        if job and not end:
+        end = end_of(job) if job else {"message": f"{name} is gone from {namespace}"}
+        if end is None:
             yield Closed(row.name, "", f"{name} goes on in {namespace}")
             continue
-        state, status = _ENDS[str(end["type"]) if end else ""]
-        _close(uri, row, state, warn)
-        said = (
-            str(end.get("message", "")) if end else f"{name} is gone from {namespace}"
+        state, status = _ENDS[end.get("type", "")]
+        Recorder(uri, warn=warn).apply(
+            {
+                "kind": "close",
+                "parts": ["record_end"],
+                "run": row.name,
+                "time_ms": time.time_ns() // 1_000_000,
+                "state": state,
+            }
         )
-        yield Closed(row.name, status, said)
-
-
-def _close(uri: str, row: RowFacts, state: str, warn: Callable[[str], None]) -> None:
-    Recorder(uri, warn=warn).apply(
-        {
-            "kind": "close",
-            "parts": ["record_end"],
-            "run": row.name,
-            "time_ms": time.time_ns() // 1_000_000,
-            "state": state,
-        }
-    )
+        yield Closed(row.name, status, str(end.get("message", "")))

@@ -46,38 +46,80 @@ _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
 _FINISHED = ("SUCCEEDED", "FAILED")
 _JSON = {"Content-Type": "application/json"}
 # What can be filtered by, as in the server's models.
-_RUN_KEYS = {
-    "run_id",
-    "display_name",
-    "name",
-    "created_at",
-    "finished_at",
-    "description",
-    "storage_state",
-    "namespace",
-    "experiment_id",
-    "state",
-    "recurring_run_id",
-}
 _KEYS = {
-    "runs": _RUN_KEYS,
-    "recurring_runs": {"recurring_run_id", "display_name", "name", "description"},
-    "experiments": {"experiment_id", "display_name", "name", "namespace"},
-    "pipelines": {"pipeline_id", "display_name", "name", "namespace"},
-    "pipeline_versions": {"pipeline_version_id", "display_name", "name"},
+    "runs": "run_id display_name name created_at finished_at description storage_state "
+    "namespace experiment_id state recurring_run_id",
+    "recurring_runs": "recurring_run_id display_name name description",
+    "experiments": "experiment_id display_name name namespace",
+    "pipelines": "pipeline_id display_name name namespace",
+    "pipeline_versions": "pipeline_version_id display_name name",
 }
 
 
-@dataclass(kw_only=True)
-class Sent:
-    """A request as it came."""
+@dataclass(frozen=True)
+class Call:
+    """A request, and the operation of kfp-server-api that it is."""
 
-    operation: str
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: str
+    request: Request
+    known: Operation
+    places: Mapping[str, str]
+
+    @property
+    def operation(self) -> str:
+        return self.known.name
+
+    @property
+    def path(self) -> str:
+        return self.request.path
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self.request.query
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self.request.headers
+
+    @property
+    def body(self) -> str:
+        return self.request.body.decode("utf-8", "replace")
+
+    @property
+    def json(self) -> Any:
+        return self.request.json
+
+    def place(self, name: str) -> str:
+        return urllib.parse.unquote(self.places[name])
+
+    def wrong(self) -> Iterator[str]:
+        """What of it is not as the package has it."""
+        for name, value in self.query.items():
+            if name not in self.known.query:
+                yield f"unknown query parameter {name}"
+            elif self.known.query[name] == "int" and not value.isdigit():
+                yield f"query parameter {name}: {value!r}"
+        if self.known.body:
+            try:
+                content = self.json
+            except ValueError:
+                yield "the body is not JSON"
+                return
+            yield from faults_of(content, self.known.body, where="body", sent=True)
+        elif self.request.body and not self.known.files:
+            yield "a body, where none is expected"
+
+    def upload(self) -> list[Any]:
+        """The documents of an uploaded file, strictly checked."""
+        kind = self.headers.get("content-type", "")
+        head = f"Content-Type: {kind}\r\n\r\n".encode()
+        parts = email.message_from_bytes(head + self.request.body).get_payload()
+        assert isinstance(parts, list), kind
+        names = [p.get_param("name", header="content-disposition") for p in parts]
+        assert names == ["uploadfile"], names
+        try:
+            return _documents(parts[0].get_payload(decode=True))
+        except (ValueError, yaml.YAMLError) as error:
+            raise Refusal(400, f"Failed to upload pipeline: {error}") from error
 
 
 @dataclass
@@ -148,7 +190,7 @@ class KfpApi(Loopback):
         self.logs: dict[tuple[str, str], str] = {}  # (run, pod) → text
         self.extra: dict[tuple[str, str], tuple[int, str]] = {}  # (method, path) →
         self.faults: list[Fault] = []
-        self.sent: list[Sent] = []
+        self.sent: list[Call] = []
         self.violations: list[str] = []
         # The recorded run that a new one is to go through; None: it stays PENDING.
         self.chosen: Callable[[Mapping[str, Any]], str] | None = None
@@ -160,7 +202,7 @@ class KfpApi(Loopback):
         super().__init__()
         self.url += prefix
 
-    def calls(self, operation: str) -> list[Sent]:
+    def calls(self, operation: str) -> list[Call]:
         """The requests of one operation, as `run_service_create_run`."""
         return [one for one in self.sent if one.operation == operation]
 
@@ -189,7 +231,7 @@ class KfpApi(Loopback):
 
     # The operations, by their names in kfp-server-api.
 
-    def healthz_service_get_healthz(self, _: "_Call") -> Any:
+    def healthz_service_get_healthz(self, _: Call) -> Any:
         return {
             "commit_sha": "0" * 40,
             "tag_name": self.version,
@@ -197,8 +239,8 @@ class KfpApi(Loopback):
             "pipeline_store": "database",
         }
 
-    def experiment_service_create_experiment(self, request: "_Call") -> Any:
-        given = request.body
+    def experiment_service_create_experiment(self, request: Call) -> Any:
+        given = request.json
         name = self._required(given, "display_name")
         for other in self.experiments.values():
             same = other["namespace"] == given.get("namespace", "")
@@ -215,35 +257,68 @@ class KfpApi(Loopback):
         self.experiments[made["experiment_id"]] = made
         return made
 
-    def experiment_service_list_experiments(self, request: "_Call") -> Any:
+    def experiment_service_list_experiments(self, request: Call) -> Any:
         self._namespace(request.query.get("namespace", ""))
         return self._page(request, "experiments", self.experiments.values())
 
-    def experiment_service_archive_experiment(self, request: "_Call") -> Any:
+    def experiment_service_archive_experiment(self, request: Call) -> Any:
         found = self._get(self.experiments, request.place("experiment_id"))
         found["storage_state"] = "ARCHIVED"
         return {}
 
-    def pipeline_service_create_pipeline(self, request: "_Call") -> Any:
-        return self._new_pipeline(request.body)
+    def pipeline_service_create_pipeline(self, request: Call) -> Any:
+        given = request.json
+        name = given.get("name") or given.get("display_name", "")
+        if not name:
+            raise Refusal(400, "Invalid input error: pipeline's name cannot be empty")
+        if any(one["name"] == name for one in self.pipelines.values()):
+            raise Refusal(409, f"Already exist error: The name {name} already exist")
+        made = {
+            "display_name": name,
+            "namespace": "",
+            **given,
+            "name": name,
+            "pipeline_id": _new_id(),
+            "created_at": self._now(),
+        }
+        self.pipelines[made["pipeline_id"]] = made
+        return made
 
-    def pipeline_service_list_pipelines(self, request: "_Call") -> Any:
+    def pipeline_service_list_pipelines(self, request: Call) -> Any:
         return self._page(request, "pipelines", self.pipelines.values())
 
-    def upload_pipeline_version(self, request: "_Call") -> Any:
-        query = dict(request.query)
-        pipeline_id = query.pop("pipelineid", "")
+    def upload_pipeline_version(self, request: Call) -> Any:
+        given = dict(request.query)
+        pipeline_id = given.pop("pipelineid", "")
         self._get(self.pipelines, pipeline_id)
-        return self._new_version(pipeline_id, query, request.upload())
+        documents = request.upload()
+        name = given.get("name") or given.get("display_name") or _new_id()
+        for other in self.pipeline_versions.values():
+            if other["pipeline_id"] == pipeline_id and other["name"] == name:
+                raise Refusal(409, f"Already exist error: pipeline version {name}")
+        spec = documents[0]
+        if len(documents) > 1:
+            spec = {"pipeline_spec": documents[0], "platform_spec": documents[1]}
+        made = {
+            "display_name": name,
+            **given,
+            "name": name,
+            "pipeline_id": pipeline_id,
+            "pipeline_version_id": _new_id(),
+            "created_at": self._now(),
+            "pipeline_spec": spec,
+        }
+        self.pipeline_versions[made["pipeline_version_id"]] = made
+        return made
 
-    def pipeline_service_list_pipeline_versions(self, request: "_Call") -> Any:
+    def pipeline_service_list_pipeline_versions(self, request: Call) -> Any:
         pipeline_id = request.place("pipeline_id")
         every = self.pipeline_versions.values()
         of = [one for one in every if one["pipeline_id"] == pipeline_id]
         return self._page(request, "pipeline_versions", of)
 
-    def run_service_create_run(self, request: "_Call") -> Any:
-        given = self._job(request.body)
+    def run_service_create_run(self, request: Call) -> Any:
+        given = self._job(request.json)
         made = {
             **given,
             "run_id": _new_id(),
@@ -259,7 +334,7 @@ class KfpApi(Loopback):
             self.play(made["run_id"], self.chosen(made))
         return made
 
-    def run_service_get_run(self, request: "_Call") -> Any:
+    def run_service_get_run(self, request: Call) -> Any:
         run = self._get(self.runs, request.place("run_id"))
         if plays := self._plays.get(run["run_id"]):
             self._move(run["run_id"], *plays.pop(0))
@@ -287,16 +362,11 @@ class KfpApi(Loopback):
         found = self._at.get(run_id) or (Recorded("running"), "0")
         return Reply(200, found[0].v1beta1(run, found[1]))
 
-    def run_service_list_runs(self, request: "_Call") -> Any:
-        query = request.query
-        found = list(self.runs.values())
-        if experiment := query.get("experiment_id"):
-            found = [run for run in found if run["experiment_id"] == experiment]
-        else:
-            self._namespace(query.get("namespace", ""))
-        return self._page(request, "runs", [self._told(run) for run in found])
+    def run_service_list_runs(self, request: Call) -> Any:
+        found = self._scoped(request, self.runs)
+        return self._page(request, "runs", map(self._told, found))
 
-    def run_service_terminate_run(self, request: "_Call") -> Any:
+    def run_service_terminate_run(self, request: Call) -> Any:
         run_id = request.place("run_id")
         if run_id not in self.runs:
             raise Refusal(404, _message("terminate-unknown"))
@@ -310,13 +380,13 @@ class KfpApi(Loopback):
         self._plays.pop(run_id, None)
         return {}
 
-    def run_service_delete_run(self, request: "_Call") -> Any:
+    def run_service_delete_run(self, request: Call) -> Any:
         self._get(self.runs, request.place("run_id"))
         del self.runs[request.place("run_id")]
         return {}
 
-    def recurring_run_service_create_recurring_run(self, request: "_Call") -> Any:
-        given = self._job(request.body)
+    def recurring_run_service_create_recurring_run(self, request: Call) -> Any:
+        given = self._job(request.json)
         trigger = given.get("trigger", {})
         if len(trigger) != 1:
             raise Refusal(400, "Invalid input error: a trigger is one of two kinds")
@@ -338,30 +408,27 @@ class KfpApi(Loopback):
         self.recurring_runs[made["recurring_run_id"]] = made
         return made
 
-    def recurring_run_service_get_recurring_run(self, request: "_Call") -> Any:
+    def recurring_run_service_get_recurring_run(self, request: Call) -> Any:
         return self._get(self.recurring_runs, request.place("recurring_run_id"))
 
-    def recurring_run_service_list_recurring_runs(self, request: "_Call") -> Any:
-        found = list(self.recurring_runs.values())
-        if experiment := request.query.get("experiment_id"):
-            found = [one for one in found if one["experiment_id"] == experiment]
-        else:
-            self._namespace(request.query.get("namespace", ""))
+    def recurring_run_service_list_recurring_runs(self, request: Call) -> Any:
+        found = self._scoped(request, self.recurring_runs)
         return self._page(request, "recurring_runs", found)
 
-    def recurring_run_service_delete_recurring_run(self, request: "_Call") -> Any:
+    def recurring_run_service_delete_recurring_run(self, request: Call) -> Any:
         self._get(self.recurring_runs, request.place("recurring_run_id"))
         del self.recurring_runs[request.place("recurring_run_id")]
         return {}
 
-    def recurring_run_service_enable_recurring_run(self, request: "_Call") -> Any:
-        found = self._get(self.recurring_runs, request.place("recurring_run_id"))
-        found.update(mode="ENABLE", status="ENABLED")
-        return {}
+    def recurring_run_service_enable_recurring_run(self, request: Call) -> Any:
+        return self._switch(request, "ENABLE")
 
-    def recurring_run_service_disable_recurring_run(self, request: "_Call") -> Any:
+    def recurring_run_service_disable_recurring_run(self, request: Call) -> Any:
+        return self._switch(request, "DISABLE")
+
+    def _switch(self, request: Call, mode: str) -> Any:
         found = self._get(self.recurring_runs, request.place("recurring_run_id"))
-        found.update(mode="DISABLE", status="DISABLED")
+        found.update(mode=mode, status=f"{mode}D")
         return {}
 
     # How a request is answered.
@@ -379,12 +446,12 @@ class KfpApi(Loopback):
         found = find(request.method, path)
         if not found:
             return Reply(404, {"code": 5, "message": "Not Found"})
-        return self._call(_Call(request, *found))
+        return self._call(Call(request, *found))
 
-    def _call(self, call: "_Call") -> Reply:
+    def _call(self, call: Call) -> Reply:
         with self._lock:
-            self.sent.append(call.sent())
-            fault = self._fault(call.operation.name)
+            self.sent.append(call)
+            fault = self._fault(call.operation)
         if fault and fault.meet:
             fault.meet.wait(timeout=HANG_S)
         if fault and fault.held:
@@ -399,24 +466,24 @@ class KfpApi(Loopback):
             reply = Reply(refusal.status, _error(refusal.status, str(refusal)), _JSON)
         return fault.reply() if fault and failing else reply
 
-    def _do(self, request: "_Call") -> Any:
+    def _do(self, request: Call) -> Any:
         operation = request.operation
         self._authenticate(request)
-        wrong = [f"{operation.name}: {text}" for text in request.wrong()]
+        wrong = [f"{operation}: {text}" for text in request.wrong()]
         if wrong:
             self.violations += wrong
             raise Refusal(400, f"Invalid input error: {'; '.join(wrong)}")
-        work = getattr(self, operation.name, None)
+        work = getattr(self, operation, None)
         if work is None:
-            raise Refusal(501, f"{operation.name} is not made here")
+            raise Refusal(501, f"{operation} is not made here")
         answer = work(request)
-        told = list(faults_of(answer, operation.answer, where="answer", sent=False))
+        told = list(faults_of(answer, request.known.answer, where="answer", sent=False))
         # The real server says more of its health than its specification.
         told = [t for t in told if "commit_sha" not in t and "tag_name" not in t]
         assert not told, told
         return answer
 
-    def _authenticate(self, request: "_Call") -> None:
+    def _authenticate(self, request: Call) -> None:
         if (
             self.token
             and request.headers.get("authorization") != f"Bearer {self.token}"
@@ -439,45 +506,6 @@ class KfpApi(Loopback):
         if text is None:  # the answer's body says that it is none
             return Reply(*recorded_body("log-wrong-pod"))
         return Reply(200, text)
-
-    def _new_pipeline(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        name = given.get("name") or given.get("display_name", "")
-        if not name:
-            raise Refusal(400, "Invalid input error: pipeline's name cannot be empty")
-        if any(one["name"] == name for one in self.pipelines.values()):
-            raise Refusal(409, f"Already exist error: The name {name} already exist")
-        made = {
-            "display_name": name,
-            "namespace": "",
-            **given,
-            "name": name,
-            "pipeline_id": _new_id(),
-            "created_at": self._now(),
-        }
-        self.pipelines[made["pipeline_id"]] = made
-        return made
-
-    def _new_version(
-        self, pipeline_id: str, given: Mapping[str, Any], documents: list[Any]
-    ) -> dict[str, Any]:
-        name = given.get("name") or given.get("display_name") or _new_id()
-        for other in self.pipeline_versions.values():
-            if other["pipeline_id"] == pipeline_id and other["name"] == name:
-                raise Refusal(409, f"Already exist error: pipeline version {name}")
-        spec = documents[0]
-        if len(documents) > 1:
-            spec = {"pipeline_spec": documents[0], "platform_spec": documents[1]}
-        made = {
-            "display_name": name,
-            **given,
-            "name": name,
-            "pipeline_id": pipeline_id,
-            "pipeline_version_id": _new_id(),
-            "created_at": self._now(),
-            "pipeline_spec": spec,
-        }
-        self.pipeline_versions[made["pipeline_version_id"]] = made
-        return made
 
     def _job(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What a run and a recurring run share, checked."""
@@ -526,7 +554,7 @@ class KfpApi(Loopback):
                 raise Refusal(status, said)
 
     def _page(
-        self, request: "_Call", kind: str, items: Iterator[Any] | Any
+        self, request: Call, kind: str, items: Iterator[Any] | Any
     ) -> dict[str, Any]:
         query = request.query
         size = int(query.get("page_size", 0)) or 20
@@ -539,7 +567,7 @@ class KfpApi(Loopback):
         field_name, _, order = query.get("sort_by", "created_at").partition(" ")
         found.sort(key=lambda one: one.get(field_name, ""), reverse=order == "desc")
         size = min(size, 200)
-        names = getattr(kfp_server_api, request.operation.answer).attribute_map
+        names = getattr(kfp_server_api, request.known.answer).attribute_map
         answer: dict[str, Any] = {names[kind]: found[start : start + size]}
         answer["total_size"] = len(found)
         if start + size < len(found):
@@ -555,7 +583,7 @@ class KfpApi(Loopback):
             self.violations.append(str(error))
             raise Refusal(400, f"Invalid input error: filter: {error}") from error
         for predicate in predicates:
-            if predicate["key"] not in _KEYS[kind]:
+            if predicate["key"] not in _KEYS[kind].split():
                 raise Refusal(
                     400,
                     "Invalid input error: no support for filtering on unrecognized "
@@ -570,6 +598,13 @@ class KfpApi(Loopback):
             check_spec(documents)
         except ValueError as error:
             raise Refusal(400, f"Failed to create a run: {error}") from error
+
+    def _scoped(self, request: Call, kept: Mapping[str, Any]) -> list[Any]:
+        """Of an experiment, or of the namespace."""
+        if experiment := request.query.get("experiment_id"):
+            return [one for one in kept.values() if one["experiment_id"] == experiment]
+        self._namespace(request.query.get("namespace", ""))
+        return list(kept.values())
 
     def _namespace(self, namespace: str) -> None:
         if self.multi_user and not namespace:
@@ -591,73 +626,6 @@ class KfpApi(Loopback):
 
     def _now(self) -> str:
         return self.clock().replace(microsecond=0).isoformat().replace("+00:00", "Z")
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A request, and the operation that it is."""
-
-    request: Request
-    operation: Operation
-    places: Mapping[str, str]
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        return self.request.query
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self.request.headers
-
-    @property
-    def body(self) -> Any:
-        return self.request.json
-
-    def place(self, name: str) -> str:
-        return urllib.parse.unquote(self.places[name])
-
-    def wrong(self) -> Iterator[str]:
-        """What of it is not as the package has it."""
-        operation = self.operation
-        for name, value in self.query.items():
-            if name not in operation.query:
-                yield f"unknown query parameter {name}"
-            elif operation.query[name] == "int" and not value.isdigit():
-                yield f"query parameter {name}: {value!r}"
-        if operation.body:
-            try:
-                body = self.body
-            except ValueError:
-                yield "the body is not JSON"
-                return
-            yield from faults_of(body, operation.body, where="body", sent=True)
-        elif self.request.body and not operation.files:
-            yield "a body, where none is expected"
-
-    def upload(self) -> list[Any]:
-        """The documents of an uploaded file, strictly checked."""
-        kind = self.headers.get("content-type", "")
-        message = email.message_from_bytes(
-            f"Content-Type: {kind}\r\n\r\n".encode() + self.request.body
-        )
-        parts = message.get_payload()
-        assert isinstance(parts, list), kind
-        names = [p.get_param("name", header="content-disposition") for p in parts]
-        assert names == ["uploadfile"], names
-        try:
-            return _documents(parts[0].get_payload(decode=True))
-        except (ValueError, yaml.YAMLError) as error:
-            raise Refusal(400, f"Failed to upload pipeline: {error}") from error
-
-    def sent(self) -> Sent:
-        return Sent(
-            operation=self.operation.name,
-            method=self.request.method,
-            path=self.request.path,
-            query=dict(self.query),
-            headers=dict(self.headers),
-            body=self.request.body.decode("utf-8", "replace"),
-        )
 
 
 @functools.cache

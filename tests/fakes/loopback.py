@@ -12,8 +12,10 @@ import threading
 import urllib.parse
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import pytest
 import yaml
 
 
@@ -66,8 +68,10 @@ class Loopback(abc.ABC):
         self._thread.join()
 
 
-def kubeconfig(server: str, *, token: str) -> str:
-    """The text of a kubeconfig with one context, `here`."""
+def use_kubeconfig(
+    patch: pytest.MonkeyPatch, folder: Path, server: str, *, token: str
+) -> None:
+    """Have the kubernetes client and kubectl find a server by a kubeconfig."""
     named = {"name": "here"}
     content = {
         "apiVersion": "v1",
@@ -77,7 +81,12 @@ def kubeconfig(server: str, *, token: str) -> str:
         "contexts": [{**named, "context": {"cluster": "here", "user": "here"}}],
         "current-context": "here",
     }
-    return yaml.safe_dump(content)
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(content))
+    patch.setenv("KUBECONFIG", str(file))
+    # The client reads the variable when it is imported.
+    default = "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"
+    patch.setattr(default, str(file))
 
 
 def _handler(server: Loopback) -> type[BaseHTTPRequestHandler]:

@@ -9,7 +9,8 @@ from kubernetes import client
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
-from pipeline.kfp.kubernetes_api import KubernetesError, kubernetes_at
+from pipeline.kfp.failures import ClusterError
+from pipeline.kfp.kubernetes_api import kubernetes_at
 from pipeline.preflight.around.looking import Look, Seen, look_at_all
 from pipeline.preflight.around.nodes import check_nodes
 from pipeline.preflight.around.questions import reason
@@ -62,7 +63,7 @@ class _Cluster:
             reached = kubernetes_at(
                 namespace, context=context, timeout_s=timeout_s
             ).client
-        except (KubernetesError, yaml.YAMLError, OSError) as error:
+        except (ClusterError, yaml.YAMLError, OSError) as error:
             what = f"no kubeconfig that can be used: {error}".rstrip(".")
             raise FoundError("S201", "the cluster", what) from error
         self._core = client.CoreV1Api(reached)

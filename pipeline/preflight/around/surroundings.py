@@ -68,7 +68,6 @@ class Surroundings:
             )
             found.append(Look(f"namespace {self.namespace}", see, 2 * patient_s))
         if self.host:
-            import pipeline.kfp.client  # noqa: F401
             from pipeline.preflight.around.kfp_api import check_kfp
 
             see = partial(check_kfp, self.host, timeout_s=self.timeout_s)

@@ -21,7 +21,7 @@ _IMPORTED = (
     "mlflow.tracking",
     "mlflow.store.tracking.sqlalchemy_store",
     "pipeline.__main__",
-    "pipeline.kfp.client",
+    "pipeline.kfp.connection",
     "pipeline.kfp.submission",
     "pipeline.dag.compile",
     "pipeline.preflight.checkup",

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kubernetes.config import kube_config
 
 from pipeline.ci.changes import dataset_at
 from pipeline.ci.github import GitHub
@@ -117,8 +116,7 @@ def test_a_run_that_kfp_does_not_list_is_an_error_in_the_status(
     world.add_run("SUCCEEDED", commit=world.old)
     world.kfp.width = 100  # characters of a description; ours is longer
     with KubernetesApi(world.kfp) as kubernetes:
-        path = kubernetes.write_kubeconfig(tmp_path / "kubeconfig")
-        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        kubernetes.use(monkeypatch, tmp_path)
         with pytest.raises(ClusterError, match="Data too long for column"):
             retrain(
                 lambda: connect(endpoint),

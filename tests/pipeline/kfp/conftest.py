@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes.config import kube_config
 
 from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.compile import compile_pipeline
 from pipeline.dag.document import Document, read_document
 from pipeline.dag.inputs import Data
 from pipeline.http import Patience
-from pipeline.kfp.connection import Cluster, connect
+from pipeline.kfp.connection import KfpServer, connect
 from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.order import Order, make_order
 from seglib.config import Config
@@ -64,12 +63,10 @@ def kubernetes(
 ) -> Iterator[KubernetesApi]:
     """The Kubernetes API below KFP's, which a kubeconfig leads to."""
     with KubernetesApi(api) as below:
-        path = below.write_kubeconfig(tmp_path / "kubeconfig")
-        monkeypatch.setenv("KUBECONFIG", str(path))
-        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        below.use(monkeypatch, tmp_path)
         yield below
 
 
 @pytest.fixture
-def cluster(api: KfpApi) -> Cluster:
+def cluster(api: KfpApi) -> KfpServer:
     return connect(Endpoint(host=api.url, **QUICK))

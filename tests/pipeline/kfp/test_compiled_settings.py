@@ -76,9 +76,9 @@ def test_a_sweep_is_another_run_than_a_training_and_than_other_trials(
     other = _compile(tmp_path / "sweep.yaml", "learning_rate=0.001,0.01")
     config = Config()
     keys = {
-        order.triple.key,
-        make_order(sweep, DATA, config).triple.key,
-        make_order(other, DATA, config).triple.key,
+        order.key,
+        make_order(sweep, DATA, config).key,
+        make_order(other, DATA, config).key,
     }
     assert len(keys) == 3
 

@@ -13,9 +13,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from pipeline.garbage.items import Needs
-from pipeline.garbage.place import in_place
-from pipeline.kfp.connection import Cluster
+from pipeline.garbage import Needs, in_place
+from pipeline.kfp.connection import KfpServer
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
 from pipeline.kfp.submission import submit
@@ -52,11 +51,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     client._tracking_client.store._dispose_engine()
 
 
-@pytest.fixture(params=["s3", "folder"])
-def place(request: Any, s3_server: str, tmp_path: Path) -> str:
+@pytest.fixture
+def place(request: Any, tmp_path: Path) -> str:
     """Three trainings that were given up or go on, an outcome, and unsent events."""
-    url = f"s3://datasets/{tmp_path.name}" if request.param == "s3" else ""
-    url = url or str(tmp_path / "place")
+    url = getattr(request, "param", "") or str(tmp_path / "place")
     for number, run in enumerate((ENDED, RUNNING, LOST)):
         _checkpoint(url, str(number) * 64, run, is_outcome=run == LOST)
     open_remote(url, create=True).write("files/md5/ab/cdef", b"of somebody else")
@@ -99,6 +97,8 @@ def collect(
     return call
 
 
+@pytest.mark.usefixtures("s3_server")
+@pytest.mark.parametrize("place", ["s3://datasets/garbage", ""], indirect=True)
 def test_it_shows_what_nothing_needs_and_frees_it_only_on_request(
     collect: Any, place: str
 ) -> None:
@@ -190,7 +190,7 @@ def test_a_dataset_that_a_running_run_reads_stays(
 def test_a_ghost_of_kubernetes_is_shown_and_ended(
     collect: Any,
     api: KfpApi,
-    cluster: Cluster,
+    cluster: KfpServer,
     order: Order,
     kubernetes: KubernetesApi,
     monkeypatch: pytest.MonkeyPatch,
@@ -203,7 +203,7 @@ def test_a_ghost_of_kubernetes_is_shown_and_ended(
     kubernetes.denied.clear()
     monkeypatch.setenv("KFP_ENDPOINT", api.url)
     assert "KFP may yet list it" in collect("--all").output
-    monkeypatch.setattr("pipeline.garbage.ghosts._GRACE_S", 0)
+    monkeypatch.setattr("pipeline.garbage._GHOST_GRACE_S", 0)
     shown = collect().output
     assert "1 of 1 are needed by nothing" in shown
     assert len(api.ghosts) == 1
