@@ -47,9 +47,6 @@ def document_of(
         raise UsageError(
             "Expected --image NAME@sha256:… (or SEGLIB_IMAGE), or --pipeline FILE."
         )
-    from pipeline.dag.lean_kfp import import_kfp
-
-    import_kfp()
     from pipeline.dag.cluster_config import ClusterConfig
     from pipeline.dag.compile import compile_pipeline
 
@@ -63,10 +60,3 @@ def document_of(
             allow_tag=allow_tag,
         )
         yield read_document(path)
-
-
-def service_account_of(cluster: Path | None) -> str:
-    """That of the pods, which KFP wants for each run and does not keep in documents."""
-    from pipeline.dag.cluster_config import ClusterConfig
-
-    return ClusterConfig.load(cluster).service_account

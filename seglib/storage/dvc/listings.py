@@ -112,7 +112,7 @@ def find_entries(source: Remote, data_md5: str) -> tuple[Remote, tuple[Entry, ..
         ) from error
 
 
-def read_file(source: Remote, entry: Entry) -> bytes:
+def read_file(source: Remote, entry: Entry, *, max_bytes: int = _LARGEST_FILE) -> bytes:
     """Read a small file of a dataset, such as dataset.yaml, checked and not cached.
 
     Raises:
@@ -122,8 +122,8 @@ def read_file(source: Remote, entry: Entry) -> bytes:
 
     def extend(chunk: bytes) -> None:
         content.extend(chunk)
-        if len(content) > _LARGEST_FILE:
-            raise SegError(f"{entry.path}: more than {_LARGEST_FILE:,} bytes.")
+        if len(content) > max_bytes:
+            raise SegError(f"{entry.path}: more than {max_bytes:,} bytes.")
 
     if is_own_folder(source):
         for chunk in source.chunks(entry.path):

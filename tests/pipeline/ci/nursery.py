@@ -15,20 +15,22 @@ from pathlib import Path
 from typing import Any
 
 _IMPORTED = (
-    "seglib.registry.champion",
-    "seglib.tracking.queries",
     "kfp.compiler",
+    "kfp.kubernetes",
     "mlflow.tracking",
     "mlflow.store.tracking.sqlalchemy_store",
     "pipeline.__main__",
+    "pipeline.ci.pull_request",
+    "pipeline.ci.retrain",
+    "pipeline.dag.sweep",
     "pipeline.kfp.client",
     "pipeline.kfp.submission",
-    "pipeline.dag.compile",
     "pipeline.preflight.checkup",
-    "pipeline.ci.github",
-    "pipeline.ci.retrain",
-    "pipeline.dag.training",
+    "pipeline.preflight.sizes",
+    "seglib.data.image_io",
+    "seglib.registry.champion",
     "seglib.storage.backends.boto3_client",
+    "seglib.tracking.queries",
 )
 
 

@@ -42,7 +42,8 @@ def test_a_promoted_model_is_a_success_with_its_scores_in_a_comment(
     assert comment.startswith("<!-- seglib:retrain -->\n### ✓ Training: promoted")
     assert "streets: version 4 is the champion" in comment
     assert (
-        "| | this model | change to the champion, version 3 | 95% interval |" in comment
+        "|  | this model | change to the champion, version 3 | 95% interval |"
+        in comment
     )
     assert "| **mIoU** | 0.7912 | +0.0120 | +0.0050 … +0.0190 |" in comment
     assert "| pixel accuracy | 0.9100 | – | – |" in comment

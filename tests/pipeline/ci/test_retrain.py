@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 from kubernetes.config import kube_config
 
-from pipeline.ci.changes import dataset_at
 from pipeline.ci.github import GitHub
-from pipeline.ci.plan import Wish
+from pipeline.ci.plan import Wish, dataset_at
 from pipeline.ci.retrain import plan_for, retrain
-from pipeline.ci.submitting import Means
 from pipeline.kfp.connection import connect
 from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
@@ -110,9 +108,11 @@ def test_a_run_that_kfp_does_not_list_is_an_error_in_the_status(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     endpoint = Endpoint(host=world.kfp.url, token=KFP_TOKEN, **QUICK)
-    wish = Wish(config=Path(CONFIG), since=world.old)
-    means = Means(
-        image=f"{IMAGES}@sha256:{'ab' * 32}", remote=str(world.folder / "remote")
+    wish = Wish(
+        config=Path(CONFIG),
+        since=world.old,
+        image=f"{IMAGES}@sha256:{'ab' * 32}",
+        remote=str(world.folder / "remote"),
     )
     world.add_run("SUCCEEDED", commit=world.old)
     world.kfp.width = 100  # characters of a description; ours is longer
@@ -126,7 +126,6 @@ def test_a_run_that_kfp_does_not_list_is_an_error_in_the_status(
                 github,
                 plan_for(world.git, github, wish),
                 wish,
-                means,
                 tracking_uri="",
                 say=lambda _: None,
             )
