@@ -2,19 +2,18 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.ci.changes import (
-    Changes,
-    find_changes,
-    require_pin,
-)
 from pipeline.ci.git import PIN, Git
 from seglib.errors import SegError, UsageError, unknown
 from seglib.storage.pins import pin_at
 
+CODE = ("seglib/", "components/", "pipeline/dag/training.py")  # what computes results
+IMAGE = ("Dockerfile", ".dockerignore", "requirements-uv.lock")
+LOCKS = {"cpu": "requirements.lock", "gpu": "requirements-gpu.lock"}
+_NAMED = 3  # paths that a reason names
 _LOOKED_BACK = 30  # commits of a branch
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")  # as a forge names one
 
@@ -29,9 +28,15 @@ class Wish:
         config: the configuration file, relative to the project.
         settings: NAME=VALUE each, on top of it.
         data_revision: a revision of data.dvc, or `<md5>.dir`; empty: the commit's own.
+        remote: of the dataset; empty: DVC's default remote.
         variant: of the image: cpu or gpu.
         force: train whatever has changed, and whatever has been trained.
         attempt: a word for what is forced: the same one gives the same run.
+        image: by its digest; empty: it is built, or found where it was built before.
+        image_repository: in the registry, where images are built to.
+        cluster: the file of what the steps' pods need; None: the default.
+        checkpoints: where the training step keeps its state.
+        experiment: of KFP; empty: the pipeline's name.
     """
 
     commit: str = "HEAD"
@@ -39,9 +44,15 @@ class Wish:
     config: Path | None = None
     settings: tuple[str, ...] = ()
     data_revision: str = ""
+    remote: str = ""
     variant: str = "cpu"
     force: bool = False
     attempt: str = ""
+    image: str = ""
+    image_repository: str = ""
+    cluster: Path | None = None
+    checkpoints: str = ""
+    experiment: str = ""
 
     @property
     def again(self) -> str:
@@ -53,30 +64,37 @@ class Wish:
     @property
     def by_hand(self) -> tuple[str, ...]:
         """What is asked for that no commit says."""
-        found = []
-        if self.force:
-            found.append("asked for: --force")
-        if self.data_revision:
-            found.append(f"asked for: --data-rev {self.data_revision}")
-        found += [f"asked for: --set {setting}" for setting in self.settings]
-        return tuple(found)
+        found = ["--force"] if self.force else []
+        found += [f"--data-rev {self.data_revision}"] if self.data_revision else []
+        found += [f"--set {setting}" for setting in self.settings]
+        return tuple(f"asked for: {option}" for option in found)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is new for a training.
+
+    `old_md5` and `new_md5` are the dataset's hashes; empty: there was none. Each kind
+    of thing that changed is one of the `reasons`.
+    """
+
+    old_md5: str
+    new_md5: str
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What to do with a commit.
 
-    `before` is the commit that it was compared with; empty where none is known.
+    `before` is the commit that it was compared with; empty where none is known. Without
+    reasons there is nothing to train.
     """
 
     commit: str
     before: str
     data_md5: str
     reasons: tuple[str, ...]
-
-    @property
-    def is_needed(self) -> bool:
-        return bool(self.reasons)
 
 
 def make_plan(
@@ -98,32 +116,23 @@ def make_plan(
         SegError: an unknown revision, one without data.dvc, a configuration file that
             is not there, or a clone without the commits that are compared.
     """
-    require_config(git, wish.config)
+    _require_config(git, wish.config)
     commit = git.commit(wish.commit)
     if wish.data_revision:
         data_md5 = pin_at(wish.data_revision, git.root / PIN)
-    else:
-        data_md5 = require_pin(git, commit)
+    elif not (data_md5 := dataset_at(git, commit)):
+        raise SegError(
+            f"{commit[:12]} has no {PIN} in {git.root}, so there is nothing to train "
+            "on. `dvc add FOLDER` writes it; or name a version with --data-rev. Where "
+            "the project is a subfolder of its repository, start in that."
+        )
     before = _before(git, commit, wish.since, was_handled)
     reasons = wish.by_hand
     if not reasons and before:
-        changes = find_changes(
-            git, before, commit, config=wish.config, variant=wish.variant
-        )
-        reasons = changes.reasons
+        reasons = find_changes(git, before, commit, wish).reasons
     elif not reasons:
         reasons = (_first(git, wish.since),)
     return Plan(commit=commit, before=before, data_md5=data_md5, reasons=reasons)
-
-
-def require_config(git: Git, config: Path | None) -> None:
-    """Raise a UsageError, with the nearest name, if there is no such file."""
-    if config is None or (git.root / config).is_file():
-        return
-    known = git.tracked("*.yaml", "*.yml")
-    problem = unknown("configuration file", str(config), known or ["none"])
-    hint = str(problem).partition(" Expected one of:")[0]
-    raise UsageError(f"{hint} Expected a YAML file, by its path from {git.root}.")
 
 
 def changes_of_branch(git: Git, wish: Wish) -> tuple[str, Changes]:
@@ -135,7 +144,7 @@ def changes_of_branch(git: Git, wish: Wish) -> tuple[str, Changes]:
     Raises:
         SegError: this clone does not have it.
     """
-    require_config(git, wish.config)
+    _require_config(git, wish.config)
     commit = git.commit(wish.commit)
     start = git.common_ancestor(git.commit(wish.since), commit)
     if not start:
@@ -143,8 +152,49 @@ def changes_of_branch(git: Git, wish: Wish) -> tuple[str, Changes]:
             f"{wish.since} and {wish.commit} have no common commit in this clone. "
             f"Expected a branch and the one that it left.{git.advice}"
         )
-    changes = find_changes(git, start, commit, config=wish.config, variant=wish.variant)
-    return start, changes
+    return start, find_changes(git, start, commit, wish)
+
+
+def find_changes(git: Git, old: str, new: str, wish: Wish) -> Changes:
+    """Compare two commits in what a training depends on."""
+    config = (git.root / wish.config).resolve() if wish.config else None
+    paths = git.changed_paths(old, new)
+    kinds = {
+        "code": [path for path in paths if path.startswith(CODE[:2]) or path in CODE],
+        "config": [path for path in paths if (git.root / path).resolve() == config],
+        "image": [path for path in paths if path in (*IMAGE, LOCKS[wish.variant])],
+    }
+    old_md5, new_md5 = dataset_at(git, old), dataset_at(git, new)
+    reasons = [f"{kind}: {_listed(found)}" for kind, found in kinds.items() if found]
+    if old_md5 != new_md5:
+        reasons.insert(0, f"data: {old_md5 or 'none'} → {new_md5 or 'none'}")
+    return Changes(old_md5, new_md5, tuple(reasons))
+
+
+def dataset_at(git: Git, commit: str) -> str:
+    """The hash that data.dvc pins in a commit; empty if the commit has no such file.
+
+    Raises:
+        SegError: the file is there, and is no pin of one folder.
+    """
+    if not git.hashes(commit, [PIN]).strip():
+        return ""
+    return pin_at(commit, git.root / PIN)
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more
+
+
+def _require_config(git: Git, config: Path | None) -> None:
+    """Raise a UsageError, with the nearest name, if there is no such file."""
+    if config is None or (git.root / config).is_file():
+        return
+    known = git.tracked("*.yaml", "*.yml")
+    problem = unknown("configuration file", str(config), known or ["none"])
+    hint = str(problem).partition(" Expected one of:")[0]
+    raise UsageError(f"{hint} Expected a YAML file, by its path from {git.root}.")
 
 
 def _before(

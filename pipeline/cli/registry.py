@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.options import Runs, option, optional
-from pipeline.cli.stores import existing_store
+from pipeline.cli.tracking import existing_store
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import visible

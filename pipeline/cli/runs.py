@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.connection import Connect, on_cluster
-from pipeline.cli.options import Every, Form, Longest, OutputForm, option, optional
+from pipeline.cli.connection import ClusterAddress
+from pipeline.cli.options import (
+    Every,
+    Form,
+    Longest,
+    OutputForm,
+    grouped,
+    option,
+    optional,
+)
 from seglib.cli.terminal import Terminal, echo, write_log
 
 if TYPE_CHECKING:
@@ -32,9 +40,9 @@ RunName = Annotated[
 
 
 @app.command()
-@on_cluster
+@grouped
 def status(
-    connect: Connect,
+    address: ClusterAddress,
     name: RunName = "",
     experiment: Annotated[str, optional("Only runs of this one of KFP.")] = "",
     number: Annotated[int, option("Newest runs.", "-n", min=1)] = 20,
@@ -47,7 +55,7 @@ def status(
     from pipeline.kfp.runs import find_run, list_runs
     from pipeline.kfp.watching import ending, runs_table, steps_table
 
-    reached = connect()
+    reached = address.connect()
     console = Terminal()
     if name:
         run = find_run(reached, name)
@@ -67,9 +75,9 @@ def status(
 
 
 @app.command(epilog=STATUSES)
-@on_cluster
+@grouped
 def wait(
-    connect: Connect,
+    address: ClusterAddress,
     name: RunName = "latest",
     every: Every = 5.0,
     longest: Longest = 0.0,
@@ -80,13 +88,13 @@ def wait(
     """
     from pipeline.kfp.runs import find_run
 
-    reached = connect()
+    reached = address.connect()
     follow(reached, find_run(reached, name).run_id, every, longest, echo)
 
 
 @app.command()
-@on_cluster
-def cancel(connect: Connect, name: RunName) -> None:
+@grouped
+def cancel(address: ClusterAddress, name: RunName) -> None:
     """Have a run stopped. One that has ended stays as it is.
 
     For example: python -m pipeline cancel latest
@@ -94,7 +102,7 @@ def cancel(connect: Connect, name: RunName) -> None:
     from pipeline.kfp.runs import find_run, terminate
     from pipeline.kfp.watching import ending
 
-    reached = connect()
+    reached = address.connect()
     run = find_run(reached, name)
     if run.finished:
         echo(f"{ending(run)}; there is nothing to stop")
@@ -104,9 +112,9 @@ def cancel(connect: Connect, name: RunName) -> None:
 
 
 @app.command()
-@on_cluster
+@grouped
 def logs(
-    connect: Connect,
+    address: ClusterAddress,
     name: RunName = "latest",
     step: Annotated[
         str,
@@ -133,7 +141,7 @@ def logs(
     from pipeline.kfp.logs import find_step, follow_log
     from pipeline.kfp.runs import find_run
 
-    reached = connect()
+    reached = address.connect()
     run = find_run(reached, name)
     found = find_step(run, step)
     echo(f"{run.name}: {found.label}, {found.state.lower()}", err=True)

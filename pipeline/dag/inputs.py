@@ -53,21 +53,13 @@ def find_data(folder: Path | None) -> Data:
                 f"No {PIN} in {Path.cwd()}. Run in a clone of the repository, or name "
                 "a dataset's folder with --data."
             )
-        pin = place / PIN
-        return Data(
-            data_md5=read_pin(pin),
-            remote=default_remote(place),
-            title=f"pinned by {PIN}",
-        )
-    if not folder.is_dir():
-        raise SegError(
-            f"{folder}: no such folder. Expected one that holds train_images/ and "
-            "train_segmentation/ (see docs/data-format.md)."
-        )
+        data_md5, remote = read_pin(place / PIN), default_remote(place)
+        return Data(data_md5=data_md5, remote=remote, title=f"pinned by {PIN}")
     root = folder.resolve()
-    if not any(root.iterdir()):
+    if not root.is_dir() or not any(root.iterdir()):
+        problem = "the folder is empty" if root.is_dir() else "no such folder"
         raise SegError(
-            f"{folder}: the folder is empty. Expected train_images/ and "
+            f"{folder}: {problem}. Expected one that holds train_images/ and "
             "train_segmentation/ (see docs/data-format.md)."
         )
     return Data(data_md5=hash_folder(root), remote=str(root), title=str(folder))

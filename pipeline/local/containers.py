@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.dag.lean_kfp import import_kfp
+from pipeline.dag.compile import import_kfp
 from seglib.environment import CACHE
 from seglib.errors import SegError
 

@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from pipeline.dag.lean_kfp import import_kfp
+from pipeline.dag.compile import import_kfp
 
 logger = logging.getLogger(__name__)
 

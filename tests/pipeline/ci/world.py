@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ci.finalizing import CONTEXT
+from pipeline.ci.finalize import CONTEXT
 from pipeline.ci.git import Git
 from seglib.data.image_io import encode_png
 from seglib.evaluation.bootstrap import Comparison, Interval

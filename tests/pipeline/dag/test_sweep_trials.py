@@ -1,20 +1,18 @@
 """What a sweep tries, and the document that tries it."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from typer.testing import CliRunner
 
+from pipeline.__main__ import app
 from pipeline.dag.sweep_trials import plan_sweep
 from seglib.errors import UsageError
 
-SWEEP = [sys.executable, "-m", "pipeline", "sweep"]
 IMAGE = f"registry.example/seglib@sha256:{'b2' * 32}"
 
 
@@ -63,14 +61,13 @@ def test_what_cannot_be_tried_is_refused_before_anything_runs(
 
 
 @pytest.fixture(scope="module")
-def documents(
-    tmp_path_factory: pytest.TempPathFactory, repository: Path
-) -> list[dict[str, Any]]:
+def documents(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     path = tmp_path_factory.mktemp("sweep") / "sweep.yaml"
-    command = [*SWEEP, "--set", "learning_rate=0.001,0.003", "--set", "epochs=7"]
+    command = ["sweep", "--set", "learning_rate=0.001,0.003", "--set", "epochs=7"]
     command += ["--parallel", "3", "-o", str(path), "--image", IMAGE, "--gpus", "1"]
-    subprocess.run(command, cwd=repository, check=True)
-    return list(yaml.safe_load_all(path.read_text()))
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    return list(yaml.load_all(path.read_text(), yaml.CSafeLoader))
 
 
 def test_a_sweeps_document_repeats_the_training_and_nothing_else(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ci.facts import described
+from pipeline.ci.run_report import described
 from pipeline.dag.document import Document, read_document
 from pipeline.dag.inputs import find_settings
 from pipeline.kfp.connection import KfpServer

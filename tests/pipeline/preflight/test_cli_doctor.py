@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from pipeline.preflight.codes import codes, table
+from pipeline.preflight.findings import codes, table
 from seglib.errors import UsageError
 from tests.pipeline.preflight.compiled import Compiled
 

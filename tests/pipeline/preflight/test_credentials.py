@@ -12,8 +12,8 @@ from rich.console import Console
 
 from pipeline.dag.credentials import names_credential
 from pipeline.dag.document import Document
-from pipeline.preflight.checks.credentials import find_credentials, hide
 from pipeline.preflight.checkup import examine
+from pipeline.preflight.credentials import find_credentials, hide
 from pipeline.preflight.findings import Finding
 from pipeline.preflight.report import show
 from tests.pipeline.preflight.compiled import Compiled

@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 from pipeline.dag.inputs import Data
-from pipeline.preflight.checks.dataset_size import DatasetSize, measure
-from pipeline.preflight.checks.estimates import RunSettings, batch_bytes, memory_needs
 from pipeline.preflight.checkup import examine
 from pipeline.preflight.findings import Diagnosis
+from pipeline.preflight.sizes import (
+    DatasetSize,
+    RunSettings,
+    batch_bytes,
+    measure,
+    memory_needs,
+)
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png, read_image, read_mask

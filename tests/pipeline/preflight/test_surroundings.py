@@ -13,24 +13,18 @@ from kubernetes.config import kube_config
 
 from benchmarks.seaweedfs import environment, seaweedfs
 from benchmarks.waiting import HANG_S
-from pipeline.preflight.around import surroundings
-from pipeline.preflight.around.looking import look_at_all
-from pipeline.preflight.around.surroundings import Surroundings
-from pipeline.preflight.codes import codes
-from pipeline.preflight.findings import Finding, in_order
-from pipeline.preflight.pod import Pod
+from pipeline.preflight import surroundings
+from pipeline.preflight.findings import Finding, codes, in_order
+from pipeline.preflight.looking import look_at_all
+from pipeline.preflight.pods import Pod
+from pipeline.preflight.surroundings import Surroundings
+from tests.fakes import loopback
 from tests.fakes.kfp_api import Fault, KfpApi
+from tests.fakes.loopback import Reply, Request
 from tests.fakes.s3_proxy import proxy
 from tests.fakes.servers import MlflowServer, free_port, silent_server
 from tests.pipeline.preflight.compiled import IMAGE
-from tests.pipeline.preflight.loopback import (
-    CoreApi,
-    Registry,
-    Reply,
-    Request,
-    serve,
-    write_kubeconfig,
-)
+from tests.pipeline.preflight.loopback import Answering, CoreApi, Registry
 
 DIGEST = IMAGE.partition("@")[2]
 ACCOUNT = "pipeline-runner"
@@ -272,7 +266,8 @@ def test_an_absent_cluster_is_one_finding(
     (without,) = seen(cluster=True)
     assert without.code == "S201"
     assert "no kubeconfig" in without.what
-    write_kubeconfig(kubeconfig, f"http://127.0.0.1:{free_port()}")
+    away = f"http://127.0.0.1:{free_port()}"
+    kubeconfig.write_text(loopback.kubeconfig(away, token="right"))
     (refused,) = seen(cluster=True)
     assert refused.code == "S201"
     assert "Connection refused" in refused.what
@@ -283,7 +278,7 @@ def test_a_cluster_that_never_answers_is_one_finding_in_time(
     seen: Seen, kubeconfig: Path, no_look_is_late: None
 ) -> None:
     with silent_server() as address:
-        write_kubeconfig(kubeconfig, address)
+        kubeconfig.write_text(loopback.kubeconfig(address, token="right"))
         (finding,) = seen(cluster=True, timeout_s=0.1)
     assert finding.code == "S201"
 
@@ -353,8 +348,8 @@ def test_an_image_is_asked_for_with_a_token_and_by_its_digest(
     seen: Seen, pods: list[Pod], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    registry = Registry(DIGEST)
-    with registry.run() as name:
+    with Registry(DIGEST) as registry:
+        name = registry.name
         pods[:] = [_pod("exec-gate-model", f"{name}/team/seglib@{DIGEST}", {})]
         assert seen(images=True) == ()
         registry.digests = ()
@@ -387,8 +382,8 @@ def test_a_registry_with_basic_authentication_is_asked_with_the_login(
             return Reply(401, headers={"WWW-Authenticate": 'Basic realm="r"'})
         return Reply(200, headers={"Docker-Content-Digest": DIGEST})
 
-    with serve(answer) as address:
-        name = address.removeprefix("http://")
+    with Answering(answer) as server:
+        name = server.url.removeprefix("http://")
         pods[:] = [_pod("exec-gate-model", f"{name}/team/seglib@{DIGEST}", {})]
         assert [finding.code for finding in seen(images=True)] == ["S241"]
         auths = {"auths": {name: {"auth": login}}}
@@ -439,8 +434,8 @@ def test_answers_of_mlflow_give_their_findings_without_the_password(
         assert request.headers.get("authorization") == login
         return Reply(200, version) if request.path == "/version" else reply
 
-    with serve(answer) as address:
-        findings = seen(mlflow=address.replace("//", "//me:hunter22@"))
+    with Answering(answer) as server:
+        findings = seen(mlflow=server.url.replace("//", "//me:hunter22@"))
     assert [finding.code for finding in findings] == codes
     assert "hunter22" not in repr(findings)
 

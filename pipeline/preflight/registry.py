@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from pipeline.preflight.around.looking import Seen
-from pipeline.preflight.around.questions import Answer, ask
+import urllib3
+
 from pipeline.preflight.findings import FoundError
+from pipeline.preflight.looking import Seen, ask
 
 _ACCEPT = ", ".join(
     [
@@ -19,6 +20,10 @@ _ACCEPT = ", ".join(
         "application/vnd.docker.distribution.manifest.list.v2+json",
         "application/vnd.docker.distribution.manifest.v2+json",
     ]
+)
+_IMAGE = re.compile(
+    r"(?:(?P<registry>[^/]*[.:][^/]*|localhost)/)?(?P<repository>[^@]+?)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>.*))?"
 )
 
 
@@ -29,14 +34,6 @@ class ImageReference(NamedTuple):
     repository: str
     reference: str  # a digest, or a tag
 
-    @property
-    def url(self) -> str:
-        """Of its manifest. A registry on this machine speaks plain HTTP."""
-        host = self.registry.partition(":")[0]
-        scheme = "http" if host in ("localhost", "127.0.0.1") else "https"
-        path = f"/v2/{self.repository}/manifests/{self.reference}"
-        return f"{scheme}://{self.registry}{path}"
-
 
 def check_image(image: str, *, timeout_s: float) -> Seen:
     """Ask the registry for an image's manifest, with a token if it wants one.
@@ -44,26 +41,28 @@ def check_image(image: str, *, timeout_s: float) -> Seen:
     A name without a registry means the default of the cluster's engine, which is not
     asked.
     """
-    place = parse_image(image)
-    where = f"image {image}"
-    if not place.registry:
+    place, where = parse_image(image), f"image {image}"
+    registry, wanted = place.registry, place.reference
+    if not registry:
         yield f"{where}: names no registry, so none was asked"
         return
-    answer = _manifest(place, timeout_s)
-    if answer.status == 0:
-        raise FoundError("S242", where, f"{place.registry}: {answer.reason}")
+    try:
+        answer = _manifest(
+            place, {"timeout_s": timeout_s, "code": "S242", "where": where}
+        )
+    except FoundError as error:
+        raise FoundError("S242", where, f"{registry}: {error.finding.what}") from error
     if answer.status in (401, 403):
-        known = "with" if _login(place.registry) else "without"
-        what = f"{place.registry} answers {answer.status}, asked {known} a login"
+        known = "with" if _login(registry) else "without"
+        what = f"{registry} answers {answer.status}, asked {known} a login"
         raise FoundError("S241", where, what)
     if answer.status == 404:
-        raise FoundError("S240", where, f"{place.registry} does not know it")
+        raise FoundError("S240", where, f"{registry} does not know it")
     if answer.status != 200:
-        raise FoundError("S242", where, f"{place.registry} answers {answer.status}")
-    digest = answer.headers.get("docker-content-digest", place.reference)
-    if "sha256:" in place.reference and digest != place.reference:
-        what = f"the registry has {digest} under this digest"
-        raise FoundError("S240", where, what)
+        raise FoundError("S242", where, f"{registry} answers {answer.status}")
+    digest = answer.headers.get("docker-content-digest", wanted)
+    if "sha256:" in wanted and digest != wanted:
+        raise FoundError("S240", where, f"the registry has {digest} under this digest")
     yield f"{where}: the registry has it"
 
 
@@ -76,35 +75,38 @@ reference='cpu')
     >>> parse_image("python:3.11").registry
     ''
     """
-    name, _, digest = image.partition("@")
-    match = re.fullmatch(r"(.*?)(?::([\w][\w.-]{0,127}))?", name)
-    path, tag = match.groups() if match else (name, None)
-    first, _, rest = path.partition("/")
-    if rest and ("." in first or ":" in first or first == "localhost"):
-        registry, repository = first, rest
-    else:
-        registry, repository = "", path
-    return ImageReference(registry, repository, digest or tag or "latest")
+    match = _IMAGE.fullmatch(image)
+    if not match:
+        return ImageReference("", image, "latest")
+    registry, repository, tag, digest = match.groups()
+    return ImageReference(registry or "", repository, digest or tag or "latest")
 
 
-def _manifest(place: ImageReference, timeout_s: float) -> Answer:
+def _manifest(place: ImageReference, how: dict[str, Any]) -> urllib3.BaseHTTPResponse:
+    # A registry on this machine speaks plain HTTP.
+    is_local = place.registry.partition(":")[0] in ("localhost", "127.0.0.1")
+    url = (
+        f"{'http' if is_local else 'https'}://{place.registry}/v2/{place.repository}"
+        f"/manifests/{place.reference}"
+    )
     headers = {"Accept": _ACCEPT}
-    how: dict[str, Any] = {"method": "HEAD", "timeout_s": timeout_s, "follow": True}
-    answer = ask(place.url, headers=headers, **how)
+    answer = ask("HEAD", url, headers=headers, follow=True, **how)
     if answer.status != 401:
         return answer
     challenge = answer.headers.get("www-authenticate", "")
     login = _login(place.registry)
     authorization = f"Basic {login}" if login else ""
     if challenge.lower().startswith("bearer"):
-        authorization = _token(challenge, place, login, timeout_s)
+        authorization = _token(challenge, place, authorization, how)
     if not authorization:
         return answer
     headers["Authorization"] = authorization
-    return ask(place.url, headers=headers, **how)
+    return ask("HEAD", url, headers=headers, follow=True, **how)
 
 
-def _token(challenge: str, place: ImageReference, login: str, timeout_s: float) -> str:
+def _token(
+    challenge: str, place: ImageReference, login: str, how: dict[str, Any]
+) -> str:
     """The header with a token from the place that the challenge names."""
     given = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     realm = given.get("realm", "")
@@ -112,9 +114,13 @@ def _token(challenge: str, place: ImageReference, login: str, timeout_s: float) 
         return ""
     scope = given.get("scope") or f"repository:{place.repository}:pull"
     query = urlencode({"service": given.get("service", ""), "scope": scope})
-    headers = {"Authorization": f"Basic {login}"} if login else {}
-    answer = ask(f"{realm}?{query}", headers=headers, timeout_s=timeout_s)
-    token = answer.json.get("token") or answer.json.get("access_token")
+    headers = {"Authorization": login} if login else {}
+    answer = ask("GET", f"{realm}?{query}", headers=headers, **how)
+    try:
+        found = answer.json()
+    except ValueError:
+        return ""
+    token = found.get("token") or found.get("access_token")
     return f"Bearer {token}" if token else ""
 
 

@@ -1,20 +1,19 @@
 """The surroundings of a document: only those that are named are looked at."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
-from pipeline.preflight.around.looking import Look, Seen
-from pipeline.preflight.pod import Pod
+from pipeline.preflight.looking import Look
+from pipeline.preflight.pods import Pod
 from seglib.environment import CHECKPOINTS, TRACKING_URI
 from seglib.errors import SegError
 from seglib.plain_text import without_login
 from seglib.storage.remotes import open_remote
 
-TIMEOUT_S = 5.0
 _GRACE_S = 5.0  # for a busy machine
 
 
@@ -31,7 +30,7 @@ class Surroundings:
     mlflow: str = ""  # http(s)://…
     mlflow_host: str = ""  # name and port under which pods reach it
     stores: tuple[str, ...] = ()  # s3://…
-    timeout_s: float = TIMEOUT_S
+    timeout_s: float = 5.0
 
     @classmethod
     def from_environment(
@@ -40,56 +39,57 @@ class Surroundings:
         """The given values; for the rest the variables that steps read, too."""
         mlflow = environment.get(TRACKING_URI, "")
         store = environment.get(CHECKPOINTS, "")
-        found: dict[str, object] = {
+        found: dict[str, Any] = {
             "host": environment.get("KFP_ENDPOINT", ""),
             "namespace": environment.get("KFP_NAMESPACE") or cls.namespace,
             "mlflow": mlflow if mlflow.startswith("http") else "",
             "stores": (store,) if store.startswith("s3://") else (),
         }
-        return cls(**(found | {k: v for k, v in given.items() if v}))  # type: ignore[arg-type]
+        return cls(**(found | {k: v for k, v in given.items() if v}))
 
     def looks(self, pods: list[Pod]) -> list[Look]:
         """One look for each thing to look at.
 
         Modules are imported here, so that no look spends its time on that.
         """
+        timeout = {"timeout_s": self.timeout_s}
         once_s, patient_s = self.timeout_s + _GRACE_S, 2 * self.timeout_s + _GRACE_S
         found: list[Look] = []
         if self.cluster:
-            from pipeline.preflight.around.cluster_state import see_cluster
+            from pipeline.preflight.cluster import see_cluster
 
-            see: Callable[[], Seen] = partial(
+            see = partial(
                 see_cluster,
                 pods,
                 context=self.context,
                 namespace=self.namespace,
                 service_account=self.service_account,
-                timeout_s=self.timeout_s,
+                **timeout,
             )
             found.append(Look(f"namespace {self.namespace}", see, 2 * patient_s))
         if self.host:
-            from pipeline.preflight.around.kfp_api import check_kfp
+            from pipeline.preflight.servers import check_kfp
 
-            see = partial(check_kfp, self.host, timeout_s=self.timeout_s)
             name = f"Kubeflow Pipelines at {without_login(self.host)}"
-            found.append(Look(name, see, patient_s))
+            see_kfp = partial(check_kfp, self.host, **timeout)
+            found.append(Look(name, see_kfp, patient_s))
         for image in dict.fromkeys(pod.image for pod in pods if self.images):
-            from pipeline.preflight.around.registry import check_image
+            from pipeline.preflight.registry import check_image
 
-            see = partial(check_image, image, timeout_s=self.timeout_s)
-            found.append(Look(f"image {image}", see, 2 * patient_s))
+            see_image = partial(check_image, image, **timeout)
+            found.append(Look(f"image {image}", see_image, 2 * patient_s))
         if self.mlflow:
-            from pipeline.preflight.around.mlflow_server import check_mlflow
+            from pipeline.preflight.servers import check_mlflow
 
-            host, limit_s = self.mlflow_host, self.timeout_s
-            see = partial(check_mlflow, self.mlflow, host=host, timeout_s=limit_s)
             name = f"MLflow at {without_login(self.mlflow)}"
-            found.append(Look(name, see, patient_s))
+            see_it = partial(
+                check_mlflow, self.mlflow, host=self.mlflow_host, **timeout
+            )
+            found.append(Look(name, see_it, patient_s))
         for store in self.stores:
-            from pipeline.preflight.around.object_store import check_store
+            from pipeline.preflight.store import check_store
 
             with suppress(SegError):  # which the look reports
                 open_remote(store)  # imports the store's client
-            see = partial(check_store, store)
-            found.append(Look(f"store {store}", see, once_s))
+            found.append(Look(f"store {store}", partial(check_store, store), once_s))
         return found

@@ -1,4 +1,4 @@
-"""The command that CI calls when something changed: `retrain`."""
+"""The commands that CI calls: `retrain` and `finalize`."""
 
 import os
 from enum import StrEnum
@@ -16,8 +16,7 @@ from seglib.errors import SegError, UsageError
 if TYPE_CHECKING:
     from pipeline.ci.git import Git
     from pipeline.ci.github import GitHub
-    from pipeline.ci.plan import Plan, Wish
-
+    from pipeline.ci.plan import Wish
 
 app = typer.Typer()
 
@@ -29,51 +28,32 @@ class Variant(StrEnum):
     gpu = "gpu"
 
 
-@app.command()
+@app.command(context_settings={"auto_envvar_prefix": "RETRAIN"})
 def retrain(
     since: Annotated[
         str,
-        optional(
-            "The revision before, as CI tells it; of a pull request, the branch that "
-            "it goes into.",
-            envvar="RETRAIN_SINCE",
-        ),
+        optional("The revision before; of a pull request, the branch it goes into."),
     ] = "",
     commit: Annotated[
         str, option("The revision that is trained, and checked out.")
     ] = "HEAD",
     pull_request: Annotated[
-        int,
-        optional(
-            "Train nothing: tell this pull request what it does to the dataset.",
-            min=0,
-            envvar="RETRAIN_PULL_REQUEST",
-        ),
+        int, optional("Train nothing: tell this one what it does to the data.", min=0)
     ] = 0,
-    config: Annotated[
-        Path | None, optional(opt.CONFIG_FILE, envvar="RETRAIN_CONFIG")
-    ] = None,
+    config: opt.ConfigFile = None,
     settings: Annotated[
         list[str] | None,
         optional(opt.SETTINGS, "--set", metavar="NAME=VALUE", envvar="RETRAIN_SET"),
     ] = None,
     data_rev: Annotated[
-        str,
-        optional(
-            "A revision whose data.dvc is taken, or `<md5>.dir`.",
-            envvar="RETRAIN_DATA_REV",
-        ),
+        str, optional("A revision whose data.dvc is taken, or `<md5>.dir`.")
     ] = "",
-    remote: Annotated[str, optional(opt.REMOTE, envvar="RETRAIN_REMOTE")] = "",
+    remote: opt.Remote = "",
     variant: Annotated[
-        Variant,
-        option("Of the image: for CPUs, or NVIDIA GPUs.", envvar="RETRAIN_VARIANT"),
+        Variant, option("Of the image: for CPUs, or NVIDIA GPUs.")
     ] = Variant.cpu,
     force: Annotated[
-        bool,
-        option(
-            "Train although nothing has changed.", "--force", envvar="RETRAIN_FORCE"
-        ),
+        bool, option("Train although nothing has changed.", "--force")
     ] = False,
     attempt: Annotated[
         str,
@@ -119,56 +99,104 @@ def retrain(
     from pipeline.ci.plan import Wish
     from pipeline.ci.retrain import plan_for
     from pipeline.ci.retrain import retrain as run
-    from pipeline.ci.submitting import Means
     from pipeline.dag.inputs import find_settings
     from seglib.tracking.mlflow_address import tracking_uri
 
     forget_empty(os.environ)
-    git = Git(Path.cwd())
+    git, forge = Git(Path.cwd()), find_forge(os.environ)
     wish = Wish(
         commit=commit,
         since=since,
         config=config,
         settings=tuple(settings or ()),
         data_revision=data_rev,
+        remote=remote,
         variant=variant.value,
         force=force,
         attempt=attempt,
-    )
-    forge = find_forge(os.environ)
-    if pull_request:
-        _tell_pull_request(git, wish, pull_request, remote, forge)
-        return
-    plan = plan_for(git, forge, wish)
-    _show(plan)
-    if dry_run:
-        find_settings(config and git.root / config, wish.settings)
-        return
-    means = Means(
         image=image,
         image_repository=image_repository,
-        cluster_file=cluster,
-        remote=remote,
+        cluster=cluster,
         checkpoints=checkpoints,
         experiment=experiment,
     )
-    uri, connect = tracking_uri(), connect_by_environment
-    run(connect, git, forge, plan, wish, means, tracking_uri=uri, say=echo)
-
-
-def _show(plan: "Plan") -> None:
+    if pull_request:
+        _tell_pull_request(git, wish, pull_request, forge)
+        return
+    plan = plan_for(git, forge, wish)
     since = plan.before[:12] or "nothing"
     echo(f"commit       {plan.commit[:12]}, compared with {since}")
     for reason in plan.reasons or ("nothing that a training depends on has changed",):
         echo(f"why          {reason}")
+    if dry_run:
+        find_settings(config and git.root / config, wish.settings)
+        return
+    uri, connect = tracking_uri(), connect_by_environment
+    run(connect, git, forge, plan, wish, tracking_uri=uri, say=echo)
+
+
+@app.command()
+def finalize(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|COMMIT",
+            envvar="FINALIZE_RUN",
+            help="A run's id or name, or a commit. Default: every commit of this clone "
+            "whose status says that its run is under way.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Tell a commit what became of its run: a status and a comment with the scores.
+
+    The run's end is asked of Kubeflow Pipelines, the verdict and the scores of MLflow
+    (MLFLOW_TRACKING_URI). A run that goes on is left for the next time. Telling it
+    again changes nothing. Without GITHUB_TOKEN the page is printed.
+
+    For example:
+
+    python -m pipeline finalize
+
+    python -m pipeline finalize HEAD
+    """
+    from pipeline.ci.finalize import Reporter, waiting_commits
+    from pipeline.ci.git import Git
+    from pipeline.ci.github import find_forge, forget_empty, missing
+    from seglib.tracking.mlflow_address import tracking_uri
+
+    forget_empty(os.environ)
+    uri, forge = tracking_uri(), find_forge(os.environ)
+    found = []
+    if not what:
+        if forge is None:
+            raise UsageError(
+                "Without a forge nobody knows which commits wait. Expected "
+                f"{missing(os.environ)} in the environment, or the name of a run."
+            )
+        found = list(waiting_commits(Git(Path.cwd()), forge))
+        echo(f"{len(found)} commit(s) wait for their run")
+        if not found:
+            return
+    reporter = Reporter(
+        cluster=connect_by_environment(), forge=forge, tracking_uri=uri, say=echo
+    )
+    if what:
+        try:
+            git = Git(Path.cwd())
+        except SegError:
+            git = None  # a run is found without a clone, too
+        reporter.report(reporter.find(what, git))
+    reporter.report_all(found)
 
 
 def _tell_pull_request(
-    git: "Git", wish: "Wish", number: int, remote: str, forge: "GitHub | None"
+    git: "Git", wish: "Wish", number: int, forge: "GitHub | None"
 ) -> None:
-    from pipeline.ci.dataset_diff import describe, find_remote, tell
     from pipeline.ci.github import missing
     from pipeline.ci.plan import changes_of_branch
+    from pipeline.ci.pull_request import describe, tell
+    from seglib.storage.pins import default_remote
 
     if not wish.since:
         raise UsageError(
@@ -178,15 +206,18 @@ def _tell_pull_request(
     start, changes = changes_of_branch(git, wish)
     for reason in changes.reasons or ("nothing that a training depends on",):
         echo(f"changed since {start[:12]}  {reason}")
-    found = describe(changes, find_remote(git.root, remote) if changes.data else "")
-    told, what = tell(forge, number, found.text, may_create=changes.data)
+    is_new = changes.old_md5 != changes.new_md5
+    remote = (wish.remote or default_remote(git.root)) if is_new else ""
+    text, absent = describe(changes, remote)
+    told, why = False, f"no {missing(os.environ)} in the environment"
+    if forge:
+        told, why = tell(forge, number, text, may_create=is_new)
     if told:
-        echo(what)
-    elif changes.data:
-        why = what if forge else f"no {missing(os.environ)} in the environment"
-        echo(f"The comment is printed here instead: {why}\n\n{found.text}")
-    if found.missing:
+        echo(why)
+    elif is_new:
+        echo(f"The comment is printed here instead: {why}\n\n{text}")
+    if absent:
         raise SegError(
-            f"{found.missing:,} objects of {changes.new_md5} are not on the remote. "
+            f"{absent:,} objects of {changes.new_md5} are not on the remote. "
             "`dvc push` from a machine that has the data brings them."
         )
