@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.ci.finalize import CONTEXT, Reporter, Waiting, run_in
@@ -84,8 +83,7 @@ def start_run(cluster: "KfpServer", git: Git, plan: Plan, wish: Wish, *, say: Sa
             cannot be built, the doctor finds errors, or the cluster refuses.
     """
     from pipeline.dag.inputs import check_publication, find_settings, require_splits
-    from pipeline.kfp.order import document_of
-    from pipeline.kfp.order import check_pushed, find_version, make_order
+    from pipeline.kfp.order import check_pushed, document_of, find_version, make_order
     from pipeline.kfp.submission import submit
     from pipeline.preflight.checkup import examine
 
@@ -112,7 +110,7 @@ def start_run(cluster: "KfpServer", git: Git, plan: Plan, wish: Wish, *, say: Sa
         say(f"document     {document.version}, {diagnosis.warnings} warning(s)")
         run = submit(
             cluster,
-            replace(make_order(document, data, config), commit=plan.commit),
+            make_order(document, data, config, commit=plan.commit),
             experiment=wish.experiment,
             force=wish.force,
             again=wish.again,

@@ -53,7 +53,6 @@ def submit(
 
     python -m pipeline submit --image registry/seglib@sha256:… --config my.yaml --wait
     """
-    from pipeline.dag.cluster_config import ClusterConfig
     from pipeline.dag.inputs import check_publication, require_splits
     from pipeline.kfp.order import check_pushed, make_order, settings_of
     from pipeline.kfp.submission import submit as start
