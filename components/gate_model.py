@@ -32,6 +32,6 @@ def gate_model(
         silently skipped by the local runner.)
     """
     given = locals()
-    from seglib.tasks import gate as task
+    from seglib.tasks import verdict_tasks as task
 
     return task.gate_model(**given)

@@ -136,13 +136,13 @@ def _one_line(remedy: str = "") -> Iterator[None]:
 
 
 def _findings(what: str, runs: Path, *, masks: bool) -> Iterator[Any]:
-    from seglib.registry.lineage import read_lineage
-    from seglib.registry.lineage_check import (
+    from seglib.registry.lineage import (
         check_data,
         check_export,
         check_lineage_file,
         check_runs,
         check_version,
+        read_lineage,
     )
     from seglib.tracking.queries import Rows
 

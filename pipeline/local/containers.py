@@ -1,6 +1,8 @@
 """Steps in containers: what KFP's DockerRunner must be told, and how to stop them."""
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,18 +29,15 @@ def find_image() -> tuple[str, str]:
     import_kfp()
     from components.base import IMAGE
 
-    client = _client()
-    try:
-        image = client.images.get(IMAGE)
+    with _client() as client:
+        try:
+            image = client.images.get(IMAGE)
+        except docker.errors.ImageNotFound as error:
+            raise SegError(
+                f"There is no image {IMAGE}. Build it with `make image`."
+            ) from error
         labels = image.labels or {}
-        commit = labels.get("org.opencontainers.image.revision", "")
-        return str(image.id), commit
-    except docker.errors.ImageNotFound as error:
-        raise SegError(
-            f"There is no image {IMAGE}. Build it with `make image`."
-        ) from error
-    finally:
-        client.close()
+        return str(image.id), labels.get("org.opencontainers.image.revision", "")
 
 
 def container_settings(run: str, *, runs: Path, remote: str) -> dict[str, Any]:
@@ -80,6 +79,7 @@ def docker_runner(
     from docker.types import Mount
     from kfp.local import DockerRunner
 
+    own = {k: v for k, v in os.environ.items() if k.startswith(_CREDENTIALS)}
     return DockerRunner(
         mounts=[
             Mount(path, path, type="bind", read_only=read_only)
@@ -87,12 +87,9 @@ def docker_runner(
         ],
         user=user,
         labels=labels,
-        environment={
-            **{k: v for k, v in os.environ.items() if k.startswith(_CREDENTIALS)},
-            **environment,
-        },
-        **({"network_mode": network} if network else {}),
+        environment=own | environment,
         init=True,  # or a stopped step lingers: process 1 has no default handlers
+        **({"network_mode": network} if network else {}),
     )
 
 
@@ -104,18 +101,18 @@ def network_to(tracking_uri: str) -> str:
 
 def stop_containers(run: str) -> None:
     """Stop what still runs: containers outlive the process that started them."""
-    client = _client()
-    try:
+    with _client() as client:
         for container in client.containers.list(filters={"label": f"{_LABEL}={run}"}):
             container.kill()
-    finally:
-        client.close()
 
 
-def _client() -> Any:
+@contextmanager
+def _client() -> Iterator[Any]:
     import docker
 
     try:
-        return docker.from_env()
+        client = docker.from_env()
     except docker.errors.DockerException as error:
         raise SegError(f"No container engine answers ({error}). {_REMEDY}") from error
+    with closing(client):
+        yield client

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.dag.lean_kfp import import_kfp
+from pipeline.local.containers import docker_runner
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,11 @@ def main(request_file: Path) -> int:
     compiler.Compiler().compile(_pipeline(request), str(document))
     pipeline = components.load_component_from_file(str(document))
     local.init(
-        runner=_runner(local, request),
+        runner=(
+            docker_runner(**request["container"])
+            if request["container"]
+            else local.SubprocessRunner(use_venv=False)
+        ),
         pipeline_root=str(steps),
         workspace_root=str(workspace),
         enable_caching=bool(request["cache"]),
@@ -72,14 +77,6 @@ def _pipeline(request: dict[str, Any]) -> Any:
     from seglib.config import Config
 
     return sweep_pipeline(Sweep(**request["sweep"]), Config(), code_by_step=by_step)
-
-
-def _runner(local: Any, request: dict[str, Any]) -> Any:
-    if request["container"]:
-        from pipeline.local.containers import docker_runner
-
-        return docker_runner(**request["container"])
-    return local.SubprocessRunner(use_venv=False)
 
 
 if __name__ == "__main__":

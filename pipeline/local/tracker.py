@@ -11,14 +11,14 @@ from seglib.delivery.outbox import (
     EVENT_FILE,
     UNSENT_FILE,
     FolderOutbox,
-    waiting_folders,
+    waiting_outboxes,
 )
 from seglib.delivery.sender import Sender
 from seglib.errors import SegError
 from seglib.runtime.events import write_events
 from seglib.tracking import mlflow_address
-from seglib.tracking.run import TrackedRun
 from seglib.tracking.sqlite_store import SQLITE, path_of, require_sound
+from seglib.tracking.tracked_run import TrackedRun
 
 _LONGEST_WAIT_S, _FAILING_WAIT_S = 120.0, 30.0
 
@@ -27,13 +27,14 @@ _LONGEST_WAIT_S, _FAILING_WAIT_S = 120.0, 30.0
 class Tracked:
     """What came of tracking a run."""
 
-    run: TrackedRun | None
+    run: TrackedRun | None = None
     left: int = 0  # events that wait to be sent
     reason: str = ""  # why
     refused: int = 0  # events that the store refused for what they say
 
     @property
     def whole(self) -> bool:
+        """Whether the store has all of it."""
         return not (self.left or self.refused)
 
 
@@ -42,24 +43,22 @@ class RunTracker:
 
     def __init__(self, uri: str, folder: Path, *, warn: Callable[[str], None]):
         self.uri = uri
-        self._name = folder.name
         self._locks = ExitStack()
-        self._outboxes = [self._locks.enter_context(FolderOutbox(folder))]
-        for earlier in waiting_folders(folder.parent, uri):
-            if earlier != folder:
-                with suppress(SegError):  # it is still running
-                    taken = self._locks.enter_context(FolderOutbox(earlier))
-                    self._outboxes.append(taken)
+        self._own = self._locks.enter_context(FolderOutbox(folder).locked())
+        self._earlier: list[FolderOutbox] = []
         self._sender = Sender(uri, warn=warn)
-        for outbox in self._outboxes[1:]:
-            self._sender.put(outbox.unsent())
-        self._outboxes[0].begin(uri)
+        for outbox in waiting_outboxes(folder.parent, uri):
+            if outbox.folder != folder:
+                with suppress(SegError):  # it is still running
+                    self._earlier.append(self._locks.enter_context(outbox.locked()))
+                    self._sender.put(outbox.unsent())
+        self._own.begin(uri)
         self._sender.follow(folder / EVENT_FILE)
 
     @property
     def earlier(self) -> list[str]:
         """The runs of which something is left to send."""
-        return [outbox.folder.name for outbox in self._outboxes[1:]]
+        return [outbox.folder.name for outbox in self._earlier]
 
     def require(self) -> None:
         """Wait until all so far is tracked.
@@ -69,7 +68,7 @@ class RunTracker:
         """
         if not self._flush() or self._sender.recorder.refused:
             self._sender.close()
-            self._outboxes[0].end(self.uri, [])  # there will be no run to tell of
+            self._own.end(self.uri, [])  # there will be no run to tell of
             self._locks.close()
             raise SegError(
                 f"{self.uri} takes no events, and tracking is required "
@@ -81,17 +80,18 @@ class RunTracker:
         """Wait a while until all is tracked, and keep the rest in the runs' folders."""
         self._flush()
         rest, refused = self._sender.close(), self._sender.recorder.refused
-        for outbox in self._outboxes:
+        for outbox in (self._own, *self._earlier):
             name = outbox.folder.name
-            own = [e for e in (*refused, *rest) if e["run"] == name]
-            before = outbox.refused() if outbox is not self._outboxes[0] else []
-            outbox.end(self.uri, [*before, *own])
+            left = [e for e in (*refused, *rest) if e["run"] == name]
+            before = outbox.refused() if outbox is not self._own else []
+            outbox.end(self.uri, [*before, *left])
         self._locks.close()
+        own = self._own.folder.name
         return Tracked(
-            run=self._sender.recorder.runs.get(self._name),
-            left=sum(e["run"] == self._name for e in rest),
+            run=self._sender.recorder.runs.get(own),
+            left=sum(e["run"] == own for e in rest),
             reason=self._sender.reason,
-            refused=sum(e["run"] == self._name for e in refused),
+            refused=sum(e["run"] == own for e in refused),
         )
 
     def _flush(self) -> bool:
@@ -117,7 +117,7 @@ def send_unsent(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent:
     Raises:
         SegError: no such folder, or its run is still going on.
     """
-    with FolderOutbox(folder) as outbox:
+    with FolderOutbox(folder).locked() as outbox:
         sender = Sender(uri, warn=warn)
         events = outbox.unsent(refused=True)
         sender.put({k: v for k, v in e.items() if k != "refused"} for e in events)

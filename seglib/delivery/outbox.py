@@ -8,10 +8,10 @@ store has not got. While the run goes on, and if its process was killed, that fi
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from seglib.errors import SegError
 from seglib.plain_text import without_login
@@ -21,45 +21,37 @@ from seglib.storage.file_lock import lock
 
 EVENT_FILE, UNSENT_FILE, STATE = "events.jsonl", "untracked.jsonl", "tracking.json"
 _OLD_EVENT_FILE = "messages.jsonl"  # of runs before events were called so
+_WHOLE = (EVENT_FILE, _OLD_EVENT_FILE)  # all events of a run
 
 
 class FolderOutbox:
-    """The outbox of one folder; a context manager that keeps others out."""
+    """The outbox of one folder."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._lock: IO[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        """Take the folder.
+    @contextmanager
+    def locked(self) -> Iterator[Self]:
+        """Keep other processes out.
 
         Raises:
             SegError: it has no events, or another process has it: the run goes on.
         """
-        path = next(filter(Path.exists, self._files()), None)
+        paths = (self.folder / name for name in (*_WHOLE, UNSENT_FILE))
+        path = next(filter(Path.exists, paths), None)
         if path is None:
             raise SegError(
                 f"{self.folder}: expected the folder of a run, with {EVENT_FILE}, or a "
                 f"step's output with {UNSENT_FILE}."
             )
-        self._lock = path.open("rb")
-        try:
-            lock(self._lock, wait=False)
-        except OSError as error:
-            self._lock.close()
-            raise SegError(
-                f"{self.folder}: another process is tracking it. Wait for its end."
-            ) from error
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _value: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        if self._lock:
-            self._lock.close()
+        with path.open("rb") as file:
+            try:
+                lock(file, wait=False)
+            except OSError as error:
+                raise SegError(
+                    f"{self.folder}: another process is tracking it. Wait for its end."
+                ) from error
+            yield self
 
     @property
     def uri(self) -> str:
@@ -76,11 +68,15 @@ class FolderOutbox:
         Args:
             refused: also those that it refused for what they say.
         """
-        left = self._state().get("left", self._unmarked())
+        left = self._state().get("left")
+        if left is None:  # a step's output, or an old run
+            names = (UNSENT_FILE, _OLD_EVENT_FILE, EVENT_FILE)
+            left = next((n for n in names if (self.folder / n).exists()), "")
         events = read_events(self.folder / left) if left else []
-        is_all = left in (EVENT_FILE, _OLD_EVENT_FILE)
-        if is_all and events and events[-1]["kind"] != "close":
-            events.append(_end_of_a_killed_run(events[-1]))
+        if left in _WHOLE and events and (last := events[-1])["kind"] != "close":
+            # The end that a killed run could not tell: no run stays RUNNING for ever.
+            head = {"kind": "close", "run": last["run"], "time_ms": last["time_ms"]}
+            events.append({**head, "state": "CANCELED", "parts": ["record_end"]})
         return [e for e in events if refused or "refused" not in e]
 
     def refused(self) -> list[dict[str, Any]]:
@@ -92,15 +88,6 @@ class FolderOutbox:
         rest = list(rest)
         write_events(self.folder / UNSENT_FILE, rest)
         self._write_state(uri, UNSENT_FILE if rest else "")
-
-    def _files(self) -> list[Path]:
-        names = (EVENT_FILE, _OLD_EVENT_FILE, UNSENT_FILE)
-        return [self.folder / name for name in names]
-
-    def _unmarked(self) -> str:
-        """What to send of a folder without a state: a step's output, or an old run."""
-        found = [path.name for path in reversed(self._files()) if path.exists()]
-        return found[0] if found else ""
 
     def _state(self) -> dict[str, Any]:
         try:
@@ -114,19 +101,8 @@ class FolderOutbox:
         write_text(self.folder / STATE, json.dumps(state) + "\n")
 
 
-def waiting_folders(runs: Path, uri: str) -> list[Path]:
-    """The runs of a folder that lack events in a store, the oldest first."""
-    folders = [path.parent for path in sorted(runs.glob(f"*/{STATE}"))]
-    return [
-        folder
-        for folder in folders
-        if not folder.is_symlink()
-        and FolderOutbox(folder).uri == without_login(uri)
-        and FolderOutbox(folder).unsent()
-    ]
-
-
-def _end_of_a_killed_run(last: Event) -> dict[str, Any]:
-    """The end that a killed run could not tell: no run stays RUNNING for ever."""
-    head = {"kind": "close", "run": last["run"], "time_ms": last["time_ms"]}
-    return {**head, "state": "CANCELED", "parts": ["record_end"]}
+def waiting_outboxes(runs: Path, uri: str) -> list[FolderOutbox]:
+    """The outboxes of a folder of runs that lack events in a store, oldest first."""
+    folders = (path.parent for path in sorted(runs.glob(f"*/{STATE}")))
+    outboxes = [FolderOutbox(folder) for folder in folders if not folder.is_symlink()]
+    return [o for o in outboxes if o.uri == without_login(uri) and o.unsent()]

@@ -3,7 +3,7 @@
 import json
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,13 @@ from kfp import dsl
 
 from components.gate_model import gate_model
 from seglib.delivery.recorder import Recorder
-from seglib.registry.champion import Registry, Version
+from seglib.registry.champion import ModelVersion, Registry
 from seglib.registry.lineage import LINEAGE, read_lineage, write_lineage
 from seglib.registry.release import Publication, publish_export
 from seglib.storage import latest
 from seglib.storage.atomic_write import write_bytes
 from seglib.storage.digests import file_sha256, model_digest
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 NAME = "scenes"
 INPUTS = ("manifest", "model", "evaluation")
 
@@ -41,8 +37,8 @@ def passing(evaluation: Any, folder: Path) -> Any:
 class Contest:
     """Runs gate and promotion of models against one registry."""
 
-    def __init__(self, chain: Any, telling: Callable[..., Any], folder: Path):
-        self.uri = f"sqlite:///{folder}/mlflow.db"
+    def __init__(self, chain: Any, telling: Callable[..., Any], folder: Path, uri: str):
+        self.uri = uri
         self.registry = Registry(self.uri)
         self.chain, self.telling, self.folder = chain, telling, folder
         self.passing = passing(chain.artifacts["evaluation"], folder / "evaluation")
@@ -90,10 +86,7 @@ class Contest:
         return told
 
     def track(self, messages: list[dict[str, Any]]) -> None:
-        def fail(text: str) -> None:
-            raise AssertionError(text)
-
-        tracker = Recorder(self.uri, warn=fail)
+        tracker = Recorder(self.uri, warn=pytest.fail)
         for message in messages:
             tracker.apply(message)
         self.rows.update(tracker.runs)
@@ -101,7 +94,7 @@ class Contest:
     def tag(self, run: str, name: str) -> str:
         return self.rows[run].tags().get(name, "")
 
-    def version(self, number: int) -> Version:
+    def version(self, number: int) -> ModelVersion:
         return self.registry.get(NAME, number)
 
     def _head(self, run: str, kind: str) -> dict[str, Any]:
@@ -122,11 +115,13 @@ class Contest:
 
 @pytest.fixture(scope="module")
 def contest(
-    chain: Any, telling: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Contest]:
-    contest = Contest(chain, telling, tmp_path_factory.mktemp("contest"))
-    yield contest
-    contest.registry._client._tracking_client.store._dispose_engine()
+    chain: Any,
+    telling: Callable[..., Any],
+    new_store: Callable[[], Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Contest:
+    folder = tmp_path_factory.mktemp("contest")
+    return Contest(chain, telling, folder, new_store().uri)
 
 
 @pytest.fixture(scope="module")

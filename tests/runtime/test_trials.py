@@ -20,7 +20,7 @@ from seglib.runtime.trials import (
     best_of,
     can_be_referred_to,
     label,
-    read_trials,
+    read_trial,
     trial_failure,
 )
 
@@ -45,7 +45,7 @@ def models(tmp_path: Path) -> list[Path]:
 
 
 def test_a_trial_is_as_good_as_the_epoch_that_was_kept(models: list[Path]) -> None:
-    trials = read_trials(models)
+    trials = [read_trial(model) for model in models]
     assert [trial.val_miou for trial in trials] == [0.3, 0.6, 0.5]
     assert [trial.epochs for trial in trials] == [2, 3, 2]
     assert best_of(trials) == 1
@@ -55,7 +55,7 @@ def test_a_trial_is_as_good_as_the_epoch_that_was_kept(models: list[Path]) -> No
 def test_a_sweep_without_a_val_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "history.json").write_text('[{"epoch": 1, "loss": 1.0}]')
     with pytest.raises(SegError, match="Give the dataset a val split"):
-        read_trials([tmp_path])
+        read_trial(tmp_path)
 
 
 def test_the_best_model_is_passed_on_by_reference(
@@ -132,13 +132,12 @@ def test_a_failed_trial_of_an_earlier_run_names_that_run(
     fallen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KFP_RUN_ID", "run-2")
-    (trial,) = read_trials([fallen])
-    assert trial.failure == "The loss is nan. (reused from run run-1)"
+    assert read_trial(fallen).failure == "The loss is nan. (reused from run run-1)"
 
 
 def test_a_sweep_whose_trials_all_failed_names_each_reason(fallen: Path) -> None:
     with pytest.raises(SegError, match="No trial is left") as caught:
-        best_of(read_trials([fallen]))
+        best_of([read_trial(fallen)])
     assert "learning_rate=1e+30: The loss is nan." in str(caught.value)
 
 

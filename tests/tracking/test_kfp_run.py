@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kfp import dsl
 
 from components.finalize import finalize
 from seglib.config import Config
@@ -18,11 +17,8 @@ from seglib.tracking.queries import Rows
 from seglib.tracking.run_end import status_of
 from tests.fakes.kfp_api import Fault, KfpApi
 from tests.fakes.recorded_runs import RECORDED, Recorded, nodes_of
+from tests.fakes.steps import final_status
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 NAME = "43fd10e-105973d-56cb7d4662048fc5"
 # The word that the exit task got (README of the recorded answers).
 WORDS = {
@@ -104,16 +100,8 @@ def end(
         monkeypatch.delenv(EVENTS, raising=False)
         monkeypatch.setenv(RUN_ID, run)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
-        final = dsl.PipelineTaskFinalStatus(
-            state=word,
-            pipeline_job_resource_name="",
-            pipeline_task_name="",
-            error_code=None,
-            error_message=None,
-        )
-        finalize.python_func(status=final, remote="r", **IDENTITY)
-        experiment = store.client.search_experiments()[0].experiment_id
-        (row,) = store.client.search_runs([experiment], f"tags.`kfp.run_id` = '{run}'")
+        finalize.python_func(status=final_status(word), remote="r", **IDENTITY)
+        row = store.row(run)
         return row, dict(row.data.tags)
 
     return end

@@ -22,8 +22,8 @@ from seglib.evaluation.bootstrap import Comparison, Interval
 from seglib.evaluation.decision import Check, Decision, write_decision
 from seglib.tracking.names import key
 from seglib.tracking.queries import Rows
-from seglib.tracking.run import TrackedRun
 from seglib.tracking.run_end import record_end
+from seglib.tracking.tracked_run import TrackedRun
 from tests.fakes.forge_server import REPOSITORY, TOKEN, ForgeServer
 from tests.fakes.kfp_api import KfpApi
 from tests.pipeline.ci.repositories import commit, new_repository, pin, push
