@@ -66,7 +66,7 @@ def track(
             done = send_from_remote(folder, tracking_uri(Path("runs")), warn=warn)
         else:
             done = send_unsent(Path(folder), _store_of(Path(folder)), warn=warn)
-        whole = whole and not done.left and not done.refused
+        whole = whole and done.whole
         echo(f"{folder}: {done.sent} event(s) sent, {done.left} left")
         if done.left and done.reason:
             echo(f"  {done.reason}")

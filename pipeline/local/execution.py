@@ -19,12 +19,7 @@ from pipeline.dag.inputs import (
     require_splits,
 )
 from pipeline.dag.sweep_trials import Sweep
-from pipeline.local.containers import (
-    container_settings,
-    find_image,
-    network_to,
-    stop_containers,
-)
+from pipeline.local.containers import find_image, stop_containers
 from pipeline.local.display import STEPS, SWEEP_STEPS, Display
 from pipeline.local.folder import create_run_folder, link_outputs
 from pipeline.local.outcome import RunOutcome, print_summary, shown
@@ -85,12 +80,7 @@ def execute(
         # Of all runs: the next one goes on where a stopped one was.
         CHECKPOINTS: os.environ.get(CHECKPOINTS) or str(folder.parent / ".checkpoints"),
     }
-    source, container = {"git_commit": git_commit()}, None
-    if docker:
-        source = _image(console)
-        container = container_settings(folder.name, runs=runs, remote=data.remote)
-        container["environment"] |= told
-        container["network"] = network_to(uri)
+    source = _image(console) if docker else {"git_commit": git_commit()}
     of_image = source.get("image", "").removeprefix("sha256:")[:16]
     identity: dict[str, Any] = {
         "data_md5": data.data_md5,
@@ -99,7 +89,8 @@ def execute(
     }
     request = {
         "folder": str(folder),
-        "container": container,
+        "docker": docker,
+        "told": told,
         "cache": str(runs.resolve() / ".cache") if cache else "",
         "parameters": {
             **identity,

@@ -183,7 +183,7 @@ def _print_untracked(outcome: RunOutcome, console: Console) -> None:
         _print_line(console, "", command)
     if tracked.refused:
         place = shown(outcome.folder / UNSENT_FILE)
-        text = f"{tracked.refused} event(s), kept in {place}"
+        text = f"{len(tracked.refused)} event(s), kept in {place}"
         _print_line(console, "refused", (text, "yellow"))
 
 

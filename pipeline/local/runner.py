@@ -25,8 +25,8 @@ def main(request_file: Path) -> int:
     that code computes, and nothing else.
 
     The request names `parameters`, `folder` (of the run), `cache` (empty: nothing is
-    reused), `container`: the settings of the container runner, or null, and `sweep`:
-    its trials, or null.
+    reused), `docker` (whether in containers), `told` (variables of the steps) and
+    `sweep` (its trials, or null).
 
     Returns:
         The exit status: 0, or 1 when a step failed.
@@ -35,7 +35,7 @@ def main(request_file: Path) -> int:
     from kfp import compiler, components, local
 
     request = json.loads(request_file.read_text(encoding="utf-8"))
-    folder = Path(request["folder"])
+    folder, parameters = Path(request["folder"]), request["parameters"]
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
     # KFP writes the interpreter's path into a shell script as it is.
     sys.executable = shlex.quote(sys.executable)
@@ -49,8 +49,8 @@ def main(request_file: Path) -> int:
     pipeline = components.load_component_from_file(str(document))
     local.init(
         runner=(
-            docker_runner(**request["container"])
-            if request["container"]
+            docker_runner(folder, remote=parameters["remote"], told=request["told"])
+            if request["docker"]
             else local.SubprocessRunner(use_venv=False)
         ),
         pipeline_root=str(steps),
@@ -59,7 +59,7 @@ def main(request_file: Path) -> int:
         cache_root=request["cache"] or None,
     )
     try:
-        pipeline(**request["parameters"])
+        pipeline(**parameters)
     except RuntimeError as error:  # KFP's word for a failed task
         logger.error("%s", error)
         return 1
@@ -67,7 +67,7 @@ def main(request_file: Path) -> int:
 
 
 def _pipeline(request: dict[str, Any]) -> Any:
-    by_step = not request["container"]  # else the image's digest is the version
+    by_step = not request["docker"]  # else the image's digest is the version
     if not request["sweep"]:
         from pipeline.dag.training import training_pipeline
 

@@ -1,7 +1,7 @@
 """Tracks local runs: one sender, and with it one import of MLflow, for all steps."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from seglib.delivery.outbox import (
 )
 from seglib.delivery.sender import Sender
 from seglib.errors import SegError
-from seglib.runtime.events import write_events
+from seglib.runtime.events import Event, write_events
 from seglib.tracking import mlflow_address
 from seglib.tracking.sqlite_store import SQLITE, path_of, require_sound
 from seglib.tracking.tracked_run import TrackedRun
@@ -25,12 +25,13 @@ _LONGEST_WAIT_S, _FAILING_WAIT_S = 120.0, 30.0
 
 @dataclass(frozen=True)
 class Tracked:
-    """What came of tracking a run."""
+    """What came of tracking a run, or of sending its events later."""
 
     run: TrackedRun | None = None
-    left: int = 0  # events that wait to be sent
+    sent: int = 0  # events
+    left: int = 0  # that wait to be sent
     reason: str = ""  # why
-    refused: int = 0  # events that the store refused for what they say
+    refused: tuple[str, ...] = ()  # what the store refused for what it says, and why
 
     @property
     def whole(self) -> bool:
@@ -86,29 +87,13 @@ class RunTracker:
             before = outbox.refused() if outbox is not self._own else []
             outbox.end(self.uri, [*before, *left])
         self._locks.close()
-        own = self._own.folder.name
-        return Tracked(
-            run=self._sender.recorder.runs.get(own),
-            left=sum(e["run"] == own for e in rest),
-            reason=self._sender.reason,
-            refused=sum(e["run"] == own for e in refused),
-        )
+        return _tracked(self._sender, rest, self._own.folder.name)
 
     def _flush(self) -> bool:
         return self._sender.flush(longest_s=_LONGEST_WAIT_S, failing_s=_FAILING_WAIT_S)
 
 
-@dataclass(frozen=True)
-class Sent:
-    """What came of sending a folder's events later."""
-
-    sent: int
-    left: int
-    reason: str  # why
-    refused: list[str]  # what the store refused, and why
-
-
-def send_unsent(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent:
+def send_unsent(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Tracked:
     """Send what a run's folder, or a step's output, keeps for the store.
 
     Args:
@@ -122,13 +107,12 @@ def send_unsent(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent:
         events = outbox.unsent(refused=True)
         sender.put({k: v for k, v in e.items() if k != "refused"} for e in events)
         sender.flush(longest_s=3600.0, failing_s=_FAILING_WAIT_S)
-        rest, refused = sender.close(), sender.recorder.refused
-        outbox.end(uri, [*refused, *rest])
-    reasons = [f"{e['kind']} ({e['refused']})" for e in refused]
-    return Sent(len(events) - len(rest), len(rest), sender.reason, reasons)
+        rest = sender.close()
+        outbox.end(uri, [*sender.recorder.refused, *rest])
+    return _tracked(sender, rest, sent=len(events) - len(rest))
 
 
-def send_from_remote(place: str, uri: str, *, warn: Callable[[str], None]) -> Sent:
+def send_from_remote(place: str, uri: str, *, warn: Callable[[str], None]) -> Tracked:
     """Send what the pods of a run left on a remote, and remove it there.
 
     Args:
@@ -144,7 +128,7 @@ def send_from_remote(place: str, uri: str, *, warn: Callable[[str], None]) -> Se
         if not (folder / UNSENT_FILE).exists():
             raise SegError(f"{place}: no events wait there.")
         sent = send_unsent(folder, uri, warn=warn)
-    if not (sent.left or sent.refused):
+    if sent.whole:
         remote_outbox.forget(place)
     return sent
 
@@ -167,3 +151,21 @@ def tracking_uri(runs: Path) -> str:
     if database := path_of(uri):
         require_sound(database)
     return uri
+
+
+def _tracked(
+    sender: Sender, rest: Sequence[Event], run: str = "", *, sent: int = 0
+) -> Tracked:
+    """What a sender leaves, of one run or of all."""
+    recorder = sender.recorder
+    return Tracked(
+        run=recorder.runs.get(run),
+        sent=sent,
+        left=sum(run in ("", e["run"]) for e in rest),
+        reason=sender.reason,
+        refused=tuple(
+            f"{e['kind']} ({e['refused']})"
+            for e in recorder.refused
+            if run in ("", e["run"])
+        ),
+    )

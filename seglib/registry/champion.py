@@ -12,7 +12,7 @@ lowest whose promotion is not given up wins.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -116,16 +116,7 @@ class Registry:
 
     def versions(self, name: str) -> list[ModelVersion]:
         """All of them, the lowest number first."""
-        found: list[ModelVersion] = []
-        token = None
-        while True:
-            page = self._client.search_model_versions(
-                f"name = '{name}'", max_results=200, page_token=token
-            )
-            found += map(ModelVersion.of, page)
-            token = page.token
-            if not token:
-                return sorted(found, key=lambda version: version.number)
+        return sorted(self._search(f"name = '{name}'"), key=lambda v: v.number)
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """Download the model artifact of a version into a folder."""
@@ -146,9 +137,8 @@ class Registry:
 
     def find(self, digest: str) -> ModelVersion | None:
         """The newest version of a model, by its digest, in all registered models."""
-        found = self._client.search_model_versions(f"tags.model_digest = '{digest}'")
-        versions = sorted(map(ModelVersion.of, found), key=lambda v: v.created_ms)
-        return versions[-1] if versions else None
+        found = self._search(f"tags.model_digest = '{digest}'")
+        return max(found, key=lambda v: v.created_ms, default=None)
 
     def register(
         self, name: str, *, model_id: str, run_id: str, tags: Mapping[str, Any]
@@ -239,6 +229,17 @@ class Registry:
         self._settle(champion, ROLLED_BACK, when)
         self._settle(before, SERVING, f"again since {when}")
         return champion, before
+
+    def _search(self, condition: str) -> Iterator[ModelVersion]:
+        token = None
+        while True:
+            page = self._client.search_model_versions(
+                condition, max_results=200, page_token=token
+            )
+            yield from map(ModelVersion.of, page)
+            token = page.token
+            if not token:
+                return
 
     def _crown(self, version: ModelVersion, current: int) -> str:
         name = version.name

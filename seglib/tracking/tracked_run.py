@@ -1,13 +1,8 @@
-"""The MLflow run of a pipeline run.
+"""The MLflow run of a pipeline run, found by its tag `kfp.run_id`.
 
-It is found by its tag `kfp.run_id`. The events of the steps fill it
-(seglib/delivery/recording.py): parameters and tags when it opens, a point of each curve
-an epoch, everything that the gate saw, the exported files, and how it all ended. The
-gate is never cached, so a run that reuses earlier outputs is complete, too, and each
-step's tag tells where its output is from. Each step that a run executes has a run of
-its own below this one (seglib/tracking/children.py).
-
-What is logged twice changes nothing the second time: the sender relies on it.
+The events of the steps fill it (seglib/delivery/recording.py); each step that a run
+executes has a run of its own below it (seglib/tracking/children.py). What is logged
+twice changes nothing the second time: the sender relies on it.
 """
 
 import json
@@ -35,12 +30,11 @@ class TrackedRun:
 
     Args:
         name: the pipeline run's name, or KFP's id of it.
-        time_ms: when it started, if this creates the MLflow run.
+        time_ms: of the event that is being applied, which may be from a while ago.
         adopted: the MLflow run that KFP made for the step that tells this. The run is
             then the topmost run above it, which KFP made for the pipeline run.
 
     Attributes:
-        time_ms: of the event that is being applied, which may be from a while ago.
         promotion: what the registry made of the model, once it was told.
         publication: where the export is, once that was told.
     """
@@ -117,10 +111,7 @@ class TrackedRun:
                 "dataset_digest": digest[:_LONGEST_DIGEST],
             }
         moment = self.time_ms if time_ms is None else time_ms
-        points = [
-            Metric(key=k, value=v, timestamp=moment, step=step, **scored)
-            for k, v in metrics.items()
-        ]
+        points = [Metric(k, v, moment, step, **scored) for k, v in metrics.items()]
         params = [Param(f"{self._prefix}{k}", str(v)) for k, v in parameters.items()]
         labels = [RunTag(k, str(v)[:_LONGEST_TAG]) for k, v in tags.items()]
         for start in range(0, len(points) or 1, _MOST_AT_ONCE):
@@ -172,7 +163,14 @@ class TrackedRun:
         found = client.search_logged_models(
             [self.experiment_id], f"tags.`{RUN_TAG}` = '{made_by}'", max_results=1
         )
-        model = found[0] if found else self._create_model(name, made_by, parameters)
+        model = (found and found[0]) or client.create_logged_model(
+            self.experiment_id,
+            name=name,
+            source_run_id=self._find(made_by) or self.id,
+            tags={RUN_TAG: made_by},
+            params={k: str(v) for k, v in parameters.items()},
+            model_type="segmentation",
+        )
         model_id = str(model.model_id)
         if model.status != "READY":
             self._upload_model(model_id, folder)
@@ -266,18 +264,6 @@ class TrackedRun:
             tags={RUN_TAG: self.name, **page_of(self.name)},
         )
         return str(created.info.run_id)
-
-    def _create_model(
-        self, name: str, made_by: str, parameters: Mapping[str, Any]
-    ) -> Any:
-        return self._client.create_logged_model(
-            self.experiment_id,
-            name=name,
-            source_run_id=self._find(made_by) or self.id,
-            tags={RUN_TAG: made_by},
-            params={k: str(v) for k, v in parameters.items()},
-            model_type="segmentation",
-        )
 
     def _upload_model(self, model_id: str, folder: Path) -> None:
         from mlflow.models import Model

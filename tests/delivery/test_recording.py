@@ -189,21 +189,6 @@ def test_models_can_be_searched_by_their_score_on_a_dataset(
     ]
 
 
-def test_a_run_names_the_steps_that_it_executed_and_the_runs_that_made_the_others(
-    first: Any, reused: Any
-) -> None:
-    steps = ("verify", "augment", "train", "evaluate", "gate")
-    assert {first.data.tags[f"step.{step}"] for step in steps} == {"executed"}
-    for step in steps[:-1]:
-        assert reused.data.tags[f"step.{step}"].startswith(
-            "cached from run first of 20"
-        )
-    assert reused.data.tags["step.gate"] == "executed"
-    durations = {k for k in reused.data.metrics if k.startswith("duration_s/")}
-    assert durations == {"duration_s/gate"}, "it spent no time on the others"
-    assert reused.data.metrics["miou"] == first.data.metrics["miou"]
-
-
 def test_a_run_has_the_times_of_its_events_and_is_open_until_it_is_closed(
     first: Any, reused: Any, chain: Any, store: Any
 ) -> None:

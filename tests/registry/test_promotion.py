@@ -16,7 +16,7 @@ from components.gate_model import gate_model
 from seglib.delivery.recorder import Recorder
 from seglib.registry.champion import ModelVersion, Registry
 from seglib.registry.lineage import LINEAGE, read_lineage, write_lineage
-from seglib.registry.release import Publication, publish_export
+from seglib.registry.release import publish_export
 from seglib.storage import latest
 from seglib.storage.atomic_write import write_bytes
 from seglib.storage.digests import file_sha256, model_digest
@@ -159,23 +159,6 @@ def test_the_first_model_that_passes_is_the_champion(
     assert contest.tag("contest-1", "registered_model") == f"{NAME}/1"
     promotion = contest.tag("contest-1", "promotion")
     assert promotion == f"{NAME}: version 1 is the champion, the first"
-
-
-def test_a_champion_can_be_fetched_by_its_alias(
-    contest: Contest, first: Any, chain: Any, tmp_path: Path
-) -> None:
-    champion = contest.registry.champion(NAME)
-    assert champion is not None
-    fetched = contest.registry.download(champion, tmp_path)
-    assert model_digest(fetched) == champion.digest
-
-
-def test_latest_is_the_export_of_the_champion(contest: Contest, first: Any) -> None:
-    place = str(contest.folder / "published")
-    published = Publication.of(contest.version(1))
-    assert published is not None
-    assert latest(place, NAME).key == published.key
-    assert f"latest of {NAME} at {place}" in contest.tag("contest-1", "publication")
 
 
 def test_events_that_are_applied_again_change_nothing(
