@@ -11,7 +11,7 @@ from seglib.errors import SegError, UsageError
 if TYPE_CHECKING:
     from pipeline.kfp.connection import Cluster
     from pipeline.kfp.runs import Run
-    from seglib.tracking.queries import RowFacts, Rows
+    from seglib.tracking.queries import RunFacts, TrackedRuns
 
 DECISION = "gate/decision.json"
 _PATIENCE = timedelta(hours=24)  # messages that had to wait may come that late
@@ -79,15 +79,15 @@ def find_outcome(run: "Run", url: str, *, tracking_uri: str) -> Outcome | None:
     )
 
 
-def _ask_mlflow(run_id: str, uri: str) -> tuple["RowFacts | None", Mapping[str, Any]]:
+def _ask_mlflow(run_id: str, uri: str) -> tuple["RunFacts | None", Mapping[str, Any]]:
     if not uri:
         return None, {}
     from seglib.tracking.mlflow_client import answering
-    from seglib.tracking.queries import Rows
+    from seglib.tracking.queries import TrackedRuns
 
     try:
         with answering(uri):
-            rows = Rows(uri)
+            rows = TrackedRuns(uri)
             row = _find_row(rows, run_id)
             text = rows.read_file(row, DECISION) if row else ""
     except SegError as error:
@@ -98,7 +98,7 @@ def _ask_mlflow(run_id: str, uri: str) -> tuple["RowFacts | None", Mapping[str, 
     return row, _parse(text)
 
 
-def _find_row(rows: "Rows", run_id: str) -> "RowFacts | None":
+def _find_row(rows: "TrackedRuns", run_id: str) -> "RunFacts | None":
     try:
         return rows.find(run_id)
     except UsageError:
@@ -113,7 +113,7 @@ def _parse(text: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _facts(run: "Run", row: "RowFacts | None") -> dict[str, str]:
+def _facts(run: "Run", row: "RunFacts | None") -> dict[str, str]:
     found = {k: v for k, v in described(run).items() if k != "triple"}
     minutes = run.duration_s() / 60
     found["duration"] = f"{minutes:.0f} min"

@@ -101,12 +101,12 @@ def compare(
     """
     from pipeline.history.compare import compare as lines_of
     from pipeline.history.compare import to_csv, to_json, to_markdown
-    from seglib.tracking.queries import Rows
+    from seglib.tracking.queries import TrackedRuns
 
     if output and output.suffix not in _FORMATS:
         raise UsageError(f"{output}: expected a name that ends in .md, .csv or .json.")
     with existing_store(runs) as uri:
-        store = Rows(uri)
+        store = TrackedRuns(uri)
         rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
     if not rows:
         raise SegError(f"No runs in {uri} yet: python -m pipeline run")
@@ -144,10 +144,10 @@ def reproduce(
     """
     from pipeline.history.reproduce import difference, recipe
     from pipeline.local.execution import execute
-    from seglib.tracking.queries import Rows
+    from seglib.tracking.queries import TrackedRuns
 
     with existing_store(runs) as uri:
-        row = Rows(uri).find(name)
+        row = TrackedRuns(uri).find(name)
     how = recipe(row, folder=data, any_code=any_code)
     difference(row, {"miou": 0.0})  # a run without a score is told before an hour
     outcome = execute(

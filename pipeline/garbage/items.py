@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from seglib.errors import SegError
-from seglib.tracking.queries import RowFacts, Rows
+from seglib.tracking.queries import RunFacts, TrackedRuns
 
 _DAY_S = 86_400.0
 
@@ -42,9 +42,9 @@ class Needs:
     """
 
     grace_days: float
-    rows: Rows | None
+    rows: TrackedRuns | None
     reason: str = ""
-    running: list[RowFacts] = field(default_factory=list)
+    running: list[RunFacts] = field(default_factory=list)
 
     @classmethod
     def ask(cls, uri: str, *, grace_days: float) -> "Needs":
@@ -59,7 +59,7 @@ class Needs:
             return cls(grace_days=grace_days, rows=None, reason="no MLflow is named")
         try:
             with answering(uri):
-                rows = Rows(uri)
+                rows = TrackedRuns(uri)
                 return cls(grace_days=grace_days, rows=rows, running=rows.running())
         except SegError as error:
             return cls(grace_days=grace_days, rows=None, reason=str(error))
@@ -70,7 +70,7 @@ class Needs:
             return ""
         return f"younger than {self.grace_days:g} day(s)"
 
-    def row(self, run: str) -> RowFacts | None:
+    def row(self, run: str) -> RunFacts | None:
         """The row of a run, where MLflow answers."""
         from seglib.tracking.mlflow_client import answering
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seglib.plain_text import table_cell
-from seglib.tracking.queries import RowFacts
+from seglib.tracking.queries import RunFacts
 
 _CURVES = ("loss", "learning_rate", "epoch_duration_s", "train_", "val_")
 _CODE = ("git_commit", "image", "code_version")
@@ -37,7 +37,7 @@ class Line:
         return (None, *(_difference(first, value) for value in rest))
 
 
-def compare(rows: Sequence[RowFacts]) -> list[Line]:
+def compare(rows: Sequence[RunFacts]) -> list[Line]:
     """The lines of a comparison; differences are to the first run.
 
     Settings and data that are the same in all runs are left out.
@@ -50,10 +50,10 @@ def compare(rows: Sequence[RowFacts]) -> list[Line]:
     durations = [n for n in metrics if n.startswith("duration_s/")]
     steps = [n for n in _union(row.tags for row in rows) if n.startswith("step.")]
 
-    def metric(row: RowFacts, name: str) -> Value:
+    def metric(row: RunFacts, name: str) -> Value:
         return row.metrics.get(name)
 
-    def tag(row: RowFacts, name: str) -> Value:
+    def tag(row: RunFacts, name: str) -> Value:
         return row.tags.get(name)
 
     return [
@@ -86,7 +86,7 @@ def to_cells(line: Line) -> list[str]:
     return cells
 
 
-def to_markdown(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
+def to_markdown(rows: Sequence[RunFacts], lines: Iterable[Line]) -> str:
     """A table for a pull request."""
     head = ["", *(table_cell(row.name) for row in rows)]
     body = [head, ["---"] * len(head)]
@@ -94,7 +94,7 @@ def to_markdown(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in body)
 
 
-def to_csv(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
+def to_csv(rows: Sequence[RunFacts], lines: Iterable[Line]) -> str:
     """A column of values for each run, and of differences for each but the first."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -108,7 +108,7 @@ def to_csv(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
     return file.getvalue()
 
 
-def to_json(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
+def to_json(rows: Sequence[RunFacts], lines: Iterable[Line]) -> str:
     """The whole comparison; null where a run has no such value."""
     runs = [{"name": row.name, "mlflow_run_id": row.id} for row in rows]
     table: list[dict[str, Any]] = []
@@ -121,15 +121,15 @@ def to_json(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
 def _lines(
     section: str,
     names: Iterable[str],
-    rows: Sequence[RowFacts],
-    value: Callable[[RowFacts, str], Value],
+    rows: Sequence[RunFacts],
+    value: Callable[[RunFacts, str], Value],
 ) -> list[Line]:
     """The lines that at least one run has a value for."""
     lines = [Line(section, n, tuple(value(row, n) for row in rows)) for n in names]
     return [line for line in lines if any(v is not None for v in line.values)]
 
 
-def _fact(row: RowFacts, name: str) -> Value:
+def _fact(row: RunFacts, name: str) -> Value:
     if name == "started":
         moment = time.localtime(row.start_ms / 1000)
         return time.strftime("%Y-%m-%d %H:%M:%S", moment)

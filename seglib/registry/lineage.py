@@ -14,7 +14,7 @@ from seglib.storage import fetch, manifest_entries, missing_files
 from seglib.storage.atomic_write import write_bytes
 from seglib.storage.digests import file_sha256, model_digest
 from seglib.storage.documents import read_json_object
-from seglib.tracking.queries import Rows
+from seglib.tracking.queries import TrackedRuns
 
 LINEAGE = "lineage.json"
 FORMAT_VERSION = 1
@@ -159,7 +159,7 @@ def check_version(
     return Claim("registered model", found == claimed, detail)
 
 
-def check_runs(lineage: Mapping[str, Any], rows: Rows) -> Iterator[Claim]:
+def check_runs(lineage: Mapping[str, Any], rows: TrackedRuns) -> Iterator[Claim]:
     """The rows of the runs that trained and evaluated say the same."""
     data_md5 = lineage["data"]["data_md5"]
     for step in ("train", "evaluate"):

@@ -20,7 +20,7 @@ _PREFIX = "seg/"  # of parameters beside those of KFP's launcher
 
 
 @dataclass(frozen=True)
-class RowFacts:
+class RunFacts:
     """The facts of one pipeline run in MLflow."""
 
     id: str
@@ -33,14 +33,14 @@ class RowFacts:
     tags: Mapping[str, str]
 
 
-class Rows:
+class TrackedRuns:
     """Queries of one store."""
 
     def __init__(self, uri: str):
         self.uri = uri
         self._client = connect(uri)
 
-    def find(self, word: str) -> RowFacts:
+    def find(self, word: str) -> RunFacts:
         """A run by its MLflow id, its name, folder or KFP's id, or `latest`.
 
         Raises:
@@ -61,24 +61,24 @@ class Rows:
             )
         return found
 
-    def newest(self, count: int) -> list[RowFacts]:
+    def newest(self, count: int) -> list[RunFacts]:
         """The newest runs, the newest first."""
         return self._search(_OURS, count)
 
-    def of_run(self, run: str) -> RowFacts | None:
+    def of_run(self, run: str) -> RunFacts | None:
         """A run by its name or KFP's id; None if there is none."""
         return self._first(f"tags.`{RUN_TAG}`", run)
 
-    def running(self) -> list[RowFacts]:
+    def running(self) -> list[RunFacts]:
         """All runs that have not ended."""
         return self._search(f"{_OURS} and {_IS_RUNNING}", _MOST)
 
-    def open_jobs(self) -> list[RowFacts]:
+    def open_jobs(self) -> list[RunFacts]:
         """The trainings in several pods that have not ended."""
         is_job = "tags.`train_job` != ''"
         return self._search(f"{_OURS} and {_IS_RUNNING} and {is_job}", _MOST)
 
-    def last_sign_ms(self, run: RowFacts) -> int:
+    def last_sign_ms(self, run: RunFacts) -> int:
         """Time of the last measurement or start, of a run and its steps."""
         own, signs = self._client.get_run(run.id), []
         steps = f"tags.`{PARENT_TAG}` = '{run.id}'"
@@ -89,7 +89,7 @@ class Rows:
                 signs += [point.timestamp for point in history]
         return max(signs)
 
-    def read_file(self, run: RowFacts, path: str) -> str:
+    def read_file(self, run: RunFacts, path: str) -> str:
         """The text of a small file that a run keeps; empty if it has no such file."""
         folder = str(PurePosixPath(path).parent)
         kept = self._client.list_artifacts(run.id, "" if folder == "." else folder)
@@ -99,7 +99,7 @@ class Rows:
             found = self._client.download_artifacts(run.id, path, place)
             return Path(found).read_text(encoding="utf-8")
 
-    def _by_id(self, run_id: str) -> RowFacts | None:
+    def _by_id(self, run_id: str) -> RunFacts | None:
         try:
             return _facts(self._client.get_run(run_id))
         except Exception as error:  # MLflow's, which only one module may import
@@ -107,11 +107,11 @@ class Rows:
                 return None
             raise
 
-    def _first(self, key: str, name: str) -> RowFacts | None:
+    def _first(self, key: str, name: str) -> RunFacts | None:
         quoted = name.replace("'", "")
         return next(iter(self._search(f"{key} = '{quoted}' and {_OURS}", 1)), None)
 
-    def _search(self, condition: str, count: int) -> list[RowFacts]:
+    def _search(self, condition: str, count: int) -> list[RunFacts]:
         experiments = self._client.search_experiments()
         # Runs of a cluster lie in the experiment that KFP chose.
         experiments.sort(key=lambda experiment: experiment.name != EXPERIMENT)
@@ -124,10 +124,10 @@ class Rows:
         return [_facts(run) for run in runs]
 
 
-def _facts(run: Any) -> RowFacts:
+def _facts(run: Any) -> RunFacts:
     info, data = run.info, run.data
     duration = (info.end_time - info.start_time) / 1000 if info.end_time else None
-    return RowFacts(
+    return RunFacts(
         id=str(info.run_id),
         name=str(info.run_name or data.tags.get(RUN_TAG)),
         status=str(info.status),

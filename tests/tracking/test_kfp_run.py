@@ -13,7 +13,7 @@ from seglib.config import Config
 from seglib.delivery.recorder import Recorder
 from seglib.environment import EVENTS, KFP_API, KFP_UI, RUN_ID
 from seglib.runtime import kfp_run
-from seglib.tracking.queries import Rows
+from seglib.tracking.queries import TrackedRuns
 from seglib.tracking.run_end import status_of
 from tests.fakes.kfp_api import Fault, KfpApi
 from tests.fakes.recorded_runs import RECORDED, Recorded, nodes_of
@@ -259,7 +259,7 @@ def test_the_mlflow_run_has_the_name_and_page_of_the_run_while_it_runs(
     cached = "cached from run first of 2026-01-01T00:00:00Z"
     assert row.data.tags["step.verify"] == cached
     assert "step.train" not in row.data.tags
-    rows = Rows(store.uri)
+    rows = TrackedRuns(store.uri)
     assert rows.find("one-of-its-kind").id == row.info.run_id
     assert rows.find(run).name == "one-of-its-kind"
 
