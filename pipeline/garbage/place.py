@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from pipeline.garbage.items import Item, Needs
-from seglib.delivery import remote_outbox
+from seglib.delivery.outbox import RemoteOutbox
 from seglib.errors import SegError
 from seglib.storage import open_remote
 from seglib.storage.backends.base import Listed
@@ -89,7 +89,7 @@ def _events(url: str, place: Place, start: str, group: Group, needs: Needs) -> I
     def forget() -> bool:
         if list(place.objects(start)) != group:
             return False
-        remote_outbox.forget(whole)
+        RemoteOutbox(whole).forget()
         return _remove(place, start, list(place.objects(start)))
 
     return Item(

@@ -6,11 +6,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from seglib.delivery import remote_outbox
 from seglib.delivery.outbox import (
     EVENT_FILE,
     UNSENT_FILE,
     FolderOutbox,
+    RemoteOutbox,
     waiting_outboxes,
 )
 from seglib.delivery.sender import Sender
@@ -121,15 +121,15 @@ def send_from_remote(place: str, uri: str, *, warn: Callable[[str], None]) -> Tr
     Raises:
         SegError: nothing is there, or the remote cannot be read.
     """
+    remote = RemoteOutbox(place)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        events = remote_outbox.bring(place, folder / "cache")
-        write_events(folder / UNSENT_FILE, events)
+        write_events(folder / UNSENT_FILE, remote.bring(folder / "cache"))
         if not (folder / UNSENT_FILE).exists():
             raise SegError(f"{place}: no events wait there.")
         sent = send_unsent(folder, uri, warn=warn)
     if sent.whole:
-        remote_outbox.forget(place)
+        remote.forget()
     return sent
 
 

@@ -3,7 +3,7 @@
 The store is MLFLOW_TRACKING_URI; without it nothing is tracked. What cannot be sent by
 the step's end goes along with its output, and a step that takes the output sends it
 first; a copy goes to a remote, if there is one, and the exit task sends that last
-(seglib/delivery/remote_outbox.py). With SEGLIB_TRACKING=required, a step fails instead.
+(seglib/delivery/outbox.py). With SEGLIB_TRACKING=required, a step fails instead.
 """
 
 import atexit
@@ -17,8 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seglib.delivery import remote_outbox
-from seglib.delivery.outbox import EVENT_FILE, UNSENT_FILE
+from seglib.delivery.outbox import EVENT_FILE, LAST, UNSENT_FILE, RemoteOutbox
 from seglib.delivery.sender import Sender
 from seglib.environment import EVENTS, TRACKING, TRACKING_URI
 from seglib.errors import SegError
@@ -48,7 +47,7 @@ def sending(step: str, *, out: Path, inputs: Iterable[Path]) -> Iterator[Path | 
         SystemExit: tracking is required, and something is left.
     """
     sender = _sender()
-    place = remote_outbox.place_of(run_id()) if step else ""
+    remote = RemoteOutbox.of_run(run_id()) if step else None
     if sender:
         sender.put(e for folder in inputs for e in read_events(folder / UNSENT_FILE))
     try:
@@ -57,10 +56,10 @@ def sending(step: str, *, out: Path, inputs: Iterable[Path]) -> Iterator[Path | 
         # After SIGTERM there is no time, and the next attempt tells all of it again.
         if sender and not isinstance(error, Terminated):
             with _as_warning():
-                _finish(sender, step, place, out)
+                _finish(sender, step, remote, out)
         raise
     if sender:
-        _check(_finish(sender, step, place, out))
+        _check(_finish(sender, step, remote, out))
 
 
 @contextmanager
@@ -73,19 +72,19 @@ def closing() -> Iterator[Path | None]:
     Raises:
         SystemExit: tracking is required, and something is left.
     """
-    sender, place = _sender(), remote_outbox.place_of(run_id())
+    sender, remote = _sender(), RemoteOutbox.of_run(run_id())
     all_brought = False
     with tempfile.TemporaryDirectory() as folder:
-        if sender and place:
+        if sender and remote:
             with _as_warning():
-                sender.put(remote_outbox.bring(place, Path(folder)))
+                sender.put(remote.bring(Path(folder)))
                 all_brought = True
         yield events_of_process()
         if sender:
-            left = _finish(sender, remote_outbox.LAST, place)
-            if all_brought and not left:
+            left = _finish(sender, LAST, remote)
+            if remote and all_brought and not left:
                 with _as_warning():
-                    remote_outbox.forget(place)
+                    remote.forget()
             _check(left)
 
 
@@ -133,11 +132,13 @@ def _sender() -> Sender | None:
     return own_sender(uri)[0] if uri else None
 
 
-def _finish(sender: Sender, step: str, place: str, out: Path | None = None) -> int:
+def _finish(
+    sender: Sender, step: str, remote: RemoteOutbox | None, out: Path | None = None
+) -> int:
     """Send what can be sent at the end; keep the rest, and give its count.
 
     Args:
-        place: on a remote, where the exit task, or a person, finds the rest; or empty.
+        remote: where the exit task, or a person, finds the rest.
         out: the step's output, which keeps it, too; the exit task has none.
     """
     is_last = out is None
@@ -150,12 +151,13 @@ def _finish(sender: Sender, step: str, place: str, out: Path | None = None) -> i
         logger.warning("%d event(s) could not be tracked. %s", len(rest), sender.reason)
     if out:
         write_events(out / UNSENT_FILE, rest)
-    if rest and place:
+    if rest and remote:
         with _as_warning():
-            remote_outbox.keep(place, step, rest)
-            logger.warning("they wait in %s", place)
+            remote.keep(step, rest)
+            logger.warning("they wait in %s", remote.place)
             if is_last:
-                logger.warning("to send them: python -m pipeline track %s", place)
+                command = "python -m pipeline track"
+                logger.warning("to send them: %s %s", command, remote.place)
             return len(rest)
     if rest and out:
         logger.warning("they wait in %s", out / UNSENT_FILE)

@@ -24,7 +24,7 @@ class Artifact(Protocol):
     uri: str
 
 
-class Step:
+class RunningStep:
     """A step that runs: what its task tells of it.
 
     Args:

@@ -19,7 +19,7 @@ from seglib.errors import DivergedError, SegError, UsageError
 from seglib.plain_text import first_line, table_cell
 from seglib.runtime.events import run_id
 from seglib.runtime.provenance import FAILURE_REASON, read_lineage
-from seglib.runtime.step import Step
+from seglib.runtime.step import RunningStep
 
 TABLE = "selection.md"
 SELECTION = "selection.json"
@@ -51,7 +51,7 @@ def label(settings: Settings) -> str:
 
 
 @contextmanager
-def trial_may_fail(step: Step) -> Iterator[None]:
+def trial_may_fail(step: RunningStep) -> Iterator[None]:
     """Within it, an error that a trial's settings cause makes a failed trial of it.
 
     Outside of a sweep every error is raised.

@@ -20,7 +20,7 @@ from seglib.runtime.provenance import (
     add_earlier_attempts,
     next_notes,
 )
-from seglib.runtime.step import Artifact, Step
+from seglib.runtime.step import Artifact, RunningStep
 from seglib.runtime.trials import NO_VAL, trial_may_fail
 from seglib.steps.train import train
 from seglib.storage import check_place
@@ -76,7 +76,7 @@ def _checkpoints() -> Checkpoints | None:
 
 
 def _train(
-    step: Step,
+    step: RunningStep,
     given: dict[str, Any],
     kept: Checkpoints | None,
     processes: ProcessGroup,

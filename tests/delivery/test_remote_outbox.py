@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from components.finalize import finalize
 from components.gate_model import gate_model
 from pipeline.__main__ import app
-from seglib.delivery.remote_outbox import place_of
+from seglib.delivery.outbox import RemoteOutbox
 from seglib.delivery.sending import own_sender
 from seglib.environment import CHECKPOINTS, EVENTS
 from seglib.storage import open_remote
@@ -78,7 +78,9 @@ def require_whole(store: Any, run: str) -> None:
 def test_the_exit_task_sends_the_unsent_events_of_the_gate(
     gated: str, chain: Any, pod: pytest.MonkeyPatch, store: Any
 ) -> None:
-    place = place_of(gated)
+    remote = RemoteOutbox.of_run(gated)
+    assert remote
+    place = remote.place
     assert open_remote(place).read("gate.jsonl").content
     pod.setenv("MLFLOW_TRACKING_URI", store.uri)
     close(chain)
@@ -94,7 +96,9 @@ def test_the_unsent_events_of_the_exit_task_are_sent_by_hand(
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
-    place = place_of(gated)
+    remote = RemoteOutbox.of_run(gated)
+    assert remote
+    place = remote.place
     pod.setattr("seglib.delivery.sending._LAST_FAILING_S", 1.0)
     with caplog.at_level(logging.WARNING):
         close(chain)

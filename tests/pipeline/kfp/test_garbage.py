@@ -19,7 +19,7 @@ from pipeline.kfp.connection import Cluster
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
 from pipeline.kfp.submission import submit
-from seglib.delivery import remote_outbox as left_behind
+from seglib.delivery.outbox import RemoteOutbox
 from seglib.delivery.recorder import Recorder
 from seglib.storage import fetch, open_remote
 from seglib.tracking.mlflow_client import connect as connect_mlflow
@@ -61,7 +61,7 @@ def place(request: Any, s3_server: str, tmp_path: Path) -> str:
     open_remote(url, create=True).write("files/md5/ab/cdef", b"of somebody else")
     for run in (ENDED, RUNNING, LOST):
         message = {"kind": "epoch", "run": run, "row": {"epoch": 1}}
-        left_behind.keep(f"{url}/untracked/{run}", "train", [message])
+        RemoteOutbox(f"{url}/untracked/{run}").keep("train", [message])
     return url
 
 
