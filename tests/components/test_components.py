@@ -111,7 +111,7 @@ def test_the_gate_promotes_above_its_limit_and_holds_below(
         verdict = other.call(gate_model, inputs, min_miou=1.0)
     assert verdict == "hold"
     assert "hold" in Path(other.artifacts["summary"].path).read_text()
-    decided = next(m for m in other.events() if m["kind"] == "decided")
+    decided = other.event("decided")
     assert decided["verdict"] == "hold"
     assert "at least 1.0000 wanted" in decided["reasons"]
     assert decided["lineage"]["train"]["run_id"] == "first"

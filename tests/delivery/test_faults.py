@@ -54,12 +54,8 @@ def recorded(chain: Any, tmp_path: Path) -> Callable[[str], list[dict[str, Any]]
         {"epoch": e, **dict.fromkeys(CURVES, e / 100)} for e in range(1, EPOCHS + 1)
     ]
     (model / "history.json").write_text(json.dumps(history))
-    told = chain.events()
-    decided = next(e for e in told if e["kind"] == "decided")
-    started, finished = (
-        next(e for e in told if e["kind"] == kind and e["step"] == "train")
-        for kind in ("started", "finished")
-    )
+    decided = chain.event("decided")
+    started, finished = (chain.event(k, "train") for k in ("started", "finished"))
 
     def events(run: str) -> list[dict[str, Any]]:
         lineage = {
@@ -139,7 +135,6 @@ def proxy(server: MlflowServer) -> Iterator[Proxy]:
     proxy.close()
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_server_that_is_away_until_the_end_of_the_training_loses_nothing(
     proxy: Proxy, recorded: Any, folder: Any
 ) -> None:
@@ -177,7 +172,6 @@ def test_events_for_a_server_that_stays_away_are_sent_later(
     assert not waiting(run, proxy.uri)
 
 
-@pytest.mark.usefixtures("patient")
 def test_events_that_are_sent_twice_are_recorded_once(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
@@ -196,7 +190,6 @@ def test_events_that_are_sent_twice_are_recorded_once(
     assert after.outputs.model_outputs == before.outputs.model_outputs
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_server_that_answers_500_for_a_while_loses_nothing(
     proxy: Proxy, recorded: Any, folder: Any
 ) -> None:
@@ -212,7 +205,6 @@ def test_a_server_that_answers_500_for_a_while_loses_nothing(
     require_whole(proxy.uri, "broken")
 
 
-@pytest.mark.usefixtures("patient")
 def test_the_next_run_sends_what_an_earlier_one_could_not(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:

@@ -1,7 +1,7 @@
 """The MLflow runs that events make, in a real SQLite store."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def test_a_retried_gate_adds_nothing_twice(
     first: Any, chain: Any, tracker: Recorder, store: Any
 ) -> None:
     before = store.client.list_artifacts(first.info.run_id, "images")
-    decided = next(e for e in chain.events() if e["kind"] == "decided")
+    decided = chain.event("decided")
     tracker.apply(decided)
     assert len(store.client.list_artifacts(first.info.run_id, "images")) == len(before)
     again = store.client.get_run(first.info.run_id)
@@ -194,7 +194,7 @@ def test_a_run_has_the_times_of_its_events_and_is_open_until_it_is_closed(
 ) -> None:
     assert first.info.start_time == 1_000_000
     assert (first.info.status, reused.info.status) == ("FINISHED", "RUNNING")
-    told = next(e for e in chain.events() if e["kind"] == "epoch")
+    told = chain.event("epoch")
     points = store.client.get_metric_history(first.info.run_id, "loss")
     assert points[0].timestamp == told["time_ms"]
 
@@ -235,9 +235,7 @@ def test_a_class_may_have_any_name(
     more = {"trottoir/été": None, "x" * 300: 0.6}
     scores = {"miou": 0.5, "class_iou": {**ious, **more, **many}}
     (tmp_path / "metrics.json").write_text(json.dumps(scores))
-    decided: Mapping[str, Any] = next(
-        e for e in chain.events() if e["kind"] == "decided"
-    )
+    decided = chain.event("decided")
     tracker.apply({**decided, "run": "names", "evaluation": str(tmp_path)})
     metrics = store.row("names").data.metrics
     logged = {name: iou for name, iou in metrics.items() if name.startswith("iou/")}
@@ -254,7 +252,7 @@ def test_a_refused_part_is_reported_and_kept_and_the_others_are_applied(
     tracker = Recorder(store.uri, warn=warnings.append)
     tracker.apply(opening("refused", epochs=2))
     tracker.apply(opening("refused", epochs=3))  # MLflow keeps parameters as they are
-    decided = next(e for e in chain.events() if e["kind"] == "decided")
+    decided = chain.event("decided")
     tracker.apply({**decided, "run": "refused", "model": "/nowhere"})
     assert [text.partition(" (")[0] for text in warnings] == [
         "not tracked: identity",

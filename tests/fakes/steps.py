@@ -25,6 +25,7 @@ from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.config import Config
 from seglib.environment import CHECKPOINTS, EVENTS, RUN_ID
+from seglib.runtime.events import read_events
 from seglib.storage.file_lock import file_lock
 from tests.fakes.stored import through_a_store
 
@@ -90,8 +91,19 @@ class Chain:
         return result
 
     def events(self) -> list[dict[str, Any]]:
-        text = (self.folder / "events.jsonl").read_text()
-        return [json.loads(line) for line in text.splitlines()]
+        """All that the steps told."""
+        return read_events(self.folder / "events.jsonl")
+
+    def event(self, kind: str, step: str = "") -> dict[str, Any]:
+        """The first event of a kind, of any step or of one."""
+        told = (event for event in self.events() if event["kind"] == kind)
+        return next(event for event in told if step in ("", event["step"]))
+
+
+@pytest.fixture(autouse=True)
+def _patient_with_stores(request: pytest.FixtureRequest) -> None:
+    if {"chain", "fresh_store"} & set(request.fixturenames):
+        request.getfixturevalue("patient")
 
 
 @pytest.fixture
