@@ -21,7 +21,7 @@ def gate_model(
     decision: Output[Artifact],
     summary: Output[Markdown],
 ) -> str:
-    """Decide, and track the run's row from what led here. Never cached.
+    """Decide, and tell the run in MLflow what led here. Never cached.
 
     Args:
         decision: decision.json and decision.md.

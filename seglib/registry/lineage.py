@@ -159,25 +159,25 @@ def check_version(
     return Claim("registered model", found == claimed, detail)
 
 
-def check_runs(lineage: Mapping[str, Any], rows: TrackedRuns) -> Iterator[Claim]:
-    """The rows of the runs that trained and evaluated say the same."""
+def check_runs(lineage: Mapping[str, Any], runs: TrackedRuns) -> Iterator[Claim]:
+    """The MLflow runs that trained and evaluated say the same."""
     data_md5 = lineage["data"]["data_md5"]
     for step in ("train", "evaluate"):
-        run = lineage["steps"][step]["run_id"]
+        name = lineage["steps"][step]["run_id"]
         try:
-            row = rows.find(run)
+            run = runs.find(name)
         except SegError as error:
             yield Claim(f"run of {step}", False, str(error))
             continue
-        found = row.tags.get("data_md5", "?")
-        detail = f"{run}, code {row.tags.get('code_version', '?')}"
+        found = run.tags.get("data_md5", "?")
+        detail = f"{name}, code {run.tags.get('code_version', '?')}"
         if found != data_md5:
             detail += f"; its data are {found}"
         yield Claim(f"run of {step}", found == data_md5, detail)
         if step == "evaluate":
-            claimed, miou = lineage["evaluation"]["miou"], row.metrics.get("miou")
+            claimed, miou = lineage["evaluation"]["miou"], run.metrics.get("miou")
             same = miou is not None and abs(miou - claimed) < 1e-12
-            yield Claim("score", same, f"mIoU {claimed:.6f}, in its row {miou}")
+            yield Claim("score", same, f"mIoU {claimed:.6f}, in its run {miou}")
 
 
 def check_data(lineage: Mapping[str, Any], *, masks: bool = False) -> Iterator[Claim]:

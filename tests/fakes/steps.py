@@ -169,6 +169,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         folder, made = base / name, base / f"{name}.made"
         with file_lock(base / f"{name}.lock"):
             if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that failed
                 folder.mkdir()
                 make(folder)
                 made.touch()
