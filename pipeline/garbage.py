@@ -24,12 +24,12 @@ from pipeline.kfp.kubernetes_api import (
     Resource,
     kubernetes_of,
 )
-from seglib.delivery import remote_outbox
+from seglib.delivery.outbox import RemoteOutbox
 from seglib.errors import SegError
 from seglib.storage.atomic_write import file_lock
 from seglib.storage.backends import Listed, Remote
 from seglib.storage.remotes import open_remote
-from seglib.tracking.queries import RowFacts, Rows
+from seglib.tracking.queries import RunFacts, TrackedRuns
 
 _DAY_S = 86_400.0
 _GHOST_GRACE_S = 3600.0  # KFP makes the object first, and its own row after that
@@ -68,9 +68,9 @@ class Needs:
     """
 
     grace_days: float
-    rows: Rows | None
+    rows: TrackedRuns | None
     reason: str = ""
-    running: list[RowFacts] = field(default_factory=list)
+    running: list[RunFacts] = field(default_factory=list)
 
     @classmethod
     def ask(cls, uri: str, *, grace_days: float) -> "Needs":
@@ -85,7 +85,7 @@ class Needs:
             return cls(grace_days=grace_days, rows=None, reason="no MLflow is named")
         try:
             with answering(uri):
-                rows = Rows(uri)
+                rows = TrackedRuns(uri)
                 return cls(grace_days=grace_days, rows=rows, running=rows.running())
         except SegError as error:
             return cls(grace_days=grace_days, rows=None, reason=str(error))
@@ -95,7 +95,7 @@ class Needs:
             return ""
         return f"younger than {self.grace_days:g} day(s)"
 
-    def row(self, run: str) -> RowFacts | None:
+    def row(self, run: str) -> RunFacts | None:
         """The row of a run, where MLflow answers."""
         from seglib.tracking.mlflow_client import answering
 
@@ -245,7 +245,7 @@ def _remove(place: Remote, start: str, group: list[Listed]) -> bool:
 def _forget(place: Remote, start: str, group: list[Listed], whole: str) -> bool:
     if sorted(place.objects(start)) != sorted(group):
         return False
-    remote_outbox.forget(whole)
+    RemoteOutbox(whole).forget()
     return _remove(place, start, list(place.objects(start)))
 
 

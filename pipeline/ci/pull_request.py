@@ -1,2 +1,1 @@
 """The comment on a pull request that changes the dataset."""
-

@@ -69,7 +69,9 @@ def retrain(
     say(f"page         {cluster.url('runs', 'details', run_id)}")
 
 
-def start_run(cluster: "KfpServer", git: Git, plan: Plan, wish: Wish, *, say: Say) -> str:
+def start_run(
+    cluster: "KfpServer", git: Git, plan: Plan, wish: Wish, *, say: Say
+) -> str:
     """Have the run of a plan on the cluster, and come back without waiting for it.
 
     The same command again gives the same run.

@@ -14,7 +14,7 @@ from seglib.tracking.names import key
 
 if TYPE_CHECKING:
     from pipeline.kfp.runs import Run
-    from seglib.tracking.queries import RowFacts
+    from seglib.tracking.queries import RunFacts
 
 _DECISION = "gate/decision.json"
 _PATIENCE = timedelta(hours=24)  # messages that had to wait may come that late
@@ -73,7 +73,7 @@ class RunReport:
 
     run: "Run"
     url: str
-    row: "RowFacts | None" = None
+    row: "RunFacts | None" = None
     decision: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -144,14 +144,14 @@ class RunReport:
         return found | ({"MLflow run": self.row.id} if self.row else {})
 
 
-def _ask_mlflow(run_id: str, uri: str) -> tuple["RowFacts | None", str]:
+def _ask_mlflow(run_id: str, uri: str) -> tuple["RunFacts | None", str]:
     """The run's row, and the text of the gate's decision."""
     from seglib.tracking.mlflow_client import answering
-    from seglib.tracking.queries import Rows
+    from seglib.tracking.queries import TrackedRuns
 
     try:
         with answering(uri):
-            rows = Rows(uri)
+            rows = TrackedRuns(uri)
             row = rows.of_run(run_id)
             return row, rows.read_file(row, _DECISION) if row else ""
     except SegError as error:

@@ -66,7 +66,7 @@ def track(
             done = send_from_remote(folder, tracking_uri(Path("runs")), warn=warn)
         else:
             done = send_unsent(Path(folder), _store_of(Path(folder)), warn=warn)
-        whole = whole and not done.left and not done.refused
+        whole = whole and done.whole
         echo(f"{folder}: {done.sent} event(s) sent, {done.left} left")
         if done.left and done.reason:
             echo(f"  {done.reason}")
@@ -102,12 +102,12 @@ def compare(
     from pipeline.history.compare import compare as lines_of
     from pipeline.history.compare import to_csv, to_json, to_markdown
     from seglib.storage.atomic_write import write_bytes
-    from seglib.tracking.queries import Rows
+    from seglib.tracking.queries import TrackedRuns
 
     if output and output.suffix not in _FORMATS:
         raise UsageError(f"{output}: expected a name that ends in .md, .csv or .json.")
     with existing_store(runs) as uri:
-        store = Rows(uri)
+        store = TrackedRuns(uri)
         rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
     if not rows:
         raise SegError(f"No runs in {uri} yet: python -m pipeline run")
@@ -146,10 +146,10 @@ def reproduce(
     """
     from pipeline.history.reproduce import difference, recipe
     from pipeline.local.execution import execute
-    from seglib.tracking.queries import Rows
+    from seglib.tracking.queries import TrackedRuns
 
     with existing_store(runs) as uri:
-        row = Rows(uri).find(name)
+        row = TrackedRuns(uri).find(name)
     how = recipe(row, folder=data, any_code=any_code)
     difference(row, {"miou": 0.0})  # a run without a score is told before an hour
     outcome = execute(

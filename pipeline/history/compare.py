@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from seglib.plain_text import table_cell
-from seglib.tracking.queries import RowFacts
+from seglib.tracking.queries import RunFacts
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _CURVES = ("loss", "learning_rate", "epoch_duration_s", "train_", "val_")
@@ -45,7 +45,7 @@ class Line:
         )
 
 
-def compare(rows: Sequence[RowFacts]) -> list[Line]:
+def compare(rows: Sequence[RunFacts]) -> list[Line]:
     """The lines of a comparison; differences are to the first run.
 
     Settings and data that are the same in all runs are left out.
@@ -95,7 +95,7 @@ def to_cells(line: Line) -> list[str]:
     return cells
 
 
-def to_markdown(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
+def to_markdown(rows: Sequence[RunFacts], lines: Iterable[Line]) -> str:
     """A table for a pull request."""
     head = ["", *(table_cell(row.name) for row in rows)]
     body = [head, ["---"] * len(head)]
@@ -103,7 +103,7 @@ def to_markdown(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in body)
 
 
-def to_csv(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
+def to_csv(rows: Sequence[RunFacts], lines: Iterable[Line]) -> str:
     """A column of values for each run, and of differences for each but the first."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -117,7 +117,7 @@ def to_csv(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
     return file.getvalue()
 
 
-def to_json(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
+def to_json(rows: Sequence[RunFacts], lines: Iterable[Line]) -> str:
     """The whole comparison; null where a run has no such value."""
     runs = [{"name": row.name, "mlflow_run_id": row.id} for row in rows]
     table = [asdict(line) | {"differences": line.differences} for line in lines]

@@ -14,7 +14,7 @@ from pipeline.dag.inputs import (
 )
 from seglib.config import Config
 from seglib.errors import SegError
-from seglib.tracking.queries import RowFacts
+from seglib.tracking.queries import RunFacts
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Recipe:
     config: Config
 
 
-def recipe(row: RowFacts, *, folder: Path | None = None, any_code: bool) -> Recipe:
+def recipe(row: RunFacts, *, folder: Path | None = None, any_code: bool) -> Recipe:
     """The data and configuration of a tracked run; checks that both are available.
 
     Args:
@@ -42,7 +42,7 @@ def recipe(row: RowFacts, *, folder: Path | None = None, any_code: bool) -> Reci
     if missing or not row.parameters:
         raise SegError(
             f"{row.name}: its row does not say how it was made (no "
-            f"{', '.join(missing) or 'parameters'}). Rows of older versions do not."
+            f"{', '.join(missing) or 'parameters'}). Runs of older versions do not."
         )
     _check_code(row.tags, any_code=any_code)
     data_md5, remote = row.tags["data_md5"], row.tags["data_remote"]
@@ -64,7 +64,7 @@ def recipe(row: RowFacts, *, folder: Path | None = None, any_code: bool) -> Reci
     return Recipe(data, Config.from_flat(_settings(row.parameters)))
 
 
-def difference(row: RowFacts, scores: Mapping[str, Any]) -> tuple[float, float]:
+def difference(row: RunFacts, scores: Mapping[str, Any]) -> tuple[float, float]:
     """The mIoU of the row, and the new mIoU minus that.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Rows in MLflow that stay open although their training in several pods is over.
+"""TrackedRuns in MLflow that stay open although their training in several pods is over.
 
 The first pod closes the row of its job. A job that somebody deletes, or whose last pod
 is killed, leaves it RUNNING: nobody inside is there to tell.
@@ -12,7 +12,7 @@ from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.kubernetes_api import kubernetes_at
 from pipeline.train_job.job import end_of, find_job
 from seglib.delivery.recorder import Recorder
-from seglib.tracking.queries import Rows
+from seglib.tracking.queries import TrackedRuns
 
 SILENT_S = 900.0  # the load of a training's machine is told every 10 s
 # Of a job's end: as a run's end is told, and MLflow's word.
@@ -49,7 +49,7 @@ def close_rows(
         context: of kubeconfig.
         silent_s: how long nothing must have been told of a row.
     """
-    rows = Rows(uri)
+    rows = TrackedRuns(uri)
     for row in rows.open_jobs():
         namespace, _, name = row.tags["train_job"].partition("/")
         quiet_s = time.time() - rows.last_sign_ms(row) / 1000

@@ -290,13 +290,13 @@ def the_row_in_mlflow(ground: Ground) -> None:
     if ground.recorded:
         raise Unverified("no pods run here, so nothing is tracked")
     from seglib.tracking.mlflow_address import tracking_uri
-    from seglib.tracking.queries import Rows
+    from seglib.tracking.queries import TrackedRuns
 
     uri = tracking_uri()
     if not uri:
         raise Unverified("needs MLFLOW_TRACKING_URI")
     run = _submit(ground)  # the same run: it is found, not repeated
-    row = Rows(uri).find(run.run_id)
+    row = TrackedRuns(uri).find(run.run_id)
     assert row.status == "FINISHED", row.status
     assert row.name == run.name, row.name
     assert row.tags.get("gate"), row.tags

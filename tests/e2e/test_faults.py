@@ -17,11 +17,7 @@ from seglib.tracking.mlflow_client import connect
 from tests.e2e.conftest import SETTINGS
 from tests.fakes.servers import MlflowServer
 
-pytestmark = [
-    pytest.mark.slow,
-    # MLflow's own use of SQLAlchemy.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.slow
 EPOCHS = 60
 
 

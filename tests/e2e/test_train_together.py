@@ -23,10 +23,6 @@ from seglib.config import Config
 from seglib.storage.hashes import hash_folder
 from tests.e2e.conftest import SETTINGS, Runs
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 PLACE = "s3://datasets/checkpoints"
 NAME = "train-0123456-89abcdef"
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from pipeline.__main__ import app
 from seglib.environment import TRACKING_URI
 from seglib.errors import SegError
-from seglib.tracking.mlflow_errors import explained
-from seglib.tracking.run import TrackedRun
+from seglib.tracking.mlflow_client import explained
+from seglib.tracking.tracked_run import TrackedRun
 from tests.fakes.servers import free_port
 
 pytestmark = pytest.mark.filterwarnings(

@@ -7,22 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kfp import dsl
 
 from components.finalize import finalize
 from seglib.config import Config
 from seglib.delivery.recorder import Recorder
 from seglib.environment import EVENTS, KFP_API, KFP_UI, RUN_ID
 from seglib.runtime import kfp_run
-from seglib.tracking.queries import Rows
+from seglib.tracking.queries import TrackedRuns
 from seglib.tracking.run_end import status_of
 from tests.fakes.kfp_api import Fault, KfpApi
 from tests.fakes.recorded_runs import RECORDED, Recorded, nodes_of
+from tests.fakes.steps import final_status
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 NAME = "43fd10e-105973d-56cb7d4662048fc5"
 # The word that the exit task got (README of the recorded answers).
 WORDS = {
@@ -106,16 +102,8 @@ def end(
         monkeypatch.delenv(EVENTS, raising=False)
         monkeypatch.setenv(RUN_ID, run)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
-        final = dsl.PipelineTaskFinalStatus(
-            state=word,
-            pipeline_job_resource_name="",
-            pipeline_task_name="",
-            error_code=None,
-            error_message=None,
-        )
-        finalize.python_func(status=final, remote="r", **IDENTITY)
-        experiment = store.client.search_experiments()[0].experiment_id
-        (row,) = store.client.search_runs([experiment], f"tags.`kfp.run_id` = '{run}'")
+        finalize.python_func(status=final_status(word), remote="r", **IDENTITY)
+        row = store.row(run)
         return row, dict(row.data.tags)
 
     return end
@@ -273,7 +261,7 @@ def test_the_mlflow_run_has_the_name_and_page_of_the_run_while_it_runs(
     cached = "cached from run first of 2026-01-01T00:00:00Z"
     assert row.data.tags["step.verify"] == cached
     assert "step.train" not in row.data.tags
-    rows = Rows(store.uri)
+    rows = TrackedRuns(store.uri)
     assert rows.find("one-of-its-kind").id == row.info.run_id
     assert rows.find(run).name == "one-of-its-kind"
 

@@ -21,9 +21,9 @@ from seglib.data.image_io import encode_png
 from seglib.evaluation.bootstrap import Comparison, Interval
 from seglib.evaluation.decision import Check, Decision, write_decision
 from seglib.tracking.names import key
-from seglib.tracking.queries import Rows
-from seglib.tracking.run import TrackedRun
+from seglib.tracking.queries import TrackedRuns
 from seglib.tracking.run_end import record_end
+from seglib.tracking.tracked_run import TrackedRun
 from tests.fakes.forge_server import REPOSITORY, TOKEN, ForgeServer
 from tests.fakes.kfp_api import KfpApi
 from tests.pipeline.ci.repositories import commit, new_repository, pin, push
@@ -263,7 +263,7 @@ class Tracking:
         row = TrackedRun(self.uri, run_id, time_ms=int(1000 * time.time()))
         self._rows.append(row)
         record_end(row, message)
-        return str(Rows(self.uri).find(run_id).status)
+        return str(TrackedRuns(self.uri).find(run_id).status)
 
     def close(self) -> None:
         for row in self._rows:

@@ -18,7 +18,7 @@ from pipeline.kfp.connection import KfpServer
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
 from pipeline.kfp.submission import submit
-from seglib.delivery import remote_outbox as left_behind
+from seglib.delivery.outbox import RemoteOutbox
 from seglib.delivery.recorder import Recorder
 from seglib.storage.fetching import fetch
 from seglib.storage.remotes import open_remote
@@ -60,7 +60,7 @@ def place(request: Any, tmp_path: Path) -> str:
     open_remote(url, create=True).write("files/md5/ab/cdef", b"of somebody else")
     for run in (ENDED, RUNNING, LOST):
         message = {"kind": "epoch", "run": run, "row": {"epoch": 1}}
-        left_behind.keep(f"{url}/untracked/{run}", "train", [message])
+        RemoteOutbox(f"{url}/untracked/{run}").keep("train", [message])
     return url
 
 

@@ -1,4 +1,4 @@
-"""Rows whose training in several pods is over: a real store, and recorded jobs."""
+"""Runs whose training in several pods is over: a real store, and recorded jobs."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -2,22 +2,18 @@
 
 import pytest
 
-from seglib.runtime.provenance import add_earlier_attempts, total_s
-from seglib.tasks.attempts import Attempt
+from seglib.runtime.provenance import add_earlier_attempts, next_notes, total_s
 
 
 @pytest.fixture(autouse=True)
-def run(monkeypatch: pytest.MonkeyPatch) -> str:
+def run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_RUN_ID", "this-run")
-    return "this-run"
 
 
 def test_checkpoints_carry_the_sum_of_all_attempts() -> None:
     found = {"run": "this-run", "attempts": 2, "spent_s": 100.0}
-    notes = Attempt().notes(found)
-    assert notes["run"] == "this-run"
-    assert notes["attempts"] == 3
-    assert notes["spent_s"] >= 100.0
+    notes = next_notes(found, 5.0)
+    assert notes == {"run": "this-run", "attempts": 3, "spent_s": 105.0}
 
 
 def test_a_run_that_resumes_its_own_training_names_no_other_run() -> None:

@@ -2,24 +2,28 @@
 
 import json
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from seglib.config import ModelConfig
-from seglib.data.manifest import Manifest, open_dataset, read_manifest
+from seglib.data.manifest import open_dataset, read_manifest
 from seglib.distributed import ProcessGroup, join
 from seglib.environment import CHECKPOINTS, LOADER_THREADS
 from seglib.errors import DatasetError
 from seglib.models import build_from_config
-from seglib.runtime.provenance import KEPT, add_earlier_attempts
-from seglib.runtime.step import Artifact, Step
+from seglib.runtime.provenance import (
+    FAILURE_REASON,
+    KEPT,
+    add_earlier_attempts,
+    next_notes,
+)
+from seglib.runtime.step import Artifact, RunningStep
 from seglib.runtime.trials import NO_VAL, trial_may_fail
 from seglib.steps.train import train
 from seglib.storage.publishing import check_place
-from seglib.tasks.attempts import Attempt
 from seglib.tasks.task import configure, task
 from seglib.training.checkpoints import Checkpoints, forget
 
@@ -43,7 +47,7 @@ def train_model(
         kept = _checkpoints()
         with trial_may_fail(step):
             _train(step, {**given, **own}, kept, processes, inputs, model)
-        if kept and step.is_failed_trial:
+        if kept and FAILURE_REASON in step.origin:
             forget(kept.folder)
         elif kept:
             step.origin[KEPT] = kept.folder
@@ -58,17 +62,21 @@ def _checkpoints() -> Checkpoints | None:
     Raises:
         SegError: they cannot be written to. It is no trial's fault.
     """
-    place = os.environ.get(CHECKPOINTS)
+    place, began = os.environ.get(CHECKPOINTS), time.monotonic()
     if not place:
         return None
-    kept = Checkpoints(place, keep_outcome=True, notes=Attempt().notes)
+    kept = Checkpoints(
+        place,
+        keep_outcome=True,
+        notes=lambda found: next_notes(found, time.monotonic() - began),
+    )
     if "://" in place:
         check_place(place)
     return kept
 
 
 def _train(
-    step: Step,
+    step: RunningStep,
     given: dict[str, Any],
     kept: Checkpoints | None,
     processes: ProcessGroup,
@@ -81,10 +89,16 @@ def _train(
     if step.is_trial and "val" not in facts.splits:
         raise DatasetError(NO_VAL)
     data = open_dataset(manifest, splits=tuple({"val"} & facts.splits.keys()))
+    first = facts.pairs("train")[0]
+    network = replace(
+        config.model,
+        image_height=config.model.image_height or first.height,
+        image_width=config.model.image_width or first.width,
+    )
     # The next pod builds the same network, and so finds its checkpoint.
     keras.utils.set_random_seed(config.train.train_seed)
     train(
-        build_from_config(_sized(config.model, facts), data),
+        build_from_config(network, data),
         data,
         config=config.train,
         shards=shards,
@@ -94,14 +108,4 @@ def _train(
         loader_threads=int(os.environ.get(LOADER_THREADS) or 0),
         on_epoch=step.epoch,
         on_step=step.progress,
-    )
-
-
-def _sized(config: ModelConfig, facts: Manifest) -> ModelConfig:
-    """The network's settings, with the first training image's size by default."""
-    first = facts.pairs("train")[0]
-    return replace(
-        config,
-        image_height=config.image_height or first.height,
-        image_width=config.image_width or first.width,
     )

@@ -1,6 +1,6 @@
 """What is heard of a run: KFP's lines, in the words of the pinned version."""
 
-from pipeline.local.runner_output import RunnerEvent, RunnerOutput
+from pipeline.local.runner_process import RunnerEvent, RunnerOutput
 
 LINES = """\
 14:03:36.689 - INFO - Running pipeline: \x1b[95m'segmentation-training'\x1b[0m

@@ -1,35 +1,28 @@
-"""The MLflow run of a pipeline run.
+"""The MLflow run of a pipeline run, found by its tag `kfp.run_id`.
 
-It is found by its tag `kfp.run_id`. The events of the steps fill it
-(seglib/delivery/recording.py): parameters and tags when it opens, a point of each curve
-an epoch, everything that the gate saw, the exported files, and how it all ended. The
-gate is never cached, so a run that reuses earlier outputs is complete, too, and each
-step's tag tells where its output is from. Each step that a run executes has a run of
-its own below this one (seglib/tracking/children.py).
-
-What is logged twice changes nothing the second time: the sender relies on it.
+The events of the steps fill it (seglib/delivery/recording.py); each step that a run
+executes has a run of its own below it (seglib/tracking/children.py). What is logged
+twice changes nothing the second time: the sender relies on it.
 """
 
 import json
-import logging
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seglib.runtime.kfp_run import name_of, page_of
 from seglib.tracking.children import PARENT_TAG, Children
 from seglib.tracking.mlflow_client import connect, experiment_id
-from seglib.tracking.pictures import log_pictures
 
 EXPERIMENT = "segmentation-training"
 RUN_TAG = "kfp.run_id"
-logger = logging.getLogger(__name__)
 _LONGEST_DIGEST = 36  # characters: MLflow's limit, and a DVC hash's length
 _LONGEST_TAG = 5000  # characters
 _MOST_AT_ONCE = 100  # metrics: MLflow takes 1000, and 1 MB
 _PREFIX = "seg/"  # of our parameters where KFP's launcher logs its own
+_PREVIEW_SIZE = (256, 256)  # of the small copy that MLflow's grid shows, at the most
 
 
 class TrackedRun:
@@ -37,12 +30,11 @@ class TrackedRun:
 
     Args:
         name: the pipeline run's name, or KFP's id of it.
-        time_ms: when it started, if this creates the MLflow run.
+        time_ms: of the event that is being applied, which may be from a while ago.
         adopted: the MLflow run that KFP made for the step that tells this. The run is
             then the topmost run above it, which KFP made for the pipeline run.
 
     Attributes:
-        time_ms: of the event that is being applied, which may be from a while ago.
         promotion: what the registry made of the model, once it was told.
         publication: where the export is, once that was told.
     """
@@ -54,12 +46,11 @@ class TrackedRun:
         *,
         time_ms: int,
         adopted: str = "",
-        warn: Callable[[str], None] = logger.warning,
     ) -> None:
         self.uri = uri
         self.name = name
         self.time_ms = time_ms
-        self._client = connect(uri, warn=warn)
+        self._client = connect(uri)
         self.promotion = ""
         self.publication = ""
         self._model_id = ""
@@ -80,6 +71,10 @@ class TrackedRun:
         """The LoggedModel that the run made or took, if it has come to it."""
         self._model_id = self._model_id or self.tags().get("model_id", "")
         return self._model_id or None
+
+    def tags(self) -> dict[str, str]:
+        """The tags of the run, as the store has them."""
+        return dict(self._client.get_run(self.id).data.tags)
 
     def log(
         self,
@@ -102,11 +97,10 @@ class TrackedRun:
         """
         from mlflow.entities import Metric, Param, RunTag
 
+        parameters, tags, metrics = parameters or {}, tags or {}, metrics or {}
         if not (parameters or tags or metrics):
             return
         run_id = self._child(child) if child else self.id
-        given = {f"{self._prefix}{k}": str(v) for k, v in (parameters or {}).items()}
-        moment = self.time_ms if time_ms is None else time_ms
         scored: dict[str, Any] = {}
         if scored_on:
             name, digest = scored_on
@@ -116,24 +110,16 @@ class TrackedRun:
                 "dataset_name": name,
                 "dataset_digest": digest[:_LONGEST_DIGEST],
             }
-        params = [Param(name, value) for name, value in given.items()]
-        labels = [RunTag(k, str(v)[:_LONGEST_TAG]) for k, v in (tags or {}).items()]
-        points = [
-            Metric(key=k, value=v, timestamp=moment, step=step, **scored)
-            for k, v in (metrics or {}).items()
-        ]
-        self._client.log_batch(
-            run_id, metrics=points[:_MOST_AT_ONCE], params=params, tags=labels
-        )
-        for start in range(_MOST_AT_ONCE, len(points), _MOST_AT_ONCE):
-            self._client.log_batch(
-                run_id, metrics=points[start : start + _MOST_AT_ONCE]
-            )
-        for name in self._steps.keys() & (metrics or {}).keys() if not child else ():
+        moment = self.time_ms if time_ms is None else time_ms
+        points = [Metric(k, v, moment, step, **scored) for k, v in metrics.items()]
+        params = [Param(f"{self._prefix}{k}", str(v)) for k, v in parameters.items()]
+        labels = [RunTag(k, str(v)[:_LONGEST_TAG]) for k, v in tags.items()]
+        for start in range(0, len(points) or 1, _MOST_AT_ONCE):
+            batch = points[start : start + _MOST_AT_ONCE]
+            self._client.log_batch(run_id, metrics=batch, params=params, tags=labels)
+            params, labels = [], []
+        for name in self._steps.keys() & metrics.keys() if not child else ():
             self._steps[name].add(step)
-
-    def tags(self) -> dict[str, str]:
-        return dict(self._client.get_run(self.id).data.tags)
 
     def missing(self, metrics: Mapping[str, float], *, step: int) -> dict[str, float]:
         """Of some metrics, those that have no value at a step."""
@@ -141,10 +127,6 @@ class TrackedRun:
             history = self._client.get_metric_history(self.id, name)
             self._steps[name] = {point.step for point in history}
         return {k: v for k, v in metrics.items() if step not in self._steps[k]}
-
-    def exists(self) -> bool:
-        """Ask the store for this run; raises what the store does if it is away."""
-        return bool(self._client.get_run(self.id))
 
     def log_dataset(
         self,
@@ -154,6 +136,7 @@ class TrackedRun:
         source: Mapping[str, Any],
         profile: Mapping[str, Any],
     ) -> None:
+        """Log the dataset that the run was trained on."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(
@@ -176,36 +159,58 @@ class TrackedRun:
         """
         from mlflow.entities import LoggedModelInput, LoggedModelOutput
 
-        found = self._client.search_logged_models(
+        client = self._client
+        found = client.search_logged_models(
             [self.experiment_id], f"tags.`{RUN_TAG}` = '{made_by}'", max_results=1
         )
-        if found:
-            model_id = str(found[0].model_id)
-        else:
-            model_id = self._create_model(name, made_by, parameters)
-        if not found or found[0].status != "READY":
+        model = (found and found[0]) or client.create_logged_model(
+            self.experiment_id,
+            name=name,
+            source_run_id=self._find(made_by) or self.id,
+            tags={RUN_TAG: made_by},
+            params={k: str(v) for k, v in parameters.items()},
+            model_type="segmentation",
+        )
+        model_id = str(model.model_id)
+        if model.status != "READY":
             self._upload_model(model_id, folder)
         self._model_id = model_id
         self.log(tags={"model_id": model_id})
-        here = self._client.get_run(self.id)
+        here = client.get_run(self.id)
         known = [*here.inputs.model_inputs, *here.outputs.model_outputs]
-        if any(model.model_id == model_id for model in known):
+        if any(one.model_id == model_id for one in known):
             return  # a retry
         if made_by == self.name:
-            self._client.log_outputs(self.id, [LoggedModelOutput(model_id, 0)])
+            client.log_outputs(self.id, [LoggedModelOutput(model_id, 0)])
         else:
-            refer = LoggedModelInput(model_id)
-            self._client.log_inputs(self.id, models=[refer])
+            client.log_inputs(self.id, models=[LoggedModelInput(model_id)])
 
     def log_pictures(self, pictures: Mapping[str, Path]) -> None:
         """Log pictures under their keys; those that are there stay as they are."""
-        log_pictures(self._client, self.id, pictures)
+        from PIL import Image
+
+        client, folder = self._client, "images"
+        there = [Path(one.path).name for one in client.list_artifacts(self.id, folder)]
+        for key, path in pictures.items():
+            stem = f"{key.replace('/', '~')}+"  # as MLflow writes it
+            parts = [name for name in there if name.startswith(stem)]
+            full = next((name for name in parts if name.endswith(".png")), "")
+            with Image.open(path) as picture:
+                if not full:
+                    client.log_image(self.id, picture, key=key, step=0)
+                elif len(parts) == 1:  # it broke off before the small copy
+                    with tempfile.TemporaryDirectory() as place:
+                        small = f"{place}/{Path(full).stem}+compressed.webp"
+                        picture.thumbnail(_PREVIEW_SIZE)
+                        picture.save(small)
+                        client.log_artifact(self.id, small, folder)
+        if pictures:
+            client.set_tag(self.id, "mlflow.loggedImages", "True")
 
     def log_file(self, path: Path, place: str) -> None:
-        self._client.log_artifact(self.id, str(path), place)
-
-    def log_folder(self, path: Path, place: str) -> None:
-        self._client.log_artifacts(self.id, str(path), place)
+        """Log a file, or all files of a folder."""
+        log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+        log(self.id, str(path), place)
 
     def close(self, status: str, *, name: str = "") -> None:
         """End the run: FINISHED, FAILED or KILLED; call it as KFP does, if known."""
@@ -259,19 +264,6 @@ class TrackedRun:
             tags={RUN_TAG: self.name, **page_of(self.name)},
         )
         return str(created.info.run_id)
-
-    def _create_model(
-        self, name: str, made_by: str, parameters: Mapping[str, Any]
-    ) -> str:
-        created = self._client.create_logged_model(
-            self.experiment_id,
-            name=name,
-            source_run_id=self._find(made_by) or self.id,
-            tags={RUN_TAG: made_by},
-            params={k: str(v) for k, v in parameters.items()},
-            model_type="segmentation",
-        )
-        return str(created.model_id)
 
     def _upload_model(self, model_id: str, folder: Path) -> None:
         from mlflow.models import Model

@@ -1,5 +1,6 @@
 """The task `verify-data`: fetch a dataset by its hash and verify all of it."""
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from seglib.runtime.step import Artifact
 from seglib.steps.verify import write_verification
 from seglib.storage.fetching import fetch
 from seglib.tasks.task import configure, task
+
+logger = logging.getLogger(__name__)
 
 
 def verify_data(
@@ -29,7 +32,7 @@ def verify_data(
         write_verification(verification, out, data_md5=data_md5, remote=remote)
         shutil.copy(out / "report.html", report.path)
         verification.raise_if_bad()
-        if verification.warnings:
-            step.say(f"{len(verification.warnings)} warning(s): see the data report")
+        if count := len(verification.warnings):
+            logger.info("%d warning(s): see the data report", count)
         if told := record_counts(verification, data_md5, remote):
-            step.say(told)
+            logger.info("%s", told)
