@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from seglib.config import DataConfig
-from seglib.data.dataset import default_palette, scan_dataset, with_splits
+from seglib.data.dataset import (
+    config_options,
+    default_palette,
+    scan_dataset,
+    with_splits,
+)
 from seglib.data.dataset_yaml import parse_description
 from seglib.data.image_io import write_image
-from seglib.data.verification.loading import dataset_from_config, load_dataset
+from seglib.data.verification.loading import load_dataset
 from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError
 
@@ -61,11 +66,11 @@ def test_arguments_win_over_the_description(folder):
 def test_a_config_says_what_the_folder_does_not(folder):
     (folder.root / "dataset.yaml").unlink()
     config = DataConfig(num_classes=3, ignore_index=255, class_names="sky, road, car")
-    dataset = dataset_from_config(folder.root, config)
+    dataset = load_dataset(folder.root, **config_options(config))
     assert dataset.class_names == ("sky", "road", "car")
     assert dataset.ignore_index == 255
     folder.describe("class_names: [a, b, c]\nignore_index: 255\n")
-    dataset = dataset_from_config(folder.root, DataConfig())
+    dataset = load_dataset(folder.root, **config_options(DataConfig()))
     assert (dataset.ignore_index, dataset.class_names) == (255, ("a", "b", "c"))
 
 

@@ -8,14 +8,20 @@ import numpy as np
 
 from tools.scenes.weather import Weather
 
-VEHICLES = {  # width, length and height in metres
-    "hatchback": (1.76, 4.0, 1.5),
-    "saloon": (1.84, 4.7, 1.44),
-    "van": (2.0, 5.2, 2.25),
-    "bus": (2.5, 9.6, 3.05),
+VEHICLES = ("hatchback", "saloon", "van", "bus")
+_POLES = ("lamp", "sign", "light")
+_SIZES = {  # width, length, least and greatest height in metres
+    "hatchback": (1.76, 4.0, 1.5, 1.5),
+    "saloon": (1.84, 4.7, 1.44, 1.44),
+    "van": (2.0, 5.2, 2.25, 2.25),
+    "bus": (2.5, 9.6, 3.05, 3.05),
+    "lamp": (0.2, 0.2, 4.2, 5.6),
+    "sign": (0.2, 0.2, 2.4, 3.3),
+    "light": (0.2, 0.2, 3.7, 3.7),
+    "person": (0.4, 0.4, 1.25, 1.9),
+    "tree": (2.6, 2.6, 5.0, 9.0),
 }
-_POLES = {"lamp": (4.2, 5.6), "sign": (2.4, 3.3), "light": (3.7, 3.71)}  # heights
-_END, _PARKED_END, _ALLEY_END = 125.0, 65.0, 70.0  # metres
+_END, _TRAFFIC_END = 125.0, 70.0  # metres
 _VIEW = 0.5  # metres to the side that a picture shows for each metre ahead, at least
 
 Rng = np.random.Generator
@@ -37,13 +43,8 @@ class Street:
         across = (2 * lane + 1 - self.lanes) * self.half_width / self.lanes
         return across * (0.62 if any(self.parking) and self.lanes == 2 else 1.0)
 
-    @property
-    def house_line(self) -> float:
-        """Distance of the houses from the street's middle."""
-        return self.half_width + self.pavement + self.front
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Thing:
     """One thing. Lengths in metres; without a heading, its length is along z."""
 
@@ -76,6 +77,7 @@ class Thing:
 
 
 def draw_street(rng: Rng) -> Street:
+    """A street of random width and markings."""
     lanes = int(rng.choice([2, 2, 2, 4]))
     parking = (bool(rng.random() < 0.45), bool(rng.random() < 0.45))
     half = {2: 3.6, 4: 6.4}[lanes] * rng.uniform(0.92, 1.15)
@@ -93,67 +95,57 @@ def furnish(rng: Rng, street: Street) -> Iterator[Thing]:
     """All that stands in the street."""
     for side in (-1, 1):
         yield from _build_up(rng, street, side)
-        yield from _plant_alley(rng, street, side)
-        yield from _raise_poles(rng, street, side)
-        yield from _walk(rng, street, side)
+        yield from _line_pavement(rng, street, side)
         if street.parking[side > 0]:
             yield from _park(rng, street, side)
-    for x in range(-75, 75, 5):  # a wooded ridge across the end
-        yield _tree(x, _END + 5, rng.uniform(12, 18))
     yield from _drive(rng, street)
     if street.crossing is not None:
         for _ in range(rng.integers(0, 4)):
             place = rng.uniform(-0.8, 0.9) * street.half_width
-            yield _person(rng, place, street.crossing + rng.uniform(0.5, 2.5))
+            yield _thing(rng, "person", place, street.crossing + rng.uniform(0.5, 2.5))
+    for x in range(-75, 75, 5):  # a wooded ridge across the end
+        yield _thing(rng, "tree", x, _END + 5, size=2)
 
 
 def _build_up(rng: Rng, street: Street, side: int) -> Iterator[Thing]:
     """Houses, and gaps with trees between them."""
     usual, start = rng.uniform(7, 16), rng.uniform(-8, 0)
+    line = street.half_width + street.pavement + street.front
     while start < _END:
-        length = rng.uniform(7, 15)
-        middle, line = start + length / 2, street.house_line
+        length, depth = rng.uniform(7, 15), rng.uniform(8, 12)
         if rng.random() < 0.8:
-            height, depth = usual * rng.uniform(0.75, 1.3), rng.uniform(8, 12)
-            yield Thing(
-                kind="house", x=side * (line + depth / 2), z=middle, width=depth,
-                length=length, height=float(np.clip(height, 5.5, 22)),
-            )  # fmt: skip
+            height = float(np.clip(usual * rng.uniform(0.75, 1.3), 5.5, 22))
+            x, z = side * (line + depth / 2), start + length / 2
+            yield Thing("house", x, z, width=depth, length=length, height=height)
         else:
             for z in max(start, 6) + rng.uniform(0, length, 3):
-                away = rng.uniform(1.5, 7)
-                yield _tree(side * (line + away), z, rng.uniform(5, 11))
+                yield _thing(rng, "tree", side * (line + rng.uniform(1.5, 7)), z)
         start += length
 
 
-def _plant_alley(rng: Rng, street: Street, side: int) -> Iterator[Thing]:
-    """A row of trees along the kerb, or none."""
-    spacing, size = rng.uniform(7, 13), rng.uniform(4.5, 8)
+def _line_pavement(rng: Rng, street: Street, side: int) -> Iterator[Thing]:
+    """A row of trees or none; poles and walkers where the camera sees them well."""
     if rng.random() < 0.6:
-        for z in np.arange(rng.uniform(5, 5 + spacing), _ALLEY_END, spacing):
-            x = side * (street.half_width + 0.75)
-            yield _tree(x, z, size * rng.uniform(0.85, 1.2))
-
-
-def _raise_poles(rng: Rng, street: Street, side: int) -> Iterator[Thing]:
-    x = side * (street.half_width + 0.55)
+        spacing, size = rng.uniform(7, 13), rng.uniform(0.7, 1.1)
+        for z in np.arange(rng.uniform(5, 5 + spacing), _TRAFFIC_END, spacing):
+            yield _thing(rng, "tree", side * (street.half_width + 0.75), z, size=size)
     for near, far in ((0.3, 2), (3, 5.5), (6.5, 9)):
         if rng.random() < 0.72:
-            kind = str(rng.choice(list(_POLES), p=[0.35, 0.45, 0.2]))
-            z, height = (
-                _in_view(street, x) + rng.uniform(near, far),
-                rng.uniform(*_POLES[kind]),
-            )
-            yield Thing(kind=kind, x=x, z=z, width=0.2, length=0.2, height=height)
+            kind = str(rng.choice(_POLES, p=[0.35, 0.45, 0.2]))
+            x = side * (street.half_width + 0.55)
+            yield _thing(rng, kind, x, _in_view(street, x) + rng.uniform(near, far))
+    for _ in range(rng.integers(3, 7)):
+        x = side * (street.half_width + rng.uniform(0.6, 2.4))
+        yield _thing(rng, "person", x, _in_view(street, x) + rng.uniform(0, 5.5))
 
 
 def _park(rng: Rng, street: Street, side: int) -> Iterator[Thing]:
-    for z in np.arange(rng.uniform(3, 9), _PARKED_END, rng.uniform(5.8, 7.5)):
+    for z in np.arange(rng.uniform(3, 9), _TRAFFIC_END, rng.uniform(5.8, 7.5)):
         free = street.crossing is None or not -4 < z - street.crossing < 6
         if free and rng.random() < 0.68:
-            kind = str(rng.choice(["hatchback", "saloon", "van"], p=[0.4, 0.4, 0.2]))
+            kind = str(rng.choice(VEHICLES[:3], p=[0.4, 0.4, 0.2]))
             turned = side < 0 and rng.random() < 0.75
-            yield _vehicle(rng, kind, side * (street.half_width - 1.05), z, turned)
+            yield _thing(rng, kind, side * (street.half_width - 1.05), z, turned=turned)
 
 
 def _drive(rng: Rng, street: Street) -> Iterator[Thing]:
@@ -161,38 +153,21 @@ def _drive(rng: Rng, street: Street) -> Iterator[Thing]:
     for lane in range(street.lanes):
         x = street.lane_middle(lane)
         z = rng.uniform(8, 26) if x < 0 else rng.uniform(10.5, 28)
-        while z < _ALLEY_END:
+        while z < _TRAFFIC_END:
             if rng.random() < 0.62:
-                kind = str(rng.choice(list(VEHICLES), p=[0.4, 0.36, 0.16, 0.08]))
+                kind = str(rng.choice(VEHICLES, p=[0.4, 0.36, 0.16, 0.08]))
                 z += 4.0 * (kind == "bus")
-                yield _vehicle(rng, kind, x + rng.normal(0, 0.15), z, x < 0)
+                place = x + rng.normal(0, 0.15)
+                yield _thing(rng, kind, place, z, turned=x < 0)
             z += rng.uniform(10, 24)
 
 
-def _walk(rng: Rng, street: Street, side: int) -> Iterator[Thing]:
-    """Pedestrians where the camera sees them, and not so far that they are too thin."""
-    for _ in range(rng.integers(3, 7)):
-        x = side * (street.half_width + rng.uniform(0.6, 2.4))
-        yield _person(rng, x, _in_view(street, x) + rng.uniform(0, 5.5))
-
-
-def _tree(x: float, z: float, height: float) -> Thing:
-    return Thing(
-        kind="tree", x=x, z=z, width=height * 0.4, length=height * 0.4, height=height,
-    )  # fmt: skip
-
-
-def _person(rng: Rng, x: float, z: float) -> Thing:
-    height = rng.uniform(1.5, 1.9) if rng.random() < 0.85 else rng.uniform(1.1, 1.35)
-    return Thing(kind="person", x=x, z=z, width=0.4, length=0.4, height=height)
-
-
-def _vehicle(rng: Rng, kind: str, x: float, z: float, turned: bool) -> Thing:
-    width, length, height = VEHICLES[kind]
-    return Thing(
-        kind=kind, x=x, z=z, width=width, length=length, height=height,
-        heading=rng.normal(0, 0.03) + np.pi * turned,
-    )  # fmt: skip
+def _thing(
+    rng: Rng, kind: str, x: float, z: float, *, size: float = 1, turned: bool = False
+) -> Thing:
+    width, length, least, greatest = (size * metres for metres in _SIZES[kind])
+    heading = rng.normal(0, 0.03) + np.pi * turned
+    return Thing(kind, x, z, width, length, rng.uniform(least, greatest), heading)
 
 
 def _in_view(street: Street, x: float) -> float:
