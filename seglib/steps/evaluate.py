@@ -14,14 +14,15 @@ import numpy as np
 from seglib.config import EvaluateConfig
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png
-from seglib.data.pairs import Pair
+from seglib.data.pairs import spread
 from seglib.errors import DatasetError
 from seglib.evaluation.bootstrap import COUNTS, ImageCounts, write_counts
 from seglib.evaluation.metrics import Scores
 from seglib.evaluation.scoring import ScoredImage, score_pairs
 from seglib.models.contract import Contract
 from seglib.models.model import SegmentationModel, load_model
-from seglib.report import comparison, evaluation_page, overlay
+from seglib.report.evaluation_page import evaluation_page
+from seglib.report.pictures import comparison, overlay
 from seglib.storage.atomic_write import write_bytes, write_text
 
 NUM_WORST = 4  # images with the lowest mIoU that the report shows beside the fixed ones
@@ -73,7 +74,7 @@ def evaluate(
     data: Dataset,
     *,
     config: EvaluateConfig | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Score a model on a split, each image at its original size.
@@ -94,7 +95,8 @@ def evaluate(
     data.check_inputs(model.contract.inputs)
     split = data.evaluation_split if config.split == "auto" else config.split
     pairs = data.pairs(split)
-    pictures = _Pictures(model.contract, _spread(pairs, config.num_overlays))
+    fixed = {pair.stem for pair in spread(pairs, config.num_overlays)}
+    pictures = _Pictures(model.contract, fixed)
     confusion = np.zeros((model.contract.num_classes,) * 2, np.int64)
     per_image = []
     for image in score_pairs(model, pairs, progress=progress):
@@ -105,7 +107,7 @@ def evaluate(
         split, Scores(confusion), tuple(per_image), data.class_names, data.data_md5
     )
     if out:
-        _write(evaluation, pictures, out)
+        _write(evaluation, pictures, Path(out))
     return evaluation
 
 
@@ -172,13 +174,6 @@ def _write(evaluation: Evaluation, pictures: _Pictures, out: Path) -> None:
     write_counts(evaluation.counts, out / COUNTS)
     content = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     write_bytes(out / "metrics.json", content.encode())
-
-
-def _spread(pairs: tuple[Pair, ...], count: int) -> set[str]:
-    if not count:
-        return set()
-    chosen = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int)
-    return {pairs[index].stem for index in chosen}
 
 
 def _confusion_csv(evaluation: Evaluation) -> bytes:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from seglib.data.encodings import is_palette
 from seglib.data.image_io import (
     decode_image,
     decode_mask,
@@ -95,20 +94,6 @@ def test_images_are_turned_upright_by_their_exif_orientation(pixels):
     assert turned[44, 16].argmax() == 2
 
 
-def test_sixteen_bit_images_are_read_as_eight():
-    encoded = encode_png(np.full((3, 4), 0x8000, np.uint16))
-    assert (decode_image(encoded) == 0x80).all()
-
-
-def test_the_index_of_a_palette_mask_is_the_class():
-    mask = np.array([[0, 1], [7, 255]], np.uint8)
-    image = Image.frombytes("P", (2, 2), mask)
-    image.putpalette([9, 9, 9] * 256)  # every index looks the same
-    encoded = _saved(image, "PNG")
-    assert is_palette(encoded)
-    np.testing.assert_array_equal(decode_mask(encoded), mask)
-
-
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_ids_of_fewer_bits_are_not_stretched(bits):
     """A PNG by hand, because no library writes grey ones of 2 or 4 bits."""
@@ -126,12 +111,6 @@ def test_ids_of_fewer_bits_are_not_stretched(bits):
         for kind, content in chunks
     )
     assert (decode_mask(png) == ids).all()
-
-
-def test_a_grey_mask_saved_as_rgb_is_read():
-    mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    again = decode_mask(encode_png(np.repeat(mask[..., None], 3, axis=2)))
-    np.testing.assert_array_equal(again, mask)
 
 
 def test_a_coloured_mask_is_refused(pixels):
@@ -165,14 +144,6 @@ def test_missing_files_are_named():
         read_mask(Path("gone.png"))
     with pytest.raises(SegError, match=r"gone.jpg: cannot be read \(No such file"):
         read_image(Path("gone.jpg"))
-
-
-def test_writing_makes_the_folders_and_replaces_the_file_whole(tmp_path):
-    path = tmp_path / "new" / "folder" / "a.bin"
-    write_bytes(path, b"one")
-    write_bytes(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert [p.name for p in path.parent.iterdir()] == ["a.bin"]
 
 
 def test_a_suffix_of_jpeg_gives_a_jpeg(tmp_path, pixels):

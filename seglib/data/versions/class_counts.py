@@ -18,7 +18,7 @@ from posixpath import splitext
 from typing import Any
 
 from seglib.data.dataset import SPLITS
-from seglib.data.headers import max_file_bytes
+from seglib.data.file_formats import max_file_bytes
 from seglib.data.image_io import IMAGE_SUFFIXES, MASK_DECODING, decode_mask
 from seglib.data.manifest import PairFacts
 from seglib.data.verification.pair_checks import count_ids

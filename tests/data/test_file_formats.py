@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seglib.data.headers import (
+from seglib.data.file_formats import (
     DEFAULT_MAX_PIXELS,
     MAX_PIXELS,
     TooLargeError,
     check_size,
     max_file_bytes,
 )
-from seglib.data.headers import _read as read_header
+from seglib.data.file_formats import _read as read_header
 from seglib.data.image_io import decode_image, decode_mask, read_image, read_mask
 from seglib.data.pairs import Pair
 from seglib.data.verification.pair_checks import inspect_pair
