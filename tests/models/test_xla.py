@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from seglib.models import ARCHITECTURES, build_model, build_network
-from seglib.models.encoders.catalogue import ON_LAST
+from seglib.models.encoders.encoder import ON_LAST
 from seglib.models.features import Features
-from seglib.models.layers.resampling import CropLike, PadToMultiple, ResizeLike
-from seglib.models.layers.upsampling import Upsample
+from seglib.models.layers.resampling import CropLike, PadToMultiple
+from seglib.models.layers.upsampling import ResizeLike, Upsample
 from seglib.training.losses import CrossEntropy
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (1, 37, 53, 3)).astype(np.uint8)

@@ -1,10 +1,8 @@
-"""Layers that pool, unpool, stretch, pad and crop maps of any size."""
+"""Layers that pool, unpool, pad and crop maps of any size."""
 
 from typing import Any
 
 import keras
-
-from seglib.models.layers.resize import resize_bilinear
 
 
 @keras.saving.register_keras_serializable("seglib")
@@ -15,7 +13,8 @@ class MaxUnpool(keras.layers.Layer):
     (N, H, W, C), zero elsewhere. Of equal maxima the first in reading order counts.
     Uses plain operations alone, so that every export format supports it.
 
-    Reference: Badrinarayanan, Kendall and Cipolla 2017, "SegNet", section 3.
+    Reference: Badrinarayanan, Kendall and Cipolla 2017, "SegNet",
+    arXiv:1511.00561.
     """
 
     def call(self, x: Any, before: Any) -> Any:
@@ -68,22 +67,6 @@ class RegionPool(keras.layers.Layer):
         start = ops.arange(self.bins, dtype="float32")[:, None] * region
         common = ops.minimum(cell + 1, start + region) - ops.maximum(cell, start)
         return ops.cast(ops.maximum(common, 0.0) / region, dtype)
-
-
-@keras.saving.register_keras_serializable("seglib")
-class ResizeLike(keras.layers.Layer):
-    """Stretches its first input, bilinearly, to the size of its second.
-
-    Inputs: (N, H, W, C) and (N, h, w, c); output: (N, h, w, C).
-    """
-
-    def call(self, x: Any, reference: Any) -> Any:
-        _, height, width, _ = keras.ops.shape(reference)
-        return resize_bilinear(x, height, width)
-
-    def compute_output_spec(self, x: Any, reference: Any) -> Any:
-        shape = (x.shape[0], reference.shape[1], reference.shape[2], x.shape[3])
-        return keras.KerasTensor(shape, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("seglib")
