@@ -20,6 +20,7 @@ from pathlib import Path
 from seglib.delivery import remote_outbox
 from seglib.delivery.outbox import EVENT_FILE, UNSENT_FILE
 from seglib.delivery.sender import Sender
+from seglib.distributed.process_group import Terminated
 from seglib.environment import EVENTS, TRACKING, TRACKING_URI
 from seglib.errors import SegError
 from seglib.runtime.events import (
@@ -31,7 +32,6 @@ from seglib.runtime.events import (
     write_events,
 )
 from seglib.tracking.mlflow_address import tracking_uri
-from seglib.training.preemption import Terminated
 
 logger = logging.getLogger(__name__)
 
