@@ -20,7 +20,7 @@ from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.models import ENCODERS, build_custom, build_model
 from seglib.models.contract import Contract
-from seglib.models.encoders.normalization import CAFFE
+from seglib.models.encoders.encoder import CAFFE
 from seglib.models.model import load_model
 from seglib.steps.augment import augment
 from seglib.steps.evaluate import evaluate

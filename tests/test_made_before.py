@@ -30,7 +30,8 @@ from seglib.data.manifest import open_dataset
 from seglib.models.model import SegmentationModel, load_model
 from seglib.registry.champion import Registry
 from seglib.tracking.queries import TrackedRuns
-from seglib.training.checkpoints import Snapshot, require_state, restore
+from seglib.training.checkpoints import Snapshot, restore
+from seglib.training.state import require_state
 
 MADE = Path(__file__).resolve().parent / "made_before"
 REPOSITORY = MADE.parent.parent

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from seglib.delivery.outbox import EVENT_FILE, LAST, UNSENT_FILE, RemoteOutbox
 from seglib.delivery.sender import Sender
+from seglib.distributed.process_group import Terminated
 from seglib.environment import EVENTS, TRACKING, TRACKING_URI
 from seglib.errors import SegError
 from seglib.runtime.events import is_followed, read_events, run_id, write_events
 from seglib.tracking.mlflow_address import tracking_uri
-from seglib.training.preemption import Terminated
 
 logger = logging.getLogger(__name__)
 

@@ -1,22 +1,27 @@
-"""Several processes that sum through TensorFlow: NCCL between GPUs, else rings."""
+"""Join the other processes, and sum with them through TensorFlow: NCCL, or rings."""
 
 import contextlib
 import logging
 import re
 import signal
-import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from seglib.distributed.cluster import Cluster
-from seglib.distributed.process_group import LostProcessError, ProcessGroup
+from seglib.distributed.process_group import (
+    LostProcessError,
+    ProcessGroup,
+    signal_handlers,
+)
 from seglib.distributed.rendezvous import meet
-from seglib.distributed.train_step import share_batch_statistics, shared_train_function
+from seglib.environment import TF_CONFIG
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import first_line
+
+if TYPE_CHECKING:
+    import keras
 
 logger = logging.getLogger(__name__)
 
@@ -25,25 +30,35 @@ _CHUNK = 2**19  # int64 values of a message that are sent at once: 4 MiB
 _ABORTED = ("Collective ops is aborted", "NCCL")  # in the text of other error types
 
 
-def connect(cluster: Cluster) -> ProcessGroup:
-    """Wait for the other processes of a cluster, and join them; see `join`."""
-    import tensorflow as tf
+def join() -> ProcessGroup:
+    """Join the processes that TF_CONFIG names, and wait until all of them are there.
 
-    # It logs every sum that is added to a graph.
-    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    It has to come before anything else that uses TensorFlow.
+
+    Returns:
+        The group; of one process without the variable, or with one worker in it.
+
+    Raises:
+        UsageError: TF_CONFIG is malformed, the backend is not TensorFlow, or there are
+            fewer GPUs than processes on this machine.
+        SegError: the port of this process is taken, or another cannot be reached.
+    """
+    cluster = Cluster.from_environment()
+    count = len(cluster.workers)
+    if count < 2:
+        return ProcessGroup()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            f"{TF_CONFIG} names {count} processes, which train together on the "
+            f"TensorFlow backend only. Received: {keras.backend.backend()}."
+        )
     has_gpu = _take_gpu(cluster)
-    count, address = len(cluster.workers), cluster.workers[cluster.index]
+    address = cluster.workers[cluster.index]
     logger.info("process %d of %d, at %s", cluster.index + 1, count, address)
     meet(cluster.workers, cluster.index)
-    how = tf.distribute.experimental.CommunicationImplementation
-    # TensorFlow's own choice sends the sums of GPUs through the hosts' memory.
-    options = tf.distribute.experimental.CommunicationOptions(
-        implementation=how.NCCL if has_gpu else how.RING
-    )
-    with _interruptible(), _refusal_as_error(cluster):
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(
-            communication_options=options
-        )
+    strategy = _strategy(cluster, has_gpu=has_gpu)
     return TensorFlowGroup(strategy, index=cluster.index, count=count)
 
 
@@ -86,10 +101,14 @@ class TensorFlowGroup(ProcessGroup):
                 "arguments."
             )
 
-    def share_batch_statistics(self, network: keras.Model) -> None:
+    def share_batch_statistics(self, network: "keras.Model") -> None:
+        from seglib.distributed.train_step import share_batch_statistics
+
         share_batch_statistics(network)
 
-    def share_steps(self, trainee: keras.Model, *, loss: Any, metric: Any) -> None:
+    def share_steps(self, trainee: "keras.Model", *, loss: Any, metric: Any) -> None:
+        from seglib.distributed.train_step import shared_train_function
+
         trainee.train_function = shared_train_function(
             trainee, loss=loss, metric=metric, strategy=self._strategy
         )
@@ -156,34 +175,25 @@ def _take_gpu(cluster: Cluster) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end what TensorFlow does within.
-
-    TensorFlow also leaves a handler for SIGTERM that does nothing; the one before is
-    put back.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _refusal_as_error(cluster: Cluster) -> Iterator[None]:
-    """Within it, TensorFlow's error about an unreachable process is a SegError."""
+def _strategy(cluster: Cluster, *, has_gpu: bool) -> Any:
+    """TensorFlow's own meeting; Ctrl-C and SIGTERM end it."""
     import tensorflow as tf
 
+    # It logs every sum that is added to a graph.
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    how = tf.distribute.experimental.CommunicationImplementation
+    # TensorFlow's own choice sends the sums of GPUs through the hosts' memory.
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=how.NCCL if has_gpu else how.RING
+    )
+    # It also leaves a handler for SIGTERM that does nothing.
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    heeded = [n for n in numbers if signal.getsignal(n) != signal.SIG_IGN]
     try:
-        yield
+        with signal_handlers(dict.fromkeys(heeded, signal.SIG_DFL)):
+            return tf.distribute.MultiWorkerMirroredStrategy(
+                communication_options=options
+            )
     except tf.errors.OpError as error:
         reason = first_line(error.message).rstrip(".")
         raise SegError(

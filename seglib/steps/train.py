@@ -11,7 +11,7 @@ from seglib.models.model import SegmentationModel
 from seglib.report.plots import curves_png
 from seglib.training.checkpoints import Checkpoints
 from seglib.training.distillation import Distillation
-from seglib.training.history import Row
+from seglib.training.state import Row
 from seglib.training.trainer import Trainer
 
 

@@ -29,6 +29,7 @@ from typing import Any
 from seglib.delivery.sending import closing, events_of_process
 from seglib.distributed import LostProcessError, run_processes
 from seglib.distributed.cluster import Cluster
+from seglib.distributed.process_group import Terminated
 from seglib.environment import (
     ATTEMPT,
     CHECKPOINTS,
@@ -40,7 +41,6 @@ from seglib.environment import (
 from seglib.errors import FINAL, SegError, UsageError, is_final
 from seglib.runtime.events import source_tags, tell
 from seglib.runtime.pod_processes import clusters_of_pod
-from seglib.training.preemption import Terminated
 
 logger = logging.getLogger(__name__)
 

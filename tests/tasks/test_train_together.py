@@ -6,11 +6,11 @@ import pytest
 
 from seglib.config import Config
 from seglib.delivery.sending import own_sender
+from seglib.distributed.process_group import Terminated
 from seglib.environment import EVENTS
 from seglib.errors import DatasetError, RefusedError, SegError, UsageError
 from seglib.runtime.pod_processes import clusters_of_pod
 from seglib.tasks.train_together import exit_status, main
-from seglib.training.preemption import Terminated
 
 
 @pytest.mark.parametrize(

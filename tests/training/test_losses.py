@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from seglib.training.class_balance import class_weights
-from seglib.training.losses import CrossEntropy
+from seglib.training.losses import CrossEntropy, class_weights
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,8 +1,6 @@
-"""Checkpoints whose checksum is right, and whose content is not what is expected."""
+"""The time of a training, which the tests tell, and states that are not as expected."""
 
-import hashlib
 import logging
-import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,71 @@ from seglib.config import TrainConfig
 from seglib.models import build_custom
 from seglib.models.model import SegmentationModel
 from seglib.steps.train import train
-from seglib.training.checkpoints import Checkpoints, Snapshot, require_state
+from seglib.training.checkpoints import Checkpoints, Snapshot
+from seglib.training.state import Clock, require_state
+
+
+class Time:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def now() -> Time:
+    return Time()
+
+
+def test_without_a_limit_all_steps_are_taken(now):
+    clock = Clock(0, now)
+    now.seconds += 1000
+    assert clock.left_s == float("inf")
+    clock.end_step()
+    assert clock.total_steps(50, planned=70) == 70
+
+
+def test_the_pace_says_how_many_steps_the_time_still_allows(now):
+    clock = Clock(10, now)
+    clock.resume({"elapsed_s": 100, "epoch_s": 0, "timed_s": 80, "untimed_steps": 1})
+    now.seconds += 20
+    clock.end_step()  # the first of a process compiles
+    # 20 steps and two untimed ones in 80 s: in the 480 s that are left, 120 more.
+    assert clock.total_steps(22, planned=1000) == 142
+    assert clock.total_steps(22, planned=30) == 30
+
+
+def test_until_there_is_a_pace_all_steps_are_planned(now):
+    clock = Clock(10, now)
+    now.seconds += 60
+    clock.end_step()
+    assert clock.total_steps(1, planned=1000) == 1000
+
+
+def test_the_time_between_two_processes_is_not_counted(now):
+    first = Clock(10, now)
+    now.seconds += 240
+    facts = first.facts()
+    assert facts["elapsed_s"] == 240
+    now.seconds += 10_000
+    second = Clock(10, now)
+    now.seconds += 60  # it has started for 60 s
+    second.resume(facts)
+    assert second.elapsed_s == 300
+    assert second.left_s == 300
+
+
+def test_an_epoch_that_was_interrupted_goes_on_being_timed(now):
+    clock = Clock(0, now)
+    clock.resume({"elapsed_s": 90, "epoch_s": 30, "timed_s": 0, "untimed_steps": 0})
+    now.seconds += 5
+    assert clock.epoch_s == 35
+    clock.begin_epoch()
+    assert clock.epoch_s == 0
+
 
 _SETTINGS = TrainConfig(epochs=2, steps_per_epoch=2, batch_size=2, precision="float32")
 
@@ -120,32 +182,6 @@ def test_a_malformed_state_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=f"malformed: .*`{name}`"):
         require_state(change(snapshots[-1]), network)
-
-
-def _signed(head: bytes) -> bytes:
-    body = b"seglib checkpoint 1\n" + struct.pack("<Q", len(head)) + head
-    return body + hashlib.sha256(body).digest()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        _signed(b"")[:-36] + _signed(b"")[-32:],
-        _signed(b""),
-        _signed(b"[]"),
-        _signed(b"null"),
-        _signed(b"{}"),
-        _signed(b"[" * 100_000),
-        _signed(b'{"facts": 1, "layout": {}}'),
-        _signed(b'{"facts": {}, "layout": []}'),
-        _signed(b'{"facts": {}, "layout": {"network": [["float32", [9]]]}}'),
-        _signed(b'{"facts": {}, "layout": {"network": [["object", [0]]]}}'),
-        _signed(b'{"facts": {}, "layout": {"network": [["float32", "wide"]]}}'),
-    ],
-)
-def test_a_signed_file_of_another_form_is_no_checkpoint(content: bytes) -> None:
-    with pytest.raises(ValueError, match="malformed|its checksum differs"):
-        Snapshot.from_bytes(content)
 
 
 def test_a_training_passes_over_a_malformed_checkpoint_and_takes_the_one_before(
