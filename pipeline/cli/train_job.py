@@ -9,7 +9,7 @@ import typer
 
 from pipeline.cli import options as opt
 from pipeline.cli.options import Compilation, DataVersion, grouped, option, optional
-from pipeline.train_job.pod import LABEL
+from pipeline.train_job.plan import LABEL
 from seglib.cli.terminal import echo
 from seglib.errors import UsageError
 

@@ -161,9 +161,6 @@ def document_of(
         raise UsageError(
             "Expected --image NAME@sha256:… (or SEGLIB_IMAGE), or --pipeline FILE."
         )
-    from pipeline.dag.lean_kfp import import_kfp
-
-    import_kfp()
     from pipeline.dag.cluster_config import ClusterConfig
     from pipeline.dag.compile import compile_pipeline
 

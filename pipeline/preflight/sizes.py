@@ -116,7 +116,7 @@ def measure(data_md5: str, remote: str) -> DatasetSize:
         FoundError: the remote lacks files of the dataset.
         SegError: it cannot be listed, or holds no training images.
     """
-    from seglib.data.headers import max_file_bytes
+    from seglib.data.file_formats import max_file_bytes
     from seglib.data.image_io import decode_image
     from seglib.storage.listings import manifest_entries, read_entry, with_sizes
     from seglib.storage.remotes import open_remote

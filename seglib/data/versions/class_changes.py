@@ -116,10 +116,10 @@ def compare_classes(
     splits = [
         _compare_split(
             split,
-            *(
+            [
                 _tally(side.get(split, ()), counts, vocabulary, by_name=by_name)
                 for side, vocabulary in zip((old, new), vocabularies, strict=True)
-            ),
+            ],
             vocabularies,
         )
         for split in SPLITS
@@ -171,8 +171,7 @@ class _Tally:
 
 def _compare_split(
     split: str,
-    before: _Tally,
-    after: _Tally,
+    tallies: Sequence[_Tally],
     vocabularies: tuple[Vocabulary, Vocabulary],
 ) -> SplitChange:
     def name(key: Any) -> str:
@@ -182,6 +181,7 @@ def _compare_split(
         old, new = vocabularies
         return (old if new.size <= key < old.size else new).name(key)
 
+    before, after = tallies
     classes = [
         _compare_class(name(key), before.class_side(key), after.class_side(key))
         for key in dict.fromkeys((*after.ids, *before.ids))
