@@ -10,17 +10,10 @@ _NAMED = 10  # missing objects
 
 
 def describe(changes: Changes, remote: str) -> tuple[str, int]:
-    """Compare the dataset's two versions without downloading them.
-
-    Args:
-        changes: of the branch.
-        remote: where both versions are; not asked if nothing changed.
+    """Compare the dataset's two versions on their remote, without downloading them.
 
     Returns:
         Markdown, and the number of objects that nobody pushed.
-
-    Raises:
-        SegError: the remote cannot be reached, or lacks the listing of the old version.
     """
     old, new = changes.old_md5, changes.new_md5
     title = f"**Dataset:** `{old or 'none'}` → `{new or 'none'}`\n"
@@ -41,11 +34,6 @@ def tell(
     forge: GitHub, number: int, text: str, *, may_create: bool
 ) -> tuple[bool, str]:
     """Have the text in the pull request's one comment.
-
-    Args:
-        number: of the pull request.
-        text: Markdown.
-        may_create: whether a comment is made where there is none.
 
     Returns:
         Whether it is there, and what was done or why not.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.dag.inputs import REPOSITORY, Data, git_commit
-from pipeline.dag.sweep_trials import Sweep
+from pipeline.dag.sweep import Sweep
 from pipeline.local.containers import network_to, stop_containers
 from pipeline.local.display import Display
 from pipeline.local.folder import link_outputs
