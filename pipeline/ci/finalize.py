@@ -30,25 +30,15 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Reporter:
-    """Reports runs of a cluster on their commits.
-
-    Attributes:
-        forge: None: the Markdown is said instead.
-        tracking_uri: of the MLflow server.
-        say: is told what happens.
-    """
+    """Reports runs of a cluster on their commits."""
 
     cluster: "KfpServer"
-    forge: GitHub | None
+    forge: GitHub | None  # None: the Markdown is said instead
     tracking_uri: str
-    say: Callable[[str], None]
+    say: Callable[[str], None]  # is told what happens
 
     def find(self, word: str, git: Git | None) -> Waiting:
-        """The commit and run that a word names: a run's id or name, or a commit.
-
-        Raises:
-            SegError: there is no such run, or it does not say which commit it is of.
-        """
+        """The commit and run that a word names: a run's id or name, or a commit."""
         from pipeline.kfp.runs import find_run
 
         commit = git.find_commit(word) if git and not _RUN_ID.fullmatch(word) else ""
@@ -106,11 +96,7 @@ class Reporter:
         self.say(f"{told} (comment {done})")
 
     def report_all(self, found: Iterable[Waiting]) -> None:
-        """Report on all of them; an error with one does not stop the others.
-
-        Raises:
-            SegError: one or more could not be reported on.
-        """
+        """Report on all of them; an error with one does not stop the others."""
         problems = []
         for waiting in found:
             try:

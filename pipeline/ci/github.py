@@ -68,15 +68,11 @@ def commit_page(sha: str) -> Place:
 
 
 class ForgeError(SegError):
-    """The forge refuses, or does not answer.
-
-    Attributes:
-        status: of HTTP; 0 where there was no answer.
-    """
+    """The forge refuses, or does not answer."""
 
     def __init__(self, message: str, *, status: int = 0):
         super().__init__(message)
-        self.status = status
+        self.status = status  # of HTTP; 0: there was no answer
 
 
 class GitHub:
@@ -147,14 +143,10 @@ class GitHub:
 
         Args:
             key: names the comment; it is hidden in its text.
-            text: Markdown.
             create: make one where there is none.
 
         Returns:
             What was done: created, updated, unchanged or not needed.
-
-        Raises:
-            ForgeError: the forge refuses, or does not answer.
         """
         if len(text) > _LONGEST_COMMENT:
             cut = f"\n\n… cut: the text is {len(text):,} characters long."
@@ -252,17 +244,11 @@ class GitHub:
 
 
 def find_forge(environment: Mapping[str, str]) -> GitHub | None:
-    """The forge that the environment names.
+    """The forge that the environment names; None without token or repository.
 
     Args:
         environment: GITHUB_REPOSITORY (owner/name), GITHUB_TOKEN or GH_TOKEN, and
             GITHUB_API_URL where it is not GitHub itself.
-
-    Returns:
-        None where there is no token or no repository.
-
-    Raises:
-        ForgeError: the repository's name is none, or the address would not be safe.
     """
     if missing(environment):
         return None

@@ -39,14 +39,10 @@ def provide_image(
     else it is built and pushed.
 
     Args:
-        git: the repository; the commit is the one that is checked out.
-        commit: whose files go in.
+        commit: the one that is checked out; its files go in.
         repository: in the registry, such as registry.example.com/team/seglib.
         variant: cpu or gpu.
         docker: the program.
-
-    Raises:
-        SegError: docker is not there, or fails.
     """
     if not _REPOSITORY.fullmatch(repository):
         raise UsageError(

@@ -20,39 +20,22 @@ _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")  # as a forge names one
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What a person, or a workflow's input, asks for.
+    """What a person, or a workflow's input, asks for."""
 
-    Attributes:
-        commit: the revision that is trained.
-        since: the one before, as the forge tells it; empty: not told.
-        config: the configuration file, relative to the project.
-        settings: NAME=VALUE each, on top of it.
-        data_revision: a revision of data.dvc, or `<md5>.dir`; empty: the commit's own.
-        remote: of the dataset; empty: DVC's default remote.
-        variant: of the image: cpu or gpu.
-        force: train whatever has changed, and whatever has been trained.
-        attempt: a word for what is forced: the same one gives the same run.
-        image: by its digest; empty: it is built, or found where it was built before.
-        image_repository: in the registry, where images are built to.
-        cluster: the file of what the steps' pods need; None: the default.
-        checkpoints: where the training step keeps its state.
-        experiment: of KFP; empty: the pipeline's name.
-    """
-
-    commit: str = "HEAD"
-    since: str = ""
-    config: Path | None = None
-    settings: tuple[str, ...] = ()
-    data_revision: str = ""
-    remote: str = ""
-    variant: str = "cpu"
-    force: bool = False
-    attempt: str = ""
-    image: str = ""
-    image_repository: str = ""
-    cluster: Path | None = None
-    checkpoints: str = ""
-    experiment: str = ""
+    commit: str = "HEAD"  # the revision that is trained
+    since: str = ""  # the one before, as the forge tells it
+    config: Path | None = None  # the configuration file, relative to the project
+    settings: tuple[str, ...] = ()  # NAME=VALUE each, on top of it
+    data_revision: str = ""  # of data.dvc, or `<md5>.dir`; "": the commit's own
+    remote: str = ""  # of the dataset; "": DVC's default remote
+    variant: str = "cpu"  # of the image: cpu or gpu
+    force: bool = False  # train whatever has changed, and whatever has been trained
+    attempt: str = ""  # of what is forced: the same word gives the same run
+    image: str = ""  # by its digest; "": that of the commit's files
+    image_repository: str = ""  # in the registry, where images are built to
+    cluster: Path | None = None  # the file of what the steps' pods need
+    checkpoints: str = ""  # where the training step keeps its state
+    experiment: str = ""  # of KFP; "": the pipeline's name
 
     @property
     def again(self) -> str:
@@ -72,29 +55,21 @@ class Wish:
 
 @dataclass(frozen=True)
 class Changes:
-    """What is new for a training.
+    """What is new for a training."""
 
-    `old_md5` and `new_md5` are the dataset's hashes; empty: there was none. Each kind
-    of thing that changed is one of the `reasons`.
-    """
-
-    old_md5: str
+    old_md5: str  # of the dataset; "": there was none
     new_md5: str
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...]  # one for each kind of thing that changed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to do with a commit.
-
-    `before` is the commit that it was compared with; empty where none is known. Without
-    reasons there is nothing to train.
-    """
+    """What to do with a commit."""
 
     commit: str
-    before: str
+    before: str  # that it was compared with; "": none is known
     data_md5: str
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...]  # none: there is nothing to train
 
 
 def make_plan(
@@ -107,8 +82,6 @@ def make_plan(
     handled yet, it is trained.
 
     Args:
-        git: the repository.
-        wish: what is asked for.
         was_handled: whether a commit's training was submitted, or needed none. None:
             nobody can say; then `since` is what it is compared with.
 
@@ -136,10 +109,7 @@ def make_plan(
 
 
 def changes_of_branch(git: Git, wish: Wish) -> tuple[str, Changes]:
-    """What a branch changes, since it left the one that `since` names.
-
-    Returns:
-        The commit where it left, and the changes.
+    """Where a branch left the one that `since` names, and what it has changed since.
 
     Raises:
         SegError: this clone does not have it.
@@ -200,11 +170,7 @@ def _require_config(git: Git, config: Path | None) -> None:
 def _before(
     git: Git, commit: str, since: str, was_handled: Callable[[str], bool] | None
 ) -> str:
-    """The commit to compare with; empty if there is none.
-
-    Raises:
-        SegError: a revision that is unknown, and no commit that a forge named.
-    """
+    """The commit to compare with; empty if there is none."""
     known = ""
     if _COMMIT.fullmatch(since) or git.is_before_the_first(since):
         known = git.find_commit(since)
@@ -217,11 +183,7 @@ def _before(
 
 
 def _first(git: Git, since: str) -> str:
-    """Why there is no commit to compare with.
-
-    Raises:
-        SegError: the clone is shallow, so nobody can know.
-    """
+    """Why there is no commit to compare with; an error if nobody can know."""
     if git.advice:
         raise SegError(
             f"{since or 'An earlier commit'}: not in this clone, so what changed "

@@ -72,15 +72,11 @@ def retrain(
 def start_run(
     cluster: "KfpServer", git: Git, plan: Plan, wish: Wish, *, say: Say
 ) -> str:
-    """Have the run of a plan on the cluster, and come back without waiting for it.
+    """Have the run of a plan on the cluster, without waiting for it; returns its id.
 
     The same command again gives the same run.
 
-    Returns:
-        The run's id.
-
     Raises:
-        UsageError: no image is named, and no place to build one to.
         SegError: the checkout is another, the dataset is not on its remote, the image
             cannot be built, the doctor finds errors, or the cluster refuses.
     """

@@ -34,19 +34,9 @@ def described(run: "Run") -> dict[str, str]:
 
 
 def find_report(run: "Run", url: str, *, tracking_uri: str) -> "RunReport | None":
-    """How a run ended.
+    """How a run ended; None where its verdict may still come.
 
-    Args:
-        run: that has ended.
-        url: its page.
-        tracking_uri: of the MLflow server; empty: none is named.
-
-    Returns:
-        None where its verdict may still come: the run succeeded not long ago, and
-        MLflow does not have its row.
-
-    Raises:
-        SegError: MLflow does not answer.
+    That is so if the run succeeded not long ago, and MLflow does not have its row.
     """
     row, text = _ask_mlflow(run.run_id, tracking_uri) if tracking_uri else (None, "")
     if run.state == "SUCCEEDED" and not (row and row.tags.get("verdict")):
@@ -62,19 +52,12 @@ def find_report(run: "Run", url: str, *, tracking_uri: str) -> "RunReport | None
 
 @dataclass(frozen=True)
 class RunReport:
-    """How a run ended.
-
-    Attributes:
-        run: as KFP has it.
-        url: its page.
-        row: of MLflow; None: there is none.
-        decision: the gate's decision.json; empty where it cannot be had.
-    """
+    """How a run ended."""
 
     run: "Run"
-    url: str
-    row: "RunFacts | None" = None
-    decision: Mapping[str, Any] = field(default_factory=dict)
+    url: str  # its page
+    row: "RunFacts | None" = None  # of MLflow
+    decision: Mapping[str, Any] = field(default_factory=dict)  # the gate's, if known
 
     @property
     def status(self) -> tuple[State, str]:

@@ -121,7 +121,7 @@ def sweep(
 
     python -m pipeline sweep --set encoder=compact,plain -o sweep.yaml --allow-tag
     """
-    from pipeline.dag.sweep_trials import plan_sweep
+    from pipeline.dag.sweep import plan_sweep
 
     shared, plan = plan_sweep(config, settings, parallel=parallel)
     if output:

@@ -139,14 +139,10 @@ class ClusterConfig:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """Read a YAML file.
+        """Read a YAML file; an error names file and key.
 
         Args:
             path: `None`: configs/cluster.yaml where it is there, else the defaults.
-
-        Raises:
-            UsageError: no such file, not YAML, an unknown key, or a value that cannot
-                be; names file and key.
         """
         if path is None:
             path = FILE
@@ -157,11 +153,7 @@ class ClusterConfig:
             return cls._from_tree(tree)
 
     def with_step(self, name: str, **changes: Any) -> Self:
-        """A copy with some settings of one step changed.
-
-        Raises:
-            UsageError: an invalid value.
-        """
+        """A copy with some settings of one step changed."""
         with at(f"step {name}"):
             changed = replace(self.steps[name], **changes)
         return replace(self, steps={**self.steps, name: changed})

@@ -13,7 +13,7 @@ from pipeline.dag.inputs import refuse_placeholders
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.dag.sweep_trials import Sweep
+    from pipeline.dag.sweep import Sweep
     from seglib.config import Config
 
 _PINNED = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
@@ -43,18 +43,12 @@ def compile_pipeline(
     The same arguments give the same bytes.
 
     Args:
-        output: the YAML file to write.
         image: of every step, by its digest.
-        cluster: what the steps' pods need.
         checkpoints: where the training step keeps its state: s3://bucket/prefix.
         manifest: write Kubernetes' resources Pipeline and PipelineVersion, instead of
             what KFP's API takes.
         allow_tag: take an image without a digest.
         plan: compile a sweep: the shared settings, and what is tried.
-
-    Raises:
-        UsageError: an image without a digest, or a placeholder.
-        SegError: the file cannot be written.
     """
     if output.suffix not in _SUFFIXES:
         raise SegError(f"{output}: expected a name that ends in .yaml.")

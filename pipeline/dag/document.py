@@ -16,21 +16,13 @@ _REMEDY = "`python -m pipeline compile -o FILE.yaml` writes a compiled pipeline.
 
 @dataclass(frozen=True)
 class Document:
-    """A compiled pipeline.
-
-    Attributes:
-        path: of the file.
-        text: the file's content.
-        spec: KFP's PipelineSpec.
-        platform: KFP's PlatformSpec, with the pods' Kubernetes settings; may be empty.
-        is_manifest: whether the file is a Kubernetes manifest, for `kubectl apply`.
-    """
+    """A compiled pipeline."""
 
     path: Path
-    text: str
-    spec: Mapping[str, Any]
-    platform: Mapping[str, Any]
-    is_manifest: bool = False
+    text: str  # the file's content
+    spec: Mapping[str, Any]  # KFP's PipelineSpec
+    platform: Mapping[str, Any]  # KFP's PlatformSpec, with the pods' settings; or empty
+    is_manifest: bool = False  # a Kubernetes manifest, for `kubectl apply`
 
     @cached_property
     def digest(self) -> str:
@@ -60,11 +52,7 @@ class Document:
 
     @property
     def image(self) -> str:
-        """The image of the steps.
-
-        Raises:
-            SegError: the steps have several images.
-        """
+        """The image of the steps; an error if they have several."""
         containers = (e["container"] for e in self.executors.values() if e)
         found = {container["image"] for container in containers}
         if len(found) != 1:
@@ -95,11 +83,7 @@ class Document:
             yield from component.get("dag", {}).get("tasks", {}).values()
 
     def check_parameters(self, given: Mapping[str, Any]) -> None:
-        """Compare the parameters with the values of a run.
-
-        Raises:
-            SegError: they differ, as another version of the code compiled the file.
-        """
+        """Raise a SegError if a run's values are not those that the file takes."""
         known = self.parameters
         needed = {k for k, v in known.items() if not v.get("isOptional")}
         wrong = sorted(given.keys() - known.keys())

@@ -40,8 +40,6 @@ def find_data(folder: Path | None) -> Data:
         folder: in the dataset format; it is hashed as DVC would. Default: what the
             repository's data.dvc pins, from the repository's own DVC remote.
 
-    Raises:
-        SegError: no such folder, or no pin to go by.
     """
     from seglib.storage.hashes import hash_folder
     from seglib.storage.pins import default_remote, read_pin
@@ -143,9 +141,6 @@ def check_publication(
     Args:
         docker: the steps run in containers.
         elsewhere: they run on a cluster, whose folders are not looked for here.
-
-    Raises:
-        SegError: there is no such place, or it cannot be written to.
     """
     from seglib.registry.release import absolute
     from seglib.storage.publishing import check_place
@@ -172,12 +167,7 @@ def code_version() -> str:
 
 
 def step_code_version(component: str, *, step: str) -> str:
-    """The same for one step of a local run, without what only records the run.
-
-    Args:
-        component: the module of the component.
-        step: its name in the pipeline.
-    """
+    """The same for one step of a local run, by the module of its component."""
     pages = {"seglib.report"} if step in _PAGES_DO_NOT_COUNT else set()
     return code_digest(component, without=_RECORDING | pages, root=REPOSITORY)[:16]
 

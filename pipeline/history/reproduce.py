@@ -32,9 +32,6 @@ def recipe(row: RunFacts, *, folder: Path | None = None, any_code: bool) -> Reci
         row: the run's row in MLflow.
         folder: of the data. Default: the place that the row names.
         any_code: accept another version of the code.
-
-    Raises:
-        SegError: the row lacks something, or the data or the code are not those.
     """
     from seglib.storage.listings import missing_files
 
@@ -65,11 +62,7 @@ def recipe(row: RunFacts, *, folder: Path | None = None, any_code: bool) -> Reci
 
 
 def difference(row: RunFacts, scores: Mapping[str, Any]) -> tuple[float, float]:
-    """The mIoU of the row, and the new mIoU minus that.
-
-    Raises:
-        SegError: the row has no score.
-    """
+    """The mIoU of the row, and the new mIoU minus that."""
     if "miou" not in row.metrics:
         raise SegError(f"{row.name} ended without a score: {row.status}.")
     return row.metrics["miou"], float(scores["miou"]) - row.metrics["miou"]
@@ -98,11 +91,7 @@ def _check_code(tags: Mapping[str, str], *, any_code: bool) -> None:
 
 
 def _settings(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """A row's parameters, which are texts, as the configuration's types.
-
-    Raises:
-        SegError: this code has no such setting.
-    """
+    """A row's parameters, which are texts, as the configuration's types."""
     defaults = Config().flat()
     if unknown := sorted(parameters.keys() - defaults.keys()):
         raise SegError(

@@ -18,7 +18,7 @@ from pipeline.dag.inputs import (
     git_commit,
     require_splits,
 )
-from pipeline.dag.sweep_trials import Sweep
+from pipeline.dag.sweep import Sweep
 from pipeline.local.containers import find_image, stop_containers
 from pipeline.local.display import STEPS, SWEEP_STEPS, Display
 from pipeline.local.folder import create_run_folder, link_outputs

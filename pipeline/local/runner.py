@@ -72,8 +72,7 @@ def _pipeline(request: dict[str, Any]) -> Any:
         from pipeline.dag.training import training_pipeline
 
         return training_pipeline(code_by_step=by_step)
-    from pipeline.dag.sweep import sweep_pipeline
-    from pipeline.dag.sweep_trials import Sweep
+    from pipeline.dag.sweep import Sweep, sweep_pipeline
     from seglib.config import Config
 
     return sweep_pipeline(Sweep(**request["sweep"]), Config(), code_by_step=by_step)

@@ -49,14 +49,10 @@ def see_cluster(
     """Look at everything that the pods need.
 
     Args:
-        pods: of the pipeline.
         context: of kubeconfig; "": its current one.
         namespace: of the runs.
         service_account: of the pods; "": not looked at.
         timeout_s: of each request.
-
-    Raises:
-        FoundError: no cluster, or one that refuses.
     """
     try:
         found = kubernetes_at(namespace, context=context, timeout_s=timeout_s)

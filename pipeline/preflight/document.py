@@ -100,13 +100,12 @@ def _builders() -> dict[str, Any]:
     """The pipelines of this project: name -> function that builds it."""
     import_kfp()
     from pipeline.dag import sweep, training
-    from pipeline.dag.sweep_trials import Sweep
     from seglib.config import Config
 
-    trials = ({"epochs": 1},)
+    one = sweep.Sweep(({"epochs": 1},))
     return {
         training.NAME: training.training_pipeline,
-        sweep.NAME: lambda: sweep.sweep_pipeline(Sweep(trials), Config()),
+        sweep.NAME: lambda: sweep.sweep_pipeline(one, Config()),
     }
 
 

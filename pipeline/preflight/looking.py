@@ -58,13 +58,9 @@ def ask(
 
     Args:
         timeout_s: of the connection, and of each read.
-        code: of the finding that no answer is.
-        where: of that finding.
+        code, where: of the finding that no answer is.
         follow: follow redirects. Else a redirect, mostly to a login page, is the
             answer.
-
-    Raises:
-        FoundError: no answer.
     """
     retries = urllib3.Retry(connect=0, read=0, other=0, redirect=_REDIRECTS)
     try:

@@ -17,19 +17,12 @@ _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 @dataclass(frozen=True)
 class Pod:
-    """The pod of a step.
+    """The pod of a step."""
 
-    Attributes:
-        executor: its name, such as "exec-train-model".
-        container: KFP's PipelineContainerSpec.
-        settings: KFP's KubernetesExecutorConfig.
-        retries: attempts after the first.
-    """
-
-    executor: str
-    container: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    retries: int
+    executor: str  # its name, such as "exec-train-model"
+    container: Mapping[str, Any]  # KFP's PipelineContainerSpec
+    settings: Mapping[str, Any]  # KFP's KubernetesExecutorConfig
+    retries: int  # attempts after the first
 
     @property
     def where(self) -> str:

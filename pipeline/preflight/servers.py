@@ -24,12 +24,7 @@ _SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 
 
 def check_kfp(host: str, *, timeout_s: float) -> Seen:
-    """Connect as `submit` does, with the same credentials, but without repetition.
-
-    Args:
-        host: address of the API, or of the user interface before it.
-        timeout_s: of each request.
-    """
+    """Connect as `submit` does, with the same credentials, but without repetition."""
     where = f"Kubeflow Pipelines at {without_login(host).rstrip('/')}"
     endpoint = Endpoint.from_environment(
         host=host, timeout_s=timeout_s, patience=NO_PATIENCE
@@ -48,8 +43,6 @@ def check_mlflow(uri: str, *, timeout_s: float, host: str = "") -> Seen:
     """Ask an MLflow server for its version and for an experiment.
 
     Args:
-        uri: http(s)://….
-        timeout_s: of each of the two requests.
         host: name and port under which pods reach it, if they differ from `uri`.
     """
     address = split_login(uri)[0].rstrip("/")

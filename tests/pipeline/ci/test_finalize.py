@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -56,17 +57,6 @@ def test_a_promoted_model_is_a_success_with_its_scores_in_a_comment(
     assert len(world.statuses) == 2
 
 
-def test_names_of_classes_cannot_become_markup(
-    world: World, finalize: Run, tracking: Tracking
-) -> None:
-    tracking.add_row(world.submitted("SUCCEEDED"), "promote")
-    finalize()
-    (comment,) = world.comments
-    assert "@all" not in comment
-    assert "<b>" not in comment
-    assert "-0.0042" in comment  # the class is found for all that
-
-
 def test_a_held_model_is_a_success_with_the_reason_in_a_comment(
     world: World, finalize: Run, tracking: Tracking
 ) -> None:
@@ -78,6 +68,10 @@ def test_a_held_model_is_a_success_with_the_reason_in_a_comment(
     (comment,) = world.comments
     assert "- mIoU +0.0120 wanted" in comment
     assert "| min_delta | **failed** |" in comment
+    # Names of classes cannot become markup, and are found for all that.
+    assert "@all" not in comment
+    assert "<b>" not in comment
+    assert "-0.0042" in comment
 
 
 def test_a_first_model_has_no_champion_to_be_compared_with(
@@ -100,22 +94,30 @@ def test_a_run_that_failed_says_where(
     assert "### ✗ Training: failed: train: out of memory" in world.comments[0]
 
 
-def test_a_run_that_failed_before_its_row_says_where_too(
-    world: World, finalize: Run
+@pytest.mark.parametrize(
+    ("submitted", "told"),
+    [
+        ({"state": "CANCELED"}, ("error", "the run was canceled")),
+        (  # a verdict that does not come in a day is missed
+            {"state": "SUCCEEDED", "ended": timedelta(hours=25)},
+            ("error", "the run succeeded, but MLflow has no verdict of it"),
+        ),
+        ({"state": "RUNNING"}, None),
+        ({"state": "SUCCEEDED"}, None),  # its verdict may still come
+    ],
+    ids=["stopped", "missed", "goes on", "no verdict yet"],
+)
+def test_a_run_without_a_row_is_told_or_left_for_the_next_time(
+    world: World, finalize: Run, submitted: Any, told: tuple[str, str] | None
 ) -> None:
-    run_id = world.submitted("RUNNING")
-    world.kfp.become(run_id, "oom")
-    finalize()
-    assert world.statuses[-1] == (
-        "failure",
-        "failed: train: OOMKilled (exit code 1)",
-    )
-
-
-def test_a_stopped_run_is_an_error(world: World, finalize: Run) -> None:
-    world.submitted("CANCELED")
-    finalize()
-    assert world.statuses[-1] == ("error", "the run was canceled")
+    world.submitted(**submitted)
+    said = finalize()
+    if told:
+        assert world.statuses[-1] == told
+    else:
+        assert "not ended yet" in said or "no row of it yet" in said
+        assert [state for state, _ in world.statuses] == ["pending"]
+        assert not world.comments
 
 
 OOM_POD = "segmentation-training-r2hsb-retry-system-container-impl-194004551"
@@ -163,33 +165,6 @@ def test_a_deleted_run_is_an_error(world: World, finalize: Run) -> None:
     finalize()
     assert world.statuses[-1][0] == "error"
     assert "not on the cluster any more" in world.statuses[-1][1]
-
-
-def test_a_run_that_goes_on_is_left_for_the_next_time(
-    world: World, finalize: Run
-) -> None:
-    world.submitted("RUNNING")
-    assert "not ended yet" in finalize()
-    assert [state for state, _ in world.statuses] == ["pending"]
-    assert not world.comments
-
-
-def test_a_verdict_that_has_not_come_yet_is_waited_for(
-    world: World, finalize: Run
-) -> None:
-    world.submitted("SUCCEEDED")
-    assert "no row of it yet" in finalize()
-    assert [state for state, _ in world.statuses] == ["pending"]
-
-
-def test_a_verdict_that_does_not_come_in_a_day_is_missed(
-    world: World, finalize: Run
-) -> None:
-    world.submitted("SUCCEEDED", ended=timedelta(hours=25))
-    finalize()
-    state, description = world.statuses[-1]
-    assert state == "error"
-    assert "MLflow has no verdict" in description
 
 
 def test_a_store_that_is_away_leaves_the_commit_waiting(

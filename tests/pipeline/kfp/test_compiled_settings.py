@@ -9,7 +9,7 @@ from pipeline import __main__ as command_line
 from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.compile import compile_pipeline
 from pipeline.dag.document import Document, read_document
-from pipeline.dag.sweep_trials import plan_sweep
+from pipeline.dag.sweep import plan_sweep
 from pipeline.kfp.order import Order, make_order, settings_of
 from seglib.config import Config
 from seglib.data.image_io import write_bytes

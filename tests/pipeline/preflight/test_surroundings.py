@@ -14,6 +14,7 @@ from kubernetes.config import kube_config
 from benchmarks.seaweedfs import environment, seaweedfs
 from benchmarks.waiting import HANG_S
 from pipeline.preflight import surroundings
+from pipeline.preflight.cluster import see_repetition
 from pipeline.preflight.findings import Finding, codes, in_order
 from pipeline.preflight.looking import look_at_all
 from pipeline.preflight.pods import Pod
@@ -118,27 +119,15 @@ def test_a_cluster_that_has_everything_gives_no_finding(
     assert not any("maybe" in path for path in api.asked), "it is optional"
 
 
-def _argo(api: CoreApi, strategy: str, key: str = "workflowDefaults") -> None:
+def _argo(strategy: str, key: str = "workflowDefaults") -> dict[str, str]:
     """Its configuration, such as KFP 2.17.0 ships it."""
     default = f"spec: {{templateDefaults: {{retryStrategy: {strategy}}}}}"
     text = default if key == "workflowDefaults" else f"workflowDefaults: {{{default}}}"
-    api.add("V1ConfigMap", "workflow-controller-configmap", data={key: text})
+    return {key: text}
 
 
-@pytest.fixture
-def told(
-    looked: Callable[..., list[Finding | str]], kubeconfig: Path, api: CoreApi
-) -> Callable[..., str]:
-    """What the doctor notes about what Argo repeats."""
-
-    def look(**asked: Any) -> str:
-        with api.run(kubeconfig):
-            found = looked(cluster=True, **asked)
-        assert not any(isinstance(one, Finding) for one in found)
-        (note,) = (one for one in found if "Argo" in str(one))
-        return str(note)
-
-    return look
+def _add_argo(api: CoreApi, strategy: str) -> None:
+    api.add("V1ConfigMap", "workflow-controller-configmap", data=_argo(strategy))
 
 
 @pytest.mark.parametrize("key", ["workflowDefaults", "config"])
@@ -154,36 +143,32 @@ def told(
             f"a step {FAILS} and one whose pod is deleted (retryPolicy Always in",
         ),
         ("{expression: 'true'}", "workflow-controller-configmap), if true"),
+        ("{limit: 2}", "and none whose pod is deleted (retryPolicy OnFailure"),
     ],
 )
 def test_the_doctor_says_what_argo_repeats(
-    told: Callable[..., str], api: CoreApi, key: str, strategy: str, note: str
+    pods: list[Pod], key: str, strategy: str, note: str
 ) -> None:
-    _argo(api, strategy, key)
-    assert note in told()
+    once = [replace(pod, retries=0) for pod in pods]  # which no policy repeats
+    (told,) = see_repetition(_argo(strategy, key), once)
+    assert note in str(told)
 
 
-def test_without_argos_configuration_the_doctor_says_that_it_knows_nothing(
-    told: Callable[..., str],
-) -> None:
-    assert told().startswith("no workflow-controller-configmap: what Argo repeats is")
-
-
-def test_argos_configuration_is_found_in_kfps_namespace_where_runs_have_their_own(
-    told: Callable[..., str], pods: list[Pod], api: CoreApi
+def test_argos_configuration_is_looked_for_in_kfps_namespace_too(
+    looked: Callable[..., list[Finding | str]],
+    kubeconfig: Path,
+    pods: list[Pod],
+    api: CoreApi,
 ) -> None:
     pods[:] = [_pod("exec-gate-model", IMAGE, {})]
     api.add_namespace("vision")
-    _argo(api, "{retryPolicy: Always}")
-    assert "retryPolicy Always" in told(namespace="vision")
-
-
-def test_a_pipeline_without_retries_needs_no_repetition(
-    told: Callable[..., str], pods: list[Pod], api: CoreApi
-) -> None:
-    pods[:] = [replace(pod, retries=0) for pod in pods]
-    _argo(api, "{limit: 2}")
-    assert "and none whose pod is deleted (retryPolicy OnFailure" in told()
+    with api.run(kubeconfig):
+        found = looked(cluster=True, namespace="vision")
+        _add_argo(api, "{retryPolicy: Always}")
+        found += looked(cluster=True, namespace="vision")
+    without, told = (one for one in found if "Argo" in str(one))
+    assert str(without).startswith("no workflow-controller-configmap: what Argo rep")
+    assert "retryPolicy Always" in str(told)
 
 
 def _lost(api: CoreApi) -> None:
@@ -212,9 +197,9 @@ def _lost(api: CoreApi) -> None:
             "may not read",
             lambda api: api.forbidden.add(f"{CONFIG_MAPS}/workflow-controller"),
         ),
-        ("S216", "none whose pod is deleted", lambda api: _argo(api, "{limit: 2}")),
-        ("S216", "no workflow", lambda api: _argo(api, "[1]")),
-        ("S216", "no workflow", lambda api: _argo(api, "{")),
+        ("S216", "none whose pod is deleted", lambda api: _add_argo(api, "{limit: 2}")),
+        ("S216", "no workflow", lambda api: _add_argo(api, "[1]")),
+        ("S216", "no workflow", lambda api: _add_argo(api, "{")),
         (
             "S220",
             f"none fits: 1 without the label pool=gpu; 1 with less {GPU} than 1",
@@ -287,8 +272,8 @@ def test_credentials_that_the_cluster_refuses_are_one_finding(
     seen: Seen, kubeconfig: Path, api: CoreApi
 ) -> None:
     with api.run(kubeconfig, token="wrong"):
-        findings = seen(cluster=True, service_account=ACCOUNT)
-    assert [finding.code for finding in findings] == ["S202"]
+        (finding,) = seen(cluster=True, service_account=ACCOUNT)
+    assert finding.code == "S202"
 
 
 _HEALTH = "healthz_service_get_healthz"

@@ -10,7 +10,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from pipeline.dag.sweep_trials import plan_sweep
+from pipeline.dag.sweep import plan_sweep
 from seglib.errors import UsageError
 
 IMAGE = f"registry.example/seglib@sha256:{'b2' * 32}"
