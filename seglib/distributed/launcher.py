@@ -1,4 +1,4 @@
-"""Start the processes of a group on this machine, one a device, and end with them."""
+"""Start the processes of a group on this machine, one a device, or join a group."""
 
 import contextlib
 import multiprocessing
@@ -17,10 +17,13 @@ from types import FrameType
 from typing import Any
 
 from seglib.distributed.cluster import Cluster
-from seglib.distributed.process_group import LostProcessError, signal_handlers
-from seglib.distributed.tensorflow_group import join
+from seglib.distributed.process_group import (
+    LostProcessError,
+    ProcessGroup,
+    signal_handlers,
+)
 from seglib.environment import TF_CONFIG
-from seglib.errors import SegError, disk_problem
+from seglib.errors import SegError, UsageError, disk_problem
 from seglib.hardware import gpu_count
 
 _GRACE_S = 60.0  # in which the others write their state, or notice that one is lost
@@ -61,6 +64,35 @@ def launch(function: Callable[..., Any], *arguments: Any, processes: int = 0) ->
     status = run_processes(_call_with_group, (function, *arguments), clusters)
     if status:
         raise SystemExit(status)
+
+
+def join() -> ProcessGroup:
+    """Join the processes that TF_CONFIG names, and wait until all of them are there.
+
+    It has to come before anything else that uses TensorFlow.
+
+    Returns:
+        The group; of one process without the variable, or with one worker in it.
+
+    Raises:
+        UsageError: TF_CONFIG is malformed, the backend is not TensorFlow, or there are
+            fewer GPUs than processes on this machine.
+        SegError: the port of this process is taken, or another cannot be reached.
+    """
+    cluster = Cluster.from_environment()
+    count = len(cluster.workers)
+    if count < 2:
+        return ProcessGroup()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            f"{TF_CONFIG} names {count} processes, which train together on the "
+            f"TensorFlow backend only. Received: {keras.backend.backend()}."
+        )
+    from seglib.distributed.tensorflow_group import connect
+
+    return connect(cluster)
 
 
 def run_processes(

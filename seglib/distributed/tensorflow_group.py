@@ -1,12 +1,13 @@
-"""Join the other processes, and sum with them through TensorFlow: NCCL, or rings."""
+"""Several processes that sum through TensorFlow: NCCL between GPUs, else rings."""
 
 import contextlib
 import logging
 import re
 import signal
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
 
 from seglib.distributed.cluster import Cluster
@@ -16,12 +17,9 @@ from seglib.distributed.process_group import (
     signal_handlers,
 )
 from seglib.distributed.rendezvous import meet
-from seglib.environment import TF_CONFIG
+from seglib.distributed.train_step import share_batch_statistics, shared_train_function
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import first_line
-
-if TYPE_CHECKING:
-    import keras
 
 logger = logging.getLogger(__name__)
 
@@ -30,32 +28,10 @@ _CHUNK = 2**19  # int64 values of a message that are sent at once: 4 MiB
 _ABORTED = ("Collective ops is aborted", "NCCL")  # in the text of other error types
 
 
-def join() -> ProcessGroup:
-    """Join the processes that TF_CONFIG names, and wait until all of them are there.
-
-    It has to come before anything else that uses TensorFlow.
-
-    Returns:
-        The group; of one process without the variable, or with one worker in it.
-
-    Raises:
-        UsageError: TF_CONFIG is malformed, the backend is not TensorFlow, or there are
-            fewer GPUs than processes on this machine.
-        SegError: the port of this process is taken, or another cannot be reached.
-    """
-    cluster = Cluster.from_environment()
-    count = len(cluster.workers)
-    if count < 2:
-        return ProcessGroup()
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise UsageError(
-            f"{TF_CONFIG} names {count} processes, which train together on the "
-            f"TensorFlow backend only. Received: {keras.backend.backend()}."
-        )
+def connect(cluster: Cluster) -> ProcessGroup:
+    """Wait for the other processes of a cluster, and join them; see `join`."""
     has_gpu = _take_gpu(cluster)
-    address = cluster.workers[cluster.index]
+    count, address = len(cluster.workers), cluster.workers[cluster.index]
     logger.info("process %d of %d, at %s", cluster.index + 1, count, address)
     meet(cluster.workers, cluster.index)
     strategy = _strategy(cluster, has_gpu=has_gpu)
@@ -101,14 +77,10 @@ class TensorFlowGroup(ProcessGroup):
                 "arguments."
             )
 
-    def share_batch_statistics(self, network: "keras.Model") -> None:
-        from seglib.distributed.train_step import share_batch_statistics
-
+    def share_batch_statistics(self, network: keras.Model) -> None:
         share_batch_statistics(network)
 
-    def share_steps(self, trainee: "keras.Model", *, loss: Any, metric: Any) -> None:
-        from seglib.distributed.train_step import shared_train_function
-
+    def share_steps(self, trainee: keras.Model, *, loss: Any, metric: Any) -> None:
         trainee.train_function = shared_train_function(
             trainee, loss=loss, metric=metric, strategy=self._strategy
         )
