@@ -32,7 +32,6 @@ def fetch(
     remote: str,
     *,
     paths: Iterable[str] | None = None,
-    prefixes: Iterable[str] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
     moved: Moved | None = None,
@@ -44,7 +43,6 @@ def fetch(
         remote: s3://bucket/prefix or a folder, in DVC's layout; or the dataset's
             own folder, which is then checked and returned as it is.
         paths: the files that are wanted. Default: all.
-        prefixes: beginnings of wanted paths, such as `train_`; adds to `paths`.
         cache: where fetched files are kept. Default: that of `cache_folder`.
         progress: called with the files that are done and those that are wanted.
         moved: called with the bytes of each piece that has come, by any thread.
@@ -57,7 +55,9 @@ def fetch(
             names them, with the expected and the received md5.
     """
     listing = read_listing(open_remote(remote), data_md5)
-    entries = _wanted(listing.entries, paths, prefixes, data_md5)
+    entries = listing.entries
+    if paths is not None:
+        entries = _wanted(listing, paths, data_md5)
     if listing.folder:
         if progress:
             progress(len(entries), len(entries))
@@ -81,24 +81,14 @@ def cache_folder(cache: Path | None = None) -> Path:
     return Path(chosen).expanduser()
 
 
-def _wanted(
-    entries: tuple[Entry, ...],
-    paths: Iterable[str] | None,
-    prefixes: Iterable[str] | None,
-    data_md5: str,
-) -> tuple[Entry, ...]:
-    if paths is None and prefixes is None:
-        return entries
-    names, beginnings = set(paths or ()), tuple(prefixes or ())
-    known = {entry.path for entry in entries}
+def _wanted(listing: Listing, paths: Iterable[str], data_md5: str) -> tuple[Entry, ...]:
+    names = set(paths)
+    known = {entry.path for entry in listing.entries}
     for name in sorted(names - known):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise SegError(f"{name}: not a file of the dataset {data_md5}.{hint}")
-    for beginning in beginnings:
-        if not any(path.startswith(beginning) for path in known):
-            raise SegError(f"{beginning}*: the dataset {data_md5} has no such files.")
-    return tuple(e for e in entries if e.path in names or e.path.startswith(beginnings))
+    return tuple(entry for entry in listing.entries if entry.path in names)
 
 
 def _fetch_all(

@@ -9,7 +9,6 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
@@ -119,35 +118,6 @@ def visible_files(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if not is_left_behind(path.name) and not path.is_dir()
     )
-
-
-def all_files(
-    folder: Path,
-    *,
-    skip: frozenset[str],
-    above: frozenset[tuple[int, int]] = frozenset(),
-) -> Iterator[Path]:
-    """All files under a folder; links to folders are followed.
-
-    Args:
-        skip: names that are passed over.
-        above: of the folders on the way here, by which a loop is known.
-
-    Raises:
-        OSError: a folder cannot be listed, or a link leads back to a folder above it.
-    """
-    status = folder.stat()
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        reason = "it is a link to a folder that holds it"
-        raise OSError(errno.ELOOP, reason, os.fspath(folder))
-    for path in folder.iterdir():
-        if path.name in skip:
-            continue
-        if path.is_dir():
-            yield from all_files(path, skip=skip, above=above | {here})
-        else:
-            yield path
 
 
 def normal(name: str) -> str:

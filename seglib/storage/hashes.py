@@ -3,6 +3,7 @@
 DVC 2 hashed texts in their Unix form. Its pins have no `hash: md5`.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from seglib.errors import SegError
 from seglib.storage.documents import MAX_BYTES
-from seglib.storage.files import all_files, open_file, read_file
+from seglib.storage.files import open_file, read_file
 
 FOLDER_HASH = re.compile(r"[0-9a-f]{32}\.dir")
 
@@ -56,7 +57,7 @@ def list_folder(
     if not root.is_dir():
         raise SegError(f"{root}: no such folder.")
     try:
-        files = list(all_files(root, skip=_IGNORED))
+        files = list(_all_files(root))
         if dvcignore:
             is_ignored = ignored_in(root)
             files = [file for file in files if not is_ignored(file.relative_to(root))]
@@ -70,6 +71,24 @@ def list_folder(
         reason = f"cannot be read ({error.strerror})."
         raise SegError(f"{error.filename}: {reason}") from error
     return tuple(sorted(entries, key=lambda entry: entry.path))
+
+
+def _all_files(
+    folder: Path, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[Path]:
+    """All files under a folder, also through links to folders, but in no circle."""
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        reason = "it is a link to a folder that holds it"
+        raise OSError(errno.ELOOP, reason, os.fspath(folder))
+    for path in folder.iterdir():
+        if path.name in _IGNORED:
+            continue
+        if path.is_dir():
+            yield from _all_files(path, above | {here})
+        else:
+            yield path
 
 
 def links_left_out(root: Path) -> str:

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from benchmarks.waiting import HANG_S
 from seglib.storage.backends import direct
-from seglib.storage.backends.boto3_client import Signer
 from seglib.storage.backends.direct import LARGEST, read_small
+from seglib.storage.backends.signing import Signer
 
 OBJECTS = {f"small/{number}": b"%d " % number * number for number in range(200)}
 

@@ -145,7 +145,8 @@ def test_a_store_that_ignores_conditions_is_refused_before_it_is_written_to(
 ):
     store.fault = lambda *_: "plain"
     remote = open_remote(f"s3://{BUCKET}/{tmp_path.name}")
-    etag = remote.write("a", b"one")
+    remote.write("a", b"one")
+    etag = remote.read("a").etag
     for condition in ({"if_match": etag}, {"if_absent": True}):
         with pytest.raises(SegError, match=r"/a.*does not know conditional writes"):
             remote.write("a", b"two", **condition)

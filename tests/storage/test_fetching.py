@@ -64,27 +64,20 @@ def test_what_dvc_pushed_arrives_byte_for_byte(files, pinned, data_md5, tmp_path
     assert not _under_way(tmp_path)
 
 
-def test_paths_and_prefixes_choose_what_is_fetched(pinned, data_md5, tmp_path):
+def test_paths_choose_what_is_fetched(pinned, data_md5, tmp_path):
     remote = str(pinned.remote)
     root = fetch(data_md5, remote, paths=["dataset.yaml"], cache=tmp_path)
     assert contents(root).keys() == {"dataset.yaml"}
-    same = fetch(data_md5, remote, paths=[A], prefixes=["train_s"], cache=tmp_path)
+    same = fetch(data_md5, remote, paths=[A], cache=tmp_path)
     assert same == root
-    assert contents(root).keys() == {"dataset.yaml", A, "train_segmentation/a.png"}
+    assert contents(root).keys() == {"dataset.yaml", A}
 
 
-@pytest.mark.parametrize(
-    ("wanted", "told"),
-    [
-        ({"paths": ["train_images/aa.png"]}, r"aa.png: not a file.*train_images/a"),
-        ({"prefixes": ["val_"]}, r"val_\*: the dataset .* has no such files"),
-    ],
-)
-def test_a_file_that_the_dataset_lacks_is_named(
-    pinned, data_md5, tmp_path, wanted, told
-):
-    with pytest.raises(SegError, match=told):
-        fetch(data_md5, str(pinned.remote), cache=tmp_path, **wanted)
+def test_a_file_that_the_dataset_lacks_is_named(pinned, data_md5, tmp_path):
+    with pytest.raises(SegError, match=r"aa.png: not a file.*train_images/a"):
+        fetch(
+            data_md5, str(pinned.remote), paths=["train_images/aa.png"], cache=tmp_path
+        )
 
 
 def test_a_cached_file_that_was_changed_is_fetched_again(

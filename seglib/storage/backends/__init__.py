@@ -79,7 +79,7 @@ class Remote(Protocol):
         if_match: str | None = None,
         md5: str | None = None,
         moved: Moved | None = None,
-    ) -> str:
+    ) -> None:
         """Store an object atomically.
 
         Args:
@@ -89,9 +89,6 @@ class Remote(Protocol):
             if_match: only if the object is still the one with this etag.
             md5: of the bytes; a file that was changed since then is not stored.
             moved: called with the bytes of each piece that has been sent.
-
-        Returns:
-            The object's etag.
 
         Raises:
             ChangedObjectError: the condition does not hold; nothing was written.

@@ -1,24 +1,23 @@
 """boto3's client with one exception for all failures. The only importer of boto3.
 
 If an answer breaks off midway, botocore raises some of urllib3's exceptions and does
-not retry. This client retries them like botocore's other failures. And it signs many
-addresses of objects faster than boto3 does.
+not retry. This client retries them like botocore's other failures.
 """
 
+import base64
 import functools
 import hashlib
-import hmac
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import parse_qs, quote
+from typing import Any, BinaryIO, TypeVar
 
-from seglib.storage.backends import THREADS
+from seglib.errors import SegError
+from seglib.storage.backends import THREADS, Moved, require_same
+from seglib.storage.files import open_file
 
 # Of a remote's URL, s3://bucket/prefix?NAME=VALUE&…, with DVC's names.
 SETTINGS = (
@@ -44,9 +43,11 @@ _NO_CREDENTIALS = (
     "ProfileNotFound",
 )
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 20.0
-_ALGORITHM = "AWS4-HMAC-SHA256"
-_SIGNED_FOR_S, _RENEWED_AFTER_S = 600, 120
-_ANY = "x"  # the path that boto3 signs
+_SIGNED_FOR_S = 600  # until which an object must have been asked for
+_MOST_PARTS = 10_000  # that S3 takes of a file
+_PARTS_AT_ONCE = 4  # of one file
+
+PART = 8 << 20  # bytes; a file that is larger goes in parts
 
 Result = TypeVar("Result")
 
@@ -120,6 +121,39 @@ class Client:
             time.sleep(min(_LONGEST_PAUSE_S, _PAUSE_S * 2**attempt) * random.random())
         raise AssertionError("unreachable")
 
+    def upload(
+        self,
+        source: Path,
+        place: Mapping[str, str],
+        *,
+        md5: str | None = None,
+        moved: Moved | None = None,
+    ) -> None:
+        """Store a file larger than `PART`, with few parts of it in memory.
+
+        Raises:
+            FailedCallError: it failed for good; no parts are left.
+            OSError: the file cannot be read.
+            SegError: its md5 is another.
+        """
+        from boto3.s3.transfer import TransferConfig
+
+        config = TransferConfig(
+            multipart_chunksize=max(PART, -(-source.stat().st_size // _MOST_PARTS)),
+            max_concurrency=_PARTS_AT_ONCE,
+            preferred_transfer_client="classic",
+        )
+        config.max_in_memory_upload_chunks = _PARTS_AT_ONCE
+        options = {"Callback": moved, "Config": config}
+
+        def send(client: Any) -> None:
+            with open_file(source) as file:
+                client.upload_fileobj(
+                    _CheckedFile(file, source, md5), **place, **options
+                )
+
+        self.patiently(send)
+
     def presign(self, bucket: str, path: str) -> tuple[str, str]:
         """An address to read an object at for some minutes, and the secret key in use.
 
@@ -164,7 +198,10 @@ class Client:
         if verify := settings.get("ssl_verify"):
             is_switch = verify.lower() in ("true", "false", "yes", "no", "0", "1")
             options["verify"] = _is_true(verify) if is_switch else verify
-        return self._session.client("s3", config=config, **options)
+        client = self._session.client("s3", config=config, **options)
+        for operation in ("PutObject", "UploadPart"):
+            client.meta.events.register(f"before-call.s3.{operation}", _add_md5)
+        return client
 
 
 @contextmanager
@@ -175,91 +212,36 @@ def told() -> Iterator[None]:
 
     try:
         yield
+    except SegError:
+        raise
     except (BotoCoreError, ClientError, HTTPError, ValueError) as error:
         raise FailedCallError(error) from error
 
 
-class Signer:
-    """Signs addresses of a bucket's objects, from any thread.
+class _CheckedFile:
+    """A file that is read once, and whose md5 is checked at its end."""
 
-    boto3 signs one address; the others differ from it by the object's path alone.
+    def __init__(self, file: BinaryIO, source: Path, md5: str | None):
+        self._file, self._source, self._expected = file, source, md5
+        self._digest = hashlib.md5(usedforsecurity=False)
 
-    Args:
-        presign: boto3's signed address of an object, and the secret key in use.
-
-    Source: Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters
-    (AWS Signature Version 4)".
-    """
-
-    def __init__(self, presign: Callable[[str], tuple[str, str]]):
-        self._presign = presign
-        self._pattern: _Pattern | None = None
-        self._until = 0.0
-        self._renewing = threading.Lock()
-
-    def sign(self, path: str) -> tuple[str, str, str]:
-        """Scheme, host and port, and the path with its query.
-
-        Raises:
-            ValueError: boto3 signs otherwise here.
-        """
-        with self._renewing:
-            if self._pattern is None or time.monotonic() > self._until:
-                self._pattern = _learn(*self._presign(_ANY))
-                self._until = time.monotonic() + _RENEWED_AFTER_S
-            pattern = self._pattern
-        return pattern.scheme, pattern.host, _signed(pattern, path)
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(size)
+        self._digest.update(content)
+        if not content:
+            received = self._digest.hexdigest()
+            require_same(self._source, expected=self._expected, received=received)
+        return content
 
 
-class _Pattern(NamedTuple):
-    """The parts shared by all addresses that are signed at one time."""
-
-    scheme: str
-    host: str
-    folder: str  # the path's part before the object's
-    query: str  # without the signature
-    before: str  # of the string to sign: all but the last line
-    key: bytes
-
-
-def _learn(address: str, secret: str) -> _Pattern:
-    """Parse an address that boto3 signed, and check that ours is the same."""
-    scheme, _, rest = address.partition("://")
-    place, _, query = rest.partition("?")
-    host, _, target = place.partition("/")
-    unsigned = [p for p in query.split("&") if not p.startswith("X-Amz-Signature=")]
-    values = {name: value for name, (value, *_) in parse_qs(query).items()}
-    if values.get("X-Amz-Algorithm") != _ALGORITHM:
-        raise ValueError(f"not signed by {_ALGORITHM}")
-    scope = values["X-Amz-Credential"].partition("/")[2]
-    key = f"AWS4{secret}".encode()
-    for part in scope.split("/"):
-        key = _hmac(key, part.encode()).digest()
-    pattern = _Pattern(
-        scheme=scheme,
-        host=host,
-        folder="/" + target.removesuffix(_ANY),
-        query="&".join(sorted(unsigned)),
-        before=f"{_ALGORITHM}\n{values['X-Amz-Date']}\n{scope}\n",
-        key=key,
-    )
-    if _signed(pattern, _ANY).rpartition("=")[2] != values["X-Amz-Signature"]:
-        raise ValueError("boto3 signs in another way")
-    return pattern
-
-
-def _signed(pattern: _Pattern, path: str) -> str:
-    target = pattern.folder + quote(path, safe="/~")
-    request = (
-        f"GET\n{target}\n{pattern.query}\nhost:{pattern.host}\n\nhost\nUNSIGNED-PAYLOAD"
-    )
-    digest = hashlib.sha256(request.encode()).hexdigest()
-    signature = _hmac(pattern.key, (pattern.before + digest).encode()).hexdigest()
-    return f"{target}?{pattern.query}&X-Amz-Signature={signature}"
-
-
-def _hmac(key: bytes, message: bytes) -> "hmac.HMAC":
-    return hmac.new(key, message, hashlib.sha256)
+def _add_md5(params: dict[str, Any], **_: Any) -> None:
+    """Send the md5 of what is sent, which the store then checks."""
+    body = params["body"]
+    content = body if isinstance(body, bytes) else body.read()
+    checksum = hashlib.md5(content, usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(checksum).decode()
+    if not isinstance(body, bytes):
+        body.seek(0)
 
 
 def _is_broken(error: BaseException | None) -> bool:

@@ -63,15 +63,15 @@ class FolderRemote:
         if_match: str | None = None,
         md5: str | None = None,
         moved: Moved | None = None,
-    ) -> str:
+    ) -> None:
         target = self.root / key
         part = self.root / _BESIDE / key.replace("/", "-")
         with self._explained(key, "written"):
             target.parent.mkdir(parents=True, exist_ok=True)
             part.parent.mkdir(exist_ok=True)
             with open_alone(part) as file:
-                etag = _write_durably(file, source, moved)
-                require_same(source, expected=md5, received=etag)
+                received = _write_durably(file, source, moved)
+                require_same(source, expected=md5, received=received)
                 if if_absent:
                     try:
                         os.link(file.name, target)
@@ -81,7 +81,6 @@ class FolderRemote:
                     self._replace_if(target, Path(file.name), if_match)
                 else:
                     Path(file.name).replace(target)
-        return etag
 
     def require_writable(self) -> None:
         with self._explained("", "written"):
@@ -143,7 +142,7 @@ def is_own_folder(remote: object) -> TypeGuard[FolderRemote]:
 
 
 def _write_durably(file: BinaryIO, source: bytes | Path, moved: Moved | None) -> str:
-    """Write and flush to the disk; returns the etag."""
+    """Write and flush to the disk; returns the md5."""
     digest = hashlib.md5(usedforsecurity=False)
     opened = BytesIO(source) if isinstance(source, bytes) else open_file(source)
     with opened as original:

@@ -1,5 +1,6 @@
 """Objects in a bucket of S3, or of a store that speaks it."""
 
+import hashlib
 import threading
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,11 +19,14 @@ from seglib.storage.backends import (
     MissingObjectError,
     Moved,
     Stored,
+    require_same,
 )
-from seglib.storage.backends.boto3_client import Client, FailedCallError, Signer, told
+from seglib.storage.backends.boto3_client import PART, Client, FailedCallError, told
 from seglib.storage.backends.direct import read_small
-from seglib.storage.backends.upload import Uploader
+from seglib.storage.backends.signing import Signer
+from seglib.storage.files import read_file
 
+_LARGE_AT_ONCE = 4  # files, of which four parts each are in memory
 _LISTED_AT_ONCE = 1000  # keys in an answer of S3
 _PLACES = 256  # beginnings that share the objects evenly: files/md5/00/ … ff/
 _REFUSED = (401, 403, 404)  # of HTTP; a missing object is told apart before
@@ -34,13 +38,11 @@ _OF_NO_OBJECT = {"IfNoneMatch": "*", "IfMatch": f'"{"0" * 32}"'}
 class S3Remote:
     """A bucket. boto3 finds what `settings` leave open in its usual places."""
 
-    def __init__(
-        self, bucket: str, prefix: str, settings: Mapping[str, str] | None = None
-    ):
+    def __init__(self, bucket: str, prefix: str, settings: Mapping[str, str]):
         self.bucket, self.prefix = bucket, prefix
         with self._explained("", "read"):
-            self._client = Client(settings or {})
-        self._uploader = Uploader(self._client, bucket)
+            self._client = Client(settings)
+        self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
         self._signer = Signer(lambda path: self._client.presign(bucket, path))
         self._conditions: set[str] = set()  # that the store is known to honour
         self._probing = threading.Lock()
@@ -87,15 +89,15 @@ class S3Remote:
         if_match: str | None = None,
         md5: str | None = None,
         moved: Moved | None = None,
-    ) -> str:
+    ) -> None:
         condition = {"IfNoneMatch": "*"} if if_absent else {}
         condition |= {"IfMatch": if_match} if if_match else {}
-        path, has_changed = self._path(key), _CHANGED + _NOT_FOUND * bool(if_match)
+        has_changed = _CHANGED + _NOT_FOUND * bool(if_match)
         try:
             with self._explained(key, "written", has_changed if condition else ()):
                 for name in condition:
                     self._require_condition(name, key)
-                return self._uploader.put(path, source, condition, md5, moved)
+                self._put(key, source, condition, md5, moved)
         except OSError as error:
             raise SegError(f"{source!s}: cannot be read ({error.strerror}).") from error
 
@@ -158,6 +160,26 @@ class S3Remote:
                 f"{self.name(key)}: cannot be {done}. {error}. {_remedy(error, done)}"
             ) from error
 
+    def _put(
+        self,
+        key: str,
+        source: bytes | Path,
+        condition: Mapping[str, str],
+        md5: str | None,
+        moved: Moved | None,
+    ) -> None:
+        place = self._place(key)
+        if isinstance(source, Path) and not condition and _is_large(source):
+            with self._large:
+                self._client.upload(source, place, md5=md5, moved=moved)
+            return
+        content = source if isinstance(source, bytes) else read_file(source)
+        received = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        require_same(source, expected=md5, received=received)
+        self._client.call("put_object", **place, Body=content, **condition)
+        if moved:
+            moved(len(content))
+
     def _require_condition(self, name: str, key: str) -> None:
         """Make sure that the store refuses a write whose condition fails.
 
@@ -205,6 +227,10 @@ class S3Remote:
 
     def _path(self, key: str) -> str:
         return f"{self.prefix}/{key}".lstrip("/")
+
+
+def _is_large(source: Path) -> bool:
+    return source.stat().st_size > PART
 
 
 def _remedy(error: FailedCallError, done: str) -> str:
