@@ -41,9 +41,6 @@ class Endpoint:
     ui_host: str = ""
     timeout_s: float = 30.0
     patience: Patience = field(default_factory=Patience)
-    # KFP's times of creation are whole seconds: only when that of a new run is over
-    # does everybody see the same runs of it, and choose the same one.
-    settle_s: float = 1.2
 
     @classmethod
     def from_environment(cls, **options: Any) -> Self:

@@ -16,6 +16,10 @@ from pipeline.kfp.objects import ensure_experiment, ensure_version, fitted, send
 from pipeline.kfp.order import Order, run_name
 from pipeline.kfp.runs import Run, alive_runs, get_run, run_of, terminate, to_run
 
+# KFP's times of creation are whole seconds: only when that of a new run is over does
+# everybody see the same runs of it, and choose the same one.
+_SETTLE_S = 1.2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submitted:
@@ -91,7 +95,7 @@ def submit(
         find,
         Trace(resource=WORKFLOWS, name=name),
     )
-    time.sleep(server.endpoint.settle_s)
+    time.sleep(_SETTLE_S)
     first = _settle(server, made)
     return _result(server, first, new=first.run_id == made.run_id)
 

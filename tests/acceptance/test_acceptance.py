@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.http import Patience
 from pipeline.kfp.connection import connect
 from pipeline.kfp.endpoint import Endpoint
 from tests.acceptance.__main__ import run
@@ -15,6 +14,7 @@ from tests.acceptance.ground import Ground, Unverified
 from tests.acceptance.probe import NO_ROOM, compile_probe, work
 from tests.fakes.kfp_api import KfpApi
 from tests.fakes.kubernetes_api import KubernetesApi
+from tests.pipeline.kfp.conftest import QUICK
 
 # What a run of the probe that behaves so is answered by.
 CASES = {
@@ -46,7 +46,6 @@ def api() -> Iterator[KfpApi]:
     with KfpApi() as api:
         api.chosen = chosen
         yield api
-    assert not api.violations
 
 
 @pytest.fixture
@@ -69,9 +68,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def ground(api: KfpApi, below: KubernetesApi, compiled: tuple[Path, Path]) -> Ground:
-    patience = Patience(tries=5, pause_s=0.01, longest_s=0.02)
     return Ground(
-        cluster=connect(Endpoint(host=api.url, patience=patience)),
+        cluster=connect(Endpoint(host=api.url, patience=QUICK)),
         probe=compiled[0],
         waiting=compiled[1],
         recorded=True,

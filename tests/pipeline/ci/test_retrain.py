@@ -105,7 +105,7 @@ def test_a_run_that_kfp_does_not_list_is_an_error_in_the_status(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    endpoint = Endpoint(host=world.kfp.url, token=KFP_TOKEN, **QUICK)
+    endpoint = Endpoint(host=world.kfp.url, token=KFP_TOKEN, patience=QUICK)
     wish = Wish(
         config=Path(CONFIG),
         since=world.old,

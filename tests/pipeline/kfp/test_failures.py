@@ -24,7 +24,7 @@ HEALTH = "healthz_service_get_healthz"
 
 def _fails(kind: str, message: str, **endpoint: Any) -> ClusterError:
     with pytest.raises(ClusterError, match=message) as caught:
-        connect(Endpoint(**QUICK, **endpoint))
+        connect(Endpoint(patience=QUICK, **endpoint))
     assert caught.value.kind == kind
     assert caught.value.exit_code == 6
     assert "\n" not in str(caught.value)
@@ -77,7 +77,7 @@ def test_a_token_file_is_read_anew_for_each_request(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
     with KfpApi(token="first") as api:
-        cluster = connect(Endpoint(host=api.url, token_file=str(file), **QUICK))
+        cluster = connect(Endpoint(host=api.url, token_file=str(file), patience=QUICK))
         api.token = "second"
         with pytest.raises(ClusterError, match="401"):
             list(list_runs(cluster))
@@ -106,7 +106,7 @@ def test_a_redirection_to_a_login_page_is_not_followed(api: KfpApi) -> None:
 
 
 def test_not_allowed_names_the_role(api: KfpApi, order: Order) -> None:
-    cluster = connect(Endpoint(host=api.url, **QUICK))
+    cluster = connect(Endpoint(host=api.url, patience=QUICK))
     message = "User 'jane' is not authorized to create runs in namespace vision"
     api.faults.append(Fault("run_service_create_run", status=403, message=message))
     with pytest.raises(
@@ -138,7 +138,7 @@ def test_another_api_is_not_taken_for_kfps(api: KfpApi) -> None:
 def test_what_kfp_says_of_an_invalid_run_is_kept_and_shortened(
     api: KfpApi, order: Order
 ) -> None:
-    cluster = connect(Endpoint(host=api.url, **QUICK))
+    cluster = connect(Endpoint(host=api.url, patience=QUICK))
     long = "Failed to create a run: InternalServerError: " * 40 + "unknown field 'foo'"
     api.faults.append(Fault("run_service_create_run", status=400, message=long))
     with pytest.raises(ClusterError, match="refuses to create the run") as caught:
@@ -150,7 +150,7 @@ def test_what_kfp_says_of_an_invalid_run_is_kept_and_shortened(
 
 def test_a_failing_server_is_asked_again_before_it_is_an_error(api: KfpApi) -> None:
     api.faults.append(Fault(HEALTH, status=503, times=2))
-    assert connect(Endpoint(host=api.url, **QUICK)).version == "2.17.0"
+    assert connect(Endpoint(host=api.url, patience=QUICK)).version == "2.17.0"
     api.faults.append(Fault(HEALTH, status=500, times=99, message="no database"))
     _fails("broken", r"\(500\): no database.*kubectl logs", host=api.url)
     api.faults.clear()
@@ -159,7 +159,7 @@ def test_a_failing_server_is_asked_again_before_it_is_an_error(api: KfpApi) -> N
 
 
 def test_a_server_that_comes_back_is_waited_for(api: KfpApi, order: Order) -> None:
-    cluster = connect(Endpoint(host=api.url, **QUICK))
+    cluster = connect(Endpoint(host=api.url, patience=QUICK))
     run = submit(cluster, order).run
     api.faults.append(Fault("run_service_get_run", status=0, times=3))
     assert get_run(cluster, run.run_id).run_id == run.run_id
@@ -201,7 +201,7 @@ def test_a_cluster_of_kubeconfig_is_reached_through_its_proxy(
     with KfpApi(prefix=path, token="of-the-kubeconfig") as api:
         server = api.url.removesuffix(path)
         use_kubeconfig(monkeypatch, tmp_path, server, token="of-the-kubeconfig")
-        cluster = connect(Endpoint(**QUICK))
+        cluster = connect(Endpoint(patience=QUICK))
         done = submit(cluster, order)
         assert api.run()["run_id"] == done.run.run_id
     assert done.url.startswith("http://localhost:8080/#/runs/details/")

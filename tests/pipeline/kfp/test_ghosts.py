@@ -131,8 +131,8 @@ def test_the_kubernetes_of_another_kfp_is_no_witness(
 ) -> None:
     """The same commit may run there, under the same name: it must not be ended."""
     with KfpApi() as another:
-        cluster = connect(Endpoint(host=another.url, **QUICK))
-        submit(connect(Endpoint(host=api.url, **QUICK)), order)
+        cluster = connect(Endpoint(host=another.url, patience=QUICK))
+        submit(connect(Endpoint(host=api.url, patience=QUICK)), order)
         another.faults.append(Fault(CREATE))
         with pytest.raises(ClusterError, match="may be another cluster"):
             submit(cluster, order)

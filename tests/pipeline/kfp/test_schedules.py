@@ -169,7 +169,7 @@ def test_two_at_once_leave_one_of_each(
     lists = "recurring_run_service_list_recurring_runs"
     meet = threading.Barrier(2)
     api.faults.append(Fault(lists, status=200, times=2, meet=meet))
-    endpoint = Endpoint(host=api.url, **QUICK)
+    endpoint = Endpoint(host=api.url, patience=QUICK)
     clusters = [connect(endpoint) for _ in range(2)]
 
     def run(cluster: KfpServer) -> None:

