@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 
@@ -64,6 +64,17 @@ class Loopback(abc.ABC):
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class Answering(Loopback):
+    """A server that answers by a function."""
+
+    def __init__(self, reply: Callable[[Request], Reply]):
+        super().__init__()
+        self._reply = reply
+
+    def reply(self, request: Request) -> Reply:
+        return self._reply(request)
 
 
 def kubeconfig(server: str, *, token: str) -> str:

@@ -5,7 +5,7 @@ which are generated from its published schema.
 """
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,6 @@ _PATHS = {
     "V1ServiceAccount": "serviceaccounts",
     "V1PersistentVolumeClaim": "persistentvolumeclaims",
 }
-
-
-class Answering(Loopback):
-    """A server that answers by a function."""
-
-    def __init__(self, reply: Callable[[Request], Reply]):
-        super().__init__()
-        self._reply = reply
-
-    def reply(self, request: Request) -> Reply:
-        return self._reply(request)
 
 
 class CoreApi(Loopback):

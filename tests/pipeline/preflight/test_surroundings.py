@@ -21,11 +21,11 @@ from pipeline.preflight.pods import Pod
 from pipeline.preflight.surroundings import Surroundings
 from tests.fakes import loopback
 from tests.fakes.kfp_api import Fault, KfpApi
-from tests.fakes.loopback import Reply, Request
+from tests.fakes.loopback import Answering, Reply, Request
 from tests.fakes.s3_proxy import proxy
 from tests.fakes.servers import MlflowServer, free_port, silent_server
 from tests.pipeline.preflight.compiled import IMAGE
-from tests.pipeline.preflight.loopback import Answering, CoreApi, Registry
+from tests.pipeline.preflight.loopback import CoreApi, Registry
 
 DIGEST = IMAGE.partition("@")[2]
 ACCOUNT = "pipeline-runner"
