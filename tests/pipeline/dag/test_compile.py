@@ -10,9 +10,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from google.protobuf import json_format
-from kfp.kubernetes import kubernetes_executor_config_pb2
-from kfp.pipeline_spec import pipeline_spec_pb2
 from typer.testing import CliRunner
 
 from components.finalize import finalize
@@ -111,12 +108,6 @@ def test_no_secret_of_the_environment_gets_into_a_document(
     for one in compiled:
         written = one.document.read_text() + one.manifest.read_text()
         assert "c4n4ry" not in written + one.printed
-
-
-def test_the_document_is_a_pipeline_spec_and_a_platform_spec_without_unknown_fields(
-    document: Path,
-) -> None:
-    _parse_strictly(*_load(document.read_text()))
 
 
 def test_the_parameters_are_the_fields_of_the_configuration_with_their_defaults(
@@ -255,7 +246,6 @@ def test_the_manifest_form_is_of_the_same_pipeline(compiled: list[Compiled]) -> 
     spec, platform = _load(document.read_text())
     assert version["spec"]["pipelineSpec"] == spec
     assert version["spec"]["platformSpec"] == platform
-    _parse_strictly(version["spec"]["pipelineSpec"], version["spec"]["platformSpec"])
 
 
 @pytest.mark.parametrize(
@@ -309,20 +299,6 @@ def _compile(path: Path, *options: str) -> None:
     words = ["compile", "-o", str(path), "--image", IMAGE, *options]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-
-
-def _parse_strictly(pipeline: dict[str, Any], platform: dict[str, Any]) -> None:
-    json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
-    deployment = pipeline_spec_pb2.PipelineDeploymentConfig()
-    json_format.ParseDict(pipeline["deploymentSpec"], deployment)
-    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
-    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert executors.keys() == deployment.executors.keys()
-    assert len(executors) == 7
-    for settings in executors.values():
-        json_format.ParseDict(
-            settings, kubernetes_executor_config_pb2.KubernetesExecutorConfig()
-        )
 
 
 def _load(text: str) -> Iterator[Any]:
