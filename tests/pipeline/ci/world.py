@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ci.finalize import CONTEXT
 from pipeline.ci.git import Git
+from pipeline.ci.reporter import CONTEXT
 from seglib.data.image_io import encode_png
 from seglib.evaluation.bootstrap import Comparison, Interval
 from seglib.evaluation.decision import Check, Decision, write_decision

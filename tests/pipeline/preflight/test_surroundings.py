@@ -14,7 +14,7 @@ from kubernetes.config import kube_config
 from benchmarks.seaweedfs import environment, seaweedfs
 from benchmarks.waiting import HANG_S
 from pipeline.preflight import surroundings
-from pipeline.preflight.cluster import see_repetition
+from pipeline.preflight.cluster_state import see_repetition
 from pipeline.preflight.findings import Finding, codes, in_order
 from pipeline.preflight.looking import look_at_all
 from pipeline.preflight.pods import Pod
@@ -500,19 +500,9 @@ def test_a_store_that_never_answers_is_one_finding_in_time(
     assert finding.where == "store s3://things/x"
 
 
-def test_what_is_looked_at_is_what_the_environment_names_or_what_is_asked_for() -> None:
-    variables = {
-        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
-        "SEGLIB_CHECKPOINTS": "s3://bucket/checkpoints",
-        "KFP_ENDPOINT": "http://kfp:8080",
-    }
-    found = Surroundings.from_environment(environment=variables, host="http://other")
-    assert found.mlflow == "http://mlflow:5000"
-    assert found.stores == ("s3://bucket/checkpoints",)
-    assert found.host == "http://other"
-    assert not found.cluster
-    local = {"MLFLOW_TRACKING_URI": "sqlite:///x.db", "SEGLIB_CHECKPOINTS": "here"}
-    assert Surroundings.from_environment(environment=local) == Surroundings()
+def test_a_store_of_this_machine_is_not_looked_at() -> None:
+    local = Surroundings(mlflow="sqlite:///x.db", stores=("here",))
+    assert local.looks([]) == []
 
 
 def test_every_code_of_the_surroundings_is_tested() -> None:
