@@ -20,10 +20,8 @@ _ADDRESS = "https://api.github.com"
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _FOREIGN = ("AWS_", "KFP_", "KF_", "MLFLOW_")
 _PATIENCE = Patience(tries=4, pause_s=0.5)
-# Characters.
-_LONGEST_COMMENT = 60_000  # GitHub takes 65,536
-_LONGEST_DESCRIPTION = 140
-_LONGEST_SAID = 300  # of what the server says
+_LONGEST_COMMENT = 60_000  # characters; GitHub takes 65,536
+_LONGEST_DESCRIPTION, _LONGEST_SAID = 140, 300
 
 
 class State(StrEnum):
@@ -84,11 +82,8 @@ class GitHub:
     Args:
         repository: owner/name.
         token: sent as a bearer's; kept out of every message.
-        address: of the API.
+        address: of the API; https, unless it is on this machine.
         patience: how often a request is repeated that failed for a passing reason.
-
-    Raises:
-        ForgeError: the token would go over the network unencrypted.
     """
 
     def __init__(
@@ -293,15 +288,14 @@ def _message(answer: urllib3.BaseHTTPResponse) -> str:
 
 def _limit(answer: urllib3.BaseHTTPResponse) -> str:
     """When a limit of requests ends, as a sentence; empty where none was met."""
-    reset = answer.headers.get("x-ratelimit-reset", "")
-    after = answer.headers.get("retry-after", "")
     if answer.status not in (403, 429):
         return ""
-    if after.isdigit():
-        seconds = float(after)
-    elif answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+    seconds = urllib3.Retry().get_retry_after(answer)
+    reset = answer.headers.get("x-ratelimit-reset", "")
+    is_met = answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit()
+    if seconds is None and is_met:
         seconds = max(0.0, int(reset) - time.time())
-    else:
+    if seconds is None:
         return ""
     minutes = f"{seconds / 60:.0f} minutes"
     return f" The limit of requests ends in {minutes}. Run the same command again then."

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipeline.ci.finalize import CONTEXT, Reporter, Waiting, run_in
 from pipeline.ci.git import PIN, Git
 from pipeline.ci.github import ForgeError, GitHub, State, Status
 from pipeline.ci.image import provide_image
 from pipeline.ci.plan import Plan, Wish, make_plan
+from pipeline.ci.reporter import CONTEXT, Reporter, Waiting, run_in
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:

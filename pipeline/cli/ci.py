@@ -160,9 +160,9 @@ def finalize(
 
     python -m pipeline finalize HEAD
     """
-    from pipeline.ci.finalize import Reporter, waiting_commits
     from pipeline.ci.git import Git
     from pipeline.ci.github import find_forge, forget_empty, missing
+    from pipeline.ci.reporter import Reporter, waiting_commits
     from seglib.tracking.mlflow_address import tracking_uri
 
     forget_empty(os.environ)

@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli.options import Context, Remote, grouped, option, optional
 from seglib.cli.terminal import Terminal
+from seglib.environment import CHECKPOINTS, TRACKING_URI
 from seglib.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,16 +34,16 @@ class Around:
     ] = False
     context: Context = ""
     namespace: Annotated[
-        str, optional("Of the runs. Default: KFP_NAMESPACE, else kubeflow.", **_PANEL)
-    ] = ""
+        str, option("Of the runs.", envvar="KFP_NAMESPACE", **_PANEL)
+    ] = "kubeflow"
     service_account: Annotated[str, option("Of the pods.", **_PANEL)] = (
         "pipeline-runner"
     )
     host: Annotated[
         str,
         optional(
-            "Kubeflow Pipelines. Default: KFP_ENDPOINT; KFP_TOKEN or KFP_TOKEN_FILE "
-            "log in.",
+            "Kubeflow Pipelines. KFP_TOKEN or KFP_TOKEN_FILE log in.",
+            envvar="KFP_ENDPOINT",
             **_PANEL,
         ),
     ] = ""
@@ -50,7 +51,7 @@ class Around:
         bool, option("Ask the registries for the images.", "--images", **_PANEL)
     ] = False
     mlflow: Annotated[
-        str, optional("An MLflow server. Default: MLFLOW_TRACKING_URI.", **_PANEL)
+        str, optional("An MLflow server.", envvar=TRACKING_URI, **_PANEL)
     ] = ""
     mlflow_host: Annotated[
         str,
@@ -63,9 +64,9 @@ class Around:
     stores: Annotated[
         list[str] | None,
         optional(
-            "s3://bucket/prefix to write to and read from; may be repeated. Default: "
-            "SEGLIB_CHECKPOINTS.",
+            "s3://bucket/prefix to write to and read from; may be repeated.",
             "--store",
+            envvar=CHECKPOINTS,
             **_PANEL,
         ),
     ] = None
@@ -147,9 +148,7 @@ def doctor(
     diagnosis = examine(
         document,
         data=_data(data, remote) if data else None,
-        around=None
-        if offline
-        else Surroundings.from_environment(**vars(around) | {"stores": stores}),
+        around=None if offline else Surroundings(**{**vars(around), "stores": stores}),
         ignored=ignored,
     )
     if as_json:

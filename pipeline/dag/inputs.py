@@ -194,9 +194,8 @@ def _splits(data: Data) -> tuple[str, ...]:
     from seglib.storage.listings import manifest_entries
 
     root = Path(data.remote)
-    if any((root / f"{split}_images").is_dir() for split in SPLITS):
-        found = {path.parent.name for path in root.glob("*_images/*")}
-    else:
+    found = {path.parent.name for path in root.glob("*_images/*")}
+    if not found:
         entries = manifest_entries(data.data_md5, data.remote)
         found = {entry.path.partition("/")[0] for entry in entries}
     return tuple(split for split in SPLITS if f"{split}_images" in found)

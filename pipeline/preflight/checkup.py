@@ -8,9 +8,9 @@ from pathlib import Path
 from pipeline.dag.document import read_document
 from pipeline.dag.inputs import Data
 from pipeline.preflight.credentials import find_credentials, hide
-from pipeline.preflight.document import check_origin, check_schema, require_ours
 from pipeline.preflight.findings import Diagnosis, Finding, in_order
 from pipeline.preflight.looking import Look, look_at_all
+from pipeline.preflight.origin import check_origin, check_schema, require_ours
 from pipeline.preflight.pods import check_pods, pods_of
 from pipeline.preflight.surroundings import Surroundings
 

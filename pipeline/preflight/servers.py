@@ -89,7 +89,7 @@ def _lists_experiments(answer: urllib3.BaseHTTPResponse) -> bool:
         found = answer.json()
     except ValueError:
         return False
-    return found == {} or "experiments" in found
+    return isinstance(found, dict) and (not found or "experiments" in found)
 
 
 def _login(uri: str) -> dict[str, str]:

@@ -1,15 +1,11 @@
 """The surroundings of a document: only those that are named are looked at."""
 
-import os
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
 
 from pipeline.preflight.looking import Look
 from pipeline.preflight.pods import Pod
-from seglib.environment import CHECKPOINTS, TRACKING_URI
 from seglib.errors import SegError
 from seglib.plain_text import without_login
 from seglib.storage.remotes import open_remote
@@ -27,25 +23,10 @@ class Surroundings:
     service_account: str = ""
     host: str = ""  # of Kubeflow Pipelines
     images: bool = False
-    mlflow: str = ""  # http(s)://…
+    mlflow: str = ""  # http(s)://…; a database is not looked at
     mlflow_host: str = ""  # name and port under which pods reach it
-    stores: tuple[str, ...] = ()  # s3://…
+    stores: tuple[str, ...] = ()  # s3://…; a folder is not looked at
     timeout_s: float = 5.0
-
-    @classmethod
-    def from_environment(
-        cls, *, environment: Mapping[str, str] = os.environ, **given: object
-    ) -> Self:
-        """The given values; for the rest the variables that steps read, too."""
-        mlflow = environment.get(TRACKING_URI, "")
-        store = environment.get(CHECKPOINTS, "")
-        found: dict[str, Any] = {
-            "host": environment.get("KFP_ENDPOINT", ""),
-            "namespace": environment.get("KFP_NAMESPACE") or cls.namespace,
-            "mlflow": mlflow if mlflow.startswith("http") else "",
-            "stores": (store,) if store.startswith("s3://") else (),
-        }
-        return cls(**(found | {k: v for k, v in given.items() if v}))
 
     def looks(self, pods: list[Pod]) -> list[Look]:
         """One look for each thing to look at.
@@ -56,7 +37,7 @@ class Surroundings:
         once_s, patient_s = self.timeout_s + _GRACE_S, 2 * self.timeout_s + _GRACE_S
         found: list[Look] = []
         if self.cluster:
-            from pipeline.preflight.cluster import see_cluster
+            from pipeline.preflight.cluster_state import see_cluster
 
             see = partial(
                 see_cluster,
@@ -74,11 +55,11 @@ class Surroundings:
             see_kfp = partial(check_kfp, self.host, **timeout)
             found.append(Look(name, see_kfp, patient_s))
         for image in dict.fromkeys(pod.image for pod in pods if self.images):
-            from pipeline.preflight.registry import check_image
+            from pipeline.preflight.image_registry import check_image
 
             see_image = partial(check_image, image, **timeout)
             found.append(Look(f"image {image}", see_image, 2 * patient_s))
-        if self.mlflow:
+        if self.mlflow.startswith("http"):
             from pipeline.preflight.servers import check_mlflow
 
             name = f"MLflow at {without_login(self.mlflow)}"
@@ -86,8 +67,8 @@ class Surroundings:
                 check_mlflow, self.mlflow, host=self.mlflow_host, **timeout
             )
             found.append(Look(name, see_it, patient_s))
-        for store in self.stores:
-            from pipeline.preflight.store import check_store
+        for store in (one for one in self.stores if one.startswith("s3://")):
+            from pipeline.preflight.object_store import check_store
 
             with suppress(SegError):  # which the look reports
                 open_remote(store)  # imports the store's client

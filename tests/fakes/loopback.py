@@ -10,12 +10,10 @@ import json
 import socket
 import threading
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import pytest
 import yaml
 
 
@@ -68,10 +66,19 @@ class Loopback(abc.ABC):
         self._thread.join()
 
 
-def use_kubeconfig(
-    patch: pytest.MonkeyPatch, folder: Path, server: str, *, token: str
-) -> None:
-    """Have the kubernetes client and kubectl find a server by a kubeconfig."""
+class Answering(Loopback):
+    """A server that answers by a function."""
+
+    def __init__(self, reply: Callable[[Request], Reply]):
+        super().__init__()
+        self._reply = reply
+
+    def reply(self, request: Request) -> Reply:
+        return self._reply(request)
+
+
+def kubeconfig(server: str, *, token: str) -> str:
+    """The text of a kubeconfig with one context, `here`."""
     named = {"name": "here"}
     content = {
         "apiVersion": "v1",

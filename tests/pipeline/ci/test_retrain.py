@@ -18,8 +18,8 @@ from pipeline.kfp.failures import ClusterError
 from tests.fakes.forge_server import TOKEN, Fault
 from tests.fakes.kfp_api import Fault as KfpFault
 from tests.fakes.kubernetes_api import KubernetesApi
-from tests.pipeline.ci.repositories import pin, push
-from tests.pipeline.ci.world import CONFIG, IMAGES, KFP_TOKEN, Tracking, World, dataset
+from tests.pipeline.ci.repositories import CONFIG, pin, push
+from tests.pipeline.ci.world import IMAGES, KFP_TOKEN, Tracking, World, dataset
 from tests.pipeline.kfp.conftest import QUICK
 
 Run = Callable[..., str]

@@ -10,9 +10,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from google.protobuf import json_format
-from kfp.kubernetes import kubernetes_executor_config_pb2
-from kfp.pipeline_spec import pipeline_spec_pb2
 from typer.testing import CliRunner
 
 from components.finalize import finalize
@@ -113,12 +110,6 @@ def test_no_secret_of_the_environment_gets_into_a_document(
         assert "c4n4ry" not in written + one.printed
 
 
-def test_the_document_is_a_pipeline_spec_and_a_platform_spec_without_unknown_fields(
-    document: Path,
-) -> None:
-    _parse_strictly(*_load(document.read_text()))
-
-
 def test_the_parameters_are_the_fields_of_the_configuration_with_their_defaults(
     spec: dict[str, Any],
 ) -> None:
@@ -156,70 +147,23 @@ def test_every_field_of_the_configuration_reaches_a_step(
     assert finalize.component_spec.inputs.keys() == {"status", *GIVEN}
 
 
-def test_the_dag_is_flat_and_export_waits_for_the_gates_word(
+def test_a_cached_step_has_a_parameter_for_whatever_changes_its_result(
     spec: dict[str, Any],
 ) -> None:
-    body = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    assert {
-        name: sorted(task.get("dependentTasks", [])) for name, task in body.items()
-    } == {
-        "verify-data": [],
-        "augment-data": ["verify-data"],
-        "train-model": ["augment-data", "verify-data"],
-        "evaluate-model": ["train-model", "verify-data"],
-        "gate-model": ["evaluate-model", "train-model", "verify-data"],
-        "condition-2": [
-            "evaluate-model",
-            "gate-model",
-            "train-model",
-            "verify-data",
-        ],
-    }
-    condition = body["condition-2"]["triggerPolicy"]["condition"]
-    assert condition.endswith("['pipelinechannel--gate-model-Output'] == 'promote'")
-    assert list(spec["components"]["comp-condition-2"]["dag"]["tasks"]) == [
-        "export-model"
-    ]
-    nested = [c for c in spec["components"].values() if "dag" in c]
-    assert len(nested) == 2, "the exit handler's body and the condition, nothing else"
-    finalize_task = spec["root"]["dag"]["tasks"]["finalize"]
-    assert finalize_task["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
-
-
-def test_gate_export_and_finalize_are_never_cached(spec: dict[str, Any]) -> None:
-    tasks = {
-        **spec["root"]["dag"]["tasks"],
-        **spec["components"]["comp-exit-handler-1"]["dag"]["tasks"],
-        **spec["components"]["comp-condition-2"]["dag"]["tasks"],
-    }
     cached = {
         name
-        for name, task in tasks.items()
+        for name, task in _tasks(spec)
         if task.get("cachingOptions", {}).get("enableCache")
     }
-    assert cached == set(CACHED)
-
-
-def test_what_changes_a_result_is_a_parameter_of_every_cached_step(
-    spec: dict[str, Any],
-) -> None:
+    assert cached == set(CACHED), "gate, export and finalize never are"
     for step in CACHED:
-        parameters = spec["components"][f"comp-{step}"]["inputDefinitions"][
-            "parameters"
-        ]
-        assert "code_version" in parameters, step
+        inputs = spec["components"][f"comp-{step}"]["inputDefinitions"]
+        assert "code_version" in inputs["parameters"], step
 
 
-def test_every_step_runs_in_the_pinned_image_and_installs_nothing(
-    spec: dict[str, Any],
-) -> None:
-    executors = spec["deploymentSpec"]["executors"]
-    for executor in executors.values():
-        assert executor["container"]["image"] == IMAGE
+def test_the_steps_install_nothing(spec: dict[str, Any]) -> None:
+    for executor in _executors(spec).values():
         assert "pip install" not in json.dumps(executor["container"]["command"][:3])
-    gpu = executors["exec-train-model"]["container"]["resources"]["accelerator"]
-    assert gpu["resourceType"] == "nvidia.com/gpu"
-    assert gpu["resourceCount"] == "1"
 
 
 def test_what_a_sub_dag_uses_it_declares(spec: dict[str, Any]) -> None:
@@ -302,7 +246,6 @@ def test_the_manifest_form_is_of_the_same_pipeline(compiled: list[Compiled]) -> 
     spec, platform = _load(document.read_text())
     assert version["spec"]["pipelineSpec"] == spec
     assert version["spec"]["platformSpec"] == platform
-    _parse_strictly(version["spec"]["pipelineSpec"], version["spec"]["platformSpec"])
 
 
 @pytest.mark.parametrize(
@@ -356,20 +299,6 @@ def _compile(path: Path, *options: str) -> None:
     words = ["compile", "-o", str(path), "--image", IMAGE, *options]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-
-
-def _parse_strictly(pipeline: dict[str, Any], platform: dict[str, Any]) -> None:
-    json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
-    deployment = pipeline_spec_pb2.PipelineDeploymentConfig()
-    json_format.ParseDict(pipeline["deploymentSpec"], deployment)
-    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
-    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert executors.keys() == deployment.executors.keys()
-    assert len(executors) == 7
-    for settings in executors.values():
-        json_format.ParseDict(
-            settings, kubernetes_executor_config_pb2.KubernetesExecutorConfig()
-        )
 
 
 def _load(text: str) -> Iterator[Any]:

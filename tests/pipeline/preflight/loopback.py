@@ -5,7 +5,7 @@ which are generated from its published schema.
 """
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,6 @@ _PATHS = {
     "V1ServiceAccount": "serviceaccounts",
     "V1PersistentVolumeClaim": "persistentvolumeclaims",
 }
-
-
-class Answering(Loopback):
-    """A server that answers by a function."""
-
-    def __init__(self, reply: Callable[[Request], Reply]):
-        super().__init__()
-        self._reply = reply
-
-    def reply(self, request: Request) -> Reply:
-        return self._reply(request)
 
 
 class CoreApi(Loopback):
@@ -105,12 +94,15 @@ class CoreApi(Loopback):
 
 
 class Registry(Loopback):
-    """Manifests by digest, for whoever fetches a token first."""
+    """Manifests by digest, for whoever has a token (Bearer) or a login (Basic).
 
-    def __init__(self, *digests: str):
+    Attributes:
+        login: base64 of user:password that it costs; "": nothing.
+    """
+
+    def __init__(self, *digests: str, login: str = "", scheme: str = "Bearer"):
         super().__init__()
-        self.digests = digests
-        self.login = ""  # base64 of user:password that the token costs; "": nothing
+        self.digests, self.login, self._scheme = digests, login, scheme
         self.name = self.url.removeprefix("http://")
 
     def reply(self, request: Request) -> Reply:
@@ -121,9 +113,12 @@ class Registry(Loopback):
                 return Reply(401, {"errors": [{"code": "UNAUTHORIZED"}]})
             assert request.query["scope"] == scope
             return Reply(200, {"token": "pull"})
-        if given != "Bearer pull":
-            challenge = f'realm="{self.url}/token",service="r",scope="{scope}"'
-            return Reply(401, headers={"WWW-Authenticate": f"Bearer {challenge}"})
+        if (
+            given
+            != {"Bearer": "Bearer pull", "Basic": f"Basic {self.login}"}[self._scheme]
+        ):
+            realm = f'realm="{self.url}/token",service="r",scope="{scope}"'
+            return Reply(401, headers={"WWW-Authenticate": f"{self._scheme} {realm}"})
         assert "application/vnd.oci.image.index.v1+json" in request.headers["accept"]
         digest = request.path.removeprefix("/v2/team/seglib/manifests/")
         if digest not in self.digests:

@@ -171,10 +171,11 @@ def test_what_is_too_small_is_one_finding_that_says_why(
 def test_a_dataset_that_cannot_be_listed_is_one_finding(
     weighed: Examine, sample: Data, tmp_path: Path
 ) -> None:
-    away = _data(sample.data_md5, str(tmp_path / "none"))
-    assert [finding.code for finding in weighed(away).findings] == ["S270"]
-    unknown = _data("0" * 32 + ".dir", sample.remote)
-    assert [finding.code for finding in weighed(unknown).findings] == ["S270"]
+    for data in (
+        _data(sample.data_md5, str(tmp_path / "none")),
+        _data("0" * 32 + ".dir", sample.remote),
+    ):
+        assert [finding.code for finding in weighed(data).findings] == ["S270"]
 
 
 def test_files_that_the_remote_lacks_are_one_finding(

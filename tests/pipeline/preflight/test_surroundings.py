@@ -14,18 +14,18 @@ from kubernetes.config import kube_config
 from benchmarks.seaweedfs import environment, seaweedfs
 from benchmarks.waiting import HANG_S
 from pipeline.preflight import surroundings
-from pipeline.preflight.cluster import see_repetition
+from pipeline.preflight.cluster_state import see_repetition
 from pipeline.preflight.findings import Finding, codes, in_order
 from pipeline.preflight.looking import look_at_all
 from pipeline.preflight.pods import Pod
 from pipeline.preflight.surroundings import Surroundings
 from tests.fakes import loopback
 from tests.fakes.kfp_api import Fault, KfpApi
-from tests.fakes.loopback import Reply, Request
+from tests.fakes.loopback import Answering, Reply, Request
 from tests.fakes.s3_proxy import proxy
 from tests.fakes.servers import MlflowServer, free_port, silent_server
 from tests.pipeline.preflight.compiled import IMAGE
-from tests.pipeline.preflight.loopback import Answering, CoreApi, Registry
+from tests.pipeline.preflight.loopback import CoreApi, Registry
 
 DIGEST = IMAGE.partition("@")[2]
 ACCOUNT = "pipeline-runner"
@@ -329,50 +329,36 @@ def test_servers_that_are_away_or_silent_are_a_finding_each_in_time(
     assert all("in time" in finding.what for finding in findings)
 
 
-def test_an_image_is_asked_for_with_a_token_and_by_its_digest(
-    seen: Seen, pods: list[Pod], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("scheme", ["Bearer", "Basic"])
+def test_an_image_is_asked_for_with_a_login_and_by_its_digest(
+    seen: Seen,
+    pods: list[Pod],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    scheme: str,
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    with Registry(DIGEST) as registry:
+    with Registry(DIGEST, login=_base64("me:hunter22"), scheme=scheme) as registry:
         name = registry.name
         pods[:] = [_pod("exec-gate-model", f"{name}/team/seglib@{DIGEST}", {})]
-        assert seen(images=True) == ()
-        registry.digests = ()
-        (unknown,) = seen(images=True)
-        assert unknown.code == "S240"
-        registry.digests, registry.login = (DIGEST,), _base64("me:hunter22")
         (refused,) = seen(images=True)
         assert refused.code == "S241"
         assert "asked without a login" in refused.what
         login = {"auths": {name: {"auth": registry.login}}}
         (tmp_path / "config.json").write_text(json.dumps(login))
         assert seen(images=True) == ()
+        registry.digests = ()
+        (unknown,) = seen(images=True)
+        assert unknown.code == "S240"
 
 
-def test_an_image_that_names_no_registry_is_asked_of_none(
-    seen: Seen, pods: list[Pod]
-) -> None:
-    pods[:] = [_pod("exec-gate-model", f"team/seglib@{DIGEST}", {})]
-    assert seen(images=True) == ()
-
-
-def test_a_registry_with_basic_authentication_is_asked_with_the_login(
+def test_an_image_that_anybody_may_pull_or_that_names_no_registry_is_no_finding(
     seen: Seen, pods: list[Pod], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    login = _base64("me:hunter22")
-
-    def answer(request: Request) -> Reply:
-        if request.headers.get("authorization") != f"Basic {login}":
-            return Reply(401, headers={"WWW-Authenticate": 'Basic realm="r"'})
-        return Reply(200, headers={"Docker-Content-Digest": DIGEST})
-
-    with Answering(answer) as server:
-        name = server.url.removeprefix("http://")
-        pods[:] = [_pod("exec-gate-model", f"{name}/team/seglib@{DIGEST}", {})]
-        assert [finding.code for finding in seen(images=True)] == ["S241"]
-        auths = {"auths": {name: {"auth": login}}}
-        (tmp_path / "config.json").write_text(json.dumps(auths))
+    with Registry(DIGEST) as registry:
+        names = (f"{registry.name}/team/seglib@{DIGEST}", f"team/seglib@{DIGEST}")
+        pods[:] = [_pod("exec-gate-model", name, {}) for name in names]
         assert seen(images=True) == ()
 
 
@@ -514,19 +500,9 @@ def test_a_store_that_never_answers_is_one_finding_in_time(
     assert finding.where == "store s3://things/x"
 
 
-def test_what_is_looked_at_is_what_the_environment_names_or_what_is_asked_for() -> None:
-    variables = {
-        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
-        "SEGLIB_CHECKPOINTS": "s3://bucket/checkpoints",
-        "KFP_ENDPOINT": "http://kfp:8080",
-    }
-    found = Surroundings.from_environment(environment=variables, host="http://other")
-    assert found.mlflow == "http://mlflow:5000"
-    assert found.stores == ("s3://bucket/checkpoints",)
-    assert found.host == "http://other"
-    assert not found.cluster
-    local = {"MLFLOW_TRACKING_URI": "sqlite:///x.db", "SEGLIB_CHECKPOINTS": "here"}
-    assert Surroundings.from_environment(environment=local) == Surroundings()
+def test_a_store_of_this_machine_is_not_looked_at() -> None:
+    local = Surroundings(mlflow="sqlite:///x.db", stores=("here",))
+    assert local.looks([]) == []
 
 
 def test_every_code_of_the_surroundings_is_tested() -> None:

@@ -118,9 +118,9 @@ def _token(
     answer = ask("GET", f"{realm}?{query}", headers=headers, **how)
     try:
         found = answer.json()
-    except ValueError:
+        token = found.get("token") or found.get("access_token")
+    except (ValueError, AttributeError):
         return ""
-    token = found.get("token") or found.get("access_token")
     return f"Bearer {token}" if token else ""
 
 
