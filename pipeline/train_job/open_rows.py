@@ -77,7 +77,6 @@ def _close(uri: str, row: RunFacts, state: str, warn: Callable[[str], None]) -> 
     Recorder(uri, warn=warn).apply(
         {
             "kind": "close",
-            "parts": ["record_end"],
             "run": row.name,
             "time_ms": time.time_ns() // 1_000_000,
             "state": state,
