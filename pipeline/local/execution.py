@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from pipeline.local.outcome import RunOutcome, print_summary, shown
 from pipeline.local.runner_process import (
     RunnerEvent,
     RunnerOutput,
-    RunnerProcess,
     Stopped,
+    lines_of,
     runner_process,
 )
 from pipeline.local.tracker import RunTracker, tracking_uri
@@ -150,7 +150,8 @@ class _Run:
         file.write_text(json.dumps(request, indent=1) + "\n", encoding="utf-8")
         try:
             with runner_process(file, environment) as process:
-                status = self._show_all(process)
+                self._show_all(lines_of(process))
+                status = process.wait()
         except KeyboardInterrupt as stop:
             outcome.state = "CANCELED"
             outcome.stopped_by = "SIGTERM" if isinstance(stop, Stopped) else "SIGINT"
@@ -175,18 +176,17 @@ class _Run:
         outcome.tracked = tracker.finish()
         self._display.end("track", "succeeded" if outcome.tracked.whole else "failed")
 
-    def _show_all(self, process: RunnerProcess) -> int:
-        """Show what the runner's process says, until its end; gives its status."""
+    def _show_all(self, lines: Iterable[str]) -> None:
+        """Show what the runner's process says, until its end."""
         output = RunnerOutput()
         with (self.outcome.folder / "pipeline.log").open("w", buffering=1) as log:
-            for line in process.lines():
+            for line in lines:
                 self._read_events()
                 log.write(line)
                 if line.strip():
                     self._last_words["pipeline"] = line.strip()
                 if event := output.read(line):
                     self._show(event)
-        return process.wait()
 
     def _show(self, event: RunnerEvent) -> None:
         kind, step = event.kind, event.step

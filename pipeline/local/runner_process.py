@@ -2,7 +2,7 @@
 
 import os
 import re
-import selectors
+import select
 import signal
 import subprocess
 import sys
@@ -39,10 +39,11 @@ class Stopped(KeyboardInterrupt):
 @contextmanager
 def runner_process(
     request_file: Path, environment: Mapping[str, str]
-) -> Iterator["RunnerProcess"]:
-    """Run `python -m pipeline.local.runner`; at the end nothing of it is left.
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `python -m pipeline.local.runner`, in a session of its own.
 
-    Within it, SIGTERM raises `Stopped`, as Ctrl-C raises KeyboardInterrupt.
+    Within it, SIGTERM raises `Stopped`, as Ctrl-C raises KeyboardInterrupt. At its end
+    nothing of the runner is left.
     """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -50,20 +51,7 @@ def runner_process(
 
     previous = signal.signal(signal.SIGTERM, stop)
     try:
-        process = RunnerProcess(request_file, environment)
-        try:
-            yield process
-        finally:
-            process.stop()
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-class RunnerProcess:
-    """The runner, in a session of its own."""
-
-    def __init__(self, request_file: Path, environment: Mapping[str, str]):
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.local.runner", str(request_file)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -71,47 +59,49 @@ class RunnerProcess:
             env=dict(environment),
             start_new_session=True,
         )
-        self._pipe = cast(IO[bytes], self._process.stdout)
-
-    def lines(self) -> Iterator[str]:
-        """What it prints, line by line; "" where a tick passed without a line."""
-        rest = b""
-        with selectors.DefaultSelector() as selector, self._pipe:
-            selector.register(self._pipe, selectors.EVENT_READ)
-            while True:
-                if not selector.select(_TICK_S):
-                    yield ""
-                    continue
-                chunk = os.read(self._pipe.fileno(), 65536)
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from (line.decode(errors="replace") + "\n" for line in lines)
-                if not chunk:
-                    yield rest.decode(errors="replace")
-                    return
-
-    def wait(self) -> int:
-        """The exit status."""
-        return self._process.wait()
-
-    def stop(self) -> None:
-        """End it and all that it started: asked first, forced after a while."""
-        if self._process.poll() is not None:
-            return
-        group = self._process.pid
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            os.killpg(group, signal.SIGTERM)
-            deadline = time.monotonic() + _GRACE_S
-            while time.monotonic() < deadline:
-                self._process.poll()  # or it stays in the group
-                os.killpg(group, 0)  # the runner ends at once, a training after a step
-                time.sleep(_TICK_S)
-            os.killpg(group, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # all of it has ended
+            yield process
         finally:
-            self._process.wait()
-            signal.signal(signal.SIGINT, previous)
+            _stop(process)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def lines_of(process: subprocess.Popen[bytes]) -> Iterator[str]:
+    """What it prints, line by line; "" where a tick passed without a line."""
+    rest = b""
+    with cast(IO[bytes], process.stdout) as pipe:
+        while True:
+            if not select.select([pipe], [], [], _TICK_S)[0]:
+                yield ""
+                continue
+            chunk = os.read(pipe.fileno(), 65536)
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line.decode(errors="replace") + "\n" for line in lines)
+            if not chunk:
+                yield rest.decode(errors="replace")
+                return
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End it and all that it started: asked first, forced after a while."""
+    if process.poll() is not None:
+        return
+    group = process.pid
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        os.killpg(group, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_S
+        while time.monotonic() < deadline:
+            process.poll()  # or it stays in the group
+            os.killpg(group, 0)  # the runner ends at once, a training after a step
+            time.sleep(_TICK_S)
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # all of it has ended
+    finally:
+        process.wait()
+        signal.signal(signal.SIGINT, previous)
 
 
 @dataclass(frozen=True)

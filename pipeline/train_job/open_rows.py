@@ -70,7 +70,6 @@ def close_rows(
         Recorder(uri, warn=warn).apply(
             {
                 "kind": "close",
-                "parts": ["record_end"],
                 "run": row.name,
                 "time_ms": time.time_ns() // 1_000_000,
                 "state": state,

@@ -87,8 +87,8 @@ class FolderOutbox:
         events = read_events(self.folder / left) if left else []
         if left in _WHOLE and events and (last := events[-1])["kind"] != "close":
             # The end that a killed run could not tell: no run stays RUNNING for ever.
-            head = {"kind": "close", "run": last["run"], "time_ms": last["time_ms"]}
-            events.append({**head, "state": "CANCELED", "parts": ["record_end"]})
+            end = {"kind": "close", "run": last["run"], "time_ms": last["time_ms"]}
+            events.append({**end, "state": "CANCELED"})
         return [e for e in events if refused or "refused" not in e]
 
     def refused(self) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ A part that is applied twice changes nothing the second time.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -36,8 +36,8 @@ class Recorder:
 
     Attributes:
         runs: by the names of their pipeline runs.
-        refused: events that the store refused for good, each with its single part and
-            the reason, `refused`.
+        refused: events of which the store refused something for good, each with the
+            reasons, `refused`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Recorder:
 
     def apply(self, event: Event) -> None:
         """Apply all parts of an event; see `apply_part`."""
-        for part in parts_of(event):
+        for part in PARTS.get(event["kind"], ()):
             self.apply_part(part, event)
 
     def apply_part(self, part: Part, event: Event) -> None:
@@ -74,7 +74,7 @@ class Recorder:
                 raise Unreachable(part, explained(error, self.uri)) from error
             reason = in_a_line(error, longest=_LONGEST_REASON)
             self._warn(f"not tracked: {_name_of(part)} ({reason})")
-            self.refused.append({**only(event, [part]), "refused": reason})
+            self._refuse(event, f"{_name_of(part)}: {reason}")
         self._is_in_doubt = False
 
     def answers(self, event: Event) -> bool:
@@ -84,6 +84,15 @@ class Recorder:
                 return bool(self.runs[event["run"]].tags())
         return False
 
+    def _refuse(self, event: Event, reason: str) -> None:
+        """Keep an event once, whatever of it is refused."""
+        newest = dict(self.refused[-1]) if self.refused else {}
+        reasons = newest.pop("refused", "")
+        if newest == event:
+            self.refused[-1]["refused"] = f"{reasons}; {reason}"
+        else:
+            self.refused.append({**event, "refused": reason})
+
     def _run(self, event: Event) -> TrackedRun:
         name, time_ms = event["run"], int(event["time_ms"])
         if name not in self.runs:
@@ -92,20 +101,6 @@ class Recorder:
             self.runs[name] = run
         self.runs[name].time_ms = time_ms
         return self.runs[name]
-
-
-def parts_of(event: Event) -> tuple[Part, ...]:
-    """What an event puts into its run: all parts of its kind, or those it names."""
-    parts = {part.__name__: part for part in PARTS.get(event["kind"], ())}
-    named = event.get("parts", ())
-    if not named or not parts.keys() >= set(named):  # the names of another version
-        return tuple(parts.values())
-    return tuple(part for name, part in parts.items() if name in named)
-
-
-def only(event: Event, parts: Iterable[Part]) -> dict[str, Any]:
-    """The event with some of its parts."""
-    return {**event, "parts": [part.__name__ for part in parts]}
 
 
 def _name_of(part: Part) -> str:

@@ -28,21 +28,23 @@ _FOLDERS = {"manifest": "verification", "evaluation": "evaluation", "decision": 
 
 
 def record_identity(run: TrackedRun, event: Event) -> None:
-    """Data, code and settings: the same from the runner and from the exit task."""
-    parameters = event["parameters"]
-    known = {"data_remote": event.get("remote"), "seed": parameters.get("train_seed")}
+    """Data, code and settings: the same from the runner and from the exit task.
+
+    The end of a run that was killed tells none of them.
+    """
+    parameters = event.get("parameters", {})
+    tags = {
+        **event.get("tags", {}),
+        "data_md5": event.get("data_md5"),
+        "data_remote": event.get("remote"),
+        "code_version": event.get("code_version"),
+        "seed": parameters.get("train_seed"),
+    }
     if parameters:
         text = json.dumps(parameters, sort_keys=True)
-        known["config_hash"] = hashlib.sha256(text.encode()).hexdigest()[:12]
-    run.log(
-        parameters=parameters,
-        tags={
-            **event.get("tags", {}),
-            **{name: value for name, value in known.items() if value is not None},
-            "data_md5": event["data_md5"],
-            "code_version": event["code_version"],
-        },
-    )
+        tags["config_hash"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+    known = {name: value for name, value in tags.items() if value is not None}
+    run.log(parameters=parameters, tags=known)
 
 
 def record_start(run: TrackedRun, event: Event) -> None:

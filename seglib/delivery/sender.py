@@ -5,7 +5,6 @@ a step. What it could not send in time goes to an outbox (seglib/delivery/outbox
 is sent later: an event that is applied twice changes nothing the second time.
 """
 
-import itertools
 import logging
 import os
 import threading
@@ -13,10 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from seglib.delivery.recorder import Recorder, Unreachable, only, parts_of
-from seglib.delivery.recording import SEPARABLE, Part
+from seglib.delivery.recorder import Recorder, Unreachable
+from seglib.delivery.recording import PARTS, SEPARABLE, Part
 from seglib.runtime.events import Event, EventReader
 
 logger = logging.getLogger(__name__)
@@ -111,10 +109,11 @@ class Sender:
             return not (self._queue or self._aside)
 
     def unsent(self) -> list[Event]:
-        """The events that have not been sent, in their order, with what they lack."""
+        """The events that have not been sent, or not whole, in their order."""
         with self._changed:
             self._read_followed()
-            return list(_joined([*self._queue, *self._aside]))
+            left = [event for event, _ in (*self._queue, *self._aside)]
+            return list({id(event): event for event in left}.values())
 
     def close(self) -> list[Event]:
         """Send nothing more, save what is on its way; gives the unsent events."""
@@ -179,12 +178,4 @@ class Sender:
 
 
 def _units(events: Iterable[Event]) -> Iterator[Unit]:
-    return ((event, part) for event in events for part in parts_of(event))
-
-
-def _joined(units: Iterable[Unit]) -> Iterator[dict[str, Any]]:
-    """Units of the same event in a row, as one event that names its parts."""
-    for _, group in itertools.groupby(units, key=lambda unit: id(unit[0])):
-        events, parts = zip(*group, strict=True)
-        event = events[0]
-        yield dict(event) if parts == parts_of(event) else only(event, parts)
+    return ((event, part) for event in events for part in PARTS.get(event["kind"], ()))

@@ -8,7 +8,7 @@ import pytest
 
 from seglib.delivery.outbox import UNSENT_FILE, FolderOutbox, waiting_outboxes
 from seglib.errors import SegError
-from seglib.runtime.events import read_events, write_events
+from seglib.runtime.events import write_events
 
 URI = "http://127.0.0.1:5000"
 TOLD: list[dict[str, Any]] = [
@@ -86,9 +86,3 @@ def test_a_password_in_a_stores_address_is_not_written_down(run: Path) -> None:
     FolderOutbox(run).begin("http://me:secret@127.0.0.1:5000")
     assert "secret" not in (run / "tracking.json").read_text()
     assert waiting(run) == [run]
-
-
-def test_an_unfinished_line_is_left_out(run: Path) -> None:
-    with (run / "events.jsonl").open("a") as file:
-        file.write(json.dumps(TOLD[0])[:-5])
-    assert read_events(run / "events.jsonl") == TOLD

@@ -88,8 +88,15 @@ def kubeconfig(server: str, *, token: str) -> str:
         "contexts": [{**named, "context": {"cluster": "here", "user": "here"}}],
         "current-context": "here",
     }
+    return yaml.safe_dump(content)
+
+
+def use_kubeconfig(
+    patch: pytest.MonkeyPatch, folder: Path, server: str, *, token: str
+) -> None:
+    """Have the kubernetes client and kubectl find a server by a kubeconfig."""
     file = folder / "kubeconfig"
-    file.write_text(yaml.safe_dump(content))
+    file.write_text(kubeconfig(server, token=token))
     patch.setenv("KUBECONFIG", str(file))
     # The client reads the variable when it is imported.
     default = "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"

@@ -57,7 +57,7 @@ class Chain:
     remote: str
     artifacts: dict[str, dsl.Artifact] = field(default_factory=dict)
     verdict: str = ""
-    kept: list[str] = field(default_factory=list)  # of the training, right after it
+    kept: dict[str, Any] = field(default_factory=dict)  # outcomes, with their notes
 
     def call(self, component: Any, inputs: tuple[str, ...], **changes: Any) -> Any:
         """Run a component's body; its outputs become artifacts of the chain.
@@ -198,8 +198,11 @@ def chain(
                 patch.setenv("SEGLIB_CACHE", str(cache))
                 chain.verdict = chain.call(component, inputs) or chain.verdict
                 if component is train_model:
-                    kept = (folder / "kept").glob("*/*.checkpoint")
-                    chain.kept = [str(path.parent) for path in kept]
+                    from seglib.training.checkpoints import Snapshot
+
+                    for path in (folder / "kept").glob("*/*.checkpoint"):
+                        facts = Snapshot.facts_of(path.read_bytes())
+                        chain.kept[str(path.parent)] = facts["notes"]
         (folder / "chain.pickle").write_bytes(pickle.dumps(chain))
 
     made = made_once("chain", make)

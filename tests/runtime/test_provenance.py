@@ -16,10 +16,16 @@ def test_checkpoints_carry_the_sum_of_all_attempts() -> None:
     assert notes == {"run": "this-run", "attempts": 3, "spent_s": 105.0}
 
 
-def test_a_run_that_resumes_its_own_training_names_no_other_run() -> None:
+@pytest.mark.parametrize(
+    ("made_by", "trained_by"),
+    [("this-run", None), ("train-0123456", "run train-0123456 in 2 attempts")],
+)
+def test_a_run_names_another_whose_training_it_takes_over(
+    made_by: str, trained_by: str | None
+) -> None:
     origin = {"duration_s": 5.0}
-    add_earlier_attempts(origin, {"run": "this-run", "attempts": 2, "spent_s": 100.0})
-    assert "trained_by" not in origin
+    add_earlier_attempts(origin, {"run": made_by, "attempts": 2, "spent_s": 100.0})
+    assert origin.get("trained_by") == trained_by
     assert total_s(origin) == 105.0
 
 

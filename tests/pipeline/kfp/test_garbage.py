@@ -45,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     identity = {"parameters": {}, "data_md5": "0.dir", "code_version": "c"}
     for run in (ENDED, RUNNING):
         tracker.apply({"kind": "open", "run": run, "time_ms": 1000, **identity})
-    end = {"kind": "close", "parts": ["record_end"], "state": "FAILED"}
+    end = {"kind": "close", "state": "FAILED"}
     tracker.apply({**end, "run": ENDED, "time_ms": 2000})
     yield uri
     client._tracking_client.store._dispose_engine()
@@ -183,7 +183,7 @@ def test_a_dataset_that_a_running_run_reads_stays(
         assert "a running run reads it" in done.output
         assert old.is_dir()
     finally:
-        end = {"kind": "close", "parts": ["record_end"], "state": "FAILED"}
+        end = {"kind": "close", "state": "FAILED"}
         tracker.apply({**end, **head})
 
 
