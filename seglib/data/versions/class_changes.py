@@ -104,8 +104,6 @@ def compare_classes(
     Classes are the same if their names are, or their ids if a version has no names.
 
     Args:
-        old: the masks of the old version.
-        new: the masks of the new one.
         counts: pixels by id, of those masks that are counted.
         vocabularies: of the old version and of the new one.
         notes: go before those of this function.

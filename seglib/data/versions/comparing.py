@@ -77,13 +77,10 @@ def compare_versions(
     """Compare two versions of a dataset that lie on one remote.
 
     Args:
-        old_md5: the hash of the one, `<md5>.dir`.
-        new_md5: of the other.
-        remote: as for `fetch`.
         count: whether to fetch and count the masks without counts on the remote.
         config: classes of versions without a dataset.yaml.
-        cache: as for `fetch`.
-        progress: called with (masks fetched, masks to fetch).
+        progress: called with (masks fetched, masks to fetch); the others are those of
+            `fetch`.
 
     Raises:
         SegError: the remote cannot be read, or a listing is missing or damaged.
@@ -130,11 +127,9 @@ def count_version(
     Fetches the masks that the object on the remote does not know, and no image.
 
     Args:
-        data_md5: the dataset's hash, `<md5>.dir`.
-        remote: as for `fetch`.
         push: whether to write the object, unless it is complete.
-        cache: as for `fetch`.
-        progress: called with (masks fetched, masks to fetch).
+        progress: called with (masks fetched, masks to fetch); the others are those of
+            `fetch`.
 
     Raises:
         SegError: the remote cannot be read, or not be written to.
@@ -163,11 +158,6 @@ def record_counts(verification: Verification, data_md5: str, remote: str) -> str
     """Store the class counts of a verified version on its remote.
 
     A remote that cannot be written to is no error: the verification stays valid.
-
-    Args:
-        verification: of the whole dataset.
-        data_md5: the dataset's hash.
-        remote: where its files are.
 
     Returns:
         The outcome as a sentence; "" if there was nothing to do.
