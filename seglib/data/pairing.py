@@ -36,12 +36,12 @@ def list_split(
     images = files_by_stem(root / f"{split}_images", problems)
     stems, found = set(images), {}
     for part in ("mask", *others):
-        folder = f"{split}_{'segmentation' if part == 'mask' else part}"
-        files = files_by_stem(root / folder, problems)
+        name = f"{split}_{'segmentation' if part == 'mask' else part}"
+        files = files_by_stem(root / name, problems)
         if not files and part != "mask":
             continue  # the problem is of the folder, not of each image
         for stem in sorted(stems - files.keys()):
-            expected = f"{folder}/{stem}.{'png' if part == 'mask' else '*'}"
+            expected = f"{name}/{stem}.{'png' if part == 'mask' else '*'}"
             problems.append(_without(images[stem], "image", part, expected))
         for stem in sorted(files.keys() - images.keys()):
             expected = f"{split}_images/{stem}.*"

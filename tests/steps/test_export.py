@@ -16,7 +16,7 @@ from tests.fakes.stored import through_a_store
 @pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory):
     out = tmp_path_factory.mktemp("exported") / "export"
-    return out, export(trained.folder, out)
+    return out, export(str(trained.folder), str(out))
 
 
 def test_the_saved_model_answers_like_the_model_on_real_images(

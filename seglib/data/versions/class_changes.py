@@ -111,15 +111,13 @@ def compare_classes(
     by_name = all(vocabulary.class_names for vocabulary in vocabularies)
     every = [[md5 for masks in side.values() for md5 in masks] for side in (old, new)]
     missing = [sum(md5 not in counts for md5 in masks) for masks in every]
+
+    def tally(split: str, side: int) -> _Tally:
+        masks = (old, new)[side].get(split, ())
+        return _tally(masks, counts, vocabularies[side], by_name=by_name)
+
     splits = [
-        _compare_split(
-            split,
-            *(
-                _tally(side.get(split, ()), counts, vocabulary, by_name=by_name)
-                for side, vocabulary in zip((old, new), vocabularies, strict=True)
-            ),
-            vocabularies,
-        )
+        _compare_split(split, tally(split, 0), tally(split, 1), vocabularies)
         for split in SPLITS
         if (split in old or split in new) and not any(missing)
     ]
