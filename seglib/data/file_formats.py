@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from seglib.environment import MAX_PIXELS
@@ -154,11 +155,11 @@ def exif_orientation(encoded: bytes) -> int:
         tiff = encoded[start + 6 : start + 6 + (1 << 16)]
     if not tiff.startswith((b"II", b"MM")):
         return 1
-    try:
-        value = _tiff_tags(tiff).get(_ORIENTATION, 1)  # EXIF 2.32, 4.6
-    except (struct.error, KeyError):
-        return 1
-    return value if 1 <= value <= 8 else 1
+    with suppress(struct.error, KeyError):  # a damaged directory
+        for tag, value in _tiff_tags(tiff):  # EXIF 2.32, 4.6
+            if tag == _ORIENTATION:
+                return value if 1 <= value <= 8 else 1
+    return 1
 
 
 def _read(encoded: bytes) -> Header:
@@ -208,7 +209,7 @@ def _webp(encoded: bytes) -> Header:
 
 
 def _tiff(encoded: bytes) -> Header:
-    tags = {_BITS: 1, _SAMPLES: 1} | _tiff_tags(encoded)
+    tags = {_BITS: 1, _SAMPLES: 1} | dict(_tiff_tags(encoded))
     return Header(tags[_HEIGHT], tags[_WIDTH], tags[_BITS] * tags[_SAMPLES] / 8)
 
 
@@ -225,7 +226,7 @@ _FORMATS: dict[bytes, Callable[[bytes], Header]] = {
 }
 
 
-def _tiff_tags(tiff: bytes) -> dict[int, int]:
+def _tiff_tags(tiff: bytes) -> Iterator[tuple[int, int]]:
     """The wanted tags of the first page; BigTIFF has wider counts and offsets."""
     order = "<" if tiff[:2] == b"II" else ">"
     big = 43 in tiff[2:4]
@@ -233,7 +234,6 @@ def _tiff_tags(tiff: bytes) -> dict[int, int]:
     (start,) = struct.unpack_from(order + wide, tiff, 8 if big else 4)
     (count,) = struct.unpack_from(order + head, tiff, start)
     start += struct.calcsize(order + head)
-    tags = {}
     for place in range(start, start + entry_bytes * count, entry_bytes):
         tag, kind = struct.unpack_from(order + "HH", tiff, place)
         if tag in (_WIDTH, _HEIGHT, _BITS, _ORIENTATION, _SAMPLES):
@@ -242,8 +242,7 @@ def _tiff_tags(tiff: bytes) -> dict[int, int]:
             form = order + _TIFF_VALUES[kind]
             if values * struct.calcsize(form) > struct.calcsize(wide):
                 (value,) = struct.unpack_from(order + wide, tiff, value)
-            (tags[tag],) = struct.unpack_from(form, tiff, value)
-    return tags
+            yield tag, struct.unpack_from(form, tiff, value)[0]
 
 
 def _png_damage(encoded: bytes) -> str | None:

@@ -196,10 +196,7 @@ def write_manifest(
 ) -> Path:
     """Write `out`/manifest.json; the same dataset gives the same bytes.
 
-    Args:
-        manifest: of the dataset.
-        out: the folder.
-        findings: further JSON values by key, such as warnings.
+    `findings` are further JSON values by key, such as warnings.
     """
     head = asdict(manifest) | dict(findings or {}) | {"format_version": FORMAT_VERSION}
     splits = head.pop("splits")

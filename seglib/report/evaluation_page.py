@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from seglib.data.dataset import default_palette
+from seglib.data.image_io import decode_image
 from seglib.evaluation.metrics import Scores
 from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
 from seglib.report.plots import confusion_png, row_shares
@@ -18,7 +19,7 @@ _MIN_MISTAKE = 0.02  # of the true class's pixels
 def evaluation_page(
     metrics: Mapping[str, Any],
     confusion: np.ndarray,
-    pictures: Sequence[tuple[str, bytes]],
+    pictures: Sequence[tuple[str, np.ndarray]],
     *,
     title: str = "Evaluation",
     subtitle: str = "",
@@ -33,7 +34,7 @@ def evaluation_page(
             A score may be None or NaN: "–" on the page.
         confusion: int array (num_classes, num_classes), pixels; [i, j] is true i,
             predicted j.
-        pictures: (name, bytes of an image file), such as `comparison` makes.
+        pictures: name and uint8 array (H, W, 3), such as `comparison` makes.
         palette: colours of the classes. Default: `default_palette`.
         scores: name of a picture -> mIoU of that image alone; orders the pictures from
             worst to best. Without it they keep their order.
@@ -55,7 +56,7 @@ def evaluation_page(
         heat=_heat(confusion) if small else None,
         heat_picture=""
         if small
-        else inline_pictures([confusion_png(confusion, names)])[0],
+        else inline_pictures([decode_image(confusion_png(confusion, names))])[0],
         mistakes=_mistakes(confusion, names),
         pictures=[
             _picture(name, source, scores)
@@ -139,12 +140,13 @@ def _mistakes(confusion: np.ndarray, names: Sequence[str]) -> list[dict[str, str
 
 
 def _worst_first(
-    pictures: Sequence[tuple[str, bytes]], scores: Mapping[str, float | None] | None
-) -> list[tuple[str, bytes]]:
+    pictures: Sequence[tuple[str, np.ndarray]],
+    scores: Mapping[str, float | None] | None,
+) -> list[tuple[str, np.ndarray]]:
     if not scores:
         return list(pictures)
 
-    def key(picture: tuple[str, bytes]) -> tuple[bool, float]:
+    def key(picture: tuple[str, np.ndarray]) -> tuple[bool, float]:
         score = _number(scores.get(picture[0]))
         return score is None, score or 0.0
 

@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 
 from seglib.data.dataset import Dataset
-from seglib.data.image_io import decode_image, encode_jpeg
+from seglib.data.image_io import encode_jpeg
 from seglib.errors import SegError
 
 NO_VALUE = "–"
@@ -84,17 +84,16 @@ def percent(share: float) -> str:
 
 
 def inline_pictures(
-    pictures: Sequence[np.ndarray | bytes], *, budget_bytes: int = PICTURE_BYTES
+    pictures: Sequence[np.ndarray], *, budget_bytes: int = PICTURE_BYTES
 ) -> list[str]:
     """Data URIs of JPEGs in the best quality that fits the budget.
 
     Returns:
         As many URIs as fit, in order; the last ones are left out if there are many.
     """
-    decoded = [_pixels(picture) for picture in pictures]
     sources: list[str] = []
     for max_width, quality in _QUALITIES:
-        sources = [_data_uri(_shrunk(p, max_width, quality=quality)) for p in decoded]
+        sources = [_data_uri(_shrunk(p, max_width, quality=quality)) for p in pictures]
         if sum(map(len, sources)) <= budget_bytes:
             return sources
     fitting, used = [], 0
@@ -104,10 +103,6 @@ def inline_pictures(
             break
         fitting.append(source)
     return fitting
-
-
-def _pixels(picture: np.ndarray | bytes) -> np.ndarray:
-    return decode_image(picture) if isinstance(picture, bytes) else picture
 
 
 def _shrunk(picture: np.ndarray, max_width: int, *, quality: int) -> bytes:

@@ -1,9 +1,7 @@
 """Sizes are judged by what a file declares, before any pixel is decoded."""
 
-import io
 import random
 import struct
-import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -23,27 +21,22 @@ from seglib.data.pairs import Pair
 from seglib.data.verification.pair_checks import inspect_pair
 from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
+from tests.fakes.images import png, saved
 
 FORMATS = {
-    "png": {"format": "PNG"},
-    "jpeg": {"format": "JPEG"},
-    "progressive jpeg": {"format": "JPEG", "progressive": True},
-    "jpeg with a thumbnail": {"format": "JPEG", "exif": b"Exif\0\0\xff\xd8\xff\xc0"},
-    "bmp": {"format": "BMP"},
-    "gif": {"format": "GIF"},
-    "tiff": {"format": "TIFF"},
-    "packed tiff": {"format": "TIFF", "compression": "tiff_lzw"},
-    "big tiff": {"format": "TIFF", "big_tiff": True},
-    "webp": {"format": "WEBP"},
-    "lossless webp": {"format": "WEBP", "lossless": True},
-    "webp with metadata": {"format": "WEBP", "exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"},
+    "png": {"kind": "PNG"},
+    "jpeg": {"kind": "JPEG"},
+    "progressive jpeg": {"kind": "JPEG", "progressive": True},
+    "jpeg with a thumbnail": {"kind": "JPEG", "exif": b"Exif\0\0\xff\xd8\xff\xc0"},
+    "bmp": {"kind": "BMP"},
+    "gif": {"kind": "GIF"},
+    "tiff": {"kind": "TIFF"},
+    "packed tiff": {"kind": "TIFF", "compression": "tiff_lzw"},
+    "big tiff": {"kind": "TIFF", "big_tiff": True},
+    "webp": {"kind": "WEBP"},
+    "lossless webp": {"kind": "WEBP", "lossless": True},
+    "webp with metadata": {"kind": "WEBP", "exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"},
 }
-
-
-def _encode(image: Image.Image, **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, **options)
-    return file.getvalue()
 
 
 def _picture(mode: str = "RGB", size: tuple[int, int] = (13, 7)) -> Image.Image:
@@ -51,24 +44,9 @@ def _picture(mode: str = "RGB", size: tuple[int, int] = (13, 7)) -> Image.Image:
     return Image.fromarray(noise.astype(np.uint8)).convert(mode)
 
 
-def _png(width: int, height: int, *, depth: int = 8, colour: int = 0) -> bytes:
-    """A PNG of a few bytes that declares a size, without the pixels."""
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b"")]
-    if colour == 3:
-        chunks.insert(1, (b"PLTE", bytes(6)))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )
-
-
 @pytest.mark.parametrize("options", FORMATS.values(), ids=FORMATS)
 def test_the_declared_size_is_that_of_the_decoded_image(options):
-    encoded = _encode(_picture(), **options)
+    encoded = saved(_picture(), **options)
     header = read_header(encoded)
     assert (header.height, header.width) == (7, 13)
     assert decode_image(encoded).shape == (7, 13, 3)
@@ -87,7 +65,7 @@ def test_the_declared_size_is_that_of_the_decoded_image(options):
     ],
 )
 def test_the_bytes_of_a_pixel_are_known(mode, kind, pixel_bytes):
-    encoded = _encode(Image.new(mode, (13, 7)), format=kind)
+    encoded = saved(Image.new(mode, (13, 7)), kind)
     assert read_header(encoded) == (7, 13, pixel_bytes)
 
 
@@ -105,10 +83,10 @@ def test_both_byte_orders_of_tiff_are_read():
 
 
 BOMBS = {
-    "a grey mask of 30,000²": _png(30_000, 30_000),
-    "a palette mask of 13,500²": _png(13_500, 13_500, colour=3),
-    "a mask of one bit": _png(2**31 - 1, 2**31 - 1, depth=1),
-    "deep RGBA of 12,000²": _png(12_000, 12_000, depth=16, colour=6),
+    "a grey mask of 30,000²": png(30_000, 30_000),
+    "a palette mask of 13,500²": png(13_500, 13_500, colour=3),
+    "a mask of one bit": png(2**31 - 1, 2**31 - 1, depth=1),
+    "deep RGBA of 12,000²": png(12_000, 12_000, depth=16, colour=6),
     "a bitmap": b"BM" + bytes(12) + struct.pack("<Iii", 40, 30_000, -30_000),
     "a GIF": b"GIF89a" + struct.pack("<HH", 60_000, 60_000),
     "a WebP": b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + b"\xff\x3f\0\xff\x3f\0",
@@ -131,18 +109,18 @@ def test_a_small_file_that_declares_a_huge_image_is_not_decoded(encoded):
 
 def test_the_environment_sets_the_limit(monkeypatch):
     with pytest.raises(TooLargeError, match=f"at most {DEFAULT_MAX_PIXELS:,} pixels"):
-        check_size(_png(13_400, 13_400), "a.png")
+        check_size(png(13_400, 13_400), "a.png")
     monkeypatch.setenv(MAX_PIXELS, "180_000_000")
-    check_size(_png(13_400, 13_400), "a.png")
+    check_size(png(13_400, 13_400), "a.png")
     monkeypatch.setenv(MAX_PIXELS, "90")
     with pytest.raises(TooLargeError, match="7×13 pixels, and at most 90 pixels"):
-        decode_image(_encode(_picture(), format="PNG"))
+        decode_image(saved(_picture(), "PNG"))
     for wrong in ("many", "-1", "0", "1e9"):
         monkeypatch.setenv(MAX_PIXELS, wrong)
         with pytest.raises(
             UsageError, match=f"{MAX_PIXELS} must be a number of pixels"
         ):
-            check_size(_png(1, 1), "a.png")
+            check_size(png(1, 1), "a.png")
 
 
 def test_an_endless_file_is_not_read(tmp_path):
@@ -154,7 +132,7 @@ def test_an_endless_file_is_not_read(tmp_path):
 
 
 def test_verification_names_huge_images_and_goes_on(folder):
-    folder.image("train", "a").write_bytes(_png(20_000, 20_000, colour=2))
+    folder.image("train", "a").write_bytes(png(20_000, 20_000, colour=2))
     folder.mask("train", "b").write_bytes(BOMBS["a palette mask of 13,500²"])
     verification = verify(folder.root)
     found = {problem.path: problem for problem in verification.problems}
@@ -168,7 +146,7 @@ def test_verification_names_huge_images_and_goes_on(folder):
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
 def test_of_several_frames_or_pages_the_first_is_read(kind):
     first, second = (Image.new("RGB", (8, 6), colour) for colour in ("red", "blue"))
-    encoded = _encode(first, format=kind, save_all=True, append_images=[second] * 50)
+    encoded = saved(first, kind, save_all=True, append_images=[second] * 50)
     image = decode_image(encoded)
     assert image.shape == (6, 8, 3)
     assert image[0, 0, 0] > 200
@@ -187,12 +165,12 @@ def test_300_damaged_files_are_findings(tmp_path, monkeypatch):
     monkeypatch.setenv(MAX_PIXELS, "1000000")
     draw = random.Random(0)
     whole = [
-        _encode(_picture(mode), **options)
+        saved(_picture(mode), **options)
         for options in FORMATS.values()
         for mode in ("RGB", "L")
     ]
-    whole += [_encode(_picture(mode), format="PNG") for mode in ("P", "1", "RGBA")]
-    whole += [_encode(Image.new("I;16", (13, 7)), format="PNG"), *BOMBS.values()]
+    whole += [saved(_picture(mode), "PNG") for mode in ("P", "1", "RGBA")]
+    whole += [saved(Image.new("I;16", (13, 7)), "PNG"), *BOMBS.values()]
     image, mask = tmp_path / "image.png", tmp_path / "mask.png"
     for number in range(300):
         image.write_bytes(_damaged(whole[number % len(whole)], draw))

@@ -37,7 +37,9 @@ def test_a_folder_gives_ids_colours_overlays_and_a_legend(
 
 def test_a_file_and_a_list_of_files_are_taken(trained, tiny_root, tmp_path):
     files = sorted((tiny_root / "val_images").iterdir())
-    assert len(predict(trained.model, files[0], tmp_path / "one").written) == 1
+    assert (
+        len(predict(trained.model, str(files[0]), str(tmp_path / "one")).written) == 1
+    )
     assert len(predict(trained.model, files[:2], tmp_path / "two").written) == 2
 
 

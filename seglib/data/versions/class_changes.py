@@ -104,8 +104,6 @@ def compare_classes(
     Classes are the same if their names are, or their ids if a version has no names.
 
     Args:
-        old: the masks of the old version.
-        new: the masks of the new one.
         counts: pixels by id, of those masks that are counted.
         vocabularies: of the old version and of the new one.
         notes: go before those of this function.
@@ -113,15 +111,13 @@ def compare_classes(
     by_name = all(vocabulary.class_names for vocabulary in vocabularies)
     every = [[md5 for masks in side.values() for md5 in masks] for side in (old, new)]
     missing = [sum(md5 not in counts for md5 in masks) for masks in every]
+
+    def tally(split: str, side: int) -> _Tally:
+        masks = (old, new)[side].get(split, ())
+        return _tally(masks, counts, vocabularies[side], by_name=by_name)
+
     splits = [
-        _compare_split(
-            split,
-            [
-                _tally(side.get(split, ()), counts, vocabulary, by_name=by_name)
-                for side, vocabulary in zip((old, new), vocabularies, strict=True)
-            ],
-            vocabularies,
-        )
+        _compare_split(split, tally(split, 0), tally(split, 1), vocabularies)
         for split in SPLITS
         if (split in old or split in new) and not any(missing)
     ]
@@ -171,7 +167,8 @@ class _Tally:
 
 def _compare_split(
     split: str,
-    tallies: Sequence[_Tally],
+    before: _Tally,
+    after: _Tally,
     vocabularies: tuple[Vocabulary, Vocabulary],
 ) -> SplitChange:
     def name(key: Any) -> str:
@@ -181,7 +178,6 @@ def _compare_split(
         old, new = vocabularies
         return (old if new.size <= key < old.size else new).name(key)
 
-    before, after = tallies
     classes = [
         _compare_class(name(key), before.class_side(key), after.class_side(key))
         for key in dict.fromkeys((*after.ids, *before.ids))
