@@ -88,6 +88,15 @@ def closing() -> Iterator[Path | None]:
             _check(left)
 
 
+def send_before_exit(step: str) -> None:
+    """Send the events of a process that ends before a step is over.
+
+    Those that the store does not take wait on the remote.
+    """
+    if sender := _sender():
+        _finish(sender, step, RemoteOutbox.of_run(run_id()))
+
+
 def require_tracking() -> None:
     """Where tracking is required, wait until all so far is sent.
 

@@ -26,7 +26,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from seglib.delivery.sending import closing, events_of_process
+from seglib.delivery.sending import (
+    closing,
+    events_of_process,
+    send_before_exit,
+)
 from seglib.distributed import LostProcessError, run_processes
 from seglib.distributed.cluster import Cluster
 from seglib.distributed.process_group import Terminated
@@ -176,6 +180,7 @@ def _close(parameters: Parameters, status: int) -> None:
     attempt, retries = (os.environ.get(name) or "0" for name in (ATTEMPT, RETRIES))
     goes_on = int(attempt) < int(retries) and status != FINAL
     if status and (goes_on or status == 128 + signal.SIGTERM):
+        send_before_exit("train")
         return
     with closing() as events:
         state = "FAILED" if status else "SUCCEEDED"
