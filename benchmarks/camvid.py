@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from seglib.config import Config, TrainConfig
-from seglib.data.dataset import Dataset
+from seglib.data.dataset import Dataset, config_options
 from seglib.data.image_io import read_mask
-from seglib.data.verification.loading import dataset_from_config
+from seglib.data.verification.loading import load_dataset
 from seglib.evaluation.metrics import Scores, confusion_matrix
 from seglib.evaluation.scoring import score_pairs
 from seglib.models.model import SegmentationModel
@@ -29,7 +29,7 @@ class Trained:
 def open_camvid(folder: Path, config: Path) -> tuple[Dataset, Config]:
     """The dataset with the classes that a config names."""
     settings = Config.load(config)
-    return dataset_from_config(folder, settings.data), settings
+    return load_dataset(folder, **config_options(settings.data)), settings
 
 
 def train_for(

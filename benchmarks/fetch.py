@@ -24,8 +24,10 @@ import boto3
 
 from benchmarks.seaweedfs import environment, seaweedfs
 from benchmarks.tables import add_write_option, show
-from seglib.storage import fetch, manifest_entries, publish
-from seglib.storage.backends.base import THREADS, object_key
+from seglib.storage.backends import THREADS, object_key
+from seglib.storage.fetching import fetch
+from seglib.storage.listings import manifest_entries
+from seglib.storage.publishing import publish
 
 BUCKET, PREFIX = "datasets", "benchmark"
 URL = f"s3://{BUCKET}/{PREFIX}"

@@ -13,16 +13,19 @@ the statistics of batch normalisation, and of deciding together on every step. T
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 from benchmarks.tables import add_write_option, show
+from benchmarks.training_step import compiled, random_batch
 from seglib.distributed.cluster import Cluster
 from seglib.distributed.launcher import free_ports
 from seglib.environment import TF_CONFIG
 
-BATCH, HEIGHT, WIDTH, CLASSES = 8, 192, 256, 8
+BATCH = 8
 
 
 def main() -> None:
@@ -30,7 +33,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--architecture", default="compact")
-    parser.add_argument("--encoder", default="efficientnet_lite0")
+    parser.add_argument("--encoder", help="default: the architecture's own")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
@@ -63,39 +66,24 @@ def main() -> None:
 def measure(options: argparse.Namespace) -> tuple[float, float]:
     """Milliseconds of a step, and of deciding on one: medians."""
     import keras
-    import numpy as np
 
-    from seglib.config import TrainConfig
     from seglib.distributed import join
-    from seglib.evaluation.metrics import MeanIoU
     from seglib.hardware import keep_freed_memory
-    from seglib.models import build_model, build_network
-    from seglib.training.losses import CrossEntropy
-    from seglib.training.optimizer import build_optimizer
 
     group = join()
     keep_freed_memory()
     keras.utils.set_random_seed(1)
-    contract = build_model(
-        options.architecture,
-        encoder=options.encoder if options.architecture != "compact" else None,
-        num_classes=CLASSES,
-        image_size=(HEIGHT, WIDTH),
-    ).contract
-    network = build_network(contract)
-    for layer in network._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = options.keras
-    if not options.keras:
-        group.share_batch_statistics(network)
-    loss, miou = CrossEntropy(), MeanIoU(CLASSES)
-    optimizer = build_optimizer(TrainConfig(), network)
-    network.compile(optimizer, loss, metrics=[miou], jit_compile=False)
+
+    def prepare(network: Any) -> None:
+        for layer in network._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = options.keras
+        if not options.keras:
+            group.share_batch_statistics(network)
+
+    network, loss, miou = compiled(options, prepare=prepare)
     group.share_steps(network, loss=loss, metric=miou)
-    random = np.random.default_rng(1)
-    own = BATCH // group.count
-    images = random.integers(0, 255, (own, HEIGHT, WIDTH, 3)).astype(np.uint8)
-    masks = random.integers(0, CLASSES, (own, HEIGHT, WIDTH)).astype(np.int32)
+    images, masks = random_batch(BATCH // group.count)
     taken, agreed = [], []
     for _ in range(options.steps + 3):  # the first ones compile
         started = time.perf_counter()
@@ -105,7 +93,7 @@ def measure(options: argparse.Namespace) -> tuple[float, float]:
         started = time.perf_counter()
         group.sum([1.0, 2.0, 3.0])
         agreed.append(time.perf_counter() - started)
-    return 1e3 * float(np.median(taken[3:])), 1e3 * float(np.median(agreed))
+    return 1e3 * statistics.median(taken[3:]), 1e3 * statistics.median(agreed)
 
 
 def _measure_apart(cores: int, count: int, extra: list[str]) -> list[float]:

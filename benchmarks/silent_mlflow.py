@@ -120,7 +120,7 @@ def measure(data: Path, epochs: int) -> dict[str, float]:
 @contextlib.contextmanager
 def tracked_in(uri: str) -> Iterator[None]:
     """Within it, this process is the pod of a run that is tracked in a store."""
-    from seglib.delivery import pod
+    from seglib.delivery.sending import own_sender
     from seglib.environment import RUN_ID, TRACKING_URI
 
     os.environ[RUN_ID] = f"benchmark-{time.time_ns()}"
@@ -129,8 +129,8 @@ def tracked_in(uri: str) -> Iterator[None]:
         os.environ[TRACKING_URI] = uri
     yield
     if uri:
-        pod._own_outgoing(uri).sender.close()
-        pod._own_outgoing.cache_clear()
+        own_sender(uri)[0].close()
+        own_sender.cache_clear()
 
 
 def write_scenes(root: Path) -> None:

@@ -15,9 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 CLASSES = 8  # of the painted scenes
+SIZE = (192, 256)
 TRAIN = "seglib.train"
 VARIANTS = {
     "bare compiled step": {},
@@ -57,34 +60,16 @@ def measure(
     precision: str = "float32",
 ) -> tuple[float, float]:
     """CPU and wall seconds of a step of batch 8 at 192×256."""
-    import numpy as np
-
-    from seglib.config import TrainConfig
-    from seglib.evaluation.metrics import MeanIoU
     from seglib.hardware import keep_freed_memory
-    from seglib.models import build_model, build_network
-    from seglib.training.losses import CrossEntropy
-    from seglib.training.optimizer import build_optimizer
 
     if keep_memory:
         keep_freed_memory()
-    model = build_model(
-        options.architecture,
-        num_classes=CLASSES,
-        image_size=(192, 256),
-        encoder=options.encoder or None,
-    )
-    network = build_network(model.contract, precision=precision)
-    optimizer = build_optimizer(TrainConfig(), network)
-    miou = MeanIoU(CLASSES)
-    network.compile(optimizer, CrossEntropy(), metrics=[miou], jit_compile=False)
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (8, 192, 256, 3)).astype(np.uint8)
-    masks = rng.integers(0, CLASSES, (8, 192, 256)).astype(np.int32)
+    network, *_ = compiled(options, precision=precision)
+    batch = random_batch(8)
     network.make_train_function()
 
     def step() -> float:
-        return float(network.train_function(iter([(images, masks)]))["loss"])
+        return float(network.train_function(iter([batch]))["loss"])
 
     for _ in range(2):
         step()
@@ -95,6 +80,42 @@ def measure(
         (_cpu_seconds() - cpu) / options.steps,
         (time.perf_counter() - wall) / options.steps,
     )
+
+
+def compiled(
+    options: argparse.Namespace,
+    *,
+    precision: str = "float32",
+    prepare: Callable[[Any], None] = lambda _network: None,
+) -> tuple[Any, Any, Any]:
+    """A network compiled as a training compiles it, its loss and its metric."""
+    from seglib.config import TrainConfig
+    from seglib.evaluation.metrics import MeanIoU
+    from seglib.models import build_model, build_network
+    from seglib.training.losses import CrossEntropy
+    from seglib.training.optimizer import build_optimizer
+
+    contract = build_model(
+        options.architecture,
+        num_classes=CLASSES,
+        image_size=SIZE,
+        encoder=options.encoder or None,
+    ).contract
+    network = build_network(contract, precision=precision)
+    prepare(network)
+    loss, miou = CrossEntropy(), MeanIoU(CLASSES)
+    optimizer = build_optimizer(TrainConfig(), network)
+    network.compile(optimizer, loss, metrics=[miou], jit_compile=False)
+    return network, loss, miou
+
+
+def random_batch(number: int) -> tuple[Any, Any]:
+    """Images and masks that are equal in every process."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (number, *SIZE, 3)).astype(np.uint8)
+    return images, rng.integers(0, CLASSES, (number, *SIZE)).astype(np.int32)
 
 
 def measure_train(options: argparse.Namespace) -> tuple[float, float]:
@@ -114,7 +135,7 @@ def measure_train(options: argparse.Namespace) -> tuple[float, float]:
         model = build_model(
             options.architecture,
             num_classes=data.num_classes,
-            image_size=(192, 256),
+            image_size=SIZE,
             encoder=options.encoder or None,
             ignore_index=data.ignore_index,
         )

@@ -126,7 +126,7 @@ def _bare(model: Any) -> Any:
     import keras
 
     from seglib.models.architectures import ARCHITECTURES
-    from seglib.models.encoders.catalogue import ENCODERS
+    from seglib.models.encoders import ENCODERS
 
     contract = model.contract
     encoder = ENCODERS[contract.encoder]

@@ -26,6 +26,6 @@ def augment_data(
         preview: originals beside their copies.
     """
     given = locals()
-    from seglib.tasks import augment as task
+    from seglib.tasks import augment_task as task
 
     task.augment_data(**given)

@@ -26,6 +26,6 @@ def evaluate_model(
         report: the report once more, as KFP shows it.
     """
     given = locals()
-    from seglib.tasks import evaluate as task
+    from seglib.tasks import evaluate_task as task
 
     task.evaluate_model(**given)

@@ -27,6 +27,6 @@ def export_model(
             to it, back to the masks.
     """
     given = locals()
-    from seglib.tasks import export as task
+    from seglib.tasks import model_tasks as task
 
     task.export_model(**given)

@@ -19,6 +19,6 @@ def finalize(
         remote: where the data are.
     """
     given = locals()
-    from seglib.tasks import finalize as task
+    from seglib.tasks import verdict_tasks as task
 
     task.finalize(**given)

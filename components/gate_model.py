@@ -21,7 +21,7 @@ def gate_model(
     decision: Output[Artifact],
     summary: Output[Markdown],
 ) -> str:
-    """Decide, and track the run's row from what led here. Never cached.
+    """Decide, and tell the run in MLflow what led here. Never cached.
 
     Args:
         decision: decision.json and decision.md.
@@ -32,6 +32,6 @@ def gate_model(
         silently skipped by the local runner.)
     """
     given = locals()
-    from seglib.tasks import gate as task
+    from seglib.tasks import verdict_tasks as task
 
     return task.gate_model(**given)

@@ -24,6 +24,6 @@ def select_model(
         table: the same, as KFP shows it.
     """
     given = locals()
-    from seglib.tasks import select as task
+    from seglib.tasks import model_tasks as task
 
     task.select_model(**given)

@@ -53,6 +53,6 @@ def train_model(
         trial: of a sweep: settings that replace those above, as JSON.
     """
     given = locals()
-    from seglib.tasks import train as task
+    from seglib.tasks import train_task as task
 
     task.train_model(**given)

@@ -27,6 +27,6 @@ def verify_data(
         report: the report once more, as KFP shows it.
     """
     given = locals()
-    from seglib.tasks import verify as task
+    from seglib.tasks import verify_task as task
 
     task.verify_data(**given)

@@ -44,7 +44,6 @@ class Connection:
 
     Args:
         timeout_s: for the connection, and again for the answer.
-        patience: how often a request is repeated.
         pool: of urllib3, where it needs certificates or a proxy.
     """
 
@@ -66,8 +65,6 @@ class Connection:
         """Send a request, and again while it fails for a reason that passes.
 
         Args:
-            method: of HTTP, in capitals.
-            url: absolute.
             repeatable: whether twice is as good as once. Default: yes, but for POST. A
                 request that was certainly not carried out is repeated in any case.
             options: of `urllib3.PoolManager.request`.
@@ -81,13 +78,7 @@ class Connection:
         if repeatable is None:
             repeatable = method != "POST"
         options["timeout"] = options.get("timeout") or self._timeout
-        options["retries"] = self._retries(repeatable=repeatable)
-        answer = self._pool.request(method, url, redirect=False, **options)
-        self._has_answered = True
-        return answer
-
-    def _retries(self, *, repeatable: bool) -> urllib3.Retry:
-        return _Retry(
+        options["retries"] = _Retry(
             total=self._patience.tries,
             connect=None if self._has_answered else 0,
             read=None if self._has_answered else 2,
@@ -100,6 +91,9 @@ class Connection:
             retry_after_max=_LONGEST_LIMIT_S,
             raise_on_status=False,
         )
+        answer = self._pool.request(method, url, redirect=False, **options)
+        self._has_answered = True
+        return answer
 
 
 class _Retry(urllib3.Retry):

@@ -27,7 +27,8 @@ from seglib.settings import (
     section,
     setting,
 )
-from seglib.storage import check_url, pointer_key
+from seglib.storage.pointers import pointer_key
+from seglib.storage.remotes import parse_url
 
 Precision = Literal["float32", "bfloat16", "auto"]
 PRECISIONS = get_args(Precision)
@@ -207,7 +208,7 @@ class ExportConfig:
     publish_name: str = setting("model", "whose `latest` there is moved to the export")
 
     def __post_init__(self) -> None:
-        for name, check in (("publish_to", check_url), ("publish_name", pointer_key)):
+        for name, check in (("publish_to", parse_url), ("publish_name", pointer_key)):
             try:
                 check(getattr(self, name))
             except UsageError as error:

@@ -88,10 +88,9 @@ def has_gpu() -> bool:
     import keras
 
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return bool(tf.config.list_physical_devices("GPU"))
-    return any("gpu" in device or "cuda" in device for device in _jax_devices())
+        return _tensorflow_gpus() > 0
+    devices: list[str] = keras.distribution.list_devices()
+    return any("gpu" in device or "cuda" in device for device in devices)
 
 
 def gpu_count() -> int:
@@ -103,8 +102,10 @@ def gpu_count() -> int:
         return 0
     import keras
 
-    if keras.backend.backend() != "tensorflow":
-        return 0
+    return _tensorflow_gpus() if keras.backend.backend() == "tensorflow" else 0
+
+
+def _tensorflow_gpus() -> int:
     import tensorflow as tf
 
     return len(tf.config.list_physical_devices("GPU"))
@@ -150,9 +151,3 @@ def has_native_bfloat16() -> bool:
 def _has_gpu_driver(devices: Path) -> bool:
     names = ("nvidia*", "kfd", "dxg")  # CUDA, ROCm, Windows' subsystem for Linux
     return any(path for name in names for path in devices.glob(name))
-
-
-def _jax_devices() -> list[str]:
-    import keras
-
-    return keras.distribution.list_devices()

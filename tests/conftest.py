@@ -1,5 +1,6 @@
 """What every test gets: a quiet, repeatable process without network."""
 
+import inspect
 import ipaddress
 import os
 import random
@@ -44,6 +45,21 @@ os.environ.update(
 )
 
 
+def _stack(context: int = 0) -> list[inspect.FrameInfo]:
+    """The frames above, without their source lines."""
+    found, frame = [], sys._getframe(1)
+    while frame:
+        code = frame.f_code
+        place = code.co_filename, frame.f_lineno, code.co_name
+        found.append(inspect.FrameInfo(frame, *place, None, None))
+        frame = frame.f_back
+    return found
+
+
+# KFP's compiler asks for the whole stack 50 times to know its caller's name. Under
+# pytest it takes seconds to find the source of each frame among all modules.
+inspect.stack = _stack
+
 # A script's background job ignores Ctrl-C, and so would the processes of its tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -56,6 +72,19 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("any machine")
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files go to one process each, those of `tests/e2e` together: they share runs."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+    return ByFile(config, log)
 
 
 class Trained(NamedTuple):

@@ -59,9 +59,11 @@ def test_the_place_of_the_code_does_not_matter(copy):
         ("tools/sample_scenes.py", "import ", "import math\nimport "),
         ("seglib/steps/evaluate.py", "import ", "import math\nimport "),
         ("components/train_model.py", "= locals()", "= dict(locals())"),
+        ("seglib/storage/publishing.py", "import ", "import math\nimport "),
+        ("seglib/storage/dvc_config.py", "import ", "import math\nimport "),
     ],
 )
-def test_words_pages_and_the_scene_painter_leave_a_training_as_it_is(
+def test_words_pages_and_what_does_not_compute_leave_a_training_as_it_is(
     copy, edit, change
 ):
     assert not _changes(copy, edit, change)
@@ -71,8 +73,8 @@ def test_words_pages_and_the_scene_painter_leave_a_training_as_it_is(
     "change",
     [
         ("seglib/training/losses.py", "1e-6", "1e-7"),
-        ("seglib/training/trainer.py", "state.step += 1", "state.step += 2"),
-        ("seglib/models/decoders/unet.py", "import ", "import math\nimport "),
+        ("seglib/training/state.py", "self.step += 1", "self.step += 2"),
+        ("seglib/models/decoders.py", "import ", "import math\nimport "),
         ("seglib/data/loader.py", "_EPOCHS = 2**20", "_EPOCHS = 2**19"),
         ("seglib/models/__init__.py", "import ", "import math\nimport "),
     ],

@@ -20,7 +20,7 @@ from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.models import ENCODERS, build_custom, build_model
 from seglib.models.contract import Contract
-from seglib.models.encoders.normalization import CAFFE
+from seglib.models.encoders.encoder import CAFFE
 from seglib.models.model import load_model
 from seglib.steps.augment import augment
 from seglib.steps.evaluate import evaluate
@@ -67,19 +67,18 @@ def _sample(root, index=0):
 def test_the_further_input_is_what_is_learnt_from(root, tmp_path):
     data = load_dataset(root)
     config = TrainConfig(epochs=25, batch_size=4, learning_rate=0.01, min_scale=0.9)
-    blind, seeing = _model(), _model(others=data.others)
-    miou = {}
-    for name, model in {"blind": blind, "seeing": seeing}.items():
-        train(model, data, config=config, out=tmp_path / name)
-        miou[name] = evaluate(model, data, out=tmp_path / "evaluation").miou
-    assert miou["seeing"] > 0.85
-    assert miou["blind"] < 0.7
-    again = load_model(tmp_path / "seeing")
+    model = _model(others=data.others)
+    train(model, data, config=config, out=tmp_path / "model")
+    assert evaluate(model, data, out=tmp_path / "evaluation").miou > 0.85
+    assert "near" in (tmp_path / "evaluation" / "report.html").read_text()
+    again = load_model(tmp_path / "model")
     assert again.contract.inputs == RGBD
     truth = read_mask(root / "val_segmentation" / "0.png")
     assert (again.predict(_sample(root)) == truth).mean() > 0.9
-    report = (tmp_path / "evaluation" / "report.html").read_text()
-    assert "near" in report
+    # With the same depth everywhere the box, a quarter of the image, is not seen.
+    image = read_image(_sample(root)[0])
+    blind = again.predict([image, np.full((*SIZE, 1), 150, np.uint8)]) > 0
+    assert (blind & (truth > 0)).sum() < 0.35 * (blind | (truth > 0)).sum()
 
 
 def test_verification_opens_every_input(root, tmp_path):

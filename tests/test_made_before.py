@@ -29,8 +29,9 @@ from seglib.data.image_io import read_mask, write_image
 from seglib.data.manifest import open_dataset
 from seglib.models.model import SegmentationModel, load_model
 from seglib.registry.champion import Registry
-from seglib.tracking.queries import Rows
-from seglib.training.checkpoints import Snapshot, require_state, restore
+from seglib.tracking.queries import TrackedRuns
+from seglib.training.checkpoints import Snapshot, restore
+from seglib.training.state import require_state
 
 MADE = Path(__file__).resolve().parent / "made_before"
 REPOSITORY = MADE.parent.parent
@@ -90,7 +91,7 @@ def store(runs: Path) -> Iterator[str]:
     """The address of the store; its connections are closed at the end."""
     uri = f"sqlite:///{runs}/mlflow.db"
     yield uri
-    Rows(uri)._client._tracking_client.store._dispose_engine()
+    TrackedRuns(uri)._client._tracking_client.store._dispose_engine()
 
 
 def pipeline(*arguments: object) -> str:
@@ -221,7 +222,7 @@ def test_the_rows_of_before_are_compared(runs: Path, store: str) -> None:
     assert values["verdict"] == "promote"
     metrics = runs.glob("mlflow-artifacts/*/artifacts/evaluation/metrics.json")
     assert values["miou"] == json.loads(next(metrics).read_text())["miou"]
-    assert Rows(store).find(row["name"]).parameters["epochs"] == "2"
+    assert TrackedRuns(store).find(row["name"]).parameters["epochs"] == "2"
 
 
 def test_the_registered_champion_answers_as_before(
@@ -251,12 +252,12 @@ def test_unsent_events_are_delivered(
     said = pipeline("track", folder)
     assert f"{waiting} event(s) sent, 0 left" in said
     assert not (folder / "untracked.jsonl").exists()
-    row = Rows(store).find(folder.name)
+    row = TrackedRuns(store).find(folder.name)
     assert row.status == "FINISHED"
     assert row.parameters["epochs"] == "1"
     (scores,) = folder.glob("steps/*/evaluate-model/evaluation/metrics.json")
     assert row.metrics["miou"] == json.loads(scores.read_text())["miou"]
-    assert Rows(store).newest(2)[0].name == folder.name
+    assert TrackedRuns(store).newest(2)[0].name == folder.name
 
 
 def test_a_dataset_is_verified_as_before(

@@ -1,8 +1,8 @@
-"""The sample dataset: small street scenes, drawn by this code and by no one else.
+"""Sample datasets: small street scenes, drawn by this code.
 
-A scene is a function of its seed alone, so the dataset can be made again, longer or
-shorter, without changing the scenes it has. `data.dvc` pins the one that
-`write_sample_dataset` writes with its defaults.
+A scene is a function of its seed alone, so a dataset can be made again, longer or
+shorter, without changing the scenes it has. The one that `data.dvc` pins was drawn by
+an earlier version, with the same classes and numbers of scenes.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from seglib.data.dataset_yaml import DESCRIPTION
 from seglib.data.image_io import encode_jpeg, encode_png
 from seglib.errors import UsageError, unknown
 from seglib.storage.atomic_write import write_bytes
-from tools.scenes.canvas import IGNORED
+from tools.scenes.canvas import VOID
 from tools.scenes.street import render
 
 CLASS_NAMES = (
@@ -40,7 +40,7 @@ PALETTE = (
     (222, 44, 60),
     (244, 198, 54),
 )
-IGNORE_INDEX = IGNORED
+IGNORE_INDEX = VOID
 COUNTS: Mapping[str, int] = MappingProxyType({"train": 80, "val": 20, "test": 20})
 _JPEG_QUALITY = 88
 
@@ -57,7 +57,7 @@ def render_scene(
 
     Returns:
         The image, uint8 (height, width, 3) RGB, and the mask, uint8 (height, width)
-        of ids that index `CLASS_NAMES`; 255 is void: contours and the camera's car.
+        of ids that index `CLASS_NAMES`; 255 is void: contours, and the far end in haze.
     """
     if min(height, width) < 32:
         raise UsageError(

@@ -37,7 +37,8 @@ class Git:
         """
         found = self.find_commit(revision)
         if not found:
-            near = difflib.get_close_matches(revision, self._names(), n=1)
+            names = self._ask("for-each-ref", "--format=%(refname:short)").split()
+            near = difflib.get_close_matches(revision, names, n=1)
             hint = f" Did you mean `{near[0]}`?" if near else ""
             raise SegError(
                 f"{revision}: git does not know this revision.{hint} Expected a "
@@ -92,8 +93,7 @@ class Git:
 
         Those outside of the project begin with `../`.
         """
-        listing = self._ask("diff", "--name-only", "--no-renames", "-z", old, new, "--")
-        paths = [path for path in listing.split("\0") if path]
+        paths = self._paths("diff", "--name-only", "--no-renames", "-z", old, new, "--")
         return [os.path.relpath(self._top / path, self.root) for path in paths]
 
     def hashes(self, commit: str, paths: Iterable[str]) -> str:
@@ -102,16 +102,14 @@ class Git:
 
     def uncommitted(self) -> list[str]:
         """The project's tracked files that differ from the commit checked out."""
-        listing = self._ask("diff", "--name-only", "--relative", "-z", "HEAD", "--")
-        return [path for path in listing.split("\0") if path]
+        return self._paths("diff", "--name-only", "--relative", "-z", "HEAD", "--")
 
     def tracked(self, *patterns: str) -> list[str]:
         """The project's files, as they are checked out."""
-        listing = self._ask("ls-files", "-z", "--", *patterns)
-        return [path for path in listing.split("\0") if path]
+        return self._paths("ls-files", "-z", "--", *patterns)
 
-    def _names(self) -> list[str]:
-        return self._ask("for-each-ref", "--format=%(refname:short)").split()
+    def _paths(self, *words: str) -> list[str]:
+        return [path for path in self._ask(*words).split("\0") if path]
 
     def _ask(self, *words: str) -> str:
         done = self._run(*words)

@@ -3,11 +3,10 @@
 import hashlib
 import re
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from pipeline.ci.changes import LOCKS
 from pipeline.ci.git import Git
+from pipeline.ci.plan import LOCKS
 from seglib.errors import SegError, UsageError
 
 # What the Dockerfile copies, and what it is built by.
@@ -19,12 +18,10 @@ _REPOSITORY = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """An image in a registry."""
 
     reference: str  # repository@sha256:…
-    tag: str  # by its inputs
     built: bool  # now, and not earlier
 
 
@@ -42,14 +39,10 @@ def provide_image(
     else it is built and pushed.
 
     Args:
-        git: the repository; the commit is the one that is checked out.
-        commit: whose files go in.
+        commit: the one that is checked out; its files go in.
         repository: in the registry, such as registry.example.com/team/seglib.
         variant: cpu or gpu.
         docker: the program.
-
-    Raises:
-        SegError: docker is not there, or fails.
     """
     if not _REPOSITORY.fullmatch(repository):
         raise UsageError(
@@ -58,18 +51,27 @@ def provide_image(
             f"Received: {repository!r}."
         )
     tag = f"{repository}:{variant}-{inputs_hash(git, commit, variant)}"
-    digest = _look_up(docker, tag)
-    if digest:
-        return Image(f"{repository}@{digest}", tag, built=False)
-    _build(docker, git, commit, tag=tag, variant=variant)
+    if digest := _look_up(docker, tag):
+        return Image(f"{repository}@{digest}", built=False)
+    done = _run(
+        *(docker, "buildx", "build", "--push", "--tag", tag),
+        *("--build-arg", f"VARIANT={variant}", "--build-arg", f"COMMIT={commit}"),
+        str(git.root),
+        shown=True,
+    )
+    if done.returncode:
+        raise SegError(
+            f"{docker} buildx build --push: exit status {done.returncode}; its output "
+            f"is above. The image is to be {tag}: is the registry logged in to (docker "
+            "login), and is there room for the build?"
+        )
     # Not every builder tells the digest that the registry gives; the registry does.
-    digest = _look_up(docker, tag)
-    if not digest:
+    if not (digest := _look_up(docker, tag)):
         raise SegError(
             f"{tag}: was pushed, but the registry gives no digest of it. Expected "
             f"`{docker} buildx imagetools inspect {tag}` to show one."
         )
-    return Image(f"{repository}@{digest}", tag, built=True)
+    return Image(f"{repository}@{digest}", built=True)
 
 
 def inputs_hash(git: Git, commit: str, variant: str) -> str:
@@ -83,36 +85,17 @@ def _look_up(docker: str, tag: str) -> str:
 
     Why there is none is of no matter: a registry that says no will say so to the push.
     """
-    words = ["buildx", "imagetools", "inspect", tag, "--format", "{{json .Manifest}}"]
-    done = _run(docker, words)
+    words = ("buildx", "imagetools", "inspect", tag, "--format", "{{json .Manifest}}")
+    done = _run(docker, *words)
     found = _DIGEST.search(done.stdout) if done.returncode == 0 else None
     return found.group() if found else ""
 
 
-def _build(docker: str, git: Git, commit: str, *, tag: str, variant: str) -> None:
-    words = [
-        *("buildx", "build", "--push", "--tag", tag),
-        *("--build-arg", f"VARIANT={variant}", "--build-arg", f"COMMIT={commit}"),
-        str(git.root),
-    ]
-    done = _run(docker, words, shown=True)
-    if done.returncode:
-        raise SegError(
-            f"{docker} buildx build --push: exit status {done.returncode}; its output "
-            f"is above. The image is to be {tag}: is the registry logged in to (docker "
-            "login), and is there room for the build?"
-        )
-
-
-def _run(
-    docker: str, words: Sequence[str], *, shown: bool = False
-) -> "subprocess.CompletedProcess[str]":
+def _run(*words: str, shown: bool = False) -> "subprocess.CompletedProcess[str]":
     try:
-        return subprocess.run(
-            [docker, *words], capture_output=not shown, text=True, check=False
-        )
+        return subprocess.run(words, capture_output=not shown, text=True, check=False)
     except OSError as error:
         raise SegError(
-            f"{docker} cannot be run ({error.strerror}). Building the image needs "
+            f"{words[0]} cannot be run ({error.strerror}). Building the image needs "
             "Docker with buildx; or name one that is there: --image NAME@sha256:…."
         ) from error

@@ -1,8 +1,6 @@
 """The options of a connection to Kubeflow Pipelines."""
 
-import functools
-import inspect
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,115 +8,83 @@ from pipeline.cli.options import Context, option, optional
 from seglib.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from pipeline.kfp.connection import Cluster
-
-Connect = Callable[[], "Cluster"]
-
-_PANEL: dict[str, Any] = {"rich_help_panel": "Connection"}
+    from pipeline.kfp.connection import KfpServer
 
 
-def _connect(
-    *,
+def _variable(name: str) -> dict[str, Any]:
+    return {"envvar": name, "rich_help_panel": "Connection"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterAddress:
+    """Where Kubeflow Pipelines is, and who asks."""
+
     host: Annotated[
         str,
         optional(
             "Address of KFP's user interface or API. Default: in a pod, KFP's service; "
             "else through the cluster of kubeconfig.",
-            envvar="KFP_ENDPOINT",
-            **_PANEL,
+            **_variable("KFP_ENDPOINT"),
         ),
-    ] = "",
+    ] = ""
     namespace: Annotated[
         str,
         option(
             "Where KFP is; on a server of several users, yours.",
-            envvar="KFP_NAMESPACE",
-            **_PANEL,
+            **_variable("KFP_NAMESPACE"),
         ),
-    ] = "kubeflow",
-    context: Context = "",
+    ] = "kubeflow"
+    context: Context = ""
     token_file: Annotated[
         Path | None,
         optional(
             "Of a bearer token; it is read anew for each request. A token itself, or a "
             "session's cookies, come in KFP_TOKEN and KFP_COOKIES.",
-            envvar="KFP_TOKEN_FILE",
-            **_PANEL,
+            **_variable("KFP_TOKEN_FILE"),
         ),
-    ] = None,
+    ] = None
     ca_cert: Annotated[
         Path | None,
         optional(
             "Of the authority that signed the server's certificate.",
-            envvar="KFP_CA_CERT",
-            **_PANEL,
+            **_variable("KFP_CA_CERT"),
         ),
-    ] = None,
+    ] = None
     ui_host: Annotated[
         str,
         optional(
             "Of the user interface, for links. Default: --host.",
-            envvar="KFP_UI_ENDPOINT",
-            **_PANEL,
+            **_variable("KFP_UI_ENDPOINT"),
         ),
-    ] = "",
+    ] = ""
     timeout: Annotated[
         float,
         option(
             "Seconds that the server has for an answer.",
-            envvar="KFP_TIMEOUT",
             min=0.1,
-            **_PANEL,
+            **_variable("KFP_TIMEOUT"),
         ),
-    ] = 30.0,
-) -> "Cluster":
-    """Connect, and tell the server's warnings."""
+    ] = 30.0
+
+    def connect(self) -> "KfpServer":
+        """Connect, and tell the server's warnings."""
+        cluster = connect_by_environment(
+            host=self.host,
+            namespace=self.namespace,
+            context=self.context,
+            token_file=str(self.token_file or ""),
+            ca_cert=str(self.ca_cert or ""),
+            ui_host=self.ui_host,
+            timeout_s=self.timeout,
+        )
+        for text in cluster.warnings:
+            echo(f"note: {text}", err=True)
+        return cluster
+
+
+def connect_by_environment(**options: Any) -> "KfpServer":
+    """Connect; what no option says is taken from the environment."""
     from pipeline.kfp.connection import connect
     from pipeline.kfp.endpoint import Endpoint
 
-    endpoint = Endpoint.from_environment(
-        host=host,
-        namespace=namespace,
-        context=context,
-        token_file=str(token_file or ""),
-        ca_cert=str(ca_cert or ""),
-        ui_host=ui_host,
-        timeout_s=timeout,
-    )
-    cluster = connect(endpoint)
-    for text in cluster.warnings:
-        echo(f"note: {text}", err=True)
-    return cluster
-
-
-def connect_by_environment() -> "Cluster":
-    """Connect as a command without these options does."""
-    from pipeline.kfp.connection import connect
-    from pipeline.kfp.endpoint import Endpoint
-
-    return connect(Endpoint.from_environment())
-
-
-def on_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a connection.
-
-    Args:
-        command: its first parameter gets a function that connects, so that mistakes in
-            the other options are told first.
-    """
-    added = inspect.signature(_connect).parameters
-
-    @functools.wraps(command)
-    def with_connection(**given: Any) -> Any:
-        connection = {name: given.pop(name) for name in added}
-        return command(lambda: _connect(**connection), **given)
-
-    _, *own = inspect.signature(command).parameters.values()
-    kind = inspect.Parameter.KEYWORD_ONLY
-    described = inspect.Signature(
-        [*(one.replace(kind=kind) for one in own), *added.values()]
-    )
-    with_connection.__signature__ = described  # type: ignore[attr-defined]
-    names = described.parameters
-    with_connection.__annotations__ = {n: p.annotation for n, p in names.items()}
-    return with_connection
+    return connect(Endpoint.from_environment(**options))

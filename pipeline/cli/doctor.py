@@ -1,13 +1,15 @@
 """The command that examines a compiled pipeline: `doctor`."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Context, Remote, option, optional
+from pipeline.cli.options import Context, Remote, grouped, option, optional
 from seglib.cli.terminal import Terminal
+from seglib.environment import CHECKPOINTS, TRACKING_URI
 from seglib.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,8 +19,66 @@ app = typer.Typer()
 _PANEL: dict[str, Any] = {"rich_help_panel": "Surroundings"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Around:
+    """What to look at beside the document: the fields of `Surroundings`."""
+
+    cluster: Annotated[
+        bool,
+        option(
+            "Look at the cluster of the kubeconfig: namespace, secrets, config maps, "
+            "claims, service account, nodes.",
+            "--cluster",
+            **_PANEL,
+        ),
+    ] = False
+    context: Context = ""
+    namespace: Annotated[
+        str, option("Of the runs.", envvar="KFP_NAMESPACE", **_PANEL)
+    ] = "kubeflow"
+    service_account: Annotated[str, option("Of the pods.", **_PANEL)] = (
+        "pipeline-runner"
+    )
+    host: Annotated[
+        str,
+        optional(
+            "Kubeflow Pipelines. KFP_TOKEN or KFP_TOKEN_FILE log in.",
+            envvar="KFP_ENDPOINT",
+            **_PANEL,
+        ),
+    ] = ""
+    images: Annotated[
+        bool, option("Ask the registries for the images.", "--images", **_PANEL)
+    ] = False
+    mlflow: Annotated[
+        str, optional("An MLflow server.", envvar=TRACKING_URI, **_PANEL)
+    ] = ""
+    mlflow_host: Annotated[
+        str,
+        optional(
+            "The name and port under which pods reach it, such as "
+            "mlflow.kubeflow.svc:5000.",
+            **_PANEL,
+        ),
+    ] = ""
+    stores: Annotated[
+        list[str] | None,
+        optional(
+            "s3://bucket/prefix to write to and read from; may be repeated.",
+            "--store",
+            envvar=CHECKPOINTS,
+            **_PANEL,
+        ),
+    ] = None
+    timeout_s: Annotated[
+        float, option("Seconds for each request.", "--timeout", min=0.1, **_PANEL)
+    ] = 5.0
+
+
 @app.command()
+@grouped
 def doctor(
+    around: Around,
     document: Annotated[
         Path | None,
         typer.Argument(
@@ -45,52 +105,6 @@ def doctor(
         ),
     ] = "",
     remote: Remote = "",
-    cluster: Annotated[
-        bool,
-        option(
-            "Look at the cluster of the kubeconfig: namespace, secrets, config maps, "
-            "claims, service account, nodes.",
-            "--cluster",
-            **_PANEL,
-        ),
-    ] = False,
-    context: Context = "",
-    namespace: Annotated[
-        str, optional("Of the runs. Default: KFP_NAMESPACE, else kubeflow.", **_PANEL)
-    ] = "",
-    service_account: Annotated[str, option("Of the pods.", **_PANEL)] = (
-        "pipeline-runner"
-    ),
-    host: Annotated[
-        str,
-        optional(
-            "Kubeflow Pipelines. Default: KFP_ENDPOINT; KFP_TOKEN or KFP_TOKEN_FILE "
-            "log in.",
-            **_PANEL,
-        ),
-    ] = "",
-    images: Annotated[
-        bool, option("Ask the registries for the images.", "--images", **_PANEL)
-    ] = False,
-    mlflow: Annotated[
-        str, optional("An MLflow server. Default: MLFLOW_TRACKING_URI.", **_PANEL)
-    ] = "",
-    mlflow_host: Annotated[
-        str,
-        optional(
-            "The name and port under which pods reach it, such as "
-            "mlflow.kubeflow.svc:5000.",
-            **_PANEL,
-        ),
-    ] = "",
-    store: Annotated[
-        list[str] | None,
-        optional(
-            "s3://bucket/prefix to write to and read from; may be repeated. Default: "
-            "SEGLIB_CHECKPOINTS.",
-            **_PANEL,
-        ),
-    ] = None,
     offline: Annotated[
         bool,
         option(
@@ -99,9 +113,6 @@ def doctor(
             **_PANEL,
         ),
     ] = False,
-    timeout: Annotated[
-        float, option("Seconds for each request.", min=0.1, **_PANEL)
-    ] = 5.0,
 ) -> None:
     """Examine a pipeline that this project compiled, and its surroundings.
 
@@ -117,11 +128,11 @@ def doctor(
 
     python -m pipeline doctor --explain P120
     """
-    from pipeline.preflight.codes import explain as explanation
-    from pipeline.preflight.codes import require_codes, table
+    from pipeline.preflight import findings
 
     if explain or codes:
-        typer.echo(explanation(explain.upper()) if explain else table().rstrip())
+        text = findings.explain(explain.upper()) if explain else findings.table()
+        typer.echo(text.rstrip())
         return
     if document is None:
         raise UsageError(
@@ -129,26 +140,15 @@ def doctor(
             "PIPELINE.yaml; `python -m pipeline compile -o pipeline.yaml` writes one."
         )
     ignored = [code.upper() for code in ignore or ()]
-    require_codes(ignored)
-    from pipeline.preflight.around.surroundings import Surroundings
+    findings.require_codes(ignored)
     from pipeline.preflight.checkup import examine
+    from pipeline.preflight.surroundings import Surroundings
 
-    around = Surroundings.from_environment(
-        cluster=cluster,
-        context=context,
-        namespace=namespace,
-        service_account=service_account,
-        host=host,
-        images=images,
-        mlflow=mlflow,
-        mlflow_host=mlflow_host,
-        stores=tuple(store or ()),
-        timeout_s=timeout,
-    )
+    stores = tuple(around.stores or ())
     diagnosis = examine(
         document,
         data=_data(data, remote) if data else None,
-        around=None if offline else around,
+        around=None if offline else Surroundings(**{**vars(around), "stores": stores}),
         ignored=ignored,
     )
     if as_json:
@@ -163,7 +163,7 @@ def doctor(
 def _data(given: str, remote: str) -> "Data":
     """The dataset of a pin, or of a hash."""
     from pipeline.dag.inputs import Data
-    from seglib.storage import default_remote, read_pin
+    from seglib.storage.pins import default_remote, read_pin
 
     if given.endswith(".dir"):
         if not remote:

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.connection import Connect, on_cluster
-from pipeline.cli.options import option, optional
+from pipeline.cli.connection import ClusterAddress
+from pipeline.cli.options import grouped, option, optional
 from pipeline.dag.quantities import readable
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import CHECKPOINTS
 from seglib.errors import SegError
 
 if TYPE_CHECKING:
-    from pipeline.garbage.items import Item
+    from pipeline.garbage import Item
 
 app = typer.Typer()
 
 
 @app.command("gc")
-@on_cluster
+@grouped
 def collect(
-    connect: Connect,
+    address: ClusterAddress,
     place: Annotated[
         str,
         typer.Argument(
@@ -63,40 +63,34 @@ def collect(
 
     python -m pipeline gc s3://seglib/checkpoints --older-than 30 --delete
     """
-    from pipeline.garbage.cache import in_cache
-    from pipeline.garbage.ghosts import in_cluster
-    from pipeline.garbage.items import Needs
-    from pipeline.garbage.place import in_place
+    from pipeline.garbage import Needs, in_cache, in_cluster, in_place
     from pipeline.local.tracker import existing_store
-    from seglib.storage import cache_folder
+    from seglib.storage.fetching import cache_folder
 
     needs = Needs.ask(existing_store(Path("runs")), grace_days=older_than)
     if needs.rows is None:
         echo(f"note: what a run might need stays: {needs.reason}", err=True)
-    sources: list[tuple[str, Callable[[], Iterable[Item]]]] = [
-        ("the cache", lambda: in_cache(cache_folder(cache), needs)),
-        ("ghosts", lambda: in_cluster(connect())),
-    ]
+    sources: dict[str, Callable[[], Iterable[Item]]] = {}
     if place:
-        sources.insert(0, (place, lambda: in_place(place, needs)))
+        sources[place] = lambda: in_place(place, needs)
     else:
-        echo("note: no place of checkpoints is named (SEGLIB_CHECKPOINTS)", err=True)
+        echo(f"note: no place of checkpoints is named ({CHECKPOINTS})", err=True)
+    sources["the cache"] = lambda: in_cache(cache_folder(cache), needs)
+    sources["ghosts"] = lambda: in_cluster(address.connect())
     found: list[Item] = []
-    for name, source in sources:
+    for name, source in sources.items():
         try:
             found += source()
         except SegError as error:
             echo(f"note: not looked at: {name}: {error}", err=True)
     _show([item for item in found if show_all or not item.needed])
     free = [item for item in found if not item.needed]
-    size = readable(sum(item.size_bytes for item in free))
-    kept = f"{len(found) - len(free)} stay" + (
-        "" if show_all else " (--all shows them)"
-    )
     if delete:
         raise typer.Exit(_free(free))
-    told = f"{len(free)} of {len(found)} are needed by nothing: {size}; {kept}"
-    echo(told + ("; --delete frees them" if free else ""))
+    size = readable(sum(item.size_bytes for item in free))
+    stay = f"{len(found) - len(free)} stay{'' if show_all else ' (--all shows them)'}"
+    remedy = "; --delete frees them" if free else ""
+    echo(f"{len(free)} of {len(found)} are needed by nothing: {size}; {stay}{remedy}")
 
 
 def _free(items: "list[Item]") -> int:
@@ -120,11 +114,9 @@ def _free(items: "list[Item]") -> int:
 def _show(items: "list[Item]") -> None:
     from rich.table import Table
 
-    if not items:
-        return
     table = Table("kind", "what", "size", "days", "stays because")
     for item in sorted(items, key=lambda one: (one.kind, -one.size_bytes)):
         size = readable(item.size_bytes) if item.size_bytes else ""
-        days = f"{item.age_days:.1f}"
-        table.add_row(item.kind, item.name, size, days, item.needed)
-    Terminal().print(table)
+        table.add_row(item.kind, item.name, size, f"{item.age_days:.1f}", item.needed)
+    if items:
+        Terminal().print(table)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.options import Runs, option, optional
-from pipeline.cli.stores import existing_store
+from pipeline.cli.tracking import existing_store
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import visible
@@ -136,15 +136,15 @@ def _one_line(remedy: str = "") -> Iterator[None]:
 
 
 def _findings(what: str, runs: Path, *, masks: bool) -> Iterator[Any]:
-    from seglib.registry.lineage import read_lineage
-    from seglib.registry.lineage_check import (
+    from seglib.registry.lineage import (
         check_data,
         check_export,
         check_lineage_file,
         check_runs,
         check_version,
+        read_lineage,
     )
-    from seglib.tracking.queries import Rows
+    from seglib.tracking.queries import TrackedRuns
 
     with _registry(runs) as registry, tempfile.TemporaryDirectory() as place:
         folder = Path(what)
@@ -159,7 +159,7 @@ def _findings(what: str, runs: Path, *, masks: bool) -> Iterator[Any]:
         yield from check_export(lineage, folder)
         if version:
             yield check_version(lineage, version, registry)
-        yield from check_runs(lineage, Rows(registry.uri))
+        yield from check_runs(lineage, TrackedRuns(registry.uri))
         yield from check_data(lineage, masks=masks)
 
 

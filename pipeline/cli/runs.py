@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.connection import Connect, on_cluster
-from pipeline.cli.options import Every, Form, Longest, OutputForm, option, optional
+from pipeline.cli.connection import ClusterAddress
+from pipeline.cli.options import (
+    Every,
+    Form,
+    Longest,
+    OutputForm,
+    grouped,
+    option,
+    optional,
+)
 from seglib.cli.terminal import Terminal, echo, write_log
 
 if TYPE_CHECKING:
-    from pipeline.kfp.connection import Cluster
+    from pipeline.kfp.connection import KfpServer
 
 app = typer.Typer()
 
@@ -32,9 +40,9 @@ RunName = Annotated[
 
 
 @app.command()
-@on_cluster
+@grouped
 def status(
-    connect: Connect,
+    address: ClusterAddress,
     name: RunName = "",
     experiment: Annotated[str, optional("Only runs of this one of KFP.")] = "",
     number: Annotated[int, option("Newest runs.", "-n", min=1)] = 20,
@@ -45,9 +53,9 @@ def status(
     For example: python -m pipeline status latest --format json
     """
     from pipeline.kfp.runs import find_run, list_runs
-    from pipeline.kfp.showing import ending, runs_table, steps_table
+    from pipeline.kfp.watching import ending, runs_table, steps_table
 
-    reached = connect()
+    reached = address.connect()
     console = Terminal()
     if name:
         run = find_run(reached, name)
@@ -67,9 +75,9 @@ def status(
 
 
 @app.command(epilog=STATUSES)
-@on_cluster
+@grouped
 def wait(
-    connect: Connect,
+    address: ClusterAddress,
     name: RunName = "latest",
     every: Every = 5.0,
     longest: Longest = 0.0,
@@ -80,21 +88,21 @@ def wait(
     """
     from pipeline.kfp.runs import find_run
 
-    reached = connect()
+    reached = address.connect()
     follow(reached, find_run(reached, name).run_id, every, longest, echo)
 
 
 @app.command()
-@on_cluster
-def cancel(connect: Connect, name: RunName) -> None:
+@grouped
+def cancel(address: ClusterAddress, name: RunName) -> None:
     """Have a run stopped. One that has ended stays as it is.
 
     For example: python -m pipeline cancel latest
     """
     from pipeline.kfp.runs import find_run, terminate
-    from pipeline.kfp.showing import ending
+    from pipeline.kfp.watching import ending
 
-    reached = connect()
+    reached = address.connect()
     run = find_run(reached, name)
     if run.finished:
         echo(f"{ending(run)}; there is nothing to stop")
@@ -104,9 +112,9 @@ def cancel(connect: Connect, name: RunName) -> None:
 
 
 @app.command()
-@on_cluster
+@grouped
 def logs(
-    connect: Connect,
+    address: ClusterAddress,
     name: RunName = "latest",
     step: Annotated[
         str,
@@ -133,7 +141,7 @@ def logs(
     from pipeline.kfp.logs import find_step, follow_log
     from pipeline.kfp.runs import find_run
 
-    reached = connect()
+    reached = address.connect()
     run = find_run(reached, name)
     found = find_step(run, step)
     echo(f"{run.name}: {found.label}, {found.state.lower()}", err=True)
@@ -152,20 +160,17 @@ def logs(
 
 
 def follow(
-    reached: "Cluster", run_id: str, every: float, longest: float, say: Say
+    reached: "KfpServer", run_id: str, every: float, longest: float, say: Say
 ) -> None:
     """Say what changes until the run ends, and exit with its status."""
     from pipeline.kfp.failures import ClusterError
-    from pipeline.kfp.runs import EXIT_STATUSES, FAILED, in_its_place
-    from pipeline.kfp.showing import ending, news_lines
+    from pipeline.kfp.runs import EXIT_STATUSES, in_its_place
+    from pipeline.kfp.watching import ending
     from pipeline.kfp.watching import follow as watch
+    from seglib.runtime.workflow import FAILED
 
-    run = None
     try:
-        for news in watch(reached, run_id, every_s=every, longest_s=60 * longest):
-            run = news.run
-            for line in news_lines(news):
-                say(line)
+        run = watch(reached, run_id, say=say, every_s=every, longest_s=60 * longest)
     except (KeyboardInterrupt, ClusterError) as error:
         _say_how_to_return(run_id)
         if isinstance(error, ClusterError):

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.options import Context, Runs, option, optional
-from pipeline.cli.stores import existing_store
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import TRACKING_URI
 from seglib.errors import SegError, UsageError
@@ -66,7 +66,7 @@ def track(
             done = send_from_remote(folder, tracking_uri(Path("runs")), warn=warn)
         else:
             done = send_unsent(Path(folder), _store_of(Path(folder)), warn=warn)
-        whole = whole and not done.left and not done.refused
+        whole = whole and done.whole
         echo(f"{folder}: {done.sent} event(s) sent, {done.left} left")
         if done.left and done.reason:
             echo(f"  {done.reason}")
@@ -101,12 +101,13 @@ def compare(
     """
     from pipeline.history.compare import compare as lines_of
     from pipeline.history.compare import to_csv, to_json, to_markdown
-    from seglib.tracking.queries import Rows
+    from seglib.storage.atomic_write import write_bytes
+    from seglib.tracking.queries import TrackedRuns
 
     if output and output.suffix not in _FORMATS:
         raise UsageError(f"{output}: expected a name that ends in .md, .csv or .json.")
     with existing_store(runs) as uri:
-        store = Rows(uri)
+        store = TrackedRuns(uri)
         rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
     if not rows:
         raise SegError(f"No runs in {uri} yet: python -m pipeline run")
@@ -114,7 +115,8 @@ def compare(
     _print_table(Terminal(), [row.name for row in rows], lines)
     if output:
         write = {".md": to_markdown, ".csv": to_csv, ".json": to_json}[output.suffix]
-        _write(output, write(rows, lines))
+        write_bytes(output, write(rows, lines).encode())
+        echo(f"written: {output}")
 
 
 @app.command()
@@ -144,10 +146,10 @@ def reproduce(
     """
     from pipeline.history.reproduce import difference, recipe
     from pipeline.local.execution import execute
-    from seglib.tracking.queries import Rows
+    from seglib.tracking.queries import TrackedRuns
 
     with existing_store(runs) as uri:
-        row = Rows(uri).find(name)
+        row = TrackedRuns(uri).find(name)
     how = recipe(row, folder=data, any_code=any_code)
     difference(row, {"miou": 0.0})  # a run without a score is told before an hour
     outcome = execute(
@@ -171,6 +173,30 @@ def reproduce(
         f"difference {more:+.6f} (accepted: {tolerance})"
     )
     raise typer.Exit(0 if same else 1)
+
+
+@contextmanager
+def existing_store(runs: Path) -> Iterator[str]:
+    """The address of the tracking store; within it, MLflow's failures are one line.
+
+    Args:
+        runs: folder of runs, with the SQLite store that is used without
+            MLFLOW_TRACKING_URI. It must be there, or MLflow would create it.
+
+    Raises:
+        SegError: no store, or one that fails.
+    """
+    from pipeline.local import tracker
+    from seglib.tracking.mlflow_client import answering
+
+    uri = tracker.existing_store(runs)
+    if not uri:
+        raise SegError(
+            f"No tracking store in {runs}. Run the pipeline first, name another folder "
+            "of runs with --runs, or a server with MLFLOW_TRACKING_URI."
+        )
+    with answering(uri):
+        yield uri
 
 
 def _close_rows(context: str, warn: Callable[[str], None]) -> None:
@@ -210,10 +236,3 @@ def _print_table(console: Terminal, names: list[str], lines: "list[Line]") -> No
         section = line.section
         table.add_row(to_title(line), *to_cells(line))
     console.print(table)
-
-
-def _write(path: Path, text: str) -> None:
-    from seglib.storage.atomic_write import write_bytes
-
-    write_bytes(path, text.encode())
-    echo(f"written: {path}")

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli import options as opt
-from pipeline.cli.compile import cluster_config
-from pipeline.cli.options import option, optional
-from pipeline.train_job.pod import LABEL
+from pipeline.cli.options import Compilation, DataVersion, grouped, option, optional
+from pipeline.train_job.plan import LABEL
 from seglib.cli.terminal import echo
 from seglib.errors import UsageError
 
@@ -31,23 +30,19 @@ failed, 3 when somebody deleted it, 4 when it still runs after --longest, 130 af
 Ctrl-C, which leaves it running; 2 on wrong use, 6 when Kubernetes cannot be reached or
 refuses.""",
 )
+@grouped
 def train_job(
     nodes: Annotated[
         int, option("Pods, on different nodes where there are any.", min=2)
     ],
+    compilation: Compilation,
+    version: DataVersion,
     output: Annotated[
         Path | None,
         optional("The YAML file to write. Needed without --wait.", "--output", "-o"),
     ] = None,
     config: opt.ConfigFile = None,
     settings: opt.Settings = None,
-    image: opt.Image = "",
-    cluster: opt.ClusterFile = None,
-    gpus: opt.Gpus = None,
-    checkpoints: opt.Checkpoints = "",
-    rev: opt.Revision = "",
-    data_md5: opt.DataHash = "",
-    remote: opt.Remote = "",
     cache: Annotated[
         bool,
         option(
@@ -59,7 +54,6 @@ def train_job(
     name: Annotated[
         str, optional("Of the job. Default: by commit, data and content.")
     ] = "",
-    allow_tag: opt.AllowTag = False,
     push_check: opt.PushCheck = True,
     wait: Annotated[
         bool, option("Start it, and follow its pods' logs to its end.", "--wait")
@@ -91,30 +85,23 @@ def train_job(
     python -m pipeline train-job --wait --nodes 4 --gpus 1 --config my.yaml
     """
     from pipeline.dag.inputs import find_settings, require_splits
-    from pipeline.kfp.document import document_of
-    from pipeline.kfp.order import check_pushed, find_version, make_order
+    from pipeline.kfp.order import check_pushed, make_order
     from pipeline.train_job.plan import Training, require_job_name
     from pipeline.train_job.resources import default_name, documents, write_training
 
     if not (output or wait):
         raise UsageError("Expected -o FILE.yaml, to write the job, --wait, or both.")
-    data = find_version(rev, data_md5=data_md5, remote=remote)
+    data = version.find()
     wanted = find_settings(config, settings or ())
     # The very document that is submitted afterwards: what it refuses is refused here.
-    with document_of(
-        None,
-        image=image,
-        cluster=cluster,
-        checkpoints=checkpoints,
-        allow_tag=allow_tag,
-    ) as document:
+    with compilation.document() as document:
         order = make_order(document, data, wanted)
     training = Training(
         image=document.image,
         parameters=order.parameters,
-        cluster=cluster_config(cluster, gpus),
+        cluster=compilation.needs(),
         nodes=nodes,
-        checkpoints=checkpoints,
+        checkpoints=compilation.checkpoints,
         cache=cache,
     )
     echo(f"data         {data.data_md5} on {data.remote}")
@@ -133,7 +120,7 @@ def train_job(
         status = _run(training, made, again, every, longest or math.inf, context)
     if status:
         raise typer.Exit(status)
-    words = _submission(config, settings or [], training, cluster, allow_tag=allow_tag)
+    words = _submission(config, settings or [], training, compilation)
     echo("The pipeline takes it over, evaluates it and puts it before the gate:")
     echo(f"  {shlex.join(words)}")
     if not wait:
@@ -167,8 +154,7 @@ def _run(
 ) -> int:
     """Start a job and follow it; the exit status."""
     from pipeline.kfp.kubernetes_api import kubernetes_at
-    from pipeline.train_job.follow import Follower
-    from pipeline.train_job.start import start
+    from pipeline.train_job.job import Follower, start
 
     name = made[-1]["metadata"]["name"]
     kubernetes = kubernetes_at(training.cluster.namespace, context=context)
@@ -205,20 +191,18 @@ def _submission(
     config: Path | None,
     settings: list[str],
     training: "Training",
-    cluster: Path | None,
-    *,
-    allow_tag: bool,
+    compilation: Compilation,
 ) -> list[str]:
     """The command whose step `train` finds the outcome: all that decides it."""
-    given = training.parameters
-    words = ["python", "-m", "pipeline", "submit", "--image", training.image]
-    words += ["--data-md5", given["data_md5"], "--remote", given["remote"]]
-    if config:
-        words += ["--config", str(config)]
-    for setting in settings:
-        words += ["--set", setting]
-    if cluster:
-        words += ["--cluster", str(cluster)]
-    if training.checkpoints:
-        words += ["--checkpoints", training.checkpoints]
-    return words + (["--allow-tag"] if allow_tag else [])
+    given = {
+        "--image": training.image,
+        "--data-md5": training.parameters["data_md5"],
+        "--remote": training.parameters["remote"],
+        "--config": config,
+        "--cluster": compilation.cluster,
+        "--checkpoints": compilation.checkpoints,
+    }
+    pairs = [*given.items(), *(("--set", setting) for setting in settings)]
+    options = [word for name, value in pairs if value for word in (name, str(value))]
+    options += ["--allow-tag"] if compilation.allow_tag else []
+    return ["python", "-m", "pipeline", "submit", *options]

@@ -19,25 +19,7 @@ from pipeline.dag.task_settings import (
     require_name,
     require_variable,
 )
-from seglib.environment import (
-    ATTEMPT,
-    CACHE,
-    CHECKPOINTS,
-    HOST_INDEX,
-    HOSTS,
-    IMAGE,
-    KFP_API,
-    KFP_UI,
-    PORTS_FROM,
-    PROCESSES,
-    RETRIES,
-    RUN_ID,
-    TF_CONFIG,
-    TRACKING_PASSWORD,
-    TRACKING_URI,
-    TRACKING_USERNAME,
-    TRAIN_JOB,
-)
+from seglib import environment as env
 from seglib.errors import UsageError, unknown
 from seglib.settings import at, build, read_tree, section
 
@@ -75,12 +57,15 @@ _OWN: Mapping[str, dict[str, Any]] = {
     "select": {"cpu_request": "250m", "cpu_limit": "1", "memory_limit": "2Gi"},
 }
 _CONFIG_MAPS = (
-    Source(name="seglib", keys=(TRACKING_URI,)),
+    Source(name="seglib", keys=(env.TRACKING_URI,)),
     Source(
         name="seglib",
         keys=(
-            *("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", CHECKPOINTS),
-            *(KFP_API, KFP_UI),
+            "AWS_ENDPOINT_URL",
+            "AWS_DEFAULT_REGION",
+            env.CHECKPOINTS,
+            env.KFP_API,
+            env.KFP_UI,
         ),
         optional=True,
     ),
@@ -89,13 +74,22 @@ _SECRETS = (
     Source(name="seglib-s3", keys=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
     Source(
         name="seglib-mlflow",
-        keys=(TRACKING_USERNAME, TRACKING_PASSWORD),
+        keys=(env.TRACKING_USERNAME, env.TRACKING_PASSWORD),
         optional=True,
     ),
 )
 _RESERVED = {  # the pipeline sets them
-    *(RUN_ID, CACHE, IMAGE, TF_CONFIG, HOSTS, HOST_INDEX, PROCESSES, PORTS_FROM),
-    *(ATTEMPT, RETRIES, TRAIN_JOB),
+    *(
+        env.RUN_ID,
+        env.CACHE,
+        env.IMAGE,
+        env.TF_CONFIG,
+        env.HOSTS,
+        env.HOST_INDEX,
+        env.PROCESSES,
+        env.PORTS_FROM,
+    ),
+    *(env.ATTEMPT, env.RETRIES, env.TRAIN_JOB),
 }
 
 
@@ -125,19 +119,30 @@ class ClusterConfig:
         for secret in self.image_pull_secrets:
             require_name("image_pull_secrets", secret)
         for variable, value in self.environment.items():
-            _require_no_secret(variable, value)
-        _require_one_origin(self)
+            require_variable("environment", variable)
+            # Everyone who may see the compiled file would have it.
+            if names_credential(variable) or find_credential(value):
+                raise UsageError(
+                    f"`environment.{variable}` looks like a credential. Put it into a "
+                    "Secret, and name Secret and key under `secrets`."
+                )
+        seen = set(_RESERVED)
+        sources = [one.environment for one in (*self.config_maps, *self.secrets)]
+        for variables in (self.environment, *sources):
+            if twice := sorted(seen & variables.keys()):
+                raise UsageError(
+                    f"`{twice[0]}` has two origins. Expected one of `environment`, "
+                    "`config_maps`, `secrets` and what the pipeline sets itself "
+                    f"({', '.join(sorted(_RESERVED))})."
+                )
+            seen |= variables.keys()
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """Read a YAML file.
+        """Read a YAML file; an error names file and key.
 
         Args:
             path: `None`: configs/cluster.yaml where it is there, else the defaults.
-
-        Raises:
-            UsageError: no such file, not YAML, an unknown key, or a value that cannot
-                be; names file and key.
         """
         if path is None:
             path = FILE
@@ -148,11 +153,7 @@ class ClusterConfig:
             return cls._from_tree(tree)
 
     def with_step(self, name: str, **changes: Any) -> Self:
-        """A copy with some settings of one step changed.
-
-        Raises:
-            UsageError: an invalid value.
-        """
+        """A copy with some settings of one step changed."""
         with at(f"step {name}"):
             changed = replace(self.steps[name], **changes)
         return replace(self, steps={**self.steps, name: changed})
@@ -169,44 +170,17 @@ class ClusterConfig:
                 raise unknown("key", str(key), names)
         defaults, own = tree.pop("defaults", None) or {}, tree.pop("steps", None) or {}
         build(StepResources, "defaults", defaults)
-        return build(cls, "", {**tree, "steps": _merged(defaults, own)})
-
-
-def _merged(defaults: Any, own: Any) -> dict[str, Any]:
-    """The settings of each step: the file's for it, then ours, then `defaults`."""
-    if not isinstance(own, dict):
-        raise UsageError(f"`steps` must be a section. Received: {own!r}.")
-    for name in own:
-        if name not in STEPS:
-            raise unknown("step", str(name), STEPS)
-    merged = {}
-    for name in STEPS:
-        stated = own.get(name) or {}
-        if not isinstance(stated, dict):
-            message = f"`steps.{name}` must be a section. Received: {stated!r}."
-            raise UsageError(message)
-        merged[name] = {**defaults, **_OWN.get(name, {}), **stated}
-    return merged
-
-
-def _require_no_secret(variable: str, value: str) -> None:
-    """Refuse a credential: everyone who may see the compiled file would have it."""
-    require_variable("environment", variable)
-    if names_credential(variable) or find_credential(value):
-        raise UsageError(
-            f"`environment.{variable}` looks like a credential. Put it into a Secret, "
-            "and name Secret and key under `secrets`."
-        )
-
-
-def _require_one_origin(config: ClusterConfig) -> None:
-    seen = set(_RESERVED)
-    sources = [source.environment for source in config.config_maps + config.secrets]
-    for variables in (config.environment, *sources):
-        if twice := sorted(seen & variables.keys()):
-            raise UsageError(
-                f"`{twice[0]}` has two origins. Expected one of `environment`, "
-                "`config_maps`, `secrets` and what the pipeline sets itself "
-                f"({', '.join(sorted(_RESERVED))})."
-            )
-        seen |= variables.keys()
+        if not isinstance(own, dict):
+            raise UsageError(f"`steps` must be a section. Received: {own!r}.")
+        for name, stated in own.items():
+            if name not in STEPS:
+                raise unknown("step", str(name), STEPS)
+            if not isinstance(stated or {}, dict):
+                message = f"`steps.{name}` must be a section. Received: {stated!r}."
+                raise UsageError(message)
+        # A step takes its own word in the file, then ours, then that of `defaults`.
+        steps = {
+            name: {**defaults, **_OWN.get(name, {}), **(own.get(name) or {})}
+            for name in STEPS
+        }
+        return build(cls, "", {**tree, "steps": steps})

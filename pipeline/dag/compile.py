@@ -1,30 +1,29 @@
 """Compile a pipeline: for Kubeflow Pipelines' API, or for kubectl."""
 
 import hashlib
+import os
 import re
+import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.inputs import refuse_placeholders
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.dag.sweep_trials import Sweep
+    from pipeline.dag.sweep import Sweep
     from seglib.config import Config
 
 _PINNED = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
 _SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compiled:
+class Compiled(NamedTuple):
     """A compiled pipeline."""
 
     path: Path
-    name: str  # of the pipeline
     version: str  # changes with the content of the file, and only with that
     image: str
 
@@ -44,25 +43,32 @@ def compile_pipeline(
     The same arguments give the same bytes.
 
     Args:
-        output: the YAML file to write.
         image: of every step, by its digest.
-        cluster: what the steps' pods need.
         checkpoints: where the training step keeps its state: s3://bucket/prefix.
         manifest: write Kubernetes' resources Pipeline and PipelineVersion, instead of
             what KFP's API takes.
         allow_tag: take an image without a digest.
         plan: compile a sweep: the shared settings, and what is tried.
-
-    Raises:
-        UsageError: an image without a digest, or a placeholder.
-        SegError: the file cannot be written.
     """
     if output.suffix not in _SUFFIXES:
         raise SegError(f"{output}: expected a name that ends in .yaml.")
     require_digest(image, allow_tag=allow_tag)
     refuse_placeholders(image=image, checkpoints=checkpoints)
     refuse_placeholders(**cluster.environment)
-    pipeline = _build(image, cluster, checkpoints, plan)
+    import_kfp()
+    from pipeline.dag.sweep import sweep_pipeline
+    from pipeline.dag.training import training_pipeline
+
+    made: dict[str, Any] = {
+        "image": image,
+        "cluster": cluster,
+        "checkpoints": checkpoints,
+    }
+    if plan:
+        config, sweep = plan
+        pipeline = sweep_pipeline(sweep, config, **made)
+    else:
+        pipeline = training_pipeline(**made)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent) as place:
@@ -73,30 +79,19 @@ def compile_pipeline(
             written.replace(output)
     except OSError as error:
         raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
-    return Compiled(path=output, name=pipeline.name, version=version, image=image)
+    return Compiled(output, version, image)
 
 
-def _build(
-    image: str,
-    cluster: ClusterConfig,
-    checkpoints: str,
-    plan: "tuple[Config, Sweep] | None",
-) -> Any:
-    from pipeline.dag.lean_kfp import import_kfp
+def import_kfp() -> None:
+    """Import kfp without its client, which loads all of Kubernetes' API: 2 s less.
 
-    import_kfp()
-    from pipeline.dag.sweep import sweep_pipeline
-    from pipeline.dag.training import training_pipeline
+    KFP has this switch for its own use inside of a step.
+    """
+    if "kfp" not in sys.modules:
+        os.environ["_KFP_RUNTIME"] = "true"
+        import kfp  # noqa: F401
 
-    shared: dict[str, Any] = {
-        "image": image,
-        "cluster": cluster,
-        "checkpoints": checkpoints,
-    }
-    if not plan:
-        return training_pipeline(**shared)
-    config, sweep = plan
-    return sweep_pipeline(sweep, config, **shared)
+        del os.environ["_KFP_RUNTIME"]
 
 
 def _write(pipeline: Any, path: Path) -> str:

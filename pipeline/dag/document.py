@@ -16,21 +16,13 @@ _REMEDY = "`python -m pipeline compile -o FILE.yaml` writes a compiled pipeline.
 
 @dataclass(frozen=True)
 class Document:
-    """A compiled pipeline.
-
-    Attributes:
-        path: of the file.
-        text: the file's content.
-        spec: KFP's PipelineSpec.
-        platform: KFP's PlatformSpec, with the pods' Kubernetes settings; may be empty.
-        is_manifest: whether the file is a Kubernetes manifest, for `kubectl apply`.
-    """
+    """A compiled pipeline."""
 
     path: Path
-    text: str
-    spec: Mapping[str, Any]
-    platform: Mapping[str, Any]
-    is_manifest: bool = False
+    text: str  # the file's content
+    spec: Mapping[str, Any]  # KFP's PipelineSpec
+    platform: Mapping[str, Any]  # KFP's PlatformSpec, with the pods' settings; or empty
+    is_manifest: bool = False  # a Kubernetes manifest, for `kubectl apply`
 
     @cached_property
     def digest(self) -> str:
@@ -50,25 +42,17 @@ class Document:
     @property
     def executors(self) -> Mapping[str, Mapping[str, Any]]:
         """The executor of each component: image, command, environment, resources."""
-        executors: Mapping[str, Mapping[str, Any]]
-        executors = self.spec.get("deploymentSpec", {}).get("executors", {})
-        return executors
+        return dict(self.spec.get("deploymentSpec", {}).get("executors", {}))
 
     @property
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
         """Of each executor, the Kubernetes settings of its pod."""
         kubernetes = self.platform.get("platforms", {}).get("kubernetes", {})
-        settings: Mapping[str, Mapping[str, Any]]
-        settings = kubernetes.get("deploymentSpec", {}).get("executors", {})
-        return settings
+        return dict(kubernetes.get("deploymentSpec", {}).get("executors", {}))
 
     @property
     def image(self) -> str:
-        """The image of the steps.
-
-        Raises:
-            SegError: the steps have several images.
-        """
+        """The image of the steps; an error if they have several."""
         containers = (e["container"] for e in self.executors.values() if e)
         found = {container["image"] for container in containers}
         if len(found) != 1:
@@ -99,11 +83,7 @@ class Document:
             yield from component.get("dag", {}).get("tasks", {}).values()
 
     def check_parameters(self, given: Mapping[str, Any]) -> None:
-        """Compare the parameters with the values of a run.
-
-        Raises:
-            SegError: they differ, as another version of the code compiled the file.
-        """
+        """Raise a SegError if a run's values are not those that the file takes."""
         known = self.parameters
         needed = {k for k, v in known.items() if not v.get("isOptional")}
         wrong = sorted(given.keys() - known.keys())
@@ -127,33 +107,25 @@ def read_document(path: Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"{path}: cannot be read ({reason}). {_REMEDY}") from error
-    trees = parse_all_yaml(text, name=str(path), error=UsageError, remedy=_REMEDY)
-    spec, platform, is_manifest = _parts(trees)
+    spec: Any = {}
+    platform: Any = {}
+    is_manifest = False
+    for tree in parse_all_yaml(text, name=str(path), error=UsageError, remedy=_REMEDY):
+        if not isinstance(tree, Mapping):
+            continue
+        version = tree.get("spec")
+        if tree.get("kind") == "PipelineVersion" and isinstance(version, Mapping):
+            spec, platform = version.get("pipelineSpec"), version.get("platformSpec")
+            is_manifest = True
+        elif "platforms" in tree:
+            platform = tree
+        elif "pipelineInfo" in tree:
+            spec = tree
     try:
-        document = Document(path, text, spec, platform, is_manifest)
+        document = Document(path, text, spec, platform or {}, is_manifest)
         complete = document.name and spec["root"]["dag"]
     except (KeyError, TypeError) as error:
         raise UsageError(f"{path}: not a compiled pipeline. {_REMEDY}") from error
     if not complete:
         raise UsageError(f"{path}: a pipeline without steps. {_REMEDY}")
     return document
-
-
-def _parts(trees: tuple[Any, ...]) -> tuple[Any, Any, bool]:
-    """PipelineSpec and PlatformSpec, and whether they are in a manifest."""
-    pipeline: Any = {}
-    platform: Any = {}
-    is_manifest = False
-    for tree in trees:
-        if not isinstance(tree, Mapping):
-            continue
-        spec = tree.get("spec")
-        if tree.get("kind") == "PipelineVersion" and isinstance(spec, Mapping):
-            pipeline = spec.get("pipelineSpec", {})
-            platform = spec.get("platformSpec", {})
-            is_manifest = True
-        elif "platforms" in tree:
-            platform = tree
-        elif "pipelineInfo" in tree:
-            pipeline = tree
-    return pipeline, platform, is_manifest

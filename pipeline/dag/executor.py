@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kfp import dsl
+from kfp.dsl.structures import ResourceSpec
 
 from pipeline.dag.cluster_config import ClusterConfig, Source, StepResources
 from pipeline.dag.quantities import duration_s, kfp_size
@@ -29,8 +30,10 @@ def in_image(task: dsl.PipelineTask, image: str) -> None:
     Args:
         image: best pinned by digest: KFP's cache knows an image by its name alone.
     """
-    task.set_container_image(image)
-    task.set_env_variable(IMAGE, image)  # a tag of the run's row
+    # KFP's own setters each inspect the whole stack, most of a compilation's time.
+    container = task.container_spec
+    container.image = image
+    container.env = {**(container.env or {}), IMAGE: image}  # a tag of the run's row
     # What belongs to one run must not be a parameter, or nothing is ever reused.
     run = {"name": RUN_ID, "fieldPath": "metadata.labels['pipeline/runid']"}
     _settings(task).setdefault("fieldPathAsEnv", []).append(run)
@@ -52,46 +55,8 @@ def on_kubernetes(
         step: a name of pipeline.dag.cluster_config.STEPS.
         environment: variables of this step, before those of the configuration.
     """
-    needs = cluster.steps[step]
-    _set_resources(task, needs)
-    _set_volumes(task, needs, cluster)
-    own = {**needs.environment, **cluster.environment, **(environment or {})}
-    _set_environment(task, cluster, own)
-    settings = _settings(task)
-    if needs.node_selector:
-        settings["nodeSelector"] = {"labels": dict(needs.node_selector)}
-    if tolerations := _tolerations(needs):
-        settings["tolerations"] = tolerations
-    if needs.annotations:
-        settings["podMetadata"] = {"annotations": dict(needs.annotations)}
-    if needs.timeout:
-        settings["activeDeadlineSeconds"] = str(duration_s(needs.timeout))
-    settings["imagePullPolicy"] = cluster.image_pull_policy
-    if secrets := cluster.image_pull_secrets:
-        settings["imagePullSecret"] = [_named("secretName", s) for s in secrets]
-    settings["securityContext"] = {
-        "runAsUser": str(cluster.security.run_as_user),
-        "runAsGroup": str(cluster.security.run_as_group),
-        "runAsNonRoot": cluster.security.run_as_non_root,
-    }
-
-
-def _settings(task: dsl.PipelineTask) -> Settings:
-    settings: Settings = task.platform_config.setdefault("kubernetes", {})
-    return settings
-
-
-def _set_resources(task: dsl.PipelineTask, needs: StepResources) -> None:
-    if needs.cpu_request:
-        task.set_cpu_request(needs.cpu_request)
-    if needs.cpu_limit:
-        task.set_cpu_limit(needs.cpu_limit)
-    if needs.memory_request:
-        task.set_memory_request(kfp_size(needs.memory_request))
-    if needs.memory_limit:
-        task.set_memory_limit(kfp_size(needs.memory_limit))
-    if needs.gpus:
-        task.set_accelerator_type(needs.gpu_type).set_accelerator_limit(needs.gpus)
+    needs, claim = cluster.steps[step], cluster.cache.claim
+    task.container_spec.resources = _resources(needs)
     if needs.retries:
         task.set_retry(
             needs.retries,
@@ -99,11 +64,58 @@ def _set_resources(task: dsl.PipelineTask, needs: StepResources) -> None:
             backoff_factor=2.0,
             backoff_max_duration=f"{needs.deadline_s}s",
         )
+    plain = {**needs.environment, **cluster.environment, **(environment or {})}
+    plain |= {CACHE: cluster.cache.mount_path} if claim else {}
+    task.container_spec.env |= plain
+    mount = {
+        "mountPath": cluster.cache.mount_path,
+        "constant": claim,
+        "pvcNameParameter": _constant(claim),
+    }
+    labels, annotations = dict(needs.node_selector), dict(needs.annotations)
+    settings: Settings = {
+        "emptyDirMounts": _volumes(needs),
+        "pvcMount": [mount] if claim else [],
+        "configMapAsEnv": _references(cluster.config_maps, "configMap", without=plain),
+        "secretAsEnv": _references(cluster.secrets, "secret", without=plain),
+        "nodeSelector": {"labels": labels} if labels else {},
+        "tolerations": [
+            {name: value for name, value in vars(toleration).items() if value}
+            for toleration in needs.all_tolerations
+        ],
+        "podMetadata": {"annotations": annotations} if annotations else {},
+        "activeDeadlineSeconds": needs.timeout and str(duration_s(needs.timeout)),
+        "imagePullPolicy": cluster.image_pull_policy,
+        "imagePullSecret": [
+            _named("secretName", secret) for secret in cluster.image_pull_secrets
+        ],
+        "securityContext": {
+            "runAsUser": str(cluster.security.run_as_user),
+            "runAsGroup": str(cluster.security.run_as_group),
+            "runAsNonRoot": cluster.security.run_as_non_root,
+        },
+    }
+    _settings(task).update({name: value for name, value in settings.items() if value})
 
 
-def _set_volumes(
-    task: dsl.PipelineTask, needs: StepResources, cluster: ClusterConfig
-) -> None:
+def _settings(task: dsl.PipelineTask) -> Settings:
+    settings: Settings = task.platform_config.setdefault("kubernetes", {})
+    return settings
+
+
+def _resources(needs: StepResources) -> ResourceSpec | None:
+    spec = ResourceSpec(
+        cpu_request=needs.cpu_request or None,
+        cpu_limit=needs.cpu_limit or None,
+        memory_request=kfp_size(needs.memory_request) if needs.memory_request else None,
+        memory_limit=kfp_size(needs.memory_limit) if needs.memory_limit else None,
+        accelerator_type=needs.gpu_type if needs.gpus else None,
+        accelerator_count=str(needs.gpus) if needs.gpus else None,
+    )
+    return spec if any(vars(spec).values()) else None
+
+
+def _volumes(needs: StepResources) -> list[dict[str, str]]:
     # With a volume there, the root file system may be read-only.
     mounts = [{"volumeName": "tmp", "mountPath": "/tmp"}]
     if needs.ephemeral_storage:
@@ -113,30 +125,7 @@ def _set_volumes(
     if needs.shm:
         shm = {"volumeName": "shm", "mountPath": "/dev/shm", "medium": "Memory"}
         mounts.append({**shm, "sizeLimit": needs.shm})
-    settings = _settings(task)
-    settings["emptyDirMounts"] = mounts
-    if cluster.cache.claim:
-        settings["pvcMount"] = [
-            {
-                "mountPath": cluster.cache.mount_path,
-                "constant": cluster.cache.claim,
-                "pvcNameParameter": _constant(cluster.cache.claim),
-            }
-        ]
-
-
-def _set_environment(
-    task: dsl.PipelineTask, cluster: ClusterConfig, plain: dict[str, str]
-) -> None:
-    if cluster.cache.claim:
-        plain[CACHE] = cluster.cache.mount_path
-    for name, value in plain.items():
-        task.set_env_variable(name, value)
-    settings = _settings(task)
-    if maps := _references(cluster.config_maps, "configMap", without=plain):
-        settings["configMapAsEnv"] = maps
-    if secrets := _references(cluster.secrets, "secret", without=plain):
-        settings["secretAsEnv"] = secrets
+    return mounts
 
 
 def _references(
@@ -153,13 +142,6 @@ def _references(
             named = _named(f"{kind}Name", source.name)
             found.append({**named, "keyToEnv": keys, "optional": source.optional})
     return found
-
-
-def _tolerations(needs: StepResources) -> list[Settings]:
-    return [
-        {name: value for name, value in vars(toleration).items() if value}
-        for toleration in needs.all_tolerations
-    ]
 
 
 def _named(field: str, name: str) -> Settings:

@@ -40,10 +40,9 @@ def find_data(folder: Path | None) -> Data:
         folder: in the dataset format; it is hashed as DVC would. Default: what the
             repository's data.dvc pins, from the repository's own DVC remote.
 
-    Raises:
-        SegError: no such folder, or no pin to go by.
     """
-    from seglib.storage import default_remote, hash_folder, read_pin
+    from seglib.storage.hashes import hash_folder
+    from seglib.storage.pins import default_remote, read_pin
 
     if folder is None:
         place = next((p for p in (Path.cwd(), REPOSITORY) if (p / PIN).exists()), None)
@@ -52,21 +51,13 @@ def find_data(folder: Path | None) -> Data:
                 f"No {PIN} in {Path.cwd()}. Run in a clone of the repository, or name "
                 "a dataset's folder with --data."
             )
-        pin = place / PIN
-        return Data(
-            data_md5=read_pin(pin),
-            remote=default_remote(place),
-            title=f"pinned by {PIN}",
-        )
-    if not folder.is_dir():
-        raise SegError(
-            f"{folder}: no such folder. Expected one that holds train_images/ and "
-            "train_segmentation/ (see docs/data-format.md)."
-        )
+        data_md5, remote = read_pin(place / PIN), default_remote(place)
+        return Data(data_md5=data_md5, remote=remote, title=f"pinned by {PIN}")
     root = folder.resolve()
-    if not any(root.iterdir()):
+    if not root.is_dir() or not any(root.iterdir()):
+        problem = "the folder is empty" if root.is_dir() else "no such folder"
         raise SegError(
-            f"{folder}: the folder is empty. Expected train_images/ and "
+            f"{folder}: {problem}. Expected one that holds train_images/ and "
             "train_segmentation/ (see docs/data-format.md)."
         )
     return Data(data_md5=hash_folder(root), remote=str(root), title=str(folder))
@@ -150,12 +141,9 @@ def check_publication(
     Args:
         docker: the steps run in containers.
         elsewhere: they run on a cluster, whose folders are not looked for here.
-
-    Raises:
-        SegError: there is no such place, or it cannot be written to.
     """
     from seglib.registry.release import absolute
-    from seglib.storage import check_place
+    from seglib.storage.publishing import check_place
 
     place = config.export.publish_to
     if docker and place and "://" not in place:
@@ -179,12 +167,7 @@ def code_version() -> str:
 
 
 def step_code_version(component: str, *, step: str) -> str:
-    """The same for one step of a local run, without what only records the run.
-
-    Args:
-        component: the module of the component.
-        step: its name in the pipeline.
-    """
+    """The same for one step of a local run, by the module of its component."""
     pages = {"seglib.report"} if step in _PAGES_DO_NOT_COUNT else set()
     return code_digest(component, without=_RECORDING | pages, root=REPOSITORY)[:16]
 
@@ -208,12 +191,11 @@ def git_commit() -> str:
 def _splits(data: Data) -> tuple[str, ...]:
     """The splits that hold images, by the folder or by the listing of its remote."""
     from seglib.data.dataset import SPLITS
-    from seglib.storage import manifest_entries
+    from seglib.storage.listings import manifest_entries
 
     root = Path(data.remote)
-    if any((root / f"{split}_images").is_dir() for split in SPLITS):
-        found = {path.parent.name for path in root.glob("*_images/*")}
-    else:
+    found = {path.parent.name for path in root.glob("*_images/*")}
+    if not found:
         entries = manifest_entries(data.data_md5, data.remote)
         found = {entry.path.partition("/")[0] for entry in entries}
     return tuple(split for split in SPLITS if f"{split}_images" in found)

@@ -4,18 +4,14 @@ import re
 
 from seglib.errors import UsageError
 
-UNLIMITED_S = 365 * 86400  # of attempts that have no timeout
-LONGEST_S = 2**31 - 1  # of a deadline in Kubernetes
-
 _UNITS = {
     "": 1,
     **{unit: 1000**power for power, unit in enumerate("kMGTPE", start=1)},
     **{f"{unit}i": 1024**power for power, unit in enumerate("KMGTPE", start=1)},
 }
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|([A-Za-z]*))")
-_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _CPU = re.compile(r"\d+m|\d*\.?\d+")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(\s*)([A-Za-z]*)")
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _KFP_SIZE = re.compile(r"\d+(?:[EPTGM]i?|Ki)?")  # of what KFP takes, what is right
 
@@ -49,28 +45,19 @@ def readable(size_bytes: float) -> str:
 
 
 def cpu_cores(text: str, name: str = "cpu") -> float:
-    """Processor cores of a quantity: "2", "1.5" or "500m".
-
-    Args:
-        name: of the setting, for messages.
-
-    Raises:
-        UsageError: it is none.
+    """Processor cores of the setting `name`: "2", "1.5" or "500m", else a UsageError.
 
     >>> cpu_cores("500m")
     0.5
     """
-    cores = quantity(text)
-    if cores is None or not _CPU.fullmatch(text):
+    cores = quantity(text) if _CPU.fullmatch(text) else None
+    if cores is None:
         raise _wrong(name, 'cores, such as "2", "1.5" or "500m"', text)
     return cores
 
 
 def size_bytes(text: str, name: str = "size") -> int:
-    """Bytes of a quantity: "512Mi", "8Gi", "1.5Gi" or "20G".
-
-    Args:
-        name: of the setting, for messages.
+    """Bytes of the setting `name`: "512Mi", "8Gi", "1.5Gi" or "20G".
 
     Raises:
         UsageError: it is none, or less than a mebibyte, which is a unit left out.
@@ -82,9 +69,11 @@ def size_bytes(text: str, name: str = "size") -> int:
     match = _SIZE.fullmatch(text)
     if not match:
         raise _wrong(name, kind, text)
-    number, unit = match.groups()
-    if unit not in _UNITS or " " in text:
-        raise _wrong(name, kind, text, near=f"{number}{_near_unit(unit)}")
+    number, space, unit = match.groups()
+    if space or unit not in _UNITS:
+        near = f"{unit[:1].upper()}i"  # of "GB", "gib", "g" or "K"
+        near = near if near in _UNITS else "Gi"
+        raise _wrong(name, kind, text, near=f"{number}{near}")
     size = round(float(number) * _UNITS[unit])
     if size < 2**20:
         raise _wrong(name, f"{kind}, and at least 1Mi", text, near=f"{number}Gi")
@@ -92,10 +81,7 @@ def size_bytes(text: str, name: str = "size") -> int:
 
 
 def duration_s(text: str, name: str = "duration") -> int:
-    """Seconds of a duration: "90s", "30m", "1h30m" or "2d".
-
-    Args:
-        name: of the setting, for messages.
+    """Seconds of the setting `name`: "90s", "30m", "1h30m" or "2d".
 
     Raises:
         UsageError: it is none, or a number without its unit.
@@ -108,36 +94,8 @@ def duration_s(text: str, name: str = "duration") -> int:
         near = f"{text}s" if text.isdigit() else ""
         kind = 'a duration, such as "90s", "30m", "1h30m" or "2d"'
         raise _wrong(name, kind, text, near=near)
-    return sum(
-        int(number) * seconds
-        for number, seconds in zip(match.groups(), _SECONDS.values(), strict=True)
-        if number
-    )
-
-
-def attempts_s(retries: int, *, timeout_s: int, pause_s: float) -> int:
-    """Seconds from the start of a step's first attempt to the end of its last one.
-
-    Argo counts `backoff.maxDuration` from the same start, and ends a running attempt
-    when it is over.
-
-    Args:
-        retries: attempts after the first.
-        timeout_s: limit of one attempt; 0: none.
-        pause_s: pause before the second attempt; each further pause is twice as long.
-
-    Returns:
-        At most LONGEST_S.
-
-    >>> attempts_s(2, timeout_s=7200, pause_s=30)
-    21690
-    """
-    attempts = (retries + 1) * timeout_s or UNLIMITED_S
-    try:
-        pauses = 2.0**retries - 1
-    except OverflowError:
-        return LONGEST_S
-    return round(min(LONGEST_S, attempts + pause_s * pauses))
+    days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+    return 60 * (60 * (24 * days + hours) + minutes) + seconds
 
 
 def kfp_size(text: str) -> str:
@@ -152,9 +110,3 @@ def kfp_size(text: str) -> str:
 def _wrong(name: str, kind: str, text: str, *, near: str = "") -> UsageError:
     hint = f' Did you mean "{near}"?' if near else ""
     return UsageError(f"`{name}` must be {kind}. Received: {name}={text!r}.{hint}")
-
-
-def _near_unit(unit: str) -> str:
-    """The right unit for "GB", "gib", "g" or "K"; giga- where nothing is alike."""
-    letter = unit[:1].upper()
-    return f"{letter}i" if f"{letter}i" in _UNITS else "Gi"

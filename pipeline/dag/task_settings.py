@@ -4,28 +4,27 @@ Secrets and ConfigMaps are given by names and keys; there is no place for a valu
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from pipeline.dag.quantities import (
-    LONGEST_S,
-    UNLIMITED_S,
-    attempts_s,
-    cpu_cores,
-    duration_s,
-    size_bytes,
-)
+from pipeline.dag.quantities import cpu_cores, duration_s, size_bytes
 from seglib.errors import UsageError
 from seglib.settings import Natural, require, section
 
+_UNLIMITED_S = 365 * 86400  # of attempts that have no timeout
+_LONGEST_S = 2**31 - 1  # of a deadline in Kubernetes
 _DNS = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$){_DNS}(\.{_DNS})*")  # of an object
 _LABEL = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _LABEL_NAME = re.compile(rf"({_DNS}(\.{_DNS})*/)?{_LABEL.pattern}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_PAIRS = {
+    "node_selector": "a node's `label: value`",
+    "annotations": "short `name: value` pairs",
+}
 _KEY = re.compile(r"[-.\w]{1,253}", re.ASCII)  # in a Secret or a ConfigMap
 
 
@@ -81,33 +80,35 @@ class StepResources:
     timeout: Quantity = "2h"  # of one attempt; "": none
 
     def __post_init__(self) -> None:
-        _require_at_most("cpu_request", "cpu_limit", self, cpu_cores)
-        _require_at_most("memory_request", "memory_limit", self, size_bytes)
-        _require_at_most("shm", "memory_limit", self, size_bytes)
+        self._require_at_most("cpu_request", "cpu_limit", cpu_cores)
+        self._require_at_most("memory_request", "memory_limit", size_bytes)
+        self._require_at_most("shm", "memory_limit", size_bytes)
         for name in ("ephemeral_storage", "output_storage"):
             if size := getattr(self, name):
                 size_bytes(size, name)
         duration_s(self.retry_delay, "retry_delay")
         limited = not self.timeout or duration_s(self.timeout, "timeout") > 0
         require(limited, "timeout", 'more than 0, or "": none', self.timeout)
-        named = _LABEL_NAME.fullmatch(self.gpu_type) is not None and self.gpu_type
+        named = self.gpu_type and _LABEL_NAME.fullmatch(self.gpu_type)
         require(bool(named), "gpu_type", "such as nvidia.com/gpu", self.gpu_type)
-        _require_pairs("node_selector", "a node's `label: value`", self.node_selector)
-        _require_pairs("annotations", "short `name: value` pairs", self.annotations)
+        for name, expected in _PAIRS.items():
+            for key, value in getattr(self, name).items():
+                fits = _LABEL_NAME.fullmatch(key) and _LABEL.fullmatch(value)
+                require(bool(fits), name, expected, f"{key}: {value}")
 
     @property
     def deadline_s(self) -> int:
         """Seconds from the first start until Argo ends a step, whatever its retries.
 
-        `retries` and `timeout` are the real limits, so this is longer than all attempts
-        and pauses and the time that attempts wait for a node.
+        Argo counts `backoff.maxDuration` from that start, and ends a running attempt
+        when it is over. `retries` and `timeout` are the real limits, so this is longer
+        than all attempts, the pauses, each twice as long as the one before, and the
+        time that attempts wait for a node.
         """
-        needed = attempts_s(
-            self.retries,
-            timeout_s=duration_s(self.timeout) if self.timeout else 0,
-            pause_s=duration_s(self.retry_delay),
-        )
-        return min(needed + UNLIMITED_S, LONGEST_S)
+        timeout_s = duration_s(self.timeout) if self.timeout else 0
+        attempts_s = (self.retries + 1) * timeout_s or _UNLIMITED_S
+        pauses_s = duration_s(self.retry_delay) * (2 ** min(self.retries, 32) - 1)
+        return min(attempts_s + pauses_s + _UNLIMITED_S, _LONGEST_S)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -125,6 +126,20 @@ class StepResources:
         if self.gpus and self.gpu_taint and taint not in self.tolerations:
             return (*self.tolerations, taint)
         return self.tolerations
+
+    def _require_at_most(
+        self, name: str, limit: str, read: Callable[[str, str], float]
+    ) -> None:
+        asked, allowed = getattr(self, name), getattr(self, limit)
+        sizes = [
+            read(asked, name) if asked else 0,
+            read(allowed, limit) if allowed else 0,
+        ]
+        if allowed and sizes[0] > sizes[1]:
+            raise UsageError(
+                f"`{name}` must be at most `{limit}`, {allowed}. Received: "
+                f"{name}={asked!r}. Raise the one, or lower the other."
+            )
 
 
 @section
@@ -197,19 +212,3 @@ def require_variable(name: str, value: str) -> None:
     """Raise a UsageError if a setting is not the name of a variable."""
     fits = _VARIABLE.fullmatch(value) is not None
     require(fits, name, "names of variables: letters, digits and _", value)
-
-
-def _require_pairs(name: str, expected: str, pairs: Mapping[str, str]) -> None:
-    for key, value in pairs.items():
-        fits = _LABEL_NAME.fullmatch(key) and _LABEL.fullmatch(value)
-        require(bool(fits), name, expected, f"{key}: {value}")
-
-
-def _require_at_most(name: str, limit: str, owner: Any, read: Any) -> None:
-    asked, allowed = getattr(owner, name), getattr(owner, limit)
-    sizes = [read(asked, name) if asked else 0, read(allowed, limit) if allowed else 0]
-    if allowed and sizes[0] > sizes[1]:
-        raise UsageError(
-            f"`{name}` must be at most `{limit}`, {allowed}. Received: "
-            f"{name}={asked!r}. Raise the one, or lower the other."
-        )

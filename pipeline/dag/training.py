@@ -5,7 +5,8 @@ written out here is only what flows from step to step.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kfp import dsl
@@ -25,138 +26,128 @@ from seglib.config import Config
 from seglib.environment import CHECKPOINTS
 
 NAME = "segmentation-training"  # scopes the cache: a new name reuses nothing
-DISPLAY_NAME = "Segmentation training"
-GIVEN = {
+_GIVEN = {
     "data_md5": "the hash DVC gives the dataset's folder, “….dir”",
     "remote": "where its files are: a DVC remote (s3:// or a folder)",
     "code_version": "what computes the results; another one reuses nothing",
 }
 
 
-def training_pipeline(
+def training_pipeline(**options: Any) -> Any:
+    """Build the pipeline.
+
+    Args:
+        options: of `build`: image, cluster, checkpoints, code_by_step.
+
+    Returns:
+        A KFP pipeline. Its parameters are the fields of the configuration, with their
+        defaults, and those that are given for each run.
+    """
+
+    def train(steps: "Steps", **inputs: Any) -> Any:
+        """Verify, augment, train, evaluate, gate; export what passes the gate."""
+        return steps.add("train", train_model, **inputs).outputs["model"]
+
+    return build(train, name=NAME, display_name="Segmentation training", **options)
+
+
+def build(
+    train: Callable[..., Any],
     *,
+    name: str,
+    display_name: str,
+    config: Config | None = None,
+    own: Mapping[str, Any] | None = None,
+    texts: Mapping[str, str] | None = None,
     image: str = IMAGE,
     cluster: ClusterConfig | None = None,
     checkpoints: str = "",
     code_by_step: bool = False,
 ) -> Any:
-    """Build the pipeline.
+    """Build a pipeline around its trainings.
 
     Args:
+        train: adds them to `Steps`, of manifest and shards, and returns the model to
+            be judged; its docstring describes the pipeline.
+        name: of the pipeline.
+        display_name: for people.
+        config: the parameters' defaults. Default: those of the configuration.
+        own: further parameters, with their defaults.
+        texts: their descriptions.
         image: the image of every step, best pinned by digest.
         cluster: what the steps' pods need. `None`: nothing, for the local runner.
         checkpoints: where the training step keeps its state: s3://bucket/prefix.
         code_by_step: a step is cached by the code that it imports here, in place of
             the parameter `code_version`.
-
-    Returns:
-        A KFP pipeline. Its parameters are the fields of the configuration, with
-        their defaults, and those of GIVEN.
     """
 
-    def training(*values: Any) -> None:
-        """Verify, augment, train, evaluate, gate; export what passes the gate."""
+    def pipeline(*values: Any) -> None:
         parameters = dict(zip(signature.parameters, values, strict=True))
-        steps = Steps(parameters, image, cluster, code_by_step=code_by_step)
-        last = steps.add("finalize", finalize, cached=False)
-        with dsl.ExitHandler(last):
+        steps = Steps(parameters, image, cluster, checkpoints, code_by_step)
+        with dsl.ExitHandler(steps.add("finalize", finalize, cached=False)):
             verified = steps.add("verify", verify_data)
             manifest = verified.outputs["manifest"]
             augmented = steps.add("augment", augment_data, manifest=manifest)
             shards = augmented.outputs["shards"]
-            trained = steps.add(
-                "train",
-                train_model,
-                environment={CHECKPOINTS: checkpoints} if checkpoints else {},
-                manifest=manifest,
-                shards=shards,
-            )
-            judge(steps, manifest, trained.outputs["model"])
+            model = train(steps, manifest=manifest, shards=shards)
+            judged = {"manifest": manifest, "model": model}
+            evaluated = steps.add("evaluate", evaluate_model, **judged)
+            judged["evaluation"] = evaluated.outputs["evaluation"]
+            gated = steps.add("gate", gate_model, cached=False, **judged)
+            with dsl.If(gated.outputs["Output"] == "promote", name="promoted"):
+                judged["decision"] = gated.outputs["decision"]
+                steps.add("export", export_model, cached=False, **judged)
 
-    signature = signature_of(Config())
-    training.__signature__ = signature  # type: ignore[attr-defined]
-    pipeline = dsl.pipeline(name=NAME, display_name=DISPLAY_NAME)(training)
-    describe(pipeline.pipeline_spec)
-    return pipeline
-
-
-def judge(steps: "Steps", manifest: Any, model: Any) -> None:
-    """Evaluate a model, put it before the gate, and export it if it passes."""
-    judged = {"manifest": manifest, "model": model}
-    evaluated = steps.add("evaluate", evaluate_model, **judged)
-    judged["evaluation"] = evaluated.outputs["evaluation"]
-    gated = steps.add("gate", gate_model, cached=False, **judged)
-    with dsl.If(gated.outputs["Output"] == "promote", name="promoted"):
-        judged["decision"] = gated.outputs["decision"]
-        steps.add("export", export_model, cached=False, **judged)
+    signature = _signature((config or Config()).flat() | dict(own or {}))
+    pipeline.__signature__ = signature  # type: ignore[attr-defined]
+    pipeline.__doc__ = train.__doc__
+    built = dsl.pipeline(name=name, display_name=display_name)(pipeline)
+    _describe(built.pipeline_spec, {**_GIVEN, **(texts or {}), **Config.described()})
+    return built
 
 
+@dataclass(frozen=True)
 class Steps:
     """Adds tasks to the pipeline that is being built."""
 
-    def __init__(
-        self,
-        parameters: Mapping[str, Any],
-        image: str,
-        cluster: ClusterConfig | None,
-        *,
-        code_by_step: bool = False,
-    ):
-        self._parameters = parameters
-        self._image = image
-        self._cluster = cluster
-        self._code_by_step = code_by_step
+    parameters: Mapping[str, Any]
+    image: str
+    cluster: ClusterConfig | None
+    checkpoints: str
+    code_by_step: bool
 
     def add(
-        self,
-        name: str,
-        component: Any,
-        *,
-        cached: bool = True,
-        environment: Mapping[str, str] | None = None,
-        **inputs: Any,
+        self, name: str, component: Any, *, cached: bool = True, **inputs: Any
     ) -> dsl.PipelineTask:
         # No `set_display_name`: to older servers that name is the task's own, and who
         # takes its outputs doesn't find it (kubeflow/pipelines issue 11173).
         wanted = component.component_spec.inputs
-        shared = {k: v for k, v in self._parameters.items() if k in wanted}
-        if self._code_by_step and cached:
+        shared = {k: v for k, v in self.parameters.items() if k in wanted}
+        if self.code_by_step and cached:
             module = component.python_func.__module__
             shared["code_version"] = step_code_version(module, step=name)
         task = component(**shared, **inputs)
         task.set_caching_options(enable_caching=cached)
-        in_image(task, self._image)
-        if self._cluster:
-            on_kubernetes(task, name, self._cluster, environment=environment)
+        in_image(task, self.image)
+        if self.cluster:
+            keeps = name == "train" and self.checkpoints
+            environment = {CHECKPOINTS: self.checkpoints} if keeps else {}
+            on_kubernetes(task, name, self.cluster, environment=environment)
         return task
 
 
-def signature_of(config: Config) -> inspect.Signature:
-    """The pipeline's parameters; KFP reads them as if they were written out.
-
-    Args:
-        config: gives the defaults.
-    """
-    settings = config.flat()
+def _signature(defaults: Mapping[str, Any]) -> inspect.Signature:
+    """The pipeline's parameters; KFP reads them as if they were written out."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Signature(
-        [
-            *(inspect.Parameter(name, kind, annotation=str) for name in GIVEN),
-            *(
-                inspect.Parameter(name, kind, annotation=type(value), default=value)
-                for name, value in settings.items()
-            ),
-        ]
-    )
+    given = [inspect.Parameter(name, kind, annotation=str) for name in _GIVEN]
+    for name, value in defaults.items():
+        type_ = list[str] if isinstance(value, list) else type(value)
+        given.append(inspect.Parameter(name, kind, annotation=type_, default=value))
+    return inspect.Signature(given)
 
 
-def describe(spec: Any, texts: Mapping[str, str] = GIVEN) -> None:
-    """Give every parameter its description, of the pipeline and of the components.
-
-    Args:
-        texts: of the parameters that are no settings.
-    """
-    texts = {**texts, **Config.described()}
+def _describe(spec: Any, texts: Mapping[str, str]) -> None:
+    """Give every parameter its description, of the pipeline and of the components."""
     for component in (spec.root, *spec.components.values()):
         for name, parameter in component.input_definitions.parameters.items():
             if not parameter.description:

@@ -6,13 +6,13 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from seglib.plain_text import table_cell
-from seglib.tracking.queries import RowFacts
+from seglib.tracking.queries import RunFacts
 
+_TIME = "%Y-%m-%d %H:%M:%S"
 _CURVES = ("loss", "learning_rate", "epoch_duration_s", "train_", "val_")
 _CODE = ("git_commit", "image", "code_version")
 _DATA = ("data_md5", "data_remote")
@@ -34,38 +34,47 @@ class Line:
     def differences(self) -> tuple[float | None, ...]:
         """Of numbers, the value minus the first run's; else None."""
         first, *rest = self.values
-        return (None, *(_difference(first, value) for value in rest))
+        return (
+            None,
+            *(
+                value - first
+                if isinstance(first, float) and isinstance(value, float)
+                else None
+                for value in rest
+            ),
+        )
 
 
-def compare(rows: Sequence[RowFacts]) -> list[Line]:
+def compare(rows: Sequence[RunFacts]) -> list[Line]:
     """The lines of a comparison; differences are to the first run.
 
     Settings and data that are the same in all runs are left out.
     """
-    names = _union(row.parameters for row in rows)
-    settings = _lines("setting", names, rows, lambda row, n: row.parameters.get(n))
-    metrics = _union(row.metrics for row in rows)
-    scores = [n for n in metrics if "/" not in n and not n.startswith(_CURVES)]
-    classes = [n for n in metrics if n.startswith("iou/")]
-    durations = [n for n in metrics if n.startswith("duration_s/")]
-    steps = [n for n in _union(row.tags for row in rows) if n.startswith("step.")]
-
-    def metric(row: RowFacts, name: str) -> Value:
-        return row.metrics.get(name)
-
-    def tag(row: RowFacts, name: str) -> Value:
-        return row.tags.get(name)
-
+    facts = [
+        {
+            "started": time.strftime(_TIME, time.localtime(row.start_ms / 1000)),
+            "status": row.status,
+            "duration_s": row.duration_s,
+        }
+        for row in rows
+    ]
+    parameters = [row.parameters for row in rows]
+    metrics, tags = [row.metrics for row in rows], [row.tags for row in rows]
+    measured = _union(metrics)
+    scores = [n for n in measured if "/" not in n and not n.startswith(_CURVES)]
+    settings = _lines("setting", _union(parameters), parameters)
     return [
-        *_lines("run", ["started", "status", "duration_s"], rows, _fact),
-        *_lines("data", _DATA, rows, tag),
-        *_lines("code", _CODE, rows, tag),
+        *_lines("run", ("started", "status", "duration_s"), facts),
+        *_lines("data", _DATA, tags),
+        *_lines("code", _CODE, tags),
         *(line for line in settings if len(set(line.values)) > 1),
-        *_lines("score", scores, rows, metric),
-        *_lines("IoU", classes, rows, metric),
-        *_lines("step", steps, rows, tag),
-        *_lines("duration", durations, rows, metric),
-        *_lines("end", _END, rows, tag),
+        *_lines("score", scores, metrics),
+        *_lines("IoU", [n for n in measured if n.startswith("iou/")], metrics),
+        *_lines("step", [n for n in _union(tags) if n.startswith("step.")], tags),
+        *_lines(
+            "duration", [n for n in measured if n.startswith("duration_s/")], metrics
+        ),
+        *_lines("end", _END, tags),
     ]
 
 
@@ -86,7 +95,7 @@ def to_cells(line: Line) -> list[str]:
     return cells
 
 
-def to_markdown(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
+def to_markdown(rows: Sequence[RunFacts], lines: Iterable[Line]) -> str:
     """A table for a pull request."""
     head = ["", *(table_cell(row.name) for row in rows)]
     body = [head, ["---"] * len(head)]
@@ -94,7 +103,7 @@ def to_markdown(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in body)
 
 
-def to_csv(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
+def to_csv(rows: Sequence[RunFacts], lines: Iterable[Line]) -> str:
     """A column of values for each run, and of differences for each but the first."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -108,42 +117,25 @@ def to_csv(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
     return file.getvalue()
 
 
-def to_json(rows: Sequence[RowFacts], lines: Iterable[Line]) -> str:
+def to_json(rows: Sequence[RunFacts], lines: Iterable[Line]) -> str:
     """The whole comparison; null where a run has no such value."""
     runs = [{"name": row.name, "mlflow_run_id": row.id} for row in rows]
-    table: list[dict[str, Any]] = []
-    for line in lines:
-        entry = {"section": line.section, "name": line.name, "values": line.values}
-        table.append({**entry, "differences": line.differences})
+    table = [asdict(line) | {"differences": line.differences} for line in lines]
     return json.dumps({"runs": runs, "lines": table}, indent=1) + "\n"
 
 
 def _lines(
-    section: str,
-    names: Iterable[str],
-    rows: Sequence[RowFacts],
-    value: Callable[[RowFacts, str], Value],
+    section: str, names: Iterable[str], runs: Sequence[Mapping[str, Value]]
 ) -> list[Line]:
     """The lines that at least one run has a value for."""
-    lines = [Line(section, n, tuple(value(row, n) for row in rows)) for n in names]
+    lines = [
+        Line(section, name, tuple(run.get(name) for run in runs)) for name in names
+    ]
     return [line for line in lines if any(v is not None for v in line.values)]
-
-
-def _fact(row: RowFacts, name: str) -> Value:
-    if name == "started":
-        moment = time.localtime(row.start_ms / 1000)
-        return time.strftime("%Y-%m-%d %H:%M:%S", moment)
-    return row.status if name == "status" else row.duration_s
 
 
 def _union(names: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for some in names for name in sorted(some)))
-
-
-def _difference(first: Value, value: Value) -> float | None:
-    if isinstance(first, float) and isinstance(value, float):
-        return value - first
-    return None
 
 
 def _text(value: Value) -> str:

@@ -14,7 +14,7 @@ from pipeline.dag.inputs import (
 )
 from seglib.config import Config
 from seglib.errors import SegError
-from seglib.tracking.queries import RowFacts
+from seglib.tracking.queries import RunFacts
 
 
 @dataclass(frozen=True)
@@ -25,24 +25,21 @@ class Recipe:
     config: Config
 
 
-def recipe(row: RowFacts, *, folder: Path | None = None, any_code: bool) -> Recipe:
+def recipe(row: RunFacts, *, folder: Path | None = None, any_code: bool) -> Recipe:
     """The data and configuration of a tracked run; checks that both are available.
 
     Args:
         row: the run's row in MLflow.
         folder: of the data. Default: the place that the row names.
         any_code: accept another version of the code.
-
-    Raises:
-        SegError: the row lacks something, or the data or the code are not those.
     """
-    from seglib.storage import missing_files
+    from seglib.storage.listings import missing_files
 
     missing = [name for name in ("data_md5", "data_remote") if name not in row.tags]
     if missing or not row.parameters:
         raise SegError(
             f"{row.name}: its row does not say how it was made (no "
-            f"{', '.join(missing) or 'parameters'}). Rows of older versions do not."
+            f"{', '.join(missing) or 'parameters'}). Runs of older versions do not."
         )
     _check_code(row.tags, any_code=any_code)
     data_md5, remote = row.tags["data_md5"], row.tags["data_remote"]
@@ -64,12 +61,8 @@ def recipe(row: RowFacts, *, folder: Path | None = None, any_code: bool) -> Reci
     return Recipe(data, Config.from_flat(_settings(row.parameters)))
 
 
-def difference(row: RowFacts, scores: Mapping[str, Any]) -> tuple[float, float]:
-    """The mIoU of the row, and the new mIoU minus that.
-
-    Raises:
-        SegError: the row has no score.
-    """
+def difference(row: RunFacts, scores: Mapping[str, Any]) -> tuple[float, float]:
+    """The mIoU of the row, and the new mIoU minus that."""
     if "miou" not in row.metrics:
         raise SegError(f"{row.name} ended without a score: {row.status}.")
     return row.metrics["miou"], float(scores["miou"]) - row.metrics["miou"]
@@ -98,11 +91,7 @@ def _check_code(tags: Mapping[str, str], *, any_code: bool) -> None:
 
 
 def _settings(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """A row's parameters, which are texts, as the configuration's types.
-
-    Raises:
-        SegError: this code has no such setting.
-    """
+    """A row's parameters, which are texts, as the configuration's types."""
     defaults = Config().flat()
     if unknown := sorted(parameters.keys() - defaults.keys()):
         raise SegError(

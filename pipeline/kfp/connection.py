@@ -1,32 +1,48 @@
-"""A connection to KFP's API: what every command on a cluster works with."""
+"""A connection to KFP's API: what every command on a cluster works with.
+
+kfp.Client itself is not used: it tries five times with 5 s in between where nothing
+listens, writes into the user's home, follows redirections to login pages, and repeats
+every request, creations too.
+"""
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.kfp.endpoint import Endpoint, own_namespace
+import kfp_server_api
+
+from pipeline.http import Connection
+from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError, explain, shortened
 from seglib.plain_text import without_login
-
-if TYPE_CHECKING:
-    from pipeline.kfp.client import Client
 
 _PAGE = 100
 _LOCAL_UI = "http://localhost:8080"
 
 
 @dataclass(kw_only=True)
-class Cluster:
-    """A server that has answered."""
+class KfpServer:
+    """The services of kfp_server_api on one server, over our own HTTP connection."""
 
     endpoint: Endpoint
-    client: "Client"
-    version: str  # of the server; empty where it does not say
-    multi_user: bool
+    api: kfp_server_api.ApiClient
+    version: str = ""  # of the server; empty where it does not say
+    multi_user: bool = False
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.runs = kfp_server_api.RunServiceApi(self.api)
+        self.recurring_runs = kfp_server_api.RecurringRunServiceApi(self.api)
+        self.experiments = kfp_server_api.ExperimentServiceApi(self.api)
+        self.pipelines = kfp_server_api.PipelineServiceApi(self.api)
+        self.pipeline_uploads = kfp_server_api.PipelineUploadServiceApi(self.api)
+
+    @property
+    def address(self) -> str:
+        return str(self.api.configuration.host)
 
     @property
     def namespace(self) -> str:
@@ -44,56 +60,52 @@ class Cluster:
         """Make a call; one that only reads or deletes is repeated where that helps.
 
         Args:
-            operation: of the client, such as `client.runs.run_service_get_run`.
+            operation: of a service, such as `runs.run_service_get_run`.
             doing: the purpose, for messages, such as "create the run".
-
-        Raises:
-            ClusterError: it failed.
         """
         try:
             return operation(*given, **options)
         except Exception as error:
-            raise explain(error, host=self.client.address, doing=doing) from error
+            raise explain(error, host=self.address, doing=doing) from error
 
     def read(self, path: str, *, doing: str) -> str:
-        """The text behind a path that the generated API does not have.
-
-        Raises:
-            ClusterError: as with `call`.
-        """
-        return str(self.call(self.client.read, path, doing=doing))
+        """The text behind a path that the generated API does not have, or not whole."""
+        self.call(
+            self.api.call_api,
+            path,
+            "GET",
+            header_params={"Accept": "text/plain"},
+            auth_settings=["Bearer"],
+            response_type="",
+            doing=doing,
+        )
+        return str(self.api.last_response.data)  # decoded by then
 
     def pages(
         self,
         operation: Callable[..., Any],
         key: str,
         *given: Any,
-        where: Mapping[str, str] | None = None,
-        part: Mapping[str, str] | None = None,
+        named: str = "",
+        part: str = "",
         among: Mapping[str, str],
         doing: str,
     ) -> Iterator[Any]:
         """All items of a list, page by page, the newest first.
 
         Args:
-            operation: of the client, such as `client.runs.run_service_list_runs`.
+            operation: of a service, such as `runs.run_service_list_runs`.
             key: of the items in its answer.
-            where: field → value it equals (KFP compares without case).
-            part: field → text it contains.
+            named: their display name (KFP compares without case).
+            part: of their display name.
             among: the namespace or experiment that the items belong to; empty: any.
             doing: the purpose, for messages.
-
-        Raises:
-            ClusterError: as with `call`.
         """
-        predicates = [
-            {"operation": name, "key": field, "string_value": value}
-            for name, wanted in (("EQUALS", where), ("IS_SUBSTRING", part))
-            for field, value in (wanted or {}).items()
-        ]
         options: dict[str, Any] = {"page_size": _PAGE, "sort_by": "created_at desc"}
-        if predicates:
-            options["filter"] = json.dumps({"predicates": predicates})
+        if text := named or part:
+            kind = "EQUALS" if named else "IS_SUBSTRING"
+            wanted = {"operation": kind, "key": "display_name", "string_value": text}
+            options["filter"] = json.dumps({"predicates": [wanted]})
         while True:
             page = self.call(operation, *given, doing=doing, **among, **options)
             yield from getattr(page, key) or ()
@@ -116,54 +128,56 @@ class Cluster:
         known = self.endpoint.ui_host or "localhost:8080" in self.endpoint.host
         if known or not self.url().startswith(_LOCAL_UI):
             return ""
-        return (
-            "kubectl port-forward -n "
-            f"{self.endpoint.namespace} svc/ml-pipeline-ui 8080:80"
-        )
+        return f"kubectl port-forward -n {self.namespace} svc/ml-pipeline-ui 8080:80"
 
 
-def connect(endpoint: Endpoint) -> Cluster:
-    """Reach KFP's API, and see that it is one.
+class _Api(kfp_server_api.ApiClient):
+    """Leaves out a run's tasks, whose hundreds of models take 20 ms, and nobody reads.
 
-    Raises:
-        ClusterError: there is none, or it says no.
+    Steps are read from Argo's workflow.
     """
-    from pipeline.kfp.client import Client
 
-    client = Client(endpoint)
-    try:
-        # All that the server says of itself: the generated API leaves some out.
-        health = json.loads(client.read("/apis/v2beta1/healthz"))
-        is_kfp = isinstance(health.get("multi_user", False), bool)
-    except Exception as error:
-        raise explain(error, host=client.address, doing="ask for its health") from error
-    if not is_kfp:
-        raise ClusterError(
-            f"{client.address}: answers, but not as KFP's API: "
-            f"{shortened(str(health))}",
-            kind="not-kfp",
-        )
-    multi_user = bool(health.get("multi_user", False))
-    version = str(health.get("tag_name", ""))
-    return Cluster(
-        endpoint=replace(
-            endpoint,
-            host=endpoint.host or client.address,
-            namespace=own_namespace(endpoint) if multi_user else endpoint.namespace,
-        ),
-        client=client,
-        version=version,
-        multi_user=multi_user,
-        warnings=_compare_versions(version, client.address),
+    def deserialize(self, response: Any, response_type: Any) -> Any:
+        if response_type in ("V2beta1Run", "V2beta1ListRunsResponse"):
+            content = json.loads(response.data)
+            for run in (content, *content.get("runs", ())):
+                run.pop("run_details", None)
+            response.data = json.dumps(content)
+        return super().deserialize(response, response_type)
+
+
+def connect(endpoint: Endpoint) -> KfpServer:
+    """Reach KFP's API, and see that it is one."""
+    cookie = endpoint.cookies or None
+    api = _Api(endpoint.configuration(), cookie=cookie)
+    api.rest_client.pool_manager = Connection(
+        timeout_s=endpoint.timeout_s,
+        patience=endpoint.patience,
+        pool=api.rest_client.pool_manager,
     )
+    server = KfpServer(endpoint=endpoint, api=api)
+    # All that the server says of itself: the generated API leaves some out.
+    text = server.read("/apis/v2beta1/healthz", doing="ask for its health")
+    health = server.call(json.loads, text, doing="ask for its health")
+    multi_user = health.get("multi_user", False) if isinstance(health, dict) else None
+    if not isinstance(multi_user, bool):
+        said = shortened(str(health))
+        raise ClusterError(
+            f"{server.address}: answers, but not as KFP's API: {said}", kind="not-kfp"
+        )
+    server.version = str(health.get("tag_name", ""))
+    server.multi_user = multi_user
+    server.warnings = _compare_versions(server.version, server.address)
+    server.endpoint = replace(
+        endpoint,
+        host=endpoint.host or server.address,
+        namespace=endpoint.own_namespace() if multi_user else endpoint.namespace,
+    )
+    return server
 
 
 def _compare_versions(server: str, host: str) -> tuple[str, ...]:
-    """What to say of a server that is older than this SDK.
-
-    Raises:
-        ClusterError: it is of another major version.
-    """
+    """What to say of a server that is older than this SDK."""
     sdk = version_of("kfp")
     found = re.match(r"v?(\d+)\.(\d+)", server)
     own = re.match(r"(\d+)\.(\d+)", sdk)
@@ -180,10 +194,3 @@ def _compare_versions(server: str, host: str) -> tuple[str, ...]:
         older = f"the server is KFP {server}, older than the SDK {sdk}"
         return (f"{older}: it may refuse what it does not know",)
     return ()
-
-
-def model(kind: str, /, **fields: Any) -> Any:
-    """An object of kfp_server_api's models, such as "V2beta1Run"."""
-    import kfp_server_api
-
-    return getattr(kfp_server_api, kind)(**fields)

@@ -1,24 +1,30 @@
 """Where KFP's API is, and with which credentials it is asked."""
 
 import os
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+from kfp_server_api import Configuration
 
 from pipeline.http import Patience
 from pipeline.kfp.failures import ClusterError, shortened
 
-if TYPE_CHECKING:
-    from kfp_server_api import Configuration
-
 NAMESPACE = "kubeflow"
 _IN_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_TOKEN_IN_POD = "/var/run/secrets/kubeflow/pipelines/token"
 _PROXY_OF_KUBERNETES = "api/v1/namespaces/{}/services/ml-pipeline:http/proxy"
 _SERVICE = "http://ml-pipeline.{}.svc.cluster.local:8888"
-_INVERTING_PROXY = re.compile(r"\S+\.googleusercontent\.com/?")
 _KEY = "authorization"
+_VARIABLES = {
+    "host": ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT"),
+    "namespace": ("KFP_NAMESPACE",),
+    "token_file": ("KFP_TOKEN_FILE",),
+    "token": ("KFP_TOKEN",),
+    "cookies": ("KFP_COOKIES",),
+    "ca_cert": ("KFP_CA_CERT",),
+    "ui_host": ("KFP_UI_ENDPOINT", "KF_PIPELINES_UI_ENDPOINT"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +41,6 @@ class Endpoint:
     ui_host: str = ""
     timeout_s: float = 30.0
     patience: Patience = field(default_factory=Patience)
-    # KFP's times of creation are whole seconds: only when that of a new run is over
-    # does everybody see the same runs of it, and choose the same one.
-    settle_s: float = 1.2
 
     @classmethod
     def from_environment(cls, **options: Any) -> Self:
@@ -46,70 +49,79 @@ class Endpoint:
         The names that kfp.Client reads count, too: KF_PIPELINES_ENDPOINT, and of an
         Identity-Aware Proxy KF_PIPELINES_IAP_OAUTH2_CLIENT_ID and so on.
         """
-        known = {
-            "host": ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT"),
-            "namespace": ("KFP_NAMESPACE",),
-            "token_file": ("KFP_TOKEN_FILE",),
-            "token": ("KFP_TOKEN",),
-            "cookies": ("KFP_COOKIES",),
-            "ca_cert": ("KFP_CA_CERT",),
-            "ui_host": ("KFP_UI_ENDPOINT", "KF_PIPELINES_UI_ENDPOINT"),
-        }
         found = {
             option: next(filter(None, map(os.environ.get, names)), None)
-            for option, names in known.items()
+            for option, names in _VARIABLES.items()
         }
         given = found | {name: value for name, value in options.items() if value}
         return cls(**{name: value for name, value in given.items() if value})
 
+    def configuration(self) -> Configuration:
+        """The address and the credentials, for the generated client."""
+        files = {"--token-file": self.token_file, "--ca-cert": self.ca_cert}
+        for option, name in files.items():
+            if name and not Path(name).is_file():
+                raise ClusterError(
+                    f"{option}: no such file: {name}", kind="credentials"
+                )
+        found = Configuration()
+        if self.host:
+            scheme = "" if self.host.startswith("http") else "https://"
+            found.host = f"{scheme}{self.host}"
+        elif _IN_POD.exists() and os.environ.get("KUBERNETES_SERVICE_HOST"):
+            found.host = _SERVICE.format(self.namespace)
+            projected = os.environ.get("KF_PIPELINES_SA_TOKEN_PATH") or _TOKEN_IN_POD
+            if Path(projected).is_file():
+                _read_for_each_request(found, Path(projected))
+        else:
+            self._use_kubeconfig(found)
+        found.ssl_ca_cert = self.ca_cert or found.ssl_ca_cert
+        found.host = found.host.rstrip("/")
+        if self.token:
+            _use_token(found, self.token)
+        elif self.token_file:
+            _read_for_each_request(found, Path(self.token_file))
+        elif client_id := os.environ.get("KF_PIPELINES_IAP_OAUTH2_CLIENT_ID", ""):
+            _use_token(found, _token_of_iap(found.host, client_id))
+        return found
 
-def configuration_of(endpoint: Endpoint) -> "Configuration":
-    """The address and the credentials, for the generated client.
+    def own_namespace(self) -> str:
+        """The namespace of multi-user mode: as given, else in a pod the pod's."""
+        file = _IN_POD / "namespace"
+        if self.namespace == NAMESPACE and file.is_file():
+            return file.read_text(encoding="utf-8").strip()
+        return self.namespace
 
-    Raises:
-        ClusterError: a file is not there, or nothing names a cluster.
-    """
-    import kfp_server_api
+    def _use_kubeconfig(self, found: Configuration) -> None:
+        """The API through the proxy of the Kubernetes API."""
+        from kubernetes import config
 
-    _check_files(endpoint)
-    found = kfp_server_api.Configuration()
-    found.ssl_ca_cert = endpoint.ca_cert or None
-    if endpoint.host:
-        scheme = "" if endpoint.host.startswith("http") else "https://"
-        found.host = f"{scheme}{endpoint.host}"
-    elif _IN_POD.exists() and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        found.host = _SERVICE.format(endpoint.namespace)
-        _use_projected_token(found)
-    else:
-        _use_kubeconfig(found, endpoint)
-    found.host = found.host.rstrip("/")
-    _use_token(found, endpoint)
-    return found
+        _require_context(self.context)
+        config.load_kube_config(
+            client_configuration=found, context=self.context or None
+        )
+        found.host = f"{found.host}/{_PROXY_OF_KUBERNETES.format(self.namespace)}"
+        host, refresh = found.host, found.refresh_api_key_hook
 
+        def refresh_token(given: Configuration) -> None:
+            # The kubeconfig's own hook puts the bare server back, and itself.
+            refresh(given)
+            given.host, given.refresh_api_key_hook = host, refresh_token
 
-def own_namespace(endpoint: Endpoint) -> str:
-    """The namespace of multi-user mode: as given, else in a pod the pod's."""
-    file = _IN_POD / "namespace"
-    if endpoint.namespace == NAMESPACE and file.is_file():
-        return file.read_text(encoding="utf-8").strip()
-    return endpoint.namespace
+        found.refresh_api_key_hook = refresh_token if refresh else None
 
 
-def _use_token(found: "Configuration", endpoint: Endpoint) -> None:
-    token: str | None = endpoint.token
-    iap = os.environ.get("KF_PIPELINES_IAP_OAUTH2_CLIENT_ID", "")
-    if endpoint.token_file and not token:
-        _read_for_each_request(found, Path(endpoint.token_file))
-        return
-    if iap and not token:
-        token = _token_of_iap(found.host, iap)
-    elif not token and _INVERTING_PROXY.fullmatch(found.host):
-        from kfp.client import auth
+def _use_token(found: Configuration, token: str) -> None:
+    found.refresh_api_key_hook = None
+    found.api_key[_KEY], found.api_key_prefix[_KEY] = token, "Bearer"
 
-        token = auth.get_gcp_access_token()
-    if token:
-        found.refresh_api_key_hook = None
-        found.api_key[_KEY], found.api_key_prefix[_KEY] = token, "Bearer"
+
+def _read_for_each_request(found: Configuration, file: Path) -> None:
+    def read(given: Configuration) -> None:
+        given.api_key[_KEY] = file.read_text(encoding="utf-8").strip()
+
+    _use_token(found, "")
+    found.refresh_api_key_hook = read
 
 
 def _token_of_iap(host: str, client_id: str) -> str:
@@ -121,54 +133,6 @@ def _token_of_iap(host: str, client_id: str) -> str:
         return str(auth.get_auth_token(client_id, *other)[0])
     except SystemExit as error:  # that library exits
         raise ClusterError(f"{host}: no credentials: {error}", kind="login") from error
-
-
-def _use_projected_token(found: "Configuration") -> None:
-    """That of the pod, for the audience pipelines.kubeflow.org, where it has one."""
-    usual = "/var/run/secrets/kubeflow/pipelines/token"
-    file = Path(os.environ.get("KF_PIPELINES_SA_TOKEN_PATH") or usual)
-    if file.is_file():
-        _read_for_each_request(found, file)
-
-
-def _read_for_each_request(found: "Configuration", file: Path) -> None:
-    def read(given: "Configuration") -> None:
-        given.api_key[_KEY] = file.read_text(encoding="utf-8").strip()
-
-    found.refresh_api_key_hook = read
-    found.api_key[_KEY], found.api_key_prefix[_KEY] = "", "Bearer"
-
-
-def _use_kubeconfig(found: "Configuration", endpoint: Endpoint) -> None:
-    """The API through the proxy of the Kubernetes API."""
-    from kubernetes import config
-
-    _require_context(endpoint.context)
-    authority = found.ssl_ca_cert
-    config.load_kube_config(
-        client_configuration=found, context=endpoint.context or None
-    )
-    found.ssl_ca_cert = authority or found.ssl_ca_cert
-    host = f"{found.host}/{_PROXY_OF_KUBERNETES.format(endpoint.namespace)}"
-    found.host = host
-    if refresh := found.refresh_api_key_hook:
-        found.refresh_api_key_hook = _without_host(refresh, host)
-
-
-def _without_host(
-    refresh: Callable[["Configuration"], None], host: str
-) -> Callable[["Configuration"], None]:
-    """A kubeconfig's hook that renews the token only.
-
-    It puts the bare server back, without the proxy's path, and itself: a second
-    request would go astray.
-    """
-
-    def refresh_token(given: "Configuration") -> None:
-        refresh(given)
-        given.host, given.refresh_api_key_hook = host, refresh_token
-
-    return refresh_token
 
 
 def _require_context(context: str) -> None:
@@ -192,12 +156,3 @@ def _require_context(context: str) -> None:
             "one with --context.",
             kind="no-kubeconfig",
         )
-
-
-def _check_files(endpoint: Endpoint) -> None:
-    for option, name in (
-        ("--token-file", endpoint.token_file),
-        ("--ca-cert", endpoint.ca_cert),
-    ):
-        if name and not Path(name).is_file():
-            raise ClusterError(f"{option}: no such file: {name}", kind="credentials")

@@ -1,51 +1,130 @@
-"""Each way in which a cluster is absent or refuses, as one line with its remedy."""
+"""Each way in which a cluster is absent or refuses, as one line with its remedy.
+
+And how long an absence is borne by those who look at it again and again.
+"""
 
 import json
-import socket
 import ssl
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from seglib.errors import SegError
 
-_LONGEST = 400  # characters of what KFP says itself
-_ROLES = (
-    "In single-user mode the proxy in front of KFP decided this; in multi-user mode "
-    "you need the role kubeflow-edit (to read: kubeflow-view) in the namespace: ask "
-    "its owner, or name your own with --namespace."
+_AWAY_S = 600.0  # that a server may be away while it is looked at
+_LONGEST = 400  # characters of what a server says itself
+_FORWARD = "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80"
+_NO_API = (
+    "no KFP API at this address (404). Expected one whose /apis/v2beta1/healthz "
+    "answers: often the address of the user interface, with its path "
+    "(https://HOST/pipeline)."
 )
+_STATUSES = {
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "missing",
+    409: "conflict",
+    429: "busy",
+}
+# A class among the causes or their bases, and its kind: the first that fits decides.
+_CAUSES = {
+    "NameResolutionError": "dns",
+    "gaierror": "dns",
+    "SSLError": "tls",
+    "ReadTimeoutError": "timeout",
+    "ConnectionRefusedError": "refused",
+    "NewConnectionError": "unreachable",
+    "ConnectTimeoutError": "unreachable",
+    "ProtocolError": "dropped",
+    "RemoteDisconnected": "dropped",
+    "ConnectionResetError": "dropped",
+    "OSError": "unreachable",
+    "MaxRetryError": "unreachable",
+    "Exception": "not-kfp",
+}
+_MEANINGS = {
+    "unauthenticated": (
+        "unknown sender (401){said}. Expected a token (KFP_TOKEN, --token-file), the "
+        "cookies of a session (KFP_COOKIES), or, in a pod, a projected token with the "
+        "audience pipelines.kubeflow.org. A token that was given has expired, or is "
+        "for another audience."
+    ),
+    "forbidden": (
+        "not allowed to {doing} (403){said}. In single-user mode the proxy in front of "
+        "KFP decided this; in multi-user mode you need the role kubeflow-edit (to "
+        "read: kubeflow-view) in the namespace: ask its owner, or name your own with "
+        "--namespace."
+    ),
+    "missing": "cannot {doing}: not found{said}",
+    "conflict": "cannot {doing}: there is one already{said}",
+    "busy": "too many requests (429){said}. Try later.",
+    "broken": (
+        "failed to {doing} ({status}){said}. The server's own log says more: kubectl "
+        "logs -n kubeflow deploy/ml-pipeline"
+    ),
+    "invalid": "refuses to {doing} ({status}){said}",
+    "dns": (
+        "no such host. Check the address; names such as ml-pipeline.kubeflow.svc exist "
+        f"inside of the cluster only: from outside, {_FORWARD}, and "
+        "--host http://localhost:8080."
+    ),
+    "tls": "no secure connection: {said}. {remedy}",
+    "timeout": (
+        "did not answer in time ({doing}). A server that is overloaded, or a proxy "
+        "that leads nowhere; --timeout gives it longer."
+    ),
+    "refused": (
+        "nothing listens there. Is KFP's API up, and the port-forward still running? "
+        f"{_FORWARD}"
+    ),
+    "unreachable": (
+        "cannot be reached: {said}. A firewall, a missing VPN, or a cluster that is "
+        "switched off."
+    ),
+    "dropped": "closed the connection without an answer ({doing}).",
+    "not-kfp": (
+        "answers, but not as KFP's API does ({said}). Does the address lead to a login "
+        "page, or need a path such as …/pipeline?"
+    ),
+}
+
+Seen = TypeVar("Seen")
 
 
 class ClusterError(SegError):
-    """The cluster cannot be reached, or refuses.
+    """KFP, or the Kubernetes below it, cannot be reached, or refuses.
 
     Attributes:
         kind: a word for programs, such as "refused" or "forbidden".
-        undecided: whether the request may have been carried out all the same.
-        passing: whether the same request may succeed later.
         answered: whether KFP itself failed, so that it does not work on it any more.
     """
 
     exit_code = 6
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        kind: str,
-        undecided: bool = False,
-        passing: bool = False,
-        answered: bool = False,
-    ):
+    def __init__(self, message: str, *, kind: str, answered: bool = False):
         super().__init__(message)
         self.kind = kind
-        self.undecided = undecided
-        self.passing = passing
         self.answered = answered
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the request may have been carried out all the same."""
+        return self.kind in ("timeout", "dropped", "broken")
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.undecided or self.kind in ("unreachable", "refused", "busy")
+
+
+def kind_of(status: int) -> str:
+    """The word for an HTTP status of 400 or more."""
+    usual = "broken" if status >= 500 and status != 501 else "invalid"
+    return _STATUSES.get(status, usual)
 
 
 def explain(error: Exception, *, host: str, doing: str) -> ClusterError:
-    """The meaning of a failed call.
+    """The meaning of a failed call of KFP's API.
 
     Args:
         error: as urllib3 or kfp-server-api raised it.
@@ -58,56 +137,59 @@ def explain(error: Exception, *, host: str, doing: str) -> ClusterError:
     if isinstance(status, int) and status:
         return _explain_answer(error, status, host=host, doing=doing)
     causes = list(_causes(error))
-    names = {type(cause).__name__ for cause in causes}
-    if "NameResolutionError" in names or _any(causes, socket.gaierror):
-        return ClusterError(
-            f"{host}: no such host. Check the address; names such as "
-            "ml-pipeline.kubeflow.svc exist inside of the cluster only: from outside, "
-            "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80, and "
-            "--host http://localhost:8080.",
-            kind="dns",
-        )
-    if _any(causes, ssl.SSLError) or "SSLError" in names or "SSLError" in str(error):
-        return _explain_tls(causes, host)
-    if "ReadTimeoutError" in names:
-        return ClusterError(
-            f"{host}: did not answer in time ({doing}). A server that is overloaded, "
-            "or a proxy that leads nowhere; --timeout gives it longer.",
-            kind="timeout",
-            undecided=True,
-            passing=True,
-        )
-    if "ConnectTimeoutError" in names:
-        return ClusterError(
-            f"{host}: cannot be reached: no answer to the connection. A firewall, a "
-            "missing VPN, or a cluster that is switched off.",
-            kind="unreachable",
-            passing=True,
-        )
-    if _any(causes, ConnectionRefusedError):
-        return ClusterError(
-            f"{host}: nothing listens there. Is KFP's API up, and the port-forward "
-            "still running? kubectl port-forward -n kubeflow svc/ml-pipeline-ui "
-            "8080:80",
-            kind="refused",
-            passing=True,
-        )
-    if names & {"ProtocolError", "RemoteDisconnected", "ConnectionResetError"}:
-        return ClusterError(
-            f"{host}: closed the connection without an answer ({doing}).",
-            kind="dropped",
-            undecided=True,
-            passing=True,
-        )
-    if isinstance(error, OSError) or "MaxRetryError" in names:
-        text = str(causes[-1])
-        return ClusterError(f"{host}: cannot be reached: {text}", kind="unreachable")
-    return ClusterError(
-        f"{host}: answers, but not as KFP's API does ({type(error).__name__}: "
-        f"{shortened(str(error))}). Does the address lead to a login page, or need a "
-        "path such as …/pipeline?",
-        kind="not-kfp",
+    names = {base.__name__ for cause in causes for base in type(cause).__mro__}
+    kind = next(kind for name, kind in _CAUSES.items() if name in names)
+    said = str(causes[-1])
+    if kind == "tls":
+        said = next((str(c) for c in causes if isinstance(c, ssl.SSLError)), said)
+    if kind == "not-kfp":
+        said = f"{type(error).__name__}: {error}"
+    is_plain = "WRONG_VERSION_NUMBER" in said or "HTTP_REQUEST" in said
+    remedy = (
+        "It speaks plain HTTP: begin the address with http://."
+        if is_plain
+        else "Name the file of the authority that signed it: --ca-cert FILE."
     )
+    meaning = _MEANINGS[kind].format(
+        said=shortened(said).rstrip("."), doing=doing, remedy=remedy
+    )
+    return ClusterError(f"{host}: {meaning}", kind=kind)
+
+
+def look_again(
+    look: Callable[[], Seen],
+    *,
+    every_s: float,
+    longest_s: float = 0.0,
+    away: Callable[[ClusterError], None] = lambda _: None,
+) -> Iterator[Seen]:
+    """What is seen at once, and then after each pause.
+
+    A server that is away for less than ten minutes ends nothing.
+
+    Args:
+        look: asks the cluster.
+        every_s: pause between two looks.
+        longest_s: stop looking after that; 0: never.
+        away: is told why the server does not answer, once until it answers again.
+    """
+    begun = heard = time.monotonic()
+    is_away = False
+    while True:
+        try:
+            seen = look()
+        except ClusterError as error:
+            if not error.passing or time.monotonic() - heard > _AWAY_S:
+                raise
+            if not is_away:
+                away(error)
+            is_away = True
+        else:
+            heard, is_away = time.monotonic(), False
+            yield seen
+        if 0 < longest_s <= time.monotonic() - begun:
+            return
+        time.sleep(every_s)
 
 
 def shortened(text: str) -> str:
@@ -117,94 +199,36 @@ def shortened(text: str) -> str:
 
 
 def _explain_answer(error: Any, status: int, *, host: str, doing: str) -> ClusterError:
-    said = _said(error)
-    headers = {k.lower(): v for k, v in dict(error.headers or {}).items()}
+    said = _said(error.body)
+    # The API's own errors are JSON with a message; others come from before it.
+    from_kfp = bool(said) and said not in (": Not Found", ": 404 page not found")
     if 300 <= status < 400:
-        place = headers.get("location", "another address")
+        headers = {k.lower(): v for k, v in dict(error.headers or {}).items()}
+        place = headers.get("location", "another address").partition("?")[0]
         return ClusterError(
-            f"{host}: leads on to {place.partition('?')[0]}. If that is a login page, "
-            "KFP wants credentials: a cookie (KFP_COOKIES), or a token (KFP_TOKEN, "
+            f"{host}: leads on to {place}. If that is a login page, KFP wants "
+            "credentials: a cookie (KFP_COOKIES), or a token (KFP_TOKEN, "
             "--token-file); else give that address as --host.",
             kind="login",
         )
-    if status == 401:
-        return ClusterError(
-            f"{host}: unknown sender (401){said}. Expected a token (KFP_TOKEN, "
-            "--token-file), the cookies of a session (KFP_COOKIES), or, in a pod, a "
-            "projected token with the audience pipelines.kubeflow.org. A token that "
-            "was given has expired, or is for another audience.",
-            kind="unauthenticated",
-        )
-    if status == 403:
-        return ClusterError(
-            f"{host}: not allowed to {doing} (403){said}. {_ROLES}", kind="forbidden"
-        )
-    if status == 404:
-        if not _from_kfp(error):
-            return ClusterError(
-                f"{host}: no KFP API at this address (404). Expected one whose "
-                "/apis/v2beta1/healthz answers: often the address of the user "
-                "interface, with its path (https://HOST/pipeline).",
-                kind="not-kfp",
-            )
-        return ClusterError(f"{host}: cannot {doing}: not found{said}", kind="missing")
-    if status == 409:
-        return ClusterError(
-            f"{host}: cannot {doing}: there is one already{said}", kind="conflict"
-        )
-    if status == 429:
-        return ClusterError(
-            f"{host}: too many requests (429){said}. Try later.",
-            kind="busy",
-            passing=True,
-        )
-    if status >= 500:
-        return ClusterError(
-            f"{host}: failed to {doing} ({status}){said}. The server's own log says "
-            "more: kubectl logs -n kubeflow deploy/ml-pipeline",
-            kind="broken",
-            undecided=True,
-            passing=status != 501,
-            answered=status == 500 and _from_kfp(error),
-        )
-    return ClusterError(f"{host}: refuses to {doing} ({status}){said}", kind="invalid")
+    if status == 404 and not from_kfp:
+        return ClusterError(f"{host}: {_NO_API}", kind="not-kfp")
+    kind = kind_of(status)
+    meaning = _MEANINGS[kind].format(doing=doing, status=status, said=said)
+    is_answered = status == 500 and from_kfp
+    return ClusterError(f"{host}: {meaning}", kind=kind, answered=is_answered)
 
 
-def _explain_tls(causes: list[BaseException], host: str) -> ClusterError:
-    text = next(
-        (str(c) for c in causes if isinstance(c, ssl.SSLError)), str(causes[-1])
-    )
-    if "WRONG_VERSION_NUMBER" in text or "HTTP_REQUEST" in text:
-        remedy = "It speaks plain HTTP: begin the address with http://."
-    else:
-        remedy = "Name the file of the authority that signed it: --ca-cert FILE."
-    return ClusterError(
-        f"{host}: no secure connection: {shortened(text)}. {remedy}", kind="tls"
-    )
-
-
-def _said(error: Any) -> str:
+def _said(body: Any) -> str:
     """KFP's own message, with a colon before it; empty where there is none."""
-    body = error.body
-    if isinstance(body, bytes):
-        body = body.decode("utf-8", "replace")
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body or ""
     try:
-        content = json.loads(body or "")
-        text = content.get("message") or content.get("error_message") or ""
-        text = text or content.get("error") or ""
+        content = json.loads(text)
+        found = (content.get(n) for n in ("message", "error_message", "error"))
+        text = next(filter(None, found), "")
     except (ValueError, AttributeError):
-        text = "" if "<html" in (body or "").lower() else body or ""
+        text = "" if "<html" in text.lower() else text
     return f": {shortened(str(text))}" if text else ""
-
-
-def _from_kfp(error: Any) -> bool:
-    """Whether a 404 is about a thing; the API's own ones are JSON with a message."""
-    said = _said(error)
-    return bool(said) and said not in (": Not Found", ": 404 page not found")
-
-
-def _any(causes: list[BaseException], kind: type[BaseException]) -> bool:
-    return any(isinstance(cause, kind) for cause in causes)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -213,9 +237,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     waiting: list[Any] = [error]
     while waiting:
         one = waiting.pop(0)
-        if not isinstance(one, BaseException) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        waiting += [getattr(one, "reason", None), one.__cause__, one.__context__]
-        waiting += [arg for arg in one.args if isinstance(arg, BaseException)]
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += [getattr(one, "reason", None), one.__cause__, one.__context__]
+            waiting += one.args

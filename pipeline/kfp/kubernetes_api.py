@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from urllib3.exceptions import HTTPError
 
 from pipeline.http import Connection, Patience
-from pipeline.kfp.connection import Cluster
-from pipeline.kfp.failures import shortened
-from seglib.errors import SegError
+from pipeline.kfp.failures import ClusterError, kind_of, shortened
+
+if TYPE_CHECKING:
+    from pipeline.kfp.connection import KfpServer
 
 _PAGE = 500
 # Names, labels and annotations alone: a workflow is up to a megabyte.
@@ -18,24 +21,7 @@ _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"
 _TIMEOUT_S = 30.0
 
-
-class KubernetesError(SegError):
-    """The Kubernetes API is not there, or refuses.
-
-    Attributes:
-        status: of HTTP; 0 where there was no answer.
-    """
-
-    exit_code = 6
-
-    def __init__(self, message: str, *, status: int = 0):
-        super().__init__(message)
-        self.status = status
-
-    @property
-    def passing(self) -> bool:
-        """Whether the same request may succeed later."""
-        return self.status in (0, 429) or self.status >= 500
+Object = Mapping[str, Any]  # of Kubernetes, or its metadata
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +50,7 @@ PODS = Resource(version="v1", plural="pods")
 
 @dataclass(frozen=True, kw_only=True)
 class Kubernetes:
-    """The API of one cluster, in one namespace."""
+    """The API of one cluster, in one namespace; all of it raises ClusterErrors."""
 
     client: Any
     namespace: str
@@ -73,9 +59,9 @@ class Kubernetes:
     def address(self) -> str:
         return str(self.client.configuration.host).rstrip("/")
 
-    def newest(self, resource: Resource) -> list[Mapping[str, Any]]:
+    def newest(self, resource: Resource) -> list[Object]:
         """The metadata of all objects of a kind, the newest first."""
-        found: list[Mapping[str, Any]] = []
+        found: list[Object] = []
         query = {"limit": str(_PAGE)}
         while True:
             page = self._call("GET", resource, query=query, accept=_METADATA)
@@ -85,29 +71,25 @@ class Kubernetes:
                 break
         return sorted(found, key=lambda one: one["creationTimestamp"], reverse=True)
 
-    def get(self, resource: Resource, name: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._call("GET", resource, name)
+    def get(self, resource: Resource, name: str) -> Object:
+        found: Object = self._call("GET", resource, name)
         return found
 
-    def labelled(self, resource: Resource, labels: str) -> list[Mapping[str, Any]]:
+    def labelled(self, resource: Resource, labels: str) -> list[Object]:
         """All objects of a kind that have these labels, `name=value`."""
         query = {"labelSelector": labels}
-        found: list[Mapping[str, Any]]
-        found = self._call("GET", resource, query=query)["items"]
+        found: list[Object] = self._call("GET", resource, query=query)["items"]
         return found
 
     def apply(
-        self, resource: Resource, document: Mapping[str, Any], *, dry_run: bool = False
-    ) -> Mapping[str, Any]:
+        self, resource: Resource, document: Object, *, dry_run: bool = False
+    ) -> Object:
         """Make an object, or make it so, on the server's side; returns it."""
         query = {"fieldManager": "seglib", "force": "true"}
-        made: Mapping[str, Any] = self._call(
-            "PATCH",
-            resource,
-            document["metadata"]["name"],
-            query={**query, "dryRun": "All"} if dry_run else query,
-            content=_APPLY,
-            body=document,
+        query |= {"dryRun": "All"} if dry_run else {}
+        name = document["metadata"]["name"]
+        made: Object = self._call(
+            "PATCH", resource, name, query=query, content=_APPLY, body=document
         )
         return made
 
@@ -151,15 +133,11 @@ class Kubernetes:
             )
 
 
-def kubernetes_of(cluster: Cluster) -> Kubernetes:
-    """That below a KFP.
-
-    Raises:
-        KubernetesError: there is none.
-    """
-    endpoint = cluster.endpoint
+def kubernetes_of(server: "KfpServer") -> Kubernetes:
+    """That below a KFP."""
+    endpoint = server.endpoint
     return kubernetes_at(
-        cluster.namespace, context=endpoint.context, timeout_s=endpoint.timeout_s
+        server.namespace, context=endpoint.context, timeout_s=endpoint.timeout_s
     )
 
 
@@ -170,9 +148,6 @@ def kubernetes_at(
 
     Args:
         context: of kubeconfig; "": its current one.
-
-    Raises:
-        KubernetesError: neither is there.
     """
     from kubernetes import client, config
 
@@ -195,23 +170,24 @@ def kubernetes_at(
 
 @contextmanager
 def _explained(doing: str) -> Iterator[None]:
-    import urllib3
     from kubernetes import client, config
 
     try:
         yield
     except config.ConfigException as error:
-        raise KubernetesError(f"Kubernetes: {shortened(str(error))}") from error
+        said = shortened(str(error))
+        raise ClusterError(f"Kubernetes: {said}", kind="no-kubeconfig") from error
     except client.ApiException as error:
         role = " (the Role seglib-submitter of deploy/ allows it)"
         note = role if error.status == 403 else ""
         said = _message(error.body)
-        raise KubernetesError(
+        raise ClusterError(
             f"Kubernetes: cannot {doing}: {error.status} {error.reason}{note}{said}",
-            status=error.status or 0,
+            kind=kind_of(error.status) if error.status else "unreachable",
         ) from error
-    except urllib3.exceptions.HTTPError as error:
-        raise KubernetesError(f"Kubernetes: {shortened(str(error))}") from error
+    except HTTPError as error:
+        said = shortened(str(error))
+        raise ClusterError(f"Kubernetes: {said}", kind="unreachable") from error
 
 
 def _message(body: Any) -> str:

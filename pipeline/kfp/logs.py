@@ -1,21 +1,19 @@
 """A step's log: from KFP, which keeps it, else from the pod."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from pipeline.kfp.connection import Cluster
-from pipeline.kfp.failures import ClusterError, shortened
+from pipeline.kfp.connection import KfpServer
+from pipeline.kfp.failures import ClusterError, look_again, shortened
 from pipeline.kfp.kubernetes_api import kubernetes_of
 from pipeline.kfp.runs import Run, get_run
-from pipeline.kfp.watching import look_again
 from seglib.errors import SegError, UsageError, unknown
 from seglib.runtime.pod_log import own_lines, path_of_log, refusal
-from seglib.runtime.workflow import FAILED, PENDING, RUNNING, Attempt, Step
+from seglib.runtime.workflow import FAILED, PENDING, RUNNING, RunStep, StepPod
 
-_RUN_LABEL = "pipeline/runid"
 _NO_USE = ("unauthenticated", "forbidden", "refused", "unreachable", "dns", "tls")
 
 
-def find_step(run: Run, name: str = "") -> Step:
+def find_step(run: Run, name: str = "") -> RunStep:
     """A step by its name, `train` for train-model, too.
 
     Args:
@@ -44,9 +42,9 @@ def find_step(run: Run, name: str = "") -> Step:
 
 
 def follow_log(
-    cluster: Cluster,
+    server: KfpServer,
     run: Run,
-    step: Step,
+    step: RunStep,
     *,
     attempt: int = 0,
     tail: int = 0,
@@ -68,58 +66,73 @@ def follow_log(
         SegError: there is no log.
         UsageError: there was no such attempt.
     """
-    current = _chosen(step, attempt)
-    if every_s is None or step.state not in (RUNNING, PENDING):
-        lines = _lines(read_log(cluster, run, step, current), raw=raw)
-        yield "".join(lines[-tail:])
-        return
-    shown, rest = 0, tail
-    for seen in look_again(lambda: get_run(cluster, run.run_id), every_s=every_s):
-        if not isinstance(seen, Run):
-            continue  # the server is away
+    current = last_attempt(step)
+    if attempt > len(step.attempts):
+        raise UsageError(
+            f"{step.label} has {len(step.attempts)} attempt(s). Received: "
+            f"--attempt {attempt}."
+        )
+    if attempt:
+        current = step.attempts[attempt - 1]
+    looks: Iterable[Run] = [run]
+    follows = every_s is not None and step.state in (RUNNING, PENDING)
+    if every_s is not None and follows:
+        looks = look_again(lambda: get_run(server, run.run_id), every_s=every_s)
+    shown = -tail  # lines that are printed already
+    for seen in looks:
         step = find_step(seen, step.label)
-        current = next((a for a in step.attempts if a.pod == current.pod), current)
         while True:
-            lines = _lines(_read_so_far(cluster, seen, step, current), raw=raw)
-            start = max(0, len(lines) - rest) if rest else shown
-            yield "".join(lines[start:])
-            shown, rest, newest = len(lines), 0, last_attempt(step)
-            if newest.pod == current.pod:
+            try:
+                lines = read_log(server, seen, step, current).splitlines(keepends=True)
+            except SegError:
+                if not follows or step.state != PENDING:
+                    raise
+                lines = []  # the step waits for a node
+            lines = lines if raw else list(own_lines(lines))
+            yield "".join(lines[shown:])
+            shown, newest = len(lines), last_attempt(step)
+            if not follows or newest.pod == current.pod:
                 break
-            why = current.message or current.state
+            ended = next((a for a in step.attempts if a.pod == current.pod), current)
+            why = ended.message or ended.state
             yield f"--- attempt {len(step.attempts)}, after: {why}\n"
             current, shown = newest, 0
         if step.state not in (RUNNING, PENDING):
             return
 
 
-def read_log(cluster: Cluster, run: Run, step: Step, attempt: Attempt) -> str:
+def read_log(server: KfpServer, run: Run, step: RunStep, attempt: StepPod) -> str:
     """The log of one attempt of a step, as far as it has come.
 
     Raises:
         SegError: neither KFP nor Kubernetes has it.
     """
+    pod = attempt.pod
     try:
-        return _from_kfp(cluster, run, attempt.pod)
+        text = server.read(path_of_log(run.run_id, pod), doing=f"read the log of {pod}")
+        told = refusal(text)
+        if not told:
+            return text
+        reasons = [f"KFP: {shortened(told)}"]
     except ClusterError as error:
         if error.kind in _NO_USE:
             raise
         reasons = [str(error)]
     try:
-        return kubernetes_of(cluster).log(attempt.pod, "main")
-    except SegError as error:
+        return kubernetes_of(server).log(pod, "main")
+    except ClusterError as error:
         reasons.append(str(error))
     told = "\n".join(f"  {reason}" for reason in reasons)
-    namespace = cluster.namespace
     raise SegError(
-        f"{step.label} ({step.state}): no log of the pod {attempt.pod}. KFP keeps logs "
+        f"{step.label} ({step.state}): no log of the pod {pod}. KFP keeps logs "
         "in its object store; a pod that never started has none.\n"
         f"{told}\n"
-        f"By hand: kubectl logs -n {namespace} -l {_RUN_LABEL}={run.run_id} -c main"
+        f"By hand: kubectl logs -n {server.namespace} -l pipeline/runid={run.run_id} "
+        "-c main"
     )
 
 
-def last_attempt(step: Step) -> Attempt:
+def last_attempt(step: RunStep) -> StepPod:
     """The newest pod of a step.
 
     Raises:
@@ -135,36 +148,3 @@ def last_attempt(step: Step) -> Attempt:
     raise SegError(
         f"{step.label} has no pod: it is {step.state.lower()}. {step.message}".rstrip()
     )
-
-
-def _from_kfp(cluster: Cluster, run: Run, pod: str) -> str:
-    path = path_of_log(run.run_id, pod)
-    text = cluster.read(path, doing=f"read the log of {pod}")
-    if told := refusal(text):
-        raise ClusterError(f"KFP: {shortened(told)}", kind="no-log")
-    return text
-
-
-def _read_so_far(cluster: Cluster, run: Run, step: Step, attempt: Attempt) -> str:
-    """The log; empty while the step waits for a node."""
-    try:
-        return read_log(cluster, run, step, attempt)
-    except SegError:
-        if step.state != PENDING:
-            raise
-        return ""
-
-
-def _chosen(step: Step, number: int) -> Attempt:
-    newest = last_attempt(step)
-    if number > len(step.attempts):
-        raise UsageError(
-            f"{step.label} has {len(step.attempts)} attempt(s). Received: "
-            f"--attempt {number}."
-        )
-    return step.attempts[number - 1] if number else newest
-
-
-def _lines(text: str, *, raw: bool) -> list[str]:
-    lines = text.splitlines(keepends=True)
-    return lines if raw else list(own_lines(lines))

@@ -1,11 +1,22 @@
-"""What is to run: a compiled pipeline, a version of the dataset, a configuration."""
+"""What is to run: a compiled pipeline, a version of the dataset, a configuration.
 
-from collections.abc import Iterable
+Image digest, data hash and configuration identify a run. They make a key of 16
+hexadecimal digits, which ends the run's name, where KFP's filter finds it; its parts
+are written out in the run's description.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.dag.document import Document
+from pipeline.dag.document import Document, read_document
 from pipeline.dag.inputs import (
     PIN,
     REPOSITORY,
@@ -14,9 +25,11 @@ from pipeline.dag.inputs import (
     find_settings,
     git_commit,
 )
-from pipeline.kfp.identity import Triple, digest_of, triple_of
 from seglib.config import Config
 from seglib.errors import SegError, UsageError
+
+_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")
+_NAME = re.compile(r".+-(?P<tag>[0-9a-f]{16}(-[0-9a-f]{8})?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +42,23 @@ class Order:
     code_version: str
     commit: str
 
+    @cached_property
+    def key(self) -> str:
+        """16 hexadecimal digits of what computes, what it computes on, and how."""
+        image = digest_of(self.document.image) or self.document.image
+        parts = [image, self.data.data_md5, self.config_hash, *self.trials]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
     @property
-    def triple(self) -> Triple:
-        trials = self.document.defaults.get("trials", ())
-        image, data_md5 = self.document.image, self.data.data_md5
-        return triple_of(image, data_md5, self.config, trials=trials)
+    def config_hash(self) -> str:
+        """As the row's tag of the same name."""
+        text = json.dumps(self.config.flat(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """Of a sweep, as JSON."""
+        return tuple(self.document.defaults.get("trials", ()))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -48,20 +73,22 @@ class Order:
     @property
     def facts(self) -> dict[str, str]:
         """What the name is short for: the lines of a run's description."""
-        triple = self.triple
         return {
             "commit": self.commit or "unknown",
-            "data": triple.data_md5,
-            "config": triple.config_hash,
-            "triple": triple.key,
+            "data": self.data.data_md5,
+            "config": self.config_hash,
+            "triple": self.key,
             "image": self.document.image,
         }
 
 
-def make_order(document: Document, data: Data, config: Config) -> Order:
-    """An order of this checkout's.
+def make_order(
+    document: Document, data: Data, config: Config, *, commit: str = ""
+) -> Order:
+    """An order; the code is the image's, so its digest is the code's version.
 
-    The code is the image's, so its digest is the code's version.
+    Args:
+        commit: of the code. Default: this checkout's.
     """
     digest = digest_of(document.image).removeprefix("sha256:")
     return Order(
@@ -69,8 +96,84 @@ def make_order(document: Document, data: Data, config: Config) -> Order:
         data=data,
         config=config,
         code_version=digest[:16] or code_version(),
-        commit=git_commit(),
+        commit=commit or git_commit(),
     )
+
+
+def run_name(commit: str, data_md5: str, tag: str) -> str:
+    """A run's name: commit, data, and a key or what else tells it apart."""
+    short = commit.removesuffix("-dirty")[:7] or "unknown"
+    dirty = "-dirty" if commit.endswith("-dirty") else ""
+    return f"{short}{dirty}-{data_md5[:7]}-{tag}"
+
+
+def tag_of(name: str) -> str:
+    """The key in a run's name; empty for a run that was not submitted here.
+
+    Of a forced run, "-" and 8 hexadecimal digits follow, which tell it apart. Of the
+    runs with the same tag only one is to go on.
+    """
+    match = _NAME.fullmatch(name)
+    return match["tag"] if match else ""
+
+
+def digest_of(image: str) -> str:
+    """The digest that an image's name ends in; empty where it is a tag."""
+    found = _DIGEST.search(image)
+    return found[1] if found else ""
+
+
+@contextmanager
+def document_of(
+    file: Path | None,
+    *,
+    image: str = "",
+    cluster: Path | None = None,
+    checkpoints: str = "",
+    allow_tag: bool = False,
+) -> Iterator[Document]:
+    """A compiled file, or the pipeline compiled now into a folder that is removed.
+
+    Args:
+        file: what `compile` wrote; it names its image. `None`: compile.
+        image: of every step, by its digest.
+        cluster: the YAML file of what the steps' pods need.
+        checkpoints: where the training step keeps its state: s3://bucket/prefix.
+
+    Raises:
+        UsageError: neither file nor image, or both and they differ.
+    """
+    if file:
+        document = read_document(file)
+        if document.is_manifest:
+            raise UsageError(
+                f"{file} is a Kubernetes manifest. Expected a file that `compile` "
+                "wrote without --manifest. `kubectl apply -f` takes this one."
+            )
+        if image and image != document.image:
+            raise UsageError(
+                f"{file} is compiled for {document.image}. Received: image={image!r}. "
+                "Leave one of them out."
+            )
+        yield document
+        return
+    if not image:
+        raise UsageError(
+            "Expected --image NAME@sha256:… (or SEGLIB_IMAGE), or --pipeline FILE."
+        )
+    from pipeline.dag.cluster_config import ClusterConfig
+    from pipeline.dag.compile import compile_pipeline
+
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "pipeline.yaml"
+        compile_pipeline(
+            path,
+            image=image,
+            cluster=ClusterConfig.load(cluster),
+            checkpoints=checkpoints,
+            allow_tag=allow_tag,
+        )
+        yield read_document(path)
 
 
 def settings_of(
@@ -96,16 +199,12 @@ def settings_of(
             f"{document.path} tries several values of {', '.join(tried)}, so --set "
             "cannot change it. Compile the sweep anew."
         )
-    own = {
-        name: type(usual[name])(value)
-        for name, value in document.defaults.items()
-        if name in usual
-    }
-    kept = {
-        name: value
-        for name, value in own.items()
-        if value not in (usual[name], given[name]) and name not in changed
-    }
+    kept = {}
+    for name, value in document.defaults.items():
+        if name in usual and name not in changed:
+            own = type(usual[name])(value)
+            if own not in (usual[name], given[name]):
+                kept[name] = own
     if file and kept:
         told = ", ".join(
             f"{name}={value} ({file}: {given[name]})" for name, value in kept.items()
@@ -132,12 +231,11 @@ def find_version(
     Raises:
         SegError: there is no such version, or its remote is a folder of this machine.
     """
-    from seglib.storage import default_remote, pin_at, portable, read_pin
+    from seglib.storage.pins import default_remote, pin_at, read_pin
+    from seglib.storage.remotes import portable
 
-    if not pin:
-        pin = next(
-            (p / PIN for p in (Path.cwd(), REPOSITORY) if (p / PIN).exists()), None
-        )
+    places = (place / PIN for place in (Path.cwd(), REPOSITORY))
+    pin = pin or next((place for place in places if place.exists()), None)
     if not data_md5:
         if not pin:
             raise SegError(
@@ -164,7 +262,7 @@ def check_pushed(data: Data) -> None:
     Raises:
         SegError: some are not; it names them.
     """
-    from seglib.storage import missing_files
+    from seglib.storage.listings import missing_files
 
     if missing := missing_files(data.data_md5, data.remote):
         shown = "\n".join(f"  {name}" for name in missing[:10])

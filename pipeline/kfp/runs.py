@@ -1,20 +1,25 @@
 """Runs of the cluster, and their steps, as they are now."""
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline.kfp.connection import Cluster
+from pipeline.kfp.connection import KfpServer
 from pipeline.kfp.failures import ClusterError
-from pipeline.kfp.identity import Triple, tag_of
-from pipeline.kfp.uploads import find_experiment, find_pipeline
+from pipeline.kfp.objects import find_experiment, find_pipeline
+from pipeline.kfp.order import tag_of
 from seglib.errors import SegError
-from seglib.runtime.workflow import Step, Workflow, workflow_of
+from seglib.runtime.workflow import (
+    CANCELED,
+    FAILED,
+    SKIPPED,
+    SUCCEEDED,
+    RunStep,
+    workflow_of,
+)
 
-SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
 CANCELING = "CANCELING"
 FINISHED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
 # Of the exit status of `submit --wait`, `wait` and `status`.
@@ -22,7 +27,7 @@ EXIT_STATUSES = {SUCCEEDED: 0, SKIPPED: 0, FAILED: 1, CANCELED: 3}
 _IN_VAIN = (CANCELED, CANCELING, FAILED, SKIPPED)
 _AT_ONCE = timedelta(minutes=2)
 _NO_WORKFLOW = ("missing", "invalid", "broken", "not-kfp")  # kinds of errors
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,7 @@ class Run:
     recurring: bool
     pipeline_id: str  # empty: of no pipeline that KFP keeps
     parameters: dict[str, Any]
-    steps: tuple[Step, ...] = ()
+    steps: tuple[RunStep, ...] = ()
     note: str = ""  # why the steps are not known
 
     @property
@@ -71,46 +76,30 @@ class Run:
         return content
 
 
-def get_run(cluster: Cluster, run_id: str) -> Run:
-    """A run as it is now, with its steps.
-
-    Raises:
-        ClusterError: there is none, or the cluster refuses.
-    """
-    get = cluster.client.runs.run_service_get_run
-    run = to_run(cluster.call(get, run_id, doing=f"read the run {run_id}"))
+def get_run(server: KfpServer, run_id: str) -> Run:
+    """A run as it is now, with its steps."""
+    get = server.runs.run_service_get_run
+    run = to_run(server.call(get, run_id, doing=f"read the run {run_id}"))
     try:
-        workflow = get_workflow(cluster, run_id)
+        # What Argo has of it, by KFP's API of version 1, which alone gives that.
+        path = f"/apis/v1beta1/runs/{run_id}"
+        workflow = workflow_of(server.read(path, doing="read the run's workflow"))
     except SegError as error:
         if isinstance(error, ClusterError) and error.kind not in _NO_WORKFLOW:
             raise
         return replace(run, note=f"The steps are not known: {error}")
-    stopped = workflow.stopped and run.state == FAILED
+    stopped, failed = workflow.stopped and run.state == FAILED, workflow.failed
+    reason = f"{failed.label}: {failed.message}" if failed and failed.message else ""
     return replace(
         run,
         steps=workflow.steps,
         state=CANCELED if stopped else run.state,
-        error=run.error or _reason(workflow),
+        error=run.error or reason,
     )
 
 
-def get_workflow(cluster: Cluster, run_id: str) -> Workflow:
-    """What Argo has of a run, by KFP's API of version 1, which alone gives it.
-
-    Raises:
-        SegError: it cannot be read.
-    """
-    text = cluster.read(f"/apis/v1beta1/runs/{run_id}", doing="read the run's workflow")
-    try:
-        answer = json.loads(text)
-    except ValueError as error:
-        address = cluster.client.address
-        raise SegError(f"{address}: no JSON about the run's workflow.") from error
-    return workflow_of(answer)
-
-
 def list_runs(
-    cluster: Cluster, *, experiment: str = "", part: str = "", archived: bool = False
+    server: KfpServer, *, experiment: str = "", part: str = "", archived: bool = False
 ) -> Iterator[Run]:
     """Runs, the newest first.
 
@@ -119,41 +108,35 @@ def list_runs(
         part: of their names.
         archived: whether to give those, too, that were put away.
     """
-    scope = cluster.scope
+    scope = server.scope
     if experiment:
-        known = find_experiment(cluster, experiment)
+        known = find_experiment(server, experiment)
         if not known:
-            raise SegError(f"No experiment {experiment!r} on {cluster.client.address}.")
+            raise SegError(f"No experiment {experiment!r} on {server.address}.")
         scope = {"experiment_id": known}
-    found = cluster.pages(
-        cluster.client.runs.run_service_list_runs,
-        "runs",
-        part={"display_name": part} if part else None,
-        doing="list runs",
-        among=scope,
-    )
-    for one in found:
+    listing = server.runs.run_service_list_runs
+    for one in server.pages(listing, "runs", part=part, among=scope, doing="list runs"):
         if archived or one.storage_state != "ARCHIVED":
             yield to_run(one)
 
 
-def find_run(cluster: Cluster, name: str) -> Run:
+def find_run(server: KfpServer, name: str) -> Run:
     """The run of an id, a name or a part of one; `latest` is the newest of ours.
 
     Raises:
         SegError: none, or several.
     """
     if _UUID.fullmatch(name):
-        return get_run(cluster, name)
+        return get_run(server, name)
     if name == "latest":
-        return get_run(cluster, _newest(cluster).run_id)
-    found = list(list_runs(cluster, part=name))
+        return get_run(server, _newest(server).run_id)
+    found = list(list_runs(server, part=name))
     exact = [run for run in found if run.name == name] or found
     if len(exact) == 1:
-        return get_run(cluster, exact[0].run_id)
+        return get_run(server, exact[0].run_id)
     if not exact:
         raise SegError(
-            f"No run {name!r} on {cluster.client.address}. Expected an id, a name or a "
+            f"No run {name!r} on {server.address}. Expected an id, a name or a "
             "part of one, or `latest`. `python -m pipeline status` lists them."
         )
     listed = "\n".join(f"  {run.run_id}  {run.name}  {run.state}" for run in exact[:10])
@@ -162,38 +145,19 @@ def find_run(cluster: Cluster, name: str) -> Run:
     )
 
 
-def runs_of(cluster: Cluster, triple: Triple) -> list[Run]:
-    """Every run of a triple that was submitted here, forced ones too, oldest first."""
-    return _runs_of_key(cluster, triple.key)
-
-
-def alive_runs(cluster: Cluster, key: str, tag: str) -> list[Run]:
+def alive_runs(server: KfpServer, tag: str) -> list[Run]:
     """Of the runs with a tag those that go on or have succeeded, oldest first."""
-    found = _runs_of_key(cluster, key)
+    found = _submitted(server, tag.partition("-")[0])
     return [run for run in found if run.tag == tag and run.state not in _IN_VAIN]
 
 
-def was_stopped(run: Run) -> bool:
-    """Whether a run was stopped, or is about to be."""
-    return run.state in (CANCELED, CANCELING)
-
-
-def in_its_place(cluster: Cluster, run: Run) -> Run | None:
-    """The run that a run gave way to, when two were submitted at once."""
-    if not was_stopped(run) or not run.tag:
-        return None
-    others = alive_runs(cluster, run.tag.partition("-")[0], run.tag)
-    near = (o for o in others if abs(o.created - run.created) < _AT_ONCE)
-    return next(near, None)
-
-
-def run_of(cluster: Cluster, triple: Triple) -> Run | None:
-    """The run that makes another one of this triple needless.
+def run_of(server: KfpServer, key: str) -> Run | None:
+    """The run that makes another one of this key needless.
 
     Returns:
         One that succeeded, else one that is still running; `None` where there is none.
     """
-    found = runs_of(cluster, triple)
+    found = _submitted(server, key)
     for state in (SUCCEEDED, "RUNNING", "PAUSED", "PENDING"):
         for run in found:
             if run.state == state:
@@ -201,19 +165,27 @@ def run_of(cluster: Cluster, triple: Triple) -> Run | None:
     return None
 
 
-def terminate(cluster: Cluster, run_id: str) -> None:
-    """Stop a run; one that has ended stays as it is.
+def was_stopped(run: Run) -> bool:
+    """Whether a run was stopped, or is about to be."""
+    return run.state in (CANCELED, CANCELING)
 
-    Raises:
-        ClusterError: the cluster refuses.
-    """
+
+def in_its_place(server: KfpServer, run: Run) -> Run | None:
+    """The run that a run gave way to, when two were submitted at once."""
+    if not was_stopped(run) or not run.tag:
+        return None
+    others = alive_runs(server, run.tag)
+    near = (o for o in others if abs(o.created - run.created) < _AT_ONCE)
+    return next(near, None)
+
+
+def terminate(server: KfpServer, run_id: str) -> None:
+    """Stop a run; one that has ended stays as it is."""
     try:
-        cluster.call(
-            cluster.client.runs.run_service_terminate_run, run_id, doing="stop the run"
-        )
+        server.call(server.runs.run_service_terminate_run, run_id, doing="stop the run")
     except ClusterError as error:
         # A run that ends just now, or a stop that had worked at the first try.
-        ending = get_run(cluster, run_id).state in (*FINISHED, CANCELING)
+        ending = get_run(server, run_id).state in (*FINISHED, CANCELING)
         if error.kind not in ("invalid", "broken") or not ending:
             raise
 
@@ -221,12 +193,13 @@ def terminate(cluster: Cluster, run_id: str) -> None:
 def to_run(found: Any) -> Run:
     """From an answer of the API; it knows no steps."""
     config, version = found.runtime_config, found.pipeline_version_reference
+    ended = found.finished_at
     return Run(
         run_id=found.run_id,
         name=found.display_name or "",
         state=_state(found),
         created=found.created_at or datetime.fromtimestamp(0, UTC),
-        ended=_time(found.finished_at),
+        ended=ended if ended and ended.year > 1970 else None,  # 1970: not yet
         description=found.description or "",
         error=found.error.message or "" if found.error else "",
         recurring=bool(found.recurring_run_id),
@@ -235,22 +208,23 @@ def to_run(found: Any) -> Run:
     )
 
 
-def _newest(cluster: Cluster) -> Run:
+def _newest(server: KfpServer) -> Run:
     """The newest run of the training pipeline or of the sweep."""
     from pipeline.dag.sweep import NAME as SWEEP
     from pipeline.dag.training import NAME as TRAINING
 
-    ours = {find_pipeline(cluster, name) for name in (TRAINING, SWEEP)} - {""}
-    for run in list_runs(cluster) if ours else ():
+    ours = {find_pipeline(server, name) for name in (TRAINING, SWEEP)} - {""}
+    for run in list_runs(server) if ours else ():
         if run.pipeline_id in ours:
             return run
-    raise SegError(f"No runs of {TRAINING} on {cluster.client.address} yet.")
+    raise SegError(f"No runs of {TRAINING} on {server.address} yet.")
 
 
-def _runs_of_key(cluster: Cluster, key: str) -> list[Run]:
+def _submitted(server: KfpServer, key: str) -> list[Run]:
+    """Every run of a key that was submitted here, forced ones too, oldest first."""
     found = {
         run.run_id: run  # a list that grows may show one on two pages
-        for run in list_runs(cluster, part=key, archived=True)
+        for run in list_runs(server, part=key, archived=True)
         if run.tag.startswith(key) and not run.recurring
     }
     return sorted(found.values(), key=lambda run: run.age)
@@ -264,13 +238,3 @@ def _state(found: Any) -> str:
     ):
         return CANCELED
     return "PENDING" if text in ("", "RUNTIME_STATE_UNSPECIFIED") else text
-
-
-def _reason(workflow: Workflow) -> str:
-    failed = workflow.failed
-    return f"{failed.label}: {failed.message}" if failed and failed.message else ""
-
-
-def _time(value: datetime | None) -> datetime | None:
-    """KFP gives 1970 for what has not happened yet."""
-    return value if value and value.year > 1970 else None

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,6 @@ from seglib.settings import at, build, read_tree, require, section
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _EVERY = re.compile(r"(\d+)([smhd])")
-_ALL = "schedules"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -45,8 +43,8 @@ class Schedule:
             fields = len(self.cron.split())
             require(fields in (5, 6), "cron", "of 5 or 6 fields", self.cron)
         else:
-            fits = bool(_EVERY.fullmatch(self.every)) and self.interval_s > 0
-            require(fits, "every", "a number and s, m, h or d", self.every)
+            expected = "a number and s, m, h or d"
+            require(self.interval_s > 0, "every", expected, self.every)
         for name in ("start", "end"):
             _time(name, getattr(self, name))
 
@@ -66,8 +64,8 @@ class Schedule:
         if self.every:
             periodic = {"interval_second": str(self.interval_s), **limits}
             return {"periodic_schedule": periodic}
-        fields = self.cron.split()
-        cron = " ".join(fields if len(fields) == 6 else ["0", *fields])
+        seconds = "" if len(self.cron.split()) == 6 else "0 "
+        cron = seconds + " ".join(self.cron.split())
         return {"cron_schedule": {"cron": cron, **limits}}
 
     @property
@@ -76,14 +74,18 @@ class Schedule:
         return f"every {self.every}" if self.every else f"at {self.cron}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Schedules:
     """All recurring runs of a file. Others of the server are not touched."""
 
-    name: str  # of the group
-    experiment: str  # of KFP; "": the pipeline's name
-    entries: Mapping[str, Schedule]
-    folder: Path
+    name: str = ""  # of the group
+    experiment: str = ""  # of KFP; "": the pipeline's name
+    schedules: Mapping[str, Schedule] = Field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in (self.name, *self.schedules):
+            fits = bool(_NAME.fullmatch(name))
+            require(fits, "name", "lower-case letters, digits and dashes, ≤ 40", name)
 
 
 def read_schedules(path: Path) -> Schedules:
@@ -96,36 +98,8 @@ def read_schedules(path: Path) -> Schedules:
     if not isinstance(tree, dict):
         raise UsageError(f"{path}: expected `name:` and `schedules:`.")
     with at(str(path)):
-        head = build(_Head, "schedules", {k: v for k, v in tree.items() if k != _ALL})
-        entries = tree.get(_ALL) or {}
-        if not isinstance(entries, dict):
-            raise UsageError("`schedules` must be a section of names.")
-        found = {}
-        for name, values in entries.items():
-            _check_name(str(name))
-            found[str(name)] = build(Schedule, str(name), values or {})
-    return Schedules(
-        name=head.name,
-        experiment=head.experiment,
-        entries=found,
-        folder=path.resolve().parent,
-    )
-
-
-@section
-class _Head:
-    """What stands beside the schedules."""
-
-    name: str = ""
-    experiment: str = ""
-
-    def __post_init__(self) -> None:
-        _check_name(self.name)
-
-
-def _check_name(name: str) -> None:
-    fits = bool(_NAME.fullmatch(name))
-    require(fits, "name", "lower-case letters, digits and dashes, ≤ 40", name)
+        given = {name: value for name, value in tree.items() if value is not None}
+        return build(Schedules, "", given)
 
 
 def _time(name: str, text: str) -> datetime | None:

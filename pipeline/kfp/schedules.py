@@ -12,13 +12,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pipeline.kfp.connection import Cluster, model
+import kfp_server_api
+
+from pipeline.kfp.connection import KfpServer
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.ghosts import Trace, create_once
-from pipeline.kfp.limits import fitted, sendable
+from pipeline.kfp.kubernetes_api import SCHEDULES
+from pipeline.kfp.objects import ensure_experiment, ensure_version, fitted, sendable
 from pipeline.kfp.order import Order
 from pipeline.kfp.schedule_file import Schedule
-from pipeline.kfp.uploads import ensure_experiment, ensure_version
 
 
 class Act(StrEnum):
@@ -43,10 +45,6 @@ class Wanted:
     experiment: str
     service_account: str = ""
     pipeline_root: str = ""
-
-    @property
-    def display_name(self) -> str:
-        return f"{self.group}-{self.name}"
 
     @property
     def content(self) -> str:
@@ -103,14 +101,14 @@ class Change:
     old: tuple[Existing, ...] = ()  # deleted, enabled or disabled
 
 
-def existing_schedules(cluster: Cluster, group: str) -> list[Existing]:
+def existing_schedules(server: KfpServer, group: str) -> list[Existing]:
     """The group's recurring runs, the oldest first."""
-    found = cluster.pages(
-        cluster.client.recurring_runs.recurring_run_service_list_recurring_runs,
+    found = server.pages(
+        server.recurring_runs.recurring_run_service_list_recurring_runs,
         "recurring_runs",
-        part={"display_name": f"{group}-"},
+        part=f"{group}-",
+        among=server.scope,
         doing="list recurring runs",
-        among=cluster.scope,
     )
     mine = {one.recurring_run_id: one for one in map(_to_existing, found) if one}
     return sorted(
@@ -133,39 +131,32 @@ def plan(wanted: Iterable[Wanted], existing: Iterable[Existing]) -> list[Change]
     return changes
 
 
-def apply(cluster: Cluster, changes: Iterable[Change]) -> None:
-    """Carry a plan out. Deleting comes after making, so that no date is missed.
-
-    Raises:
-        ClusterError: the cluster refuses; the same plan, made anew, goes on from there.
-    """
+def apply(server: KfpServer, changes: Iterable[Change]) -> None:
+    """Carry a plan out. Deleting comes after making, so that no date is missed."""
     for change in changes:
         if change.act in (Act.create, Act.renew) and change.wanted:
-            _create(cluster, change.wanted)
+            _create(server, change.wanted)
         for old in change.old:
-            _act_on(cluster, change.act, old)
+            _act_on(server, change.act, old)
 
 
 def _changes_of(wanted: Wanted, mine: list[Existing]) -> Iterator[Change]:
+    name, enabled = wanted.name, wanted.schedule.enabled
     same = [old for old in mine if old.content == wanted.content]
     if not same:
         act = Act.renew if mine else Act.create
         why = "; ".join(_differences(wanted, mine[-1])) if mine else ""
-        old = tuple(mine)
-        yield Change(act=act, name=wanted.name, why=why, wanted=wanted, old=old)
+        yield Change(act=act, name=name, why=why, wanted=wanted, old=tuple(mine))
         return
-    kept, *doubled = same
-    others = [old for old in mine if old.content != wanted.content] + doubled
-    enabled = wanted.schedule.enabled
-    act = Act.keep
-    if kept.enabled != enabled:
+    kept = same[0]
+    if kept.enabled == enabled:
+        yield Change(act=Act.keep, name=name, wanted=wanted)
+    else:
         act = Act.enable if enabled else Act.disable
-    old = (kept,) if act != Act.keep else ()
-    yield Change(act=act, name=wanted.name, wanted=wanted, old=old)
-    if others:  # left over from a change that was interrupted, or made twice at once
-        yield Change(
-            act=Act.delete, name=wanted.name, why="superseded", old=tuple(others)
-        )
+        yield Change(act=act, name=name, wanted=wanted, old=(kept,))
+    # Left over from a change that was interrupted, or made twice at once.
+    if others := tuple(old for old in mine if old is not kept):
+        yield Change(act=Act.delete, name=name, why="superseded", old=others)
 
 
 def _differences(wanted: Wanted, old: Existing) -> Iterator[str]:
@@ -184,58 +175,53 @@ def _differences(wanted: Wanted, old: Existing) -> Iterator[str]:
         yield "another pipeline, experiment or option"
 
 
-def _create(cluster: Cluster, wanted: Wanted) -> None:
-    if _equal(cluster, wanted):
+def _create(server: KfpServer, wanted: Wanted) -> None:
+    if _equal(server, wanted):
         return  # somebody was faster than this plan
-    document = wanted.order.document
-    version = ensure_version(cluster, document, told=f"image: {document.image}")
-    ((kind, trigger),) = wanted.schedule.trigger.items()
-    kinds = {
-        "cron_schedule": "V2beta1CronSchedule",
-        "periodic_schedule": "V2beta1PeriodicSchedule",
-    }
+    order, schedule = wanted.order, wanted.schedule
+    version = ensure_version(server, order.document)
+    experiment = wanted.experiment or order.document.name
     body = sendable(
-        "V2beta1RecurringRun",
-        display_name=wanted.display_name,
-        description=wanted.description,
-        experiment_id=ensure_experiment(cluster, wanted.experiment or document.name),
-        pipeline_version_reference=version.reference,
-        runtime_config=model(
-            "V2beta1RuntimeConfig",
-            parameters=wanted.order.parameters,
-            pipeline_root=wanted.pipeline_root or None,
-        ),
-        trigger=model("V2beta1Trigger", **{kind: model(kinds[kind], **trigger)}),
-        mode="ENABLE" if wanted.schedule.enabled else "DISABLE",
-        max_concurrency=str(wanted.schedule.max_concurrency),
-        no_catchup=not wanted.schedule.catchup,
-        service_account=wanted.service_account or None,
+        kfp_server_api.V2beta1RecurringRun(
+            display_name=f"{wanted.group}-{wanted.name}",
+            description=wanted.description,
+            experiment_id=ensure_experiment(server, experiment),
+            pipeline_version_reference=version,
+            runtime_config=kfp_server_api.V2beta1RuntimeConfig(
+                parameters=order.parameters, pipeline_root=wanted.pipeline_root or None
+            ),
+            trigger=kfp_server_api.V2beta1Trigger(**schedule.trigger),
+            mode="ENABLE" if schedule.enabled else "DISABLE",
+            max_concurrency=str(schedule.max_concurrency),
+            no_catchup=not schedule.catchup,
+            service_account=wanted.service_account or None,
+        )
     )
-    create = cluster.client.recurring_runs.recurring_run_service_create_recurring_run
+    create = server.recurring_runs.recurring_run_service_create_recurring_run
+    spec = {
+        "experimentId": body.experiment_id,
+        "pipelineVersionId": version.pipeline_version_id,
+    }
     create_once(
-        cluster,
-        lambda: [cluster.call(create, recurring_run=body, doing="create the schedule")],
-        lambda: _equal(cluster, wanted),
-        Trace.of_schedule(
-            wanted.display_name,
-            experiment_id=body.experiment_id,
-            version_id=version.version_id,
-        ),
+        server,
+        lambda: [server.call(create, recurring_run=body, doing="create the schedule")],
+        lambda: _equal(server, wanted),
+        Trace(resource=SCHEDULES, name=body.display_name, spec=spec),
     )
-    for doubled in _equal(cluster, wanted)[1:]:  # somebody did the same just now
-        _act_on(cluster, Act.delete, doubled)
+    for doubled in _equal(server, wanted)[1:]:  # somebody did the same just now
+        _act_on(server, Act.delete, doubled)
 
 
-def _equal(cluster: Cluster, wanted: Wanted) -> list[Existing]:
+def _equal(server: KfpServer, wanted: Wanted) -> list[Existing]:
     return [
         old
-        for old in existing_schedules(cluster, wanted.group)
+        for old in existing_schedules(server, wanted.group)
         if old.name == wanted.name and old.content == wanted.content
     ]
 
 
-def _act_on(cluster: Cluster, act: Act, old: Existing) -> None:
-    runs = cluster.client.recurring_runs
+def _act_on(server: KfpServer, act: Act, old: Existing) -> None:
+    runs = server.recurring_runs
     calls = {
         Act.enable: runs.recurring_run_service_enable_recurring_run,
         Act.disable: runs.recurring_run_service_disable_recurring_run,
@@ -243,7 +229,7 @@ def _act_on(cluster: Cluster, act: Act, old: Existing) -> None:
         Act.renew: runs.recurring_run_service_delete_recurring_run,
     }
     try:
-        cluster.call(calls[act], old.recurring_run_id, doing=f"{act} {old.name}")
+        server.call(calls[act], old.recurring_run_id, doing=f"{act} {old.name}")
     except ClusterError as error:
         if error.kind != "missing":  # somebody was faster, or it had worked
             raise

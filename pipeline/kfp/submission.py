@@ -1,27 +1,24 @@
-"""Submission: one run for one triple, however often and by whomever."""
+"""Submission: one run for one image, dataset and configuration, whoever submits it."""
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import kfp_server_api
 
 from pipeline.dag.compile import require_digest
 from pipeline.dag.inputs import refuse_placeholders
-from pipeline.kfp.connection import Cluster, model
+from pipeline.kfp.connection import KfpServer
 from pipeline.kfp.ghosts import Trace, create_once
-from pipeline.kfp.identity import RunName, Triple
-from pipeline.kfp.limits import fitted, sendable
-from pipeline.kfp.order import Order
-from pipeline.kfp.runs import (
-    Run,
-    alive_runs,
-    get_run,
-    run_of,
-    terminate,
-    to_run,
-)
-from pipeline.kfp.uploads import ensure_experiment, ensure_version
+from pipeline.kfp.kubernetes_api import WORKFLOWS
+from pipeline.kfp.objects import ensure_experiment, ensure_version, fitted, sendable
+from pipeline.kfp.order import Order, run_name
+from pipeline.kfp.runs import Run, alive_runs, get_run, run_of, terminate, to_run
+
+# KFP's times of creation are whole seconds: only when that of a new run is over does
+# everybody see the same runs of it, and choose the same one.
+_SETTLE_S = 1.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +31,7 @@ class Submitted:
 
 
 def submit(
-    cluster: Cluster,
+    server: KfpServer,
     order: Order,
     *,
     experiment: str = "",
@@ -45,10 +42,10 @@ def submit(
     pipeline_root: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> Submitted:
-    """Start a run, unless one of the same triple has succeeded or is under way.
+    """Start a run, unless one of the same key has succeeded or is under way.
 
-    Whoever calls this at the same time for the same triple gets the same run: after
-    its creation each looks again; the oldest run goes on, the others are stopped.
+    Whoever calls this at the same time for the same key gets the same run: after its
+    creation each looks again; the oldest run goes on, the others are stopped.
 
     Args:
         experiment: that the run belongs to. Default: the pipeline's name.
@@ -63,76 +60,57 @@ def submit(
         SegError: the document takes other parameters.
         ClusterError: the cluster refuses.
     """
-    require_digest(order.document.image, allow_tag=allow_tag)
+    document = order.document
+    require_digest(document.image, allow_tag=allow_tag)
     refuse_placeholders(pipeline_root=pipeline_root)
-    order.document.check_parameters(order.parameters)
-    name = RunName(
-        commit=order.commit,
-        data_md5=order.data.data_md5,
-        key=order.triple.key,
-        again=(again or secrets.token_hex(4)) if force else "",
-    )
-    if known := _known(cluster, order.triple, name):
-        if known.finished:
-            return _result(cluster, known, new=False)
+    document.check_parameters(order.parameters)
+    tag = f"{order.key}-{again or secrets.token_hex(4)}" if force else order.key
+    name = run_name(order.commit, order.data.data_md5, tag)
+
+    def find() -> Run | None:
+        return next(iter(alive_runs(server, tag)), None)
+
+    if known := find() if force else run_of(server, order.key):
         # A slow creation may have made a second run meanwhile.
-        return replace(_settle(cluster, known, order.triple, known.tag), new=False)
-    experiment_id = ensure_experiment(cluster, experiment or order.document.name)
-    version = ensure_version(
-        cluster, order.document, told=f"image: {order.document.image}"
-    )
-    say(f"version      {version.name} of {order.document.name}")
+        return _result(server, known if known.finished else _settle(server, known))
+    experiment_id = ensure_experiment(server, experiment or document.name)
+    version = ensure_version(server, document)
+    say(f"version      {document.version} of {document.name}")
     wanted = sendable(
-        "V2beta1Run",
-        display_name=str(name),
-        description=fitted(order.facts),
-        experiment_id=experiment_id,
-        pipeline_version_reference=version.reference,
-        runtime_config=_runtime(order.parameters, pipeline_root),
-        service_account=service_account or None,
+        kfp_server_api.V2beta1Run(
+            display_name=name,
+            description=fitted(order.facts),
+            experiment_id=experiment_id,
+            pipeline_version_reference=version,
+            runtime_config=kfp_server_api.V2beta1RuntimeConfig(
+                parameters=order.parameters, pipeline_root=pipeline_root or None
+            ),
+            service_account=service_account or None,
+        )
     )
+    create = server.runs.run_service_create_run
     made = create_once(
-        cluster,
-        lambda: to_run(
-            cluster.call(
-                cluster.client.runs.run_service_create_run,
-                run=wanted,
-                doing="create the run",
-            )
-        ),
-        lambda: next(iter(alive_runs(cluster, order.triple.key, name.tag)), None),
-        Trace.of_run(str(name)),
+        server,
+        lambda: to_run(server.call(create, run=wanted, doing="create the run")),
+        find,
+        Trace(resource=WORKFLOWS, name=name),
     )
-    time.sleep(cluster.endpoint.settle_s)
-    return _settle(cluster, made, order.triple, name.tag)
+    time.sleep(_SETTLE_S)
+    first = _settle(server, made)
+    return _result(server, first, new=first.run_id == made.run_id)
 
 
-def _known(cluster: Cluster, triple: Triple, name: RunName) -> Run | None:
-    """The run that makes another one needless; a forced one only of the same tag."""
-    if name.again:
-        return next(iter(alive_runs(cluster, triple.key, name.tag)), None)
-    return run_of(cluster, triple)
-
-
-def _settle(cluster: Cluster, made: Run, triple: Triple, tag: str) -> Submitted:
+def _settle(server: KfpServer, made: Run) -> Run:
     """Of the runs with the same tag the oldest goes on."""
-    alive = alive_runs(cluster, triple.key, tag)
+    alive = alive_runs(server, made.tag)
     if not alive:  # it has ended already, or was stopped
-        return _result(cluster, get_run(cluster, made.run_id), new=True)
+        return get_run(server, made.run_id)
     first, *others = alive
     for other in others:
         if not other.finished:
-            terminate(cluster, other.run_id)
-    return _result(cluster, first, new=first.run_id == made.run_id)
+            terminate(server, other.run_id)
+    return first
 
 
-def _runtime(parameters: Mapping[str, Any], pipeline_root: str) -> Any:
-    return model(
-        "V2beta1RuntimeConfig",
-        parameters=dict(parameters),
-        pipeline_root=pipeline_root or None,
-    )
-
-
-def _result(cluster: Cluster, run: Run, *, new: bool) -> Submitted:
-    return Submitted(run=run, url=cluster.url("runs", "details", run.run_id), new=new)
+def _result(server: KfpServer, run: Run, *, new: bool = False) -> Submitted:
+    return Submitted(run=run, url=server.url("runs", "details", run.run_id), new=new)

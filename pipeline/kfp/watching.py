@@ -1,100 +1,149 @@
-"""Looking at something on a cluster again and again, such as a run until it ends."""
+"""Looking at a run again and again until it ends, and what is said of it."""
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from datetime import UTC
+from typing import TYPE_CHECKING
 
-from pipeline.kfp.connection import Cluster
-from pipeline.kfp.failures import ClusterError
-from pipeline.kfp.kubernetes_api import KubernetesError
-from pipeline.kfp.runs import Run, get_run
-from seglib.runtime.workflow import Step
+from pipeline.kfp.connection import KfpServer
+from pipeline.kfp.failures import ClusterError, look_again
+from pipeline.kfp.runs import CANCELING, Run, get_run
+from seglib.plain_text import first_line
+from seglib.runtime.workflow import (
+    CACHED,
+    CANCELED,
+    FAILED,
+    PENDING,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    RunStep,
+)
 
-_AWAY_S = 600.0  # that a server may be away while it is looked at
+if TYPE_CHECKING:
+    from rich.table import Table
 
-Seen = TypeVar("Seen")
-Trouble = ClusterError | KubernetesError
-
-
-@dataclass(frozen=True, kw_only=True)
-class News:
-    """What has changed since the last look."""
-
-    run: Run
-    steps: tuple[Step, ...] = ()  # that are not as they were
-    trouble: str = ""  # why the server cannot be asked; the run goes on
-
-
-def look_again(
-    look: Callable[[], Seen], *, every_s: float, longest_s: float = 0.0
-) -> Iterator[Seen | Trouble]:
-    """What is seen at once, and then after each pause.
-
-    A server that is away for less than ten minutes ends nothing: its error is given
-    once, and then nothing until it answers again.
-
-    Args:
-        look: asks the cluster.
-        every_s: pause between two looks.
-        longest_s: stop looking after that; 0: never.
-
-    Raises:
-        ClusterError | KubernetesError: the cluster refuses, or is away for longer.
-    """
-    begun = heard = time.monotonic()
-    is_away = False
-    while True:
-        try:
-            seen = look()
-        except (ClusterError, KubernetesError) as error:
-            if not error.passing or time.monotonic() - heard > _AWAY_S:
-                raise
-            if not is_away:
-                yield error
-            is_away = True
-        else:
-            heard, is_away = time.monotonic(), False
-            yield seen
-        if 0 < longest_s <= time.monotonic() - begun:
-            return
-        time.sleep(every_s)
+_LONGEST = 200  # characters of a message
+_STYLES = {
+    SUCCEEDED: "green",
+    CACHED: "green",
+    FAILED: "bold red",
+    CANCELED: "yellow",
+    CANCELING: "yellow",
+    RUNNING: "cyan",
+}
 
 
 def follow(
-    cluster: Cluster, run_id: str, *, every_s: float = 5.0, longest_s: float = 0.0
-) -> Iterator[News]:
-    """Tell what changes in a run until it ends.
+    server: KfpServer,
+    run_id: str,
+    *,
+    say: Callable[[str], None],
+    every_s: float = 5.0,
+    longest_s: float = 0.0,
+) -> Run | None:
+    """Say what changes in a run until it ends, a line a step, after the run's age.
 
     Args:
         run_id: of the run.
+        say: takes a line.
         every_s: pause between two looks.
         longest_s: stop looking after that; 0: never.
 
-    Raises:
-        ClusterError: the cluster refuses, or is away at first or for ten minutes.
+    Returns:
+        The run as it was seen last.
     """
     run: Run | None = None
-    for seen in look_again(
-        lambda: get_run(cluster, run_id), every_s=every_s, longest_s=longest_s
+
+    def away(error: ClusterError) -> None:
+        if not run:
+            raise error
+        age = duration(run.duration_s())
+        say(f"{age:>9}  {error} The run goes on; trying further.")
+
+    known: dict[str, tuple[object, ...]] = {}
+    for run in look_again(
+        lambda: get_run(server, run_id), every_s=every_s, longest_s=longest_s, away=away
     ):
-        if isinstance(seen, Run):
-            changed = _changed(run, seen)
-            if not run or changed or run.state != seen.state:
-                yield News(run=seen, steps=changed)
-            run = seen
-            if run.finished:
-                return
-        elif run:
-            yield News(run=run, trouble=str(seen))
-        else:
-            raise seen
+        age = duration(run.duration_s())
+        for step in run.steps:
+            told = step.state, len(step.attempts), step.message
+            if known.get(step.label) != told:
+                known[step.label] = told
+                say(f"{age:>9}  {_line(step)}")
+        if run.finished:
+            break
+    return run
 
 
-def _changed(before: Run | None, now: Run) -> tuple[Step, ...]:
-    known = {step.label: _told(step) for step in before.steps} if before else {}
-    return tuple(step for step in now.steps if known.get(step.label) != _told(step))
+def ending(run: Run) -> str:
+    """How a run ended, in a sentence."""
+    failed = [step.label for step in run.steps if step.state == FAILED]
+    where = f" in {', '.join(failed)}" if failed and not run.error else ""
+    why = f": {first_line(run.error, longest=_LONGEST)}" if run.error else ""
+    word = run.state.lower()
+    return f"{run.name}: {word} after {duration(run.duration_s())}{where}{why}"
 
 
-def _told(step: Step) -> tuple[object, ...]:
-    return step.state, len(step.attempts), step.message
+def runs_table(runs: Iterable[Run]) -> "Table":
+    """One line a run."""
+    rows = (
+        (
+            run.name,
+            run.state,
+            f"{run.created.astimezone(UTC):%Y-%m-%d %H:%M}Z",
+            duration(run.duration_s()),
+            run.run_id,
+        )
+        for run in runs
+    )
+    return _table(("run", "state", "started", "took", "id"), rows)
+
+
+def steps_table(run: Run) -> "Table":
+    """One line a step."""
+    rows = (
+        (
+            step.label,
+            step.state,
+            _took(step),
+            str(len(step.attempts) or ""),
+            first_line(step.message, longest=_LONGEST),
+        )
+        for step in run.steps
+    )
+    return _table(("step", "state", "took", "pods", ""), rows)
+
+
+def duration(seconds: float | None) -> str:
+    """Hours, minutes and seconds: 0:02:48."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _line(step: RunStep) -> str:
+    again = f"attempt {len(step.attempts)}" if len(step.attempts) > 1 else ""
+    took = _took(step) if step.ended else ""
+    told = (took, again, first_line(step.message, longest=_LONGEST))
+    text = "  ".join(part for part in told if part)
+    return f"{step.label:<12} {step.state:<10} {text}".rstrip()
+
+
+def _took(step: RunStep) -> str:
+    idle = step.state in (PENDING, SKIPPED, CACHED)
+    return "" if idle else duration(step.duration_s())
+
+
+def _table(titles: Iterable[str], rows: Iterable[tuple[str, ...]]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for name, state, *others in rows:
+        table.add_row(name, Text(state, _STYLES.get(state, "")), *others)
+    return table

@@ -1,16 +1,19 @@
-"""Steps in containers: what KFP's DockerRunner must be told, and how to stop them."""
+"""Steps in containers: their image, KFP's runner of them, and how to stop them."""
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.dag.lean_kfp import import_kfp
-from seglib.environment import CACHE
+from pipeline.dag.compile import import_kfp
+from seglib.environment import CACHE, TRACKING_URI
 from seglib.errors import SegError
 
 _LABEL = "seglib.run"
 _CREDENTIALS = ("AWS_", "MLFLOW_TRACKING_")
+_HERE = ("localhost", "127.0.0.1", "::1")
 _REMEDY = "Start the engine, or run with --runner subprocess."
 
 
@@ -27,95 +30,66 @@ def find_image() -> tuple[str, str]:
     import_kfp()
     from components.base import IMAGE
 
-    client = _client()
-    try:
-        image = client.images.get(IMAGE)
+    with _client() as client:
+        try:
+            image = client.images.get(IMAGE)
+        except docker.errors.ImageNotFound as error:
+            raise SegError(
+                f"There is no image {IMAGE}. Build it with `make image`."
+            ) from error
         labels = image.labels or {}
-        commit = labels.get("org.opencontainers.image.revision", "")
-        return str(image.id), commit
-    except docker.errors.ImageNotFound as error:
-        raise SegError(
-            f"There is no image {IMAGE}. Build it with `make image`."
-        ) from error
-    finally:
-        client.close()
+        return str(image.id), labels.get("org.opencontainers.image.revision", "")
 
 
-def container_settings(run: str, *, runs: Path, remote: str) -> dict[str, Any]:
-    """What `docker_runner` needs, as JSON values.
+def docker_runner(folder: Path, *, remote: str, told: Mapping[str, str]) -> Any:
+    """KFP's runner, for the steps of a run.
 
     Everything is mounted at its own path, so that a path means the same inside and
     outside: the folder of runs and the cache of fetched data to write, a dataset's
-    folder or remote to read.
-    """
-    cache = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "seglib")
-    cache.mkdir(parents=True, exist_ok=True)
-    mounts = {str(runs.resolve()): False, str(cache.resolve()): False}
-    if not remote.startswith("s3://"):
-        mounts[remote] = True
-    return {
-        "mounts": mounts,
-        "user": f"{os.getuid()}:{os.getgid()}",  # nobody wants files of root's
-        "labels": {_LABEL: run},
-        "environment": {
-            CACHE: str(cache.resolve()),
-            "HOME": "/tmp",  # the user id has no home inside
-        },
-    }
+    folder or remote to read. Credentials are those of this process.
 
-
-def docker_runner(
-    *,
-    mounts: dict[str, bool],
-    user: str,
-    labels: dict[str, str],
-    environment: dict[str, str],
-    network: str = "",
-) -> Any:
-    """KFP's runner. Its `environment` is the steps': it overrides a task's own.
-
-    Credentials come from this process' environment: what is handed over is written
-    to a file.
+    Args:
+        folder: of the run, in the folder of runs.
+        told: further variables of the steps.
     """
     from docker.types import Mount
     from kfp.local import DockerRunner
 
+    cache = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "seglib").resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    read_only = {str(folder.parent): False, str(cache): False}
+    if not remote.startswith("s3://"):
+        read_only[remote] = True
+    own = {k: v for k, v in os.environ.items() if k.startswith(_CREDENTIALS)}
+    server = urlsplit(os.environ.get(TRACKING_URI, "")).hostname
     return DockerRunner(
         mounts=[
-            Mount(path, path, type="bind", read_only=read_only)
-            for path, read_only in mounts.items()
+            Mount(path, path, type="bind", read_only=only)
+            for path, only in read_only.items()
         ],
-        user=user,
-        labels=labels,
-        environment={
-            **{k: v for k, v in os.environ.items() if k.startswith(_CREDENTIALS)},
-            **environment,
-        },
-        **({"network_mode": network} if network else {}),
+        user=f"{os.getuid()}:{os.getgid()}",  # nobody wants files of root's
+        labels={_LABEL: folder.name},
+        # It overrides a task's own. The user id has no home inside.
+        environment={**own, CACHE: str(cache), "HOME": "/tmp", **told},
         init=True,  # or a stopped step lingers: process 1 has no default handlers
+        **({"network_mode": "host"} if server in _HERE else {}),
     )
-
-
-def network_to(tracking_uri: str) -> str:
-    """The network in which a container reaches a server; empty: the engine's own."""
-    host = urlsplit(tracking_uri).hostname or ""
-    return "host" if host in ("localhost", "127.0.0.1", "::1") else ""
 
 
 def stop_containers(run: str) -> None:
     """Stop what still runs: containers outlive the process that started them."""
-    client = _client()
-    try:
+    with _client() as client:
         for container in client.containers.list(filters={"label": f"{_LABEL}={run}"}):
             container.kill()
-    finally:
-        client.close()
 
 
-def _client() -> Any:
+@contextmanager
+def _client() -> Iterator[Any]:
     import docker
 
     try:
-        return docker.from_env()
+        client = docker.from_env()
     except docker.errors.DockerException as error:
         raise SegError(f"No container engine answers ({error}). {_REMEDY}") from error
+    with closing(client):
+        yield client

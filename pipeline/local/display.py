@@ -63,21 +63,27 @@ class Display:
             self._live.stop()
 
     def start(self, step: str) -> None:
-        if line := self._lines.get(step):
-            line.state = "started"
-            line.began = line.told = time.monotonic()
-            self._tell(step, "…")
+        self._set(step, "started", text="…")
 
     def reuse(self, step: str) -> None:
-        if line := self._lines.get(step):
-            line.state = "cached"
-            line.note = "reused: nothing that it depends on changed"
-            self._tell(step, line.note)
+        self._set(step, "cached", note="reused: nothing that it depends on changed")
 
     def hold(self, step: str) -> None:
+        self._set(step, "waiting", note="held back by the gate")
+
+    def end(self, step: str, state: str) -> None:
+        """A step succeeded, failed or was stopped."""
         if line := self._lines.get(step):
-            line.note = "held back by the gate"
-            self._tell(step, line.note)
+            line.took = line.seconds()
+            if state == "succeeded":
+                line.share = None
+            self._set(step, state, text=f"{state} after {line.took:.1f} s")
+
+    def stop(self) -> None:
+        """Whatever runs was stopped."""
+        for step, line in self._lines.items():
+            if line.state == "started":
+                self.end(step, "stopped")
 
     def progress(self, step: str, done: int, total: int) -> None:
         if (line := self._lines.get(step)) and total:
@@ -99,26 +105,19 @@ class Display:
             if trial:
                 line.note += f"  ({trial})"
 
-    def end(self, step: str, state: str) -> None:
-        """A step succeeded, failed or was stopped."""
-        if line := self._lines.get(step):
-            line.state, line.took = state, line.seconds()
-            if state == "succeeded":
-                line.share = None
-            self._tell(step, f"{state} after {line.took:.1f} s")
-
-    def stop(self) -> None:
-        """Whatever runs was stopped."""
-        for step, line in self._lines.items():
-            if line.state == "started":
-                self.end(step, "stopped")
-
     def line(self, text: str) -> None:
         """A line that a step printed."""
         self._print("  ", (visible(text), "dim"))
 
     def warn(self, text: str) -> None:
         self._print(("!", "yellow"), f" {visible(text)}")
+
+    def _set(self, step: str, state: str, *, text: str = "", note: str = "") -> None:
+        if line := self._lines.get(step):
+            line.state, line.note = state, note or line.note
+            if state == "started":
+                line.began = line.told = time.monotonic()
+            self._tell(step, text or note)
 
     def _tell(self, step: str, text: str) -> None:
         if not self.console.is_terminal:

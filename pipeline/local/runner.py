@@ -12,7 +12,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from pipeline.dag.lean_kfp import import_kfp
+from pipeline.dag.compile import import_kfp
+from pipeline.local.containers import docker_runner
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ def main(request_file: Path) -> int:
     that code computes, and nothing else.
 
     The request names `parameters`, `folder` (of the run), `cache` (empty: nothing is
-    reused), `container`: the settings of the container runner, or null, and `sweep`:
-    its trials, or null.
+    reused), `docker` (whether in containers), `told` (variables of the steps) and
+    `sweep` (its trials, or null).
 
     Returns:
         The exit status: 0, or 1 when a step failed.
@@ -34,7 +35,7 @@ def main(request_file: Path) -> int:
     from kfp import compiler, components, local
 
     request = json.loads(request_file.read_text(encoding="utf-8"))
-    folder = Path(request["folder"])
+    folder, parameters = Path(request["folder"]), request["parameters"]
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
     # KFP writes the interpreter's path into a shell script as it is.
     sys.executable = shlex.quote(sys.executable)
@@ -47,14 +48,18 @@ def main(request_file: Path) -> int:
     compiler.Compiler().compile(_pipeline(request), str(document))
     pipeline = components.load_component_from_file(str(document))
     local.init(
-        runner=_runner(local, request),
+        runner=(
+            docker_runner(folder, remote=parameters["remote"], told=request["told"])
+            if request["docker"]
+            else local.SubprocessRunner(use_venv=False)
+        ),
         pipeline_root=str(steps),
         workspace_root=str(workspace),
         enable_caching=bool(request["cache"]),
         cache_root=request["cache"] or None,
     )
     try:
-        pipeline(**request["parameters"])
+        pipeline(**parameters)
     except RuntimeError as error:  # KFP's word for a failed task
         logger.error("%s", error)
         return 1
@@ -62,24 +67,15 @@ def main(request_file: Path) -> int:
 
 
 def _pipeline(request: dict[str, Any]) -> Any:
-    by_step = not request["container"]  # else the image's digest is the version
+    by_step = not request["docker"]  # else the image's digest is the version
     if not request["sweep"]:
         from pipeline.dag.training import training_pipeline
 
         return training_pipeline(code_by_step=by_step)
-    from pipeline.dag.sweep import sweep_pipeline
-    from pipeline.dag.sweep_trials import Sweep
+    from pipeline.dag.sweep import Sweep, sweep_pipeline
     from seglib.config import Config
 
     return sweep_pipeline(Sweep(**request["sweep"]), Config(), code_by_step=by_step)
-
-
-def _runner(local: Any, request: dict[str, Any]) -> Any:
-    if request["container"]:
-        from pipeline.local.containers import docker_runner
-
-        return docker_runner(**request["container"])
-    return local.SubprocessRunner(use_venv=False)
 
 
 if __name__ == "__main__":

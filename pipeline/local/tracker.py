@@ -1,39 +1,41 @@
 """Tracks local runs: one sender, and with it one import of MLflow, for all steps."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from seglib.delivery import remote_outbox
 from seglib.delivery.outbox import (
     EVENT_FILE,
     UNSENT_FILE,
     FolderOutbox,
-    waiting_folders,
+    RemoteOutbox,
+    waiting_outboxes,
 )
 from seglib.delivery.sender import Sender
 from seglib.errors import SegError
-from seglib.runtime.events import write_events
+from seglib.runtime.events import Event, write_events
 from seglib.tracking import mlflow_address
-from seglib.tracking.run import TrackedRun
 from seglib.tracking.sqlite_store import SQLITE, path_of, require_sound
+from seglib.tracking.tracked_run import TrackedRun
 
 _LONGEST_WAIT_S, _FAILING_WAIT_S = 120.0, 30.0
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """What came of tracking a run."""
+    """What came of tracking a run, or of sending its events later."""
 
-    run: TrackedRun | None
-    left: int = 0  # events that wait to be sent
+    run: TrackedRun | None = None
+    sent: int = 0  # events
+    left: int = 0  # that wait to be sent
     reason: str = ""  # why
-    refused: int = 0  # events that the store refused for what they say
+    refused: tuple[str, ...] = ()  # what the store refused for what it says, and why
 
     @property
     def whole(self) -> bool:
+        """Whether the store has all of it."""
         return not (self.left or self.refused)
 
 
@@ -42,24 +44,22 @@ class RunTracker:
 
     def __init__(self, uri: str, folder: Path, *, warn: Callable[[str], None]):
         self.uri = uri
-        self._name = folder.name
         self._locks = ExitStack()
-        self._outboxes = [self._locks.enter_context(FolderOutbox(folder))]
-        for earlier in waiting_folders(folder.parent, uri):
-            if earlier != folder:
-                with suppress(SegError):  # it is still running
-                    taken = self._locks.enter_context(FolderOutbox(earlier))
-                    self._outboxes.append(taken)
+        self._own = self._locks.enter_context(FolderOutbox(folder).locked())
+        self._earlier: list[FolderOutbox] = []
         self._sender = Sender(uri, warn=warn)
-        for outbox in self._outboxes[1:]:
-            self._sender.put(outbox.unsent())
-        self._outboxes[0].begin(uri)
+        for outbox in waiting_outboxes(folder.parent, uri):
+            if outbox.folder != folder:
+                with suppress(SegError):  # it is still running
+                    self._earlier.append(self._locks.enter_context(outbox.locked()))
+                    self._sender.put(outbox.unsent())
+        self._own.begin(uri)
         self._sender.follow(folder / EVENT_FILE)
 
     @property
     def earlier(self) -> list[str]:
         """The runs of which something is left to send."""
-        return [outbox.folder.name for outbox in self._outboxes[1:]]
+        return [outbox.folder.name for outbox in self._earlier]
 
     def require(self) -> None:
         """Wait until all so far is tracked.
@@ -69,7 +69,7 @@ class RunTracker:
         """
         if not self._flush() or self._sender.recorder.refused:
             self._sender.close()
-            self._outboxes[0].end(self.uri, [])  # there will be no run to tell of
+            self._own.end(self.uri, [])  # there will be no run to tell of
             self._locks.close()
             raise SegError(
                 f"{self.uri} takes no events, and tracking is required "
@@ -81,34 +81,19 @@ class RunTracker:
         """Wait a while until all is tracked, and keep the rest in the runs' folders."""
         self._flush()
         rest, refused = self._sender.close(), self._sender.recorder.refused
-        for outbox in self._outboxes:
+        for outbox in (self._own, *self._earlier):
             name = outbox.folder.name
-            own = [e for e in (*refused, *rest) if e["run"] == name]
-            before = outbox.refused() if outbox is not self._outboxes[0] else []
-            outbox.end(self.uri, [*before, *own])
+            left = [e for e in (*refused, *rest) if e["run"] == name]
+            before = outbox.refused() if outbox is not self._own else []
+            outbox.end(self.uri, [*before, *left])
         self._locks.close()
-        return Tracked(
-            run=self._sender.recorder.runs.get(self._name),
-            left=sum(e["run"] == self._name for e in rest),
-            reason=self._sender.reason,
-            refused=sum(e["run"] == self._name for e in refused),
-        )
+        return _tracked(self._sender, rest, self._own.folder.name)
 
     def _flush(self) -> bool:
         return self._sender.flush(longest_s=_LONGEST_WAIT_S, failing_s=_FAILING_WAIT_S)
 
 
-@dataclass(frozen=True)
-class Sent:
-    """What came of sending a folder's events later."""
-
-    sent: int
-    left: int
-    reason: str  # why
-    refused: list[str]  # what the store refused, and why
-
-
-def send_unsent(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent:
+def send_unsent(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Tracked:
     """Send what a run's folder, or a step's output, keeps for the store.
 
     Args:
@@ -117,18 +102,17 @@ def send_unsent(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Sent:
     Raises:
         SegError: no such folder, or its run is still going on.
     """
-    with FolderOutbox(folder) as outbox:
+    with FolderOutbox(folder).locked() as outbox:
         sender = Sender(uri, warn=warn)
         events = outbox.unsent(refused=True)
         sender.put({k: v for k, v in e.items() if k != "refused"} for e in events)
         sender.flush(longest_s=3600.0, failing_s=_FAILING_WAIT_S)
-        rest, refused = sender.close(), sender.recorder.refused
-        outbox.end(uri, [*refused, *rest])
-    reasons = [f"{e['kind']} ({e['refused']})" for e in refused]
-    return Sent(len(events) - len(rest), len(rest), sender.reason, reasons)
+        rest = sender.close()
+        outbox.end(uri, [*sender.recorder.refused, *rest])
+    return _tracked(sender, rest, sent=len(events) - len(rest))
 
 
-def send_from_remote(place: str, uri: str, *, warn: Callable[[str], None]) -> Sent:
+def send_from_remote(place: str, uri: str, *, warn: Callable[[str], None]) -> Tracked:
     """Send what the pods of a run left on a remote, and remove it there.
 
     Args:
@@ -137,15 +121,15 @@ def send_from_remote(place: str, uri: str, *, warn: Callable[[str], None]) -> Se
     Raises:
         SegError: nothing is there, or the remote cannot be read.
     """
+    remote = RemoteOutbox(place)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        events = remote_outbox.bring(place, folder / "cache")
-        write_events(folder / UNSENT_FILE, events)
+        write_events(folder / UNSENT_FILE, remote.bring(folder / "cache"))
         if not (folder / UNSENT_FILE).exists():
             raise SegError(f"{place}: no events wait there.")
         sent = send_unsent(folder, uri, warn=warn)
-    if not (sent.left or sent.refused):
-        remote_outbox.forget(place)
+    if sent.whole:
+        remote.forget()
     return sent
 
 
@@ -167,3 +151,21 @@ def tracking_uri(runs: Path) -> str:
     if database := path_of(uri):
         require_sound(database)
     return uri
+
+
+def _tracked(
+    sender: Sender, rest: Sequence[Event], run: str = "", *, sent: int = 0
+) -> Tracked:
+    """What a sender leaves, of one run or of all."""
+    recorder = sender.recorder
+    return Tracked(
+        run=recorder.runs.get(run),
+        sent=sent,
+        left=sum(run in ("", e["run"]) for e in rest),
+        reason=sender.reason,
+        refused=tuple(
+            f"{e['kind']} ({e['refused']})"
+            for e in recorder.refused
+            if run in ("", e["run"])
+        ),
+    )

@@ -1,10 +1,56 @@
-"""Findings of the preflight, each with a code that keeps its meaning."""
+"""Findings of the preflight, each with a code that keeps its meaning (codes.yaml)."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from pipeline.preflight.codes import ERROR, Code, codes
+from seglib.errors import unknown
+from seglib.storage.documents import read_yaml
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a code means, why it matters, and what to do."""
+
+    severity: str  # error or warning
+    title: str
+    why: str
+    remedy: str
+
+
+@cache
+def codes() -> dict[str, Code]:
+    """Every code by its name, such as "P120"."""
+    found = read_yaml(Path(__file__).with_name("codes.yaml"))
+    return {name: Code(**texts) for name, texts in found.items()}
+
+
+def require_codes(names: list[str]) -> None:
+    """Raise a UsageError for a name that is no code."""
+    for name in names:
+        if name not in codes():
+            raise unknown("code", name, codes())
+
+
+def explain(name: str) -> str:
+    """The text of a code; a UsageError if there is no such code."""
+    require_codes([name])
+    code = codes()[name]
+    return (
+        f"{name}, {code.severity}: {code.title}\n\n{code.why}\n\n"
+        f"What to do: {code.remedy}"
+    )
+
+
+def table() -> str:
+    """All codes as the Markdown table of docs/preflight.md."""
+    rows = ["| code | severity | what | why | what to do |", "|---|---|---|---|---|"]
+    for name, code in codes().items():
+        cells = (name, code.severity, code.title, code.why, code.remedy)
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
 
 
 @dataclass(frozen=True)
@@ -22,7 +68,7 @@ class Finding:
 
     @property
     def is_error(self) -> bool:
-        return self.kind.severity == ERROR
+        return self.kind.severity == "error"
 
     @property
     def remedy(self) -> str:
@@ -44,7 +90,7 @@ class FoundError(Exception):
 
     def __init__(self, code: str, where: str, what: str, remedy: str = ""):
         super().__init__(what)
-        self.finding = Finding(code, where, what, remedy)
+        self.finding = Finding(code, where, what.rstrip("."), remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +130,13 @@ def in_order(
     """Each finding once: errors first, then by code and place."""
     kept = {finding for finding in findings if finding.code not in ignored}
     return tuple(sorted(kept, key=lambda f: (not f.is_error, f.code, f.where, f.what)))
+
+
+def first_places(names: list[str], most: int) -> str:
+    """The first places of many, for a line.
+
+    >>> first_places(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

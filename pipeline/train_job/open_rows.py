@@ -1,4 +1,4 @@
-"""Rows in MLflow that stay open although their training in several pods is over.
+"""TrackedRuns in MLflow that stay open although their training in several pods is over.
 
 The first pod closes the row of its job. A job that somebody deletes, or whose last pod
 is killed, leaves it RUNNING: nobody inside is there to tell.
@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pipeline.kfp.kubernetes_api import KubernetesError, kubernetes_at
-from pipeline.train_job.start import end_of, find_job
+from pipeline.kfp.failures import ClusterError
+from pipeline.kfp.kubernetes_api import kubernetes_at
+from pipeline.train_job.job import end_of, find_job
 from seglib.delivery.recorder import Recorder
-from seglib.tracking.queries import RowFacts, Rows
+from seglib.tracking.queries import TrackedRuns
 
 SILENT_S = 900.0  # the load of a training's machine is told every 10 s
 # Of a job's end: as a run's end is told, and MLflow's word.
@@ -48,7 +49,7 @@ def close_rows(
         context: of kubeconfig.
         silent_s: how long nothing must have been told of a row.
     """
-    rows = Rows(uri)
+    rows = TrackedRuns(uri)
     for row in rows.open_jobs():
         namespace, _, name = row.tags["train_job"].partition("/")
         quiet_s = time.time() - rows.last_sign_ms(row) / 1000
@@ -58,28 +59,20 @@ def close_rows(
             continue
         try:
             job = find_job(kubernetes_at(namespace, context=context), name)
-        except KubernetesError as error:
+        except ClusterError as error:
             yield Closed(row.name, "", str(error))
             continue
-        end = end_of(job) if job else None
-        if job and not end:
+        end = end_of(job) if job else {"message": f"{name} is gone from {namespace}"}
+        if end is None:
             yield Closed(row.name, "", f"{name} goes on in {namespace}")
             continue
-        state, status = _ENDS[str(end["type"]) if end else ""]
-        _close(uri, row, state, warn)
-        said = (
-            str(end.get("message", "")) if end else f"{name} is gone from {namespace}"
+        state, status = _ENDS[end.get("type", "")]
+        Recorder(uri, warn=warn).apply(
+            {
+                "kind": "close",
+                "run": row.name,
+                "time_ms": time.time_ns() // 1_000_000,
+                "state": state,
+            }
         )
-        yield Closed(row.name, status, said)
-
-
-def _close(uri: str, row: RowFacts, state: str, warn: Callable[[str], None]) -> None:
-    Recorder(uri, warn=warn).apply(
-        {
-            "kind": "close",
-            "parts": ["record_end"],
-            "run": row.name,
-            "time_ms": time.time_ns() // 1_000_000,
-            "state": state,
-        }
-    )
+        yield Closed(row.name, status, str(end.get("message", "")))

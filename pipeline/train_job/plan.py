@@ -10,6 +10,7 @@ from seglib.environment import CHECKPOINTS
 from seglib.errors import UsageError
 
 STEP = "train"  # whose needs a pod has
+LABEL = "seglib-train-job"  # of all that a job makes: its name
 NODE = "node"  # what Kubeflow Trainer calls a training's job, and its container
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _S3 = re.compile(r"s3://[^/\s]+(/\S*)?")

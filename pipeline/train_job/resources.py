@@ -13,67 +13,26 @@ from typing import Any, ClassVar
 import yaml
 
 from pipeline.dag.quantities import duration_s
-from pipeline.kfp.identity import RunName
-from pipeline.train_job.plan import (
-    NODE,
-    STEP,
-    Training,
-    host_names,
-    require_job_name,
-)
-from pipeline.train_job.pod import LABEL, Spec, labels_of, pod_template
-from seglib.environment import (
-    ATTEMPT,
-    HOST_INDEX,
-    HOSTS,
-    PORTS_FROM,
-    PROCESSES,
-    RETRIES,
-    TRAIN_JOB,
-)
+from pipeline.kfp.order import run_name
+from pipeline.train_job.plan import LABEL, NODE, STEP, Training, require_job_name
+from pipeline.train_job.pod import Spec, labels_of, pod_template, stated
 from seglib.errors import FINAL, SegError
-from seglib.runtime.pod_processes import PORT
 from seglib.storage.atomic_write import write_bytes
 
 _TRAINER = "trainer.kubeflow.org"
-_TRAINER_API = f"{_TRAINER}/v1alpha1"
 # By it Kubeflow Trainer knows which job is the training (kubeflow/trainer,
 # manifests/base/runtimes).
 _ANCESTOR = {f"{_TRAINER}/trainjob-ancestor-step": "trainer"}
-_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
-_RESTART = "metadata.annotations['jobset.sigs.k8s.io/restart-attempt']"
 
 # Texts that PyYAML writes without quotes, and that kubectl takes for something else.
 _MISREAD = re.compile(r"[-+]?[\d.]+e[-+]?\d+|0o[0-7]+|[yn]", re.IGNORECASE)
-
-# What comes every time is not repeated: a pod that ends with this status fails its Job
-# for a reason of its own, and by that reason JobSet ends instead of starting again.
-_FAIL_FOR_GOOD: Spec = {
-    "action": "FailJob",
-    "onExitCodes": {"containerName": NODE, "operator": "In", "values": [FINAL]},
-}
-_END_FOR_GOOD: Spec = {
-    "name": "final",
-    "action": "FailJobSet",
-    "onJobFailureReasons": ["PodFailurePolicy"],
-}
 
 
 def default_name(training: Training, *, commit: str) -> str:
     """A name as a run's: commit, data, and a digest of everything else."""
     content = _to_yaml(documents(training, "x"))
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-    data_md5 = training.parameters["data_md5"]
-    return f"{STEP}-{RunName(commit=commit, data_md5=data_md5, key=digest)}"
-
-
-def documents(training: Training, name: str) -> list[Spec]:
-    """The resources, in the order in which they must be made.
-
-    Args:
-        name: of the job, and of all of them.
-    """
-    return [_policy(training, name), *_trainer_documents(training, name)]
+    return f"{STEP}-{run_name(commit, training.parameters['data_md5'], digest)}"
 
 
 def write_training(training: Training, output: Path, *, name: str) -> None:
@@ -89,93 +48,79 @@ def write_training(training: Training, output: Path, *, name: str) -> None:
     write_bytes(output, _to_yaml(documents(training, name)).encode())
 
 
-def _policy(training: Training, name: str) -> Spec:
-    """TensorFlow's server takes orders from whoever reaches it.
+def documents(training: Training, name: str) -> list[Spec]:
+    """NetworkPolicy, TrainingRuntime and TrainJob: they must be made in this order.
 
-    All ports: NCCL takes any that are free.
+    Args:
+        name: of the job, and of all of them.
     """
+    labels = labels_of(name)
+    metadata = {
+        "name": name,
+        "namespace": training.cluster.namespace,
+        "labels": labels,
+    }
     own = {"podSelector": {"matchLabels": {LABEL: name}}}
-    return {
+    # TensorFlow's server takes orders from whoever reaches it. All ports: NCCL takes
+    # any that are free.
+    policy = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": _metadata(training, name),
+        "metadata": metadata,
         "spec": {**own, "policyTypes": ["Ingress"], "ingress": [{"from": [own]}]},
     }
-
-
-def _trainer_documents(training: Training, name: str) -> list[Spec]:
-    metadata = _metadata(training, name)
+    head = {"apiVersion": f"{_TRAINER}/v1alpha1"}
     # There is none of the policies that set up a framework for TensorFlow.
-    policy = {"numNodes": training.nodes}
+    size = {"numNodes": training.nodes}
+    job_set = {"metadata": {"labels": labels}, "spec": _job_set(training, name)}
     runtime = {
-        "apiVersion": _TRAINER_API,
+        **head,
         "kind": "TrainingRuntime",
         "metadata": metadata,
-        "spec": {
-            "mlPolicy": policy,
-            "template": {
-                "metadata": {"labels": labels_of(name)},  # the JobSet's
-                "spec": _job_set(training, name),
-            },
-        },
+        "spec": {"mlPolicy": size, "template": job_set},
     }
-    reference = {"apiGroup": _TRAINER, "kind": "TrainingRuntime"}
+    reference = {"apiGroup": _TRAINER, "kind": "TrainingRuntime", "name": name}
     job = {
-        "apiVersion": _TRAINER_API,
+        **head,
         "kind": "TrainJob",
         "metadata": metadata,
-        "spec": {"runtimeRef": {**reference, "name": name}, "trainer": policy},
+        "spec": {"runtimeRef": reference, "trainer": size},
     }
-    return [runtime, job]
+    return [policy, runtime, job]
 
 
 def _job_set(training: Training, name: str) -> Spec:
-    job: Spec = {
+    # What comes every time is not repeated: a pod that ends with this status fails its
+    # Job for a reason of its own, and by that reason JobSet ends instead of starting
+    # again.
+    is_final = {"containerName": NODE, "operator": "In", "values": [FINAL]}
+    fail_job = {"action": "FailJob", "onExitCodes": is_final}
+    fail_set = {
+        "name": "final",
+        "action": "FailJobSet",
+        "onJobFailureReasons": ["PodFailurePolicy"],
+    }
+    timeout = training.needs.timeout
+    job = {
         "completionMode": "Indexed",
         "backoffLimit": 0,  # a pod alone cannot go on: the whole set starts again
-        "podFailurePolicy": {"rules": [_FAIL_FOR_GOOD]},
-        "template": pod_template(training, name, members=_members(training, name)),
+        "podFailurePolicy": {"rules": [fail_job]},
+        "template": pod_template(training, name),
+        "activeDeadlineSeconds": duration_s(timeout) if timeout else "",
     }
-    job["template"]["spec"]["restartPolicy"] = "Never"
-    if training.needs.timeout:
-        job["activeDeadlineSeconds"] = duration_s(training.needs.timeout)
+    labels = {**_ANCESTOR, **labels_of(name)}
+    template = {"metadata": {"labels": labels}, "spec": stated(job)}
     return {
         # The old pods are gone before new ones write to the same checkpoints.
         "failurePolicy": {
             "maxRestarts": training.needs.retries,
             "restartStrategy": "BlockingRecreate",
-            "rules": [_END_FOR_GOOD],
+            "rules": [fail_set],
         },
         # They find each other before any of them is ready.
         "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
-        "replicatedJobs": [
-            {
-                "name": NODE,
-                "replicas": 1,
-                "template": {
-                    "metadata": {"labels": {**_ANCESTOR, **labels_of(name)}},
-                    "spec": job,
-                },
-            }
-        ],
+        "replicatedJobs": [{"name": NODE, "replicas": 1, "template": template}],
     }
-
-
-def _members(training: Training, name: str) -> list[Spec]:
-    return [
-        {"name": HOSTS, "value": ",".join(host_names(name, training.nodes))},
-        {"name": HOST_INDEX, "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}},
-        {"name": PROCESSES, "value": str(training.processes)},
-        {"name": PORTS_FROM, "value": str(PORT)},
-        {"name": ATTEMPT, "valueFrom": {"fieldRef": {"fieldPath": _RESTART}}},
-        {"name": RETRIES, "value": str(training.needs.retries)},
-        {"name": TRAIN_JOB, "value": f"{training.cluster.namespace}/{name}"},
-    ]
-
-
-def _metadata(training: Training, name: str) -> Spec:
-    namespace = training.cluster.namespace
-    return {"name": name, "namespace": namespace, "labels": labels_of(name)}
 
 
 def _to_yaml(resources: Iterable[Spec]) -> str:

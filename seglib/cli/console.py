@@ -66,25 +66,18 @@ def open_dataset(
     model: Path | None = None,
 ) -> Any:
     """Open a dataset, with the files of these splits verified."""
-    from seglib.data.verification.loading import dataset_from_config, load_dataset
+    from seglib.data.dataset import config_options
+    from seglib.data.verification.loading import load_dataset
 
     check_folder(data)
-    settings = data_config(config, num_classes, ignore_index)
-    if model and not (data / "dataset.yaml").exists() and not settings.num_classes:
+    options = config_options(data_config(config, num_classes, ignore_index))
+    if model and not (data / "dataset.yaml").exists() and not options["num_classes"]:
         from seglib.models.contract import read_contract
 
         contract = read_contract(model)
-        with progress_bar("verifying") as progress:
-            return load_dataset(
-                data,
-                num_classes=contract.num_classes,
-                ignore_index=contract.ignore_index,
-                class_names=contract.class_names,
-                splits=splits,
-                progress=progress,
-            )
+        options = {name: getattr(contract, name) for name in options}
     with progress_bar("verifying") as progress:
-        return dataset_from_config(data, settings, splits=splits, progress=progress)
+        return load_dataset(data, **options, splits=splits, progress=progress)
 
 
 def data_config(

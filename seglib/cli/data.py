@@ -43,7 +43,7 @@ def fetch(
     Needs neither DVC nor, without a revision, git. Cached files are not transferred
     again; after an interruption, the same command continues.
     """
-    from seglib.storage import fetch as run
+    from seglib.storage.fetching import fetch as run
 
     data_md5 = _version(revision, pin)
     with transfer_bar("fetching") as bar:
@@ -54,8 +54,8 @@ def fetch(
 @app.command()
 def status(pin: Pin = PIN, remote: Remote = None) -> None:
     """Say whether folder, pin and remote agree. Exits with 1 where they do not."""
-    from seglib.storage import hash_folder, load_pin
-    from seglib.storage.dvc.directory_hashes import links_left_out
+    from seglib.storage.hashes import hash_folder, links_left_out
+    from seglib.storage.pins import load_pin
 
     pinned = load_pin(pin)
     data_md5, folder = pinned.md5, pinned.folder
@@ -200,18 +200,18 @@ def _print(found: Any) -> None:
 
 def _missing(data_md5: str, remote: str) -> list[str]:
     """Paths of the files whose object is not on the remote; the listing's first."""
-    from seglib.storage import missing_files
+    from seglib.storage.listings import missing_files
 
     return missing_files(data_md5, remote)
 
 
 def _version(revision: str | None, pin: Path) -> str:
-    from seglib.storage import pin_at, read_pin
+    from seglib.storage.pins import pin_at, read_pin
 
     return pin_at(revision, pin) if revision else read_pin(pin)
 
 
 def _remote(remote: str | None, pin: Path) -> str:
-    from seglib.storage import default_remote
+    from seglib.storage.pins import default_remote
 
     return remote or default_remote(pin)

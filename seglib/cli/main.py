@@ -271,7 +271,7 @@ def schema() -> None:
 def models() -> None:
     """List the architectures, the encoders, and what goes with what."""
     from seglib.models.architectures import ARCHITECTURES, NAMES, fitting_encoders
-    from seglib.models.encoders.catalogue import ENCODERS
+    from seglib.models.encoders import ENCODERS
 
     table = Table("architecture", "own encoder", "others", "what it is")
     for name, architecture in ARCHITECTURES.items():

@@ -28,7 +28,7 @@ def publish(
     Files that are there are not sent again; after an interruption, the same command
     continues.
     """
-    from seglib.storage import publish as run
+    from seglib.storage.publishing import publish as run
 
     with transfer_bar("publishing") as bar:
         published = run(folder, url, name=name, progress=bar.files, moved=bar.moved)
@@ -58,7 +58,7 @@ def fetch(
     ] = None,
 ) -> None:
     """Fetch a publication of `seglib publish`; every md5 is checked."""
-    from seglib.storage import fetch_published
+    from seglib.storage.publishing import fetch_published
 
     if out:
         check_writable(out)
@@ -92,7 +92,7 @@ def follow(
     VERSION: the time of publication. If the remote is unreachable or nothing is
     published under the name, the command says so and retries.
     """
-    from seglib.storage import follow as look
+    from seglib.storage.publishing import follow as look
 
     stop = threading.Event()
     # The first process of a container gets no other end from SIGTERM.

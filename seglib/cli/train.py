@@ -2,8 +2,9 @@
 
 import math
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,7 +110,8 @@ def train(
     from seglib.hardware import gpu_count
 
     settings = Config.load(config)
-    request = _Request(
+    work = partial(
+        _train,
         data=data,
         out=out,
         model=override(
@@ -140,76 +142,74 @@ def train(
     )
     check_writable(out)
     if os.environ.get(TF_CONFIG):
-        _train(distributed.join(), request)
+        work(distributed.join())
     elif (count := processes or gpu_count()) > 1:
-        distributed.launch(_train_in_group, request, processes=count)
+        distributed.launch(_train_in_group, work, processes=count)
     else:
-        _train(distributed.ProcessGroup(), request)
+        work(distributed.ProcessGroup())
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    """What the command was asked for; it travels to the processes that train."""
-
-    data: Path
-    out: Path
-    model: ModelConfig
-    train: TrainConfig
-    start_from: Path | None
-    teacher: Path | None
-    shards: Path | None
-    checkpoints: str | None
-    loader_threads: int
-    resume: bool
-    num_classes: int | None
-    ignore_index: int | None
-    config: Path | None
-
-
-def _train_in_group(group: "ProcessGroup", request: _Request) -> None:
+def _train_in_group(
+    group: "ProcessGroup", work: Callable[["ProcessGroup"], None]
+) -> None:
     """In a process that was started for it, which has no log yet."""
     set_up_logging()
-    _train(group, request)
+    work(group)
 
 
-def _train(group: "ProcessGroup", request: _Request) -> None:
+def _train(
+    group: "ProcessGroup",
+    *,
+    data: Path,
+    out: Path,
+    model: ModelConfig,
+    train: TrainConfig,
+    start_from: Path | None,
+    teacher: Path | None,
+    shards: Path | None,
+    checkpoints: str | None,
+    loader_threads: int,
+    resume: bool,
+    num_classes: int | None,
+    ignore_index: int | None,
+    config: Path | None,
+) -> None:
     import keras
 
+    from seglib.distributed.process_group import Terminated
     from seglib.models import build_from_config, transfer_weights
     from seglib.models.model import load_model
     from seglib.steps.train import train as run
     from seglib.training.checkpoints import Checkpoints
     from seglib.training.distillation import Distillation
-    from seglib.training.preemption import Terminated
 
-    out, teacher = request.out, request.teacher
     distillation = Distillation(teacher=load_model(teacher)) if teacher else None
     dataset = open_dataset(
-        request.data,
-        request.config,
-        request.num_classes,
-        request.ignore_index,
-        splits=("val",) if request.shards else ("train", "val"),
+        data,
+        config,
+        num_classes,
+        ignore_index,
+        splits=("val",) if shards else ("train", "val"),
     )
     beside = out.with_name(f"{out.name}.checkpoints")
-    kept = Checkpoints(request.checkpoints or beside, resume=request.resume)
+    kept = Checkpoints(checkpoints or beside, resume=resume)
     # The same first weights whenever the command is given: it may be a second time.
-    keras.utils.set_random_seed(request.train.train_seed)
-    network = build_from_config(request.model, dataset)
-    if request.start_from:
-        transfer_weights(load_model(request.start_from), network)
+    keras.utils.set_random_seed(train.train_seed)
+    network = build_from_config(model, dataset)
+    if start_from:
+        transfer_weights(load_model(start_from), network)
     try:
         with progress_bar("training") if group.is_first else nullcontext() as told:
             history = run(
                 network,
                 dataset,
-                config=request.train,
-                shards=request.shards,
+                config=train,
+                shards=shards,
                 distillation=distillation,
                 out=out,
                 checkpoints=kept,
                 processes=group,
-                loader_threads=request.loader_threads,
+                loader_threads=loader_threads,
                 on_step=told,
             )
     except (KeyboardInterrupt, Terminated):

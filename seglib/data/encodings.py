@@ -9,10 +9,8 @@ from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from seglib.data.integrity import grey_bits, png_palette
+from seglib.data.file_formats import PNG_MAGIC, TIFF_MAGIC, png_palette
 
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-TIFF_MAGIC = (b"II*\0", b"MM\0*")
 _READERS: dict[bytes, type[ImageFile]] = {  # not `Image.open`: it has its own limit
     PNG_MAGIC: PngImageFile,
     b"BM": BmpImageFile,
@@ -40,9 +38,11 @@ def colour_table(encoded: bytes) -> bytes:
 
 def bits_of_grey(encoded: bytes) -> int:
     """Bits a pixel of a grey PNG, and of another format below 8; else 0."""
+    if encoded.startswith(PNG_MAGIC):
+        return encoded[24] if len(encoded) > 25 and encoded[25] == 0 else 0
     header = _header(encoded)
     if header is None:
-        return grey_bits(encoded)
+        return 0
     if header.mode == "L" and (bits := _tiff_bits(header)) < 8:
         return bits
     return 1 if header.mode == "1" else 0

@@ -10,14 +10,18 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from seglib.data.encodings import (
-    PNG_MAGIC,
-    TIFF_MAGIC,
     bits_of_grey,
     is_palette,
     is_small_tiff,
     open_header,
 )
-from seglib.data.headers import check_pixels, check_size, max_file_bytes
+from seglib.data.file_formats import (
+    PNG_MAGIC,
+    TIFF_MAGIC,
+    check_pixels,
+    check_size,
+    max_file_bytes,
+)
 from seglib.errors import SegError
 from seglib.storage.atomic_write import write_bytes
 from seglib.storage.files import read_file

@@ -6,9 +6,11 @@ remote and a data hash, or a plain folder.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.pairs import Inputs, Pair
@@ -102,7 +104,8 @@ def read_manifest(manifest: Path) -> Manifest:
     Raises:
         SegError: no such file, not a manifest, or of a version from the future.
     """
-    path = _manifest_path(Path(manifest))
+    path = Path(manifest)
+    path = path / MANIFEST if path.is_dir() else path
     document = read_json(
         path,
         remedy="`seglib verify DATA --out FOLDER` writes one.",
@@ -115,10 +118,11 @@ def read_manifest(manifest: Path) -> Manifest:
             f"Received: format_version={version}. Verify the data again."
         )
     try:
-        return _from_document(document)
-    except (KeyError, TypeError, AttributeError) as error:
+        return TypeAdapter(Manifest).validate_python(document)
+    except ValidationError as error:
         raise SegError(
-            f"{path}: not a whole manifest ({error!r}). Verify the data again."
+            f"{path}: not a whole manifest ({error.errors()[0]['loc']}: "
+            f"{error.errors()[0]['msg']}). Verify the data again."
         ) from error
 
 
@@ -150,12 +154,17 @@ def open_dataset(
             f"{manifest}: the dataset was verified and has problems; see its "
             "report.html. Mend them and verify again."
         )
-    chosen = _choose(facts, splits)
+    wanted = set(facts.splits if splits is None else map(facts.split_name, splits))
+    chosen = {split: facts.splits[split] for split in facts.splits if split in wanted}
     if facts.remote:
-        from seglib.storage import fetch  # late: only a remote needs boto3
+        from seglib.storage.fetching import fetch  # late: only a remote needs boto3
 
-        wanted = (p for pairs in chosen.values() for p in pairs)
-        paths = [path for pair in wanted for path in pair.file_sizes]
+        paths = [
+            path
+            for found in chosen.values()
+            for pair in found
+            for path in pair.file_sizes
+        ]
         root = fetch(
             facts.data_md5, facts.remote, paths=paths, cache=cache, progress=progress
         )
@@ -187,10 +196,7 @@ def write_manifest(
 ) -> Path:
     """Write `out`/manifest.json; the same dataset gives the same bytes.
 
-    Args:
-        manifest: of the dataset.
-        out: the folder.
-        findings: further JSON values by key, such as warnings.
+    `findings` are further JSON values by key, such as warnings.
     """
     head = asdict(manifest) | dict(findings or {}) | {"format_version": FORMAT_VERSION}
     splits = head.pop("splits")
@@ -213,36 +219,6 @@ def _split_text(splits: Mapping[str, Iterable[dict[str, Any]]]) -> Iterable[str]
                 f"  {json.dumps(pair, sort_keys=True)}" for pair in pairs
             )
             yield f" {json.dumps(split)}: [\n{lines}\n ]"
-
-
-def _from_document(document: Mapping[str, Any]) -> Manifest:
-    names = {f.name for f in fields(Manifest)} - {"splits", "class_names", "palette"}
-    return Manifest(
-        **{name: document[name] for name in names},
-        class_names=tuple(document["class_names"]),
-        palette=tuple(tuple(colour) for colour in document["palette"]),
-        splits={
-            split: tuple(map(_to_facts, pairs))
-            for split, pairs in document["splits"].items()
-        },
-    )
-
-
-def _to_facts(pair: Mapping[str, Any]) -> PairFacts:
-    others = {name: InputFacts(**facts) for name, facts in pair["others"].items()}
-    pixels = tuple(pair["class_pixels"])
-    return PairFacts(**{**pair, "class_pixels": pixels, "others": others})
-
-
-def _manifest_path(manifest: Path) -> Path:
-    return manifest / MANIFEST if manifest.is_dir() else manifest
-
-
-def _choose(
-    manifest: Manifest, splits: tuple[str, ...] | None
-) -> dict[str, tuple[PairFacts, ...]]:
-    names = set(manifest.splits if splits is None else map(manifest.split_name, splits))
-    return {split: pairs for split, pairs in manifest.splits.items() if split in names}
 
 
 def _check_folder(root: Path, chosen: Mapping[str, tuple[PairFacts, ...]]) -> None:

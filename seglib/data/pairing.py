@@ -34,36 +34,32 @@ def list_split(
     """
     problems: list[Problem] = []
     images = files_by_stem(root / f"{split}_images", problems)
-    masks = files_by_stem(root / f"{split}_segmentation", problems)
-    for stem in sorted(images.keys() - masks.keys()):
-        expected = f"{split}_segmentation/{stem}.png"
-        problems.append(_without(images[stem], "image", "mask", expected))
-    for stem in sorted(masks.keys() - images.keys()):
-        expected = f"{split}_images/{stem}.*"
-        problems.append(_without(masks[stem], "mask", "image", expected))
-    stems = images.keys() & masks.keys()
-    found = {name: files_by_stem(root / f"{split}_{name}", problems) for name in others}
-    for name, files in found.items():
-        if not files:
-            continue  # of the folder, not of each image
+    stems, found = set(images), {}
+    for part in ("mask", *others):
+        name = f"{split}_{'segmentation' if part == 'mask' else part}"
+        files = files_by_stem(root / name, problems)
+        if not files and part != "mask":
+            continue  # the problem is of the folder, not of each image
         for stem in sorted(stems - files.keys()):
-            expected = f"{split}_{name}/{stem}.*"
-            problems.append(_without(images[stem], "image", name, expected))
+            expected = f"{name}/{stem}.{'png' if part == 'mask' else '*'}"
+            problems.append(_without(images[stem], "image", part, expected))
         for stem in sorted(files.keys() - images.keys()):
             expected = f"{split}_images/{stem}.*"
-            problems.append(_without(files[stem], name, "image", expected))
+            problems.append(_without(files[stem], part, "image", expected))
         stems &= files.keys()
+        found[part] = files
     if not stems and not problems:
         reason = f"the split `{split}` is empty"
         remedy = "Put pairs in, or remove its two folders."
         folder = root / f"{split}_images"
         problems.append(Problem(folder, reason, remedy, "empty-split"))
+    masks = found.pop("mask")
     pairs = (
         Pair(
             stem,
             images[stem],
             masks[stem],
-            {name: files[stem] for name, files in found.items() if files},
+            {name: files[stem] for name, files in found.items()},
         )
         for stem in sorted(stems)
     )

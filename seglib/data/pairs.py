@@ -8,11 +8,14 @@ pixels. The network sees them as one image, joined along the channels in the ord
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from seglib.data.image_io import read_image, read_mask
 from seglib.errors import DatasetError, SegError
+
+_T = TypeVar("_T")
 
 IMAGE = "image"  # the first input of every sample
 
@@ -104,6 +107,12 @@ def split(image: np.ndarray, inputs: Inputs) -> list[np.ndarray]:
     """Split a joined image (H, W, C) into views of each input; inverse of `join`."""
     ends = np.cumsum(list(inputs.values()))
     return np.split(image, ends[:-1], axis=-1)
+
+
+def spread(items: Sequence[_T], count: int) -> list[_T]:
+    """At most `count` items at even distances, the first and the last among them."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round()
+    return [items[place] for place in places.astype(int)]
 
 
 def _size(array: np.ndarray) -> str:

@@ -90,11 +90,6 @@ def write_shards(
 ) -> tuple[list[str], int]:
     """Deal records round-robin to new shards.
 
-    Args:
-        folder: existing, for train-*.arrayrecord.
-        records: of `pack_record`.
-        num_shards: files.
-
     Returns:
         The names of the files, and the number of records.
     """

@@ -12,9 +12,8 @@ from typing import Any
 from seglib.delivery.recording import PARTS, Part
 from seglib.errors import in_a_line
 from seglib.runtime.events import Event
-from seglib.tracking.mlflow_client import health_check
-from seglib.tracking.mlflow_errors import explained
-from seglib.tracking.run import TrackedRun
+from seglib.tracking.mlflow_client import explained, health_check
+from seglib.tracking.tracked_run import TrackedRun
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ class Unreachable(Exception):  # noqa: N818 (it says where the work stands)
     """A part of an event could not be applied now, but may be later."""
 
     def __init__(self, part: Part, reason: str):
-        super().__init__(f"{name_of(part)}: {reason}")
+        super().__init__(f"{_name_of(part)}: {reason}")
         self.reason = reason
 
 
@@ -37,8 +36,8 @@ class Recorder:
 
     Attributes:
         runs: by the names of their pipeline runs.
-        refused: events that the store refused for good, each with its single part and
-            the reason, `refused`.
+        refused: events of which the store refused something for good, each with the
+            reasons, `refused`.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Recorder:
 
     def apply(self, event: Event) -> None:
         """Apply all parts of an event; see `apply_part`."""
-        for part in parts_of(event):
+        for part in PARTS.get(event["kind"], ()):
             self.apply_part(part, event)
 
     def apply_part(self, part: Part, event: Event) -> None:
@@ -63,77 +62,59 @@ class Recorder:
         Raises:
             Unreachable: the store is away or failing.
         """
+        run = None
         try:
             if self._is_in_doubt:
                 health_check(self.uri)
             run = self._run(event)
-        except Exception as error:
-            raise self._unreachable(part, error) from error
-        try:
             part(run, event)
         except Exception as error:
-            if not _is_final(error):
-                raise self._unreachable(part, error) from error
+            if run is None or not _is_final(error):
+                self._is_in_doubt = True
+                raise Unreachable(part, explained(error, self.uri)) from error
             reason = in_a_line(error, longest=_LONGEST_REASON)
-            self._warn(f"not tracked: {name_of(part)} ({reason})")
-            self.refused.append({**only(event, part), "refused": reason})
+            self._warn(f"not tracked: {_name_of(part)} ({reason})")
+            self._refuse(event, f"{_name_of(part)}: {reason}")
         self._is_in_doubt = False
 
     def answers(self, event: Event) -> bool:
         """Whether the store answers a plain question about an event's run."""
-        run = self.runs.get(event["run"])
         for _ in range(2):  # the failure may have cost the first its connection
             with suppress(Exception):
-                return run is not None and run.exists()
+                return bool(self.runs[event["run"]].tags())
         return False
+
+    def _refuse(self, event: Event, reason: str) -> None:
+        """Keep an event once, whatever of it is refused."""
+        newest = dict(self.refused[-1]) if self.refused else {}
+        reasons = newest.pop("refused", "")
+        if newest == event:
+            self.refused[-1]["refused"] = f"{reasons}; {reason}"
+        else:
+            self.refused.append({**event, "refused": reason})
 
     def _run(self, event: Event) -> TrackedRun:
         name, time_ms = event["run"], int(event["time_ms"])
         if name not in self.runs:
             adopted = event.get("adopted", "")
-            self.runs[name] = TrackedRun(
-                self.uri, name, time_ms=time_ms, adopted=adopted, warn=self._warn
-            )
+            run = TrackedRun(self.uri, name, time_ms=time_ms, adopted=adopted)
+            self.runs[name] = run
         self.runs[name].time_ms = time_ms
         return self.runs[name]
 
-    def _unreachable(self, part: Part, error: Exception) -> Unreachable:
-        self._is_in_doubt = True
-        return Unreachable(part, explained(error, self.uri))
 
-
-def parts_of(event: Event) -> tuple[Part, ...]:
-    """What an event puts into its run: all parts of its kind, or those it names."""
-    parts = {part.__name__: part for part in PARTS.get(event["kind"], ())}
-    named = event.get("parts", ())
-    if not named or not parts.keys() >= set(named):  # the names of another version
-        return tuple(parts.values())
-    return tuple(part for name, part in parts.items() if name in named)
-
-
-def only(event: Event, *parts: Part) -> dict[str, Any]:
-    """The event with some of its parts."""
-    return {**event, "parts": [part.__name__ for part in parts]}
-
-
-def name_of(part: Part) -> str:
+def _name_of(part: Part) -> str:
     """What people call a part: curves for record_curves."""
     return part.__name__.removeprefix("record_")
 
 
 def _is_final(error: Exception) -> bool:
     """Whether trying again is no use: the store refuses, or the files are not there."""
-    status = _http_status(error)
-    if status is not None:
+    response = getattr(error, "response", None)  # of requests
+    status = getattr(response, "status_code", None)
+    if hasattr(error, "get_http_status_code"):  # of MLflow
+        status = int(error.get_http_status_code())
+    if isinstance(status, int):
         return 400 <= status < 500 and status not in _NOT_NOW
     away = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
     return isinstance(error, _LOCAL) and not away
-
-
-def _http_status(error: Exception) -> int | None:
-    """The HTTP status that MLflow or requests gave an error."""
-    if hasattr(error, "get_http_status_code"):
-        return int(error.get_http_status_code())
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None)
-    return status if isinstance(status, int) else None

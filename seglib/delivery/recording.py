@@ -1,14 +1,13 @@
 """What each event puts into the MLflow run, partly read from the step's files.
 
-MLflow itself stays behind `seglib.tracking.run.TrackedRun`.
+MLflow itself stays behind `seglib.tracking.tracked_run.TrackedRun`.
 """
 
-import calendar
 import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +20,31 @@ from seglib.registry.release import record_publication
 from seglib.runtime.events import Event
 from seglib.runtime.provenance import FAILURE_REASON, TRAINED_BY, total_s
 from seglib.runtime.trials import TABLE, label
-from seglib.tracking.children import FAILURE
 from seglib.tracking.names import dataset_name, key
-from seglib.tracking.run import TrackedRun
 from seglib.tracking.run_end import record_end
+from seglib.tracking.tracked_run import TrackedRun
 
 _FOLDERS = {"manifest": "verification", "evaluation": "evaluation", "decision": "gate"}
 
 
 def record_identity(run: TrackedRun, event: Event) -> None:
-    """Data, code and settings: the same from the runner and from the exit task."""
-    parameters = event["parameters"]
-    known = {"data_remote": event.get("remote"), "seed": parameters.get("train_seed")}
+    """Data, code and settings: the same from the runner and from the exit task.
+
+    The end of a run that was killed tells none of them.
+    """
+    parameters = event.get("parameters", {})
+    tags = {
+        **event.get("tags", {}),
+        "data_md5": event.get("data_md5"),
+        "data_remote": event.get("remote"),
+        "code_version": event.get("code_version"),
+        "seed": parameters.get("train_seed"),
+    }
     if parameters:
         text = json.dumps(parameters, sort_keys=True)
-        known["config_hash"] = hashlib.sha256(text.encode()).hexdigest()[:12]
-    run.log(
-        parameters=parameters,
-        tags={
-            **event.get("tags", {}),
-            **{name: value for name, value in known.items() if value is not None},
-            "data_md5": event["data_md5"],
-            "code_version": event["code_version"],
-        },
-    )
+        tags["config_hash"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+    known = {name: value for name, value in tags.items() if value is not None}
+    run.log(parameters=parameters, tags=known)
 
 
 def record_start(run: TrackedRun, event: Event) -> None:
@@ -62,10 +62,9 @@ def record_start(run: TrackedRun, event: Event) -> None:
 
 def record_finish(run: TrackedRun, event: Event) -> None:
     """The end of a step's run, and its duration."""
-    duration_s = total_s(event["lineage"][event["step"]])
-    run.log(metrics={"duration_s": duration_s}, child=_child(event))
-    has_fallen_out = FAILURE_REASON in event["lineage"][event["step"]]
-    _end_child(run, event, "FAILED" if has_fallen_out else "FINISHED")
+    origin = event["lineage"][event["step"]]
+    run.log(metrics={"duration_s": total_s(origin)}, child=_child(event))
+    _end_child(run, event, "FAILED" if FAILURE_REASON in origin else "FINISHED")
 
 
 def record_load(run: TrackedRun, event: Event) -> None:
@@ -88,9 +87,10 @@ def record_lineage(run: TrackedRun, event: Event) -> None:
         tags[f"step.{step}"] = "executed"
         if "duration_s" in origin:
             # At the time of its end: whoever tells it again tells the same point.
+            end = datetime.fromisoformat(origin["finished"])
             run.log(
                 metrics={f"duration_s/{step}": total_s(origin)},
-                time_ms=_milliseconds(origin["finished"]),
+                time_ms=int(end.timestamp()) * 1000,
             )
     run.log(tags=tags)
 
@@ -107,10 +107,10 @@ def record_epoch(run: TrackedRun, event: Event) -> None:
     epoch, values = _curve_values(event["row"])
     if event.get("trial"):
         run.log(metrics=values, step=epoch, child=_child(event))
-        return
-    # A pod that was retried tells it again, and the finished model's history may have
-    # overtaken an event that had to wait.
-    run.log(metrics=run.missing(values, step=epoch), step=epoch)
+    else:
+        # A pod that was retried tells it again, and the finished model's history may
+        # have overtaken an event that had to wait.
+        run.log(metrics=run.missing(values, step=epoch), step=epoch)
 
 
 def record_failure(run: TrackedRun, event: Event) -> None:
@@ -118,8 +118,8 @@ def record_failure(run: TrackedRun, event: Event) -> None:
     step = event["step"]
     if run.children.ended_ms(_child(event)) > event["time_ms"]:
         return  # told late: another attempt has ended since
-    tags = dict(zip(FAILURE, (step, event["message"]), strict=True))
-    run.log(tags={**tags, f"step.{step}": "failed"})
+    told = {"failed_step": step, "failure": event["message"]}
+    run.log(tags={**told, f"step.{step}": "failed"})
     _end_child(run, event, "FAILED")
 
 
@@ -212,7 +212,7 @@ def record_reports(run: TrackedRun, event: Event) -> None:
 
 def record_export(run: TrackedRun, event: Event) -> None:
     """The exported files."""
-    run.log_folder(Path(event["export"]), "export")
+    run.log_file(Path(event["export"]), "export")
 
 
 Part = Callable[[TrackedRun, Event], None]
@@ -265,11 +265,6 @@ def _child(event: Event) -> str:
     if not trial:
         return str(event["step"])
     return f"{event['step']} {label(trial)}".replace("'", "")  # MLflow searches it
-
-
-def _milliseconds(moment: str) -> int:
-    """2026-11-22T14:05:01Z in MLflow's unit."""
-    return calendar.timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ")) * 1000
 
 
 def _curve_values(row: Mapping[str, float | None]) -> tuple[int, dict[str, float]]:

@@ -5,19 +5,17 @@ a step. What it could not send in time goes to an outbox (seglib/delivery/outbox
 is sent later: an event that is applied twice changes nothing the second time.
 """
 
-import itertools
 import logging
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from seglib.delivery.recorder import Recorder, Unreachable, only, parts_of
-from seglib.delivery.recording import SEPARABLE, Part
+from seglib.delivery.recorder import Recorder, Unreachable
+from seglib.delivery.recording import PARTS, SEPARABLE, Part
 from seglib.runtime.events import Event, EventReader
-from seglib.tracking.mlflow_client import retry_by_sender_alone
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +41,9 @@ class Sender:
     def __init__(
         self, uri: str, *, warn: Callable[[str], None] = logger.warning
     ) -> None:
-        retry_by_sender_alone()
+        # A request that MLflow repeats after a timeout could make a second run; the
+        # sender tries again, and looks first what is there.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         self.recorder = Recorder(uri, warn=warn)
         self.reason = ""
         self._warn = warn
@@ -60,9 +60,9 @@ class Sender:
 
     def put(self, events: Iterable[Event]) -> None:
         """Send events when their turn comes; returns at once."""
-        events = list(events)  # they may come from afar
+        units = list(_units(events))  # they may come from afar
         with self._changed:
-            self._put(events)
+            self._queue.extend(units)
             self._changed.notify_all()
 
     def follow(self, path: Path) -> None:
@@ -109,30 +109,22 @@ class Sender:
             return not (self._queue or self._aside)
 
     def unsent(self) -> list[Event]:
-        """The events that have not been sent, in their order, with what they lack."""
+        """The events that have not been sent, or not whole, in their order."""
         with self._changed:
             self._read_followed()
-            return list(_joined([*self._queue, *self._aside]))
+            left = [event for event, _ in (*self._queue, *self._aside)]
+            return list({id(event): event for event in left}.values())
 
     def close(self) -> list[Event]:
-        """Send nothing more, save what is on its way.
-
-        Returns:
-            The unsent events: another may send them from now on.
-        """
-        rest = self.unsent()
+        """Send nothing more, save what is on its way; gives the unsent events."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        return rest
-
-    def _put(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self._queue.extend((event, part) for part in parts_of(event))
+        return self.unsent()
 
     def _read_followed(self) -> None:
         for reader in self._followed:
-            self._put(reader.read())
+            self._queue.extend(_units(reader.read()))
 
     def _work(self) -> None:
         while True:
@@ -185,9 +177,5 @@ class Sender:
                 self._changed.wait_for(lambda: not self._hurried, _HURRIED_PAUSE_S)
 
 
-def _joined(units: Iterable[Unit]) -> Iterator[dict[str, Any]]:
-    """Units of the same event in a row, as one event that names its parts."""
-    for _, group in itertools.groupby(units, key=lambda unit: id(unit[0])):
-        found = list(group)
-        event, parts = found[0][0], tuple(part for _, part in found)
-        yield dict(event) if parts == parts_of(event) else only(event, *parts)
+def _units(events: Iterable[Event]) -> Iterator[Unit]:
+    return ((event, part) for event in events for part in PARTS.get(event["kind"], ()))

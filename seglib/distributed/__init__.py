@@ -4,8 +4,7 @@
 group. `ProcessGroup()` is a group of one.
 """
 
-from seglib.distributed.joining import join
-from seglib.distributed.launcher import launch, run_processes
+from seglib.distributed.launcher import join, launch, run_processes
 from seglib.distributed.process_group import LostProcessError, ProcessGroup
 
 __all__ = ["LostProcessError", "ProcessGroup", "join", "launch", "run_processes"]

@@ -1,4 +1,4 @@
-"""Start the processes of a group on this machine, one a device, and end with them."""
+"""Start the processes of a group on this machine, one a device, or join a group."""
 
 import contextlib
 import multiprocessing
@@ -10,17 +10,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from seglib.distributed.cluster import Cluster
-from seglib.distributed.joining import join
-from seglib.distributed.process_group import LostProcessError
+from seglib.distributed.process_group import (
+    LostProcessError,
+    ProcessGroup,
+    signal_handlers,
+)
 from seglib.environment import TF_CONFIG
-from seglib.errors import SegError, disk_problem
+from seglib.errors import SegError, UsageError, disk_problem
 from seglib.hardware import gpu_count
 
 _GRACE_S = 60.0  # in which the others write their state, or notice that one is lost
@@ -63,6 +66,35 @@ def launch(function: Callable[..., Any], *arguments: Any, processes: int = 0) ->
         raise SystemExit(status)
 
 
+def join() -> ProcessGroup:
+    """Join the processes that TF_CONFIG names, and wait until all of them are there.
+
+    It has to come before anything else that uses TensorFlow.
+
+    Returns:
+        The group; of one process without the variable, or with one worker in it.
+
+    Raises:
+        UsageError: TF_CONFIG is malformed, the backend is not TensorFlow, or there are
+            fewer GPUs than processes on this machine.
+        SegError: the port of this process is taken, or another cannot be reached.
+    """
+    cluster = Cluster.from_environment()
+    count = len(cluster.workers)
+    if count < 2:
+        return ProcessGroup()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            f"{TF_CONFIG} names {count} processes, which train together on the "
+            f"TensorFlow backend only. Received: {keras.backend.backend()}."
+        )
+    from seglib.distributed.tensorflow_group import connect
+
+    return connect(cluster)
+
+
 def run_processes(
     function: Callable[..., Any],
     arguments: Sequence[Any],
@@ -90,37 +122,37 @@ def run_processes(
             context.Process(target=_work, args=(function, arguments, cluster, str(log)))
             for cluster, log in zip(clusters, logs, strict=True)
         ]
-        with _forwarded_signals(processes) as received:
-            failed = _run(processes, received)
+        received: list[int] = []
+
+        def forward(number: int, _frame: FrameType | None) -> None:
+            for process in processes:
+                if process.pid and process.exitcode is None:
+                    process.kill() if received else process.terminate()
+            received.append(number)
+
+        with signal_handlers({signal.SIGINT: forward, signal.SIGTERM: forward}):
+            try:
+                for process in processes:
+                    if not received:
+                        process.start()
+                started = [process for process in processes if process.pid]
+                for process in started if received else ():
+                    process.terminate()  # the signal came while it was being started
+                failed = _first_failure(started)
+            finally:
+                for process in processes:
+                    if process.pid:
+                        process.kill()
+                        process.join()
         if signal.SIGINT in received[:1]:
             raise KeyboardInterrupt
         if failed is None:
-            not_started = any(process.pid is None for process in processes)
-            return 128 + signal.SIGTERM if not_started else 0
+            return 0 if len(started) == len(processes) else 128 + signal.SIGTERM
         index = processes.index(failed)
         if clusters[index].index and not received:
             _show(logs[index], clusters[index])
         code = failed.exitcode or 1
         return 128 - code if code < 0 else code
-
-
-def _run(
-    processes: Sequence[BaseProcess], received: Sequence[int]
-) -> BaseProcess | None:
-    """Start all, unless a signal comes, and wait; gives the one that failed first."""
-    try:
-        for process in processes:
-            if not received:
-                process.start()
-        started = [process for process in processes if process.pid]
-        for process in started if received else ():
-            process.terminate()  # the signal came while it was being started
-        return _first_failure(started)
-    finally:
-        for process in processes:
-            if process.pid:
-                process.kill()
-                process.join()
 
 
 def _call_with_group(function: Callable[..., Any], *arguments: Any) -> None:
@@ -176,32 +208,6 @@ def _first_failure(running: Sequence[BaseProcess]) -> BaseProcess | None:
     lost = LostProcessError.exit_code
     causes = [process for process in failed if process.exitcode != lost]
     return next(iter([*causes, *failed]), None)
-
-
-@contextlib.contextmanager
-def _forwarded_signals(running: Sequence[BaseProcess]) -> Iterator[list[int]]:
-    """Within it, Ctrl-C and SIGTERM go to all processes; a second one kills them.
-
-    Gives the signals that were received. Signals reach the main thread alone.
-    """
-    received: list[int] = []
-
-    def forward(number: int, _frame: FrameType | None) -> None:
-        for process in running:
-            if process.pid and process.exitcode is None:
-                process.kill() if received else process.terminate()
-        received.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, forward) for number in numbers}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _show(log: Path, cluster: Cluster) -> None:

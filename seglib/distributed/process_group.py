@@ -6,7 +6,10 @@ process would have reached, up to the order of additions. Process 0 alone decide
 validates, writes and reports.
 """
 
-from collections.abc import Sequence
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,34 @@ class LostProcessError(SegError):
     """Another process of the group has ended, or cannot be reached."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: started again, the training goes on
+
+
+class Terminated(SystemExit):
+    """The end of a process after SIGTERM, with the status that shells give for it.
+
+    It is no success, so that whatever started the process may start it again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def signal_handlers(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
+    """Within it, these signals have these handlers; those before are put back.
+
+    Signals reach the main thread alone: in another one it changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, new) for number, new in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # one that was set outside of Python
+                signal.signal(number, handler)
 
 
 class ProcessGroup:

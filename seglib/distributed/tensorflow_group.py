@@ -4,7 +4,6 @@ import contextlib
 import logging
 import re
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +11,11 @@ import keras
 import numpy as np
 
 from seglib.distributed.cluster import Cluster
-from seglib.distributed.process_group import LostProcessError, ProcessGroup
+from seglib.distributed.process_group import (
+    LostProcessError,
+    ProcessGroup,
+    signal_handlers,
+)
 from seglib.distributed.rendezvous import meet
 from seglib.distributed.train_step import share_batch_statistics, shared_train_function
 from seglib.errors import SegError, UsageError
@@ -27,23 +30,11 @@ _ABORTED = ("Collective ops is aborted", "NCCL")  # in the text of other error t
 
 def connect(cluster: Cluster) -> ProcessGroup:
     """Wait for the other processes of a cluster, and join them; see `join`."""
-    import tensorflow as tf
-
-    # It logs every sum that is added to a graph.
-    logging.getLogger("tensorflow").setLevel(logging.WARNING)
     has_gpu = _take_gpu(cluster)
     count, address = len(cluster.workers), cluster.workers[cluster.index]
     logger.info("process %d of %d, at %s", cluster.index + 1, count, address)
     meet(cluster.workers, cluster.index)
-    how = tf.distribute.experimental.CommunicationImplementation
-    # TensorFlow's own choice sends the sums of GPUs through the hosts' memory.
-    options = tf.distribute.experimental.CommunicationOptions(
-        implementation=how.NCCL if has_gpu else how.RING
-    )
-    with _interruptible(), _refusal_as_error(cluster):
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(
-            communication_options=options
-        )
+    strategy = _strategy(cluster, has_gpu=has_gpu)
     return TensorFlowGroup(strategy, index=cluster.index, count=count)
 
 
@@ -156,34 +147,25 @@ def _take_gpu(cluster: Cluster) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end what TensorFlow does within.
-
-    TensorFlow also leaves a handler for SIGTERM that does nothing; the one before is
-    put back.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _refusal_as_error(cluster: Cluster) -> Iterator[None]:
-    """Within it, TensorFlow's error about an unreachable process is a SegError."""
+def _strategy(cluster: Cluster, *, has_gpu: bool) -> Any:
+    """TensorFlow's own meeting; Ctrl-C and SIGTERM end it."""
     import tensorflow as tf
 
+    # It logs every sum that is added to a graph.
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    how = tf.distribute.experimental.CommunicationImplementation
+    # TensorFlow's own choice sends the sums of GPUs through the hosts' memory.
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=how.NCCL if has_gpu else how.RING
+    )
+    # It also leaves a handler for SIGTERM that does nothing.
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    heeded = [n for n in numbers if signal.getsignal(n) != signal.SIG_IGN]
     try:
-        yield
+        with signal_handlers(dict.fromkeys(heeded, signal.SIG_DFL)):
+            return tf.distribute.MultiWorkerMirroredStrategy(
+                communication_options=options
+            )
     except tf.errors.OpError as error:
         reason = first_line(error.message).rstrip(".")
         raise SegError(

@@ -65,8 +65,8 @@ def share_batch_statistics(network: keras.Model) -> None:
     Each layer needs one sum over the processes, and its gradient another. (Keras's own
     `synchronized` needs three, and loses digits to squares of values far from zero.)
 
-    Reference: Ioffe and Szegedy 2015, "Batch Normalization", algorithm 1, over the
-    parts of a batch.
+    Reference: Ioffe and Szegedy 2015, "Batch Normalization: Accelerating Deep Network
+    Training by Reducing Internal Covariate Shift".
     """
     for layer in network._flatten_layers():  # noqa: SLF001 - Keras has no public one
         if isinstance(layer, keras.layers.BatchNormalization):

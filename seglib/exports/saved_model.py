@@ -14,10 +14,6 @@ def write_saved_model(model: SegmentationModel, path: Path) -> None:
 
     Its signatures: `serve(images uint8 (N, H, W, C))`, any size, gives class ids uint8
     or uint16 (N, H, W); `logits(images)` gives float32 (N, H, W, num_classes).
-
-    Args:
-        model: the Keras model.
-        path: new folder.
     """
     import tensorflow as tf
 
@@ -47,10 +43,6 @@ def write_saved_model(model: SegmentationModel, path: Path) -> None:
 
 def compare_saved_model(model: SegmentationModel, saved_model: Path) -> dict[str, Any]:
     """Run a model and its SavedModel on the same random images of three sizes.
-
-    Args:
-        model: the Keras model.
-        saved_model: folder that `write_saved_model` wrote from it.
 
     Returns:
         `format`; `images`, their (height, width); `max_logit_difference`, absolute;

@@ -8,7 +8,7 @@ from seglib.models.build import (
     build_network,
     copy_network,
 )
-from seglib.models.encoders.catalogue import ENCODERS
+from seglib.models.encoders import ENCODERS
 from seglib.models.weights import Transfer, transfer_weights
 
 __all__ = [

@@ -6,15 +6,8 @@ from functools import partial
 from typing import Any
 
 from seglib.errors import UsageError, unknown
-from seglib.models.decoders.compact import build_compact
-from seglib.models.decoders.deeplab import build_deeplab_v3_plus
-from seglib.models.decoders.fcn import build_fcn
-from seglib.models.decoders.fpn import build_fpn, build_linknet
-from seglib.models.decoders.pspnet import build_pspnet
-from seglib.models.decoders.segformer import build_segformer
-from seglib.models.decoders.segnet import build_segnet
-from seglib.models.decoders.unet import build_unet, build_unet_plus_plus
-from seglib.models.encoders.catalogue import ENCODERS
+from seglib.models import decoders
+from seglib.models.encoders import ENCODERS
 from seglib.models.features import Features
 
 
@@ -31,68 +24,81 @@ class Architecture:
 
 ARCHITECTURES: dict[str, Architecture] = {
     "compact": Architecture(
-        build_compact,
+        decoders.build_compact,
         "compact",
         "light pyramid made for CPUs; the default",
         levels=(1, 2, 3, 4, 5),
     ),
     "compact_small": Architecture(
-        partial(build_compact, width=0.5),
+        partial(decoders.build_compact, width=0.5),
         "compact_small",
         "half as wide, for the smallest machines",
         levels=(1, 2, 3, 4, 5),
     ),
-    "unet": Architecture(build_unet, "plain", "U-Net with same padding"),
+    "unet": Architecture(decoders.build_unet, "plain", "U-Net with same padding"),
     "unet_plus_plus": Architecture(
-        build_unet_plus_plus, "plain", "U-Net++: densely joined levels"
+        decoders.build_unet_plus_plus, "plain", "U-Net++: densely joined levels"
     ),
     "fpn": Architecture(
-        build_fpn,
+        decoders.build_fpn,
         "efficientnet_lite0",
         "pyramid of one width, all levels summed",
         levels=(2, 3, 4, 5),
     ),
     "linknet": Architecture(
-        build_linknet, "efficientnet_lite0", "U-Net that adds: narrow and cheap"
+        decoders.build_linknet,
+        "efficientnet_lite0",
+        "U-Net that adds: narrow and cheap",
     ),
     "pspnet": Architecture(
-        build_pspnet, "vanilla", "averages of the image's regions", levels=(3, 5)
+        decoders.build_pspnet,
+        "vanilla",
+        "averages of the image's regions",
+        levels=(3, 5),
     ),
     "deeplab_v3_plus": Architecture(
-        build_deeplab_v3_plus,
+        decoders.build_deeplab_v3_plus,
         "efficientnet_lite0",
         "atrous convolutions of several rates",
         levels=(2, 5),
     ),
     "segformer": Architecture(
-        build_segformer,
+        decoders.build_segformer,
         "mit_b0",
         "transformer encoder, linear decoder",
         levels=(2, 3, 4, 5),
     ),
     "fcn_8": Architecture(
-        partial(build_fcn, stride=8),
+        partial(decoders.build_fcn, stride=8),
         "plain",
         "scores of strides 32, 16 and 8",
         levels=(3, 4, 5),
     ),
     "fcn_16": Architecture(
-        partial(build_fcn, stride=16),
+        partial(decoders.build_fcn, stride=16),
         "plain",
         "scores of strides 32 and 16",
         levels=(4, 5),
     ),
     "fcn_32": Architecture(
-        partial(build_fcn, stride=32), "plain", "scores of stride 32", levels=(5,)
+        partial(decoders.build_fcn, stride=32),
+        "plain",
+        "scores of stride 32",
+        levels=(5,),
     ),
     "segnet": Architecture(
-        build_segnet, "vanilla", "unpools by the encoder's maxima", needs_pools=True
+        decoders.build_segnet,
+        "vanilla",
+        "unpools by the encoder's maxima",
+        needs_pools=True,
     ),
     "segnet_plain": Architecture(
-        partial(build_segnet, indices=False), "vanilla", "SegNet that interpolates"
+        partial(decoders.build_segnet, indices=False),
+        "vanilla",
+        "SegNet that interpolates",
     ),
     "bayesian_segnet": Architecture(
-        partial(build_segnet, dropout=0.5),
+        partial(decoders.build_segnet, dropout=0.5),
         "vanilla",
         "SegNet with dropout, for predict_uncertainty",
         needs_pools=True,

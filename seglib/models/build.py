@@ -12,9 +12,10 @@ from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import UsageError
 from seglib.models.architectures import ARCHITECTURES, resolve
 from seglib.models.contract import CUSTOM, Contract
-from seglib.models.encoders.catalogue import ENCODERS
+from seglib.models.encoders import ENCODERS
 from seglib.models.layers.blocks import Channels, Normalize
-from seglib.models.layers.resampling import CropLike, PadToMultiple, ResizeLike
+from seglib.models.layers.resampling import CropLike, PadToMultiple
+from seglib.models.layers.upsampling import ResizeLike
 from seglib.models.model import SegmentationModel
 from seglib.models.weights import load_weights
 
@@ -62,15 +63,12 @@ def build_model(
     contract = Contract(
         architecture=architecture,
         encoder=encoder,
-        num_classes=_checked_classes(num_classes),
         image_size=_size(image_size),
         inputs=inputs,
         mean=normalization.mean,
         scale=normalization.scale,
         channel_order=normalization.channel_order,
-        class_names=tuple(class_names) or default_class_names(num_classes),
-        palette=tuple((r, g, b) for r, g, b in palette) or default_palette(num_classes),
-        ignore_index=ignore_index,
+        **_classes(num_classes, class_names, palette, ignore_index),
     )
     network = build_network(contract)
     if weights:
@@ -143,15 +141,12 @@ def build_custom(
     contract = Contract(
         architecture=CUSTOM,
         encoder=CUSTOM,
-        num_classes=_checked_classes(num_classes),
         image_size=image_size,
         inputs=names,
         mean=(0.0,) * channels,
         scale=(1.0,) * channels,
         channel_order="rgb",
-        class_names=tuple(class_names) or default_class_names(num_classes),
-        palette=tuple((r, g, b) for r, g, b in palette) or default_palette(num_classes),
-        ignore_index=ignore_index,
+        **_classes(num_classes, class_names, palette, ignore_index),
     )
     return SegmentationModel(network, contract)
 
@@ -243,14 +238,25 @@ def _checked_outputs(outputs: Any) -> int:
     return outputs.shape[3]
 
 
-def _checked_classes(num_classes: int) -> int:
-    """Refuse a number for which names and colours would already be too many."""
-    if not 2 <= num_classes <= MAX_CLASSES:
+def _classes(
+    num_classes: int,
+    class_names: tuple[str, ...],
+    palette: tuple[tuple[int, int, int], ...],
+    ignore_index: int | None,
+) -> dict[str, Any]:
+    """A contract's part on classes; names and colours are numbered by default."""
+    if not 2 <= num_classes <= MAX_CLASSES:  # before so many are made up
         raise UsageError(
             f"`num_classes` must be at least 2 (background counts as a class), and at "
             f"most {MAX_CLASSES}. Received: num_classes={num_classes}."
         )
-    return num_classes
+    return {
+        "num_classes": num_classes,
+        "class_names": tuple(class_names) or default_class_names(num_classes),
+        "palette": tuple((r, g, b) for r, g, b in palette)
+        or default_palette(num_classes),
+        "ignore_index": ignore_index,
+    }
 
 
 def _checked_size(

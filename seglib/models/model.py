@@ -26,7 +26,7 @@ from seglib.models.contract import (
     read_contract,
     require_fit,
 )
-from seglib.models.layers.resize import resize_bilinear
+from seglib.models.layers.upsampling import resize_bilinear
 from seglib.storage.atomic_write import whole_folder
 
 

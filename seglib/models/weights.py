@@ -10,7 +10,7 @@ import numpy as np
 
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import SegError, UsageError
-from seglib.models.encoders.catalogue import ENCODERS
+from seglib.models.encoders import ENCODERS
 from seglib.models.model import SegmentationModel
 from seglib.storage.files import read_file
 

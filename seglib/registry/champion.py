@@ -12,10 +12,10 @@ lowest whose promotion is not given up wins.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from seglib.errors import SegError
 from seglib.tracking.mlflow_client import as_default, connect
@@ -32,7 +32,7 @@ _GIVEN_UP_S = 6 * 3600  # a promotion that takes longer is given up
 
 
 @dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """A version of a registered model."""
 
     name: str
@@ -41,6 +41,18 @@ class Version:
     run_id: str  # MLflow's
     created_ms: int
     tags: Mapping[str, str]
+
+    @classmethod
+    def of(cls, found: Any) -> Self:
+        """From MLflow's own."""
+        return cls(
+            name=found.name,
+            number=int(found.version),
+            model_id=str(found.model_id or ""),
+            run_id=str(found.run_id or ""),
+            created_ms=int(found.creation_timestamp or 0),
+            tags=dict(found.tags or {}),
+        )
 
     @property
     def title(self) -> str:
@@ -95,27 +107,18 @@ class Registry:
             )
         return {alias: int(number) for alias, number in model.aliases.items()}
 
-    def get(self, name: str, number: int) -> Version:
-        return _version(self._client.get_model_version(name, str(number)))
+    def get(self, name: str, number: int) -> ModelVersion:
+        return ModelVersion.of(self._client.get_model_version(name, str(number)))
 
-    def champion(self, name: str) -> Version | None:
+    def champion(self, name: str) -> ModelVersion | None:
         number = self.numbers(name).get(CHAMPION, NONE)
         return self.get(name, number) if number else None
 
-    def versions(self, name: str) -> list[Version]:
+    def versions(self, name: str) -> list[ModelVersion]:
         """All of them, the lowest number first."""
-        found: list[Version] = []
-        token = None
-        while True:
-            page = self._client.search_model_versions(
-                f"name = '{name}'", max_results=200, page_token=token
-            )
-            found += map(_version, page)
-            token = page.token
-            if not token:
-                return sorted(found, key=lambda version: version.number)
+        return sorted(self._search(f"name = '{name}'"), key=lambda v: v.number)
 
-    def download(self, version: Version, folder: Path) -> Path:
+    def download(self, version: ModelVersion, folder: Path) -> Path:
         """Download the model artifact of a version into a folder."""
         from mlflow.artifacts import download_artifacts
 
@@ -127,20 +130,19 @@ class Registry:
             )
         return Path(place)
 
-    def download_export(self, version: Version, folder: Path) -> Path:
+    def download_export(self, version: ModelVersion, folder: Path) -> Path:
         """Download the export of the run that registered a version into a folder."""
         place = self._client.download_artifacts(version.run_id, "export", str(folder))
         return Path(place)
 
-    def find(self, digest: str) -> Version | None:
+    def find(self, digest: str) -> ModelVersion | None:
         """The newest version of a model, by its digest, in all registered models."""
-        found = self._client.search_model_versions(f"tags.model_digest = '{digest}'")
-        versions = sorted(map(_version, found), key=lambda v: v.created_ms)
-        return versions[-1] if versions else None
+        found = self._search(f"tags.model_digest = '{digest}'")
+        return max(found, key=lambda v: v.created_ms, default=None)
 
     def register(
         self, name: str, *, model_id: str, run_id: str, tags: Mapping[str, Any]
-    ) -> Version:
+    ) -> ModelVersion:
         """Add a version, and point the alias `challenger` to it.
 
         Args:
@@ -161,11 +163,11 @@ class Registry:
                 model_id=model_id,
                 tags={key: str(value) for key, value in tags.items()},
             )
-        version = _version(created)
+        version = ModelVersion.of(created)
         self._lead(name, CHALLENGER, version.number)
         return version
 
-    def promote(self, version: Version) -> str:
+    def promote(self, version: ModelVersion) -> str:
         """Make a waiting version the champion, if it still may.
 
         Returns:
@@ -191,18 +193,18 @@ class Registry:
                 return self._settle(version, SUPERSEDED, text)
         return self._crown(version, current)
 
-    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
+    def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
         """Set tags of a version, one after another."""
         for key, value in tags.items():
             self._client.set_model_version_tag(
                 version.name, str(version.number), key, value
             )
 
-    def withdraw(self, version: Version, reason: str) -> None:
+    def withdraw(self, version: ModelVersion, reason: str) -> None:
         """Give up a version's promotion, so that it blocks no other."""
         self._settle(version, WITHDRAWN, reason)
 
-    def rollback(self, name: str) -> tuple[Version, Version]:
+    def rollback(self, name: str) -> tuple[ModelVersion, ModelVersion]:
         """Make the previous champion the champion again.
 
         Returns:
@@ -228,7 +230,18 @@ class Registry:
         self._settle(before, SERVING, f"again since {when}")
         return champion, before
 
-    def _crown(self, version: Version, current: int) -> str:
+    def _search(self, condition: str) -> Iterator[ModelVersion]:
+        token = None
+        while True:
+            page = self._client.search_model_versions(
+                condition, max_results=200, page_token=token
+            )
+            yield from map(ModelVersion.of, page)
+            token = page.token
+            if not token:
+                return
+
+    def _crown(self, version: ModelVersion, current: int) -> str:
         name = version.name
         if current:
             self._lead(name, PREVIOUS, current)
@@ -259,21 +272,10 @@ class Registry:
             else:
                 return
 
-    def _settle(self, version: Version, state: str, reason: str) -> str:
+    def _settle(self, version: ModelVersion, state: str, reason: str) -> str:
         self.tag(version, {"state_reason": reason, "state": state})
         return _told(version, state, reason)
 
 
-def _told(version: Version, state: str, reason: str) -> str:
+def _told(version: ModelVersion, state: str, reason: str) -> str:
     return f"{version.title} is {state}: {reason}" if reason else state
-
-
-def _version(found: Any) -> Version:
-    return Version(
-        name=found.name,
-        number=int(found.version),
-        model_id=str(found.model_id or ""),
-        run_id=str(found.run_id or ""),
-        created_ms=int(found.creation_timestamp or 0),
-        tags=dict(found.tags or {}),
-    )

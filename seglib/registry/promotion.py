@@ -21,21 +21,20 @@ from seglib.registry.champion import (
     ROLLED_BACK,
     SERVING,
     WAITING,
+    ModelVersion,
     Registry,
-    Version,
 )
 from seglib.registry.lineage import LINEAGE
 from seglib.runtime.events import Event
 from seglib.steps.gate import Champion
-from seglib.storage.digests import file_sha256, model_digest
+from seglib.storage.files import file_sha256, model_digest
 from seglib.tracking.mlflow_address import tracking_uri
-from seglib.tracking.mlflow_client import health_check
-from seglib.tracking.mlflow_errors import explained
+from seglib.tracking.mlflow_client import explained, health_check
 from seglib.tracking.names import dataset_name
-from seglib.tracking.run import TrackedRun
 from seglib.tracking.run_end import FINISHED, status_of
+from seglib.tracking.tracked_run import TrackedRun
 
-_Found = tuple[Registry, Version | None, list[Version]]
+_Found = tuple[Registry, ModelVersion | None, list[ModelVersion]]
 _ATTEMPTS = 3  # to ask the registry, after 0, 1 and 2 s
 _LONGEST_WAIT_S = 120  # for its answer; on a busy machine MLflow's import takes half
 
@@ -68,11 +67,8 @@ def standing(name: str, paths: Mapping[str, Path], *, folder: Path) -> Standing:
         problem = f"the champion is not known. {looked} Then run again"
         return Standing(Champion("unknown", problem=problem))
     registry, champion, versions = looked
-    entry = {
-        "name": name,
-        "digest": digest,
-        "against": champion.number if champion else NONE,
-    }
+    against = champion.number if champion else NONE
+    entry = {"name": name, "digest": digest, "against": against}
     if champion is None:
         return Standing(entry=entry)
     rival = Champion(
@@ -99,12 +95,12 @@ def _look_up(uri: str, name: str) -> _Found | str:
                 registry = Registry(uri)
                 champion = registry.champion(name)
                 versions = registry.versions(name) if champion else []
-                answer: _Found | str = (registry, champion, versions)
             except Exception as error:  # noqa: BLE001 (a store's own kinds)
-                answer = explained(error, uri)
+                why = explained(error, uri)
             else:
-                break
-        found.append(answer)
+                found.append((registry, champion, versions))
+                return
+        found.append(why)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
@@ -162,13 +158,13 @@ def record_withdrawal(run: TrackedRun, event: Event) -> None:
         Registry(run.uri).withdraw(version, f"its run ended {status}")
 
 
-def registered(run: TrackedRun) -> Version | None:
+def registered(run: TrackedRun) -> ModelVersion | None:
     """The version that a run's model is; None if no gate has registered it."""
     name, _, number = run.tags().get("registered_model", "").rpartition("/")
     return Registry(run.uri).get(name, int(number)) if name else None
 
 
-def _barred(versions: list[Version], digest: str, champion: Version) -> str:
+def _barred(versions: list[ModelVersion], digest: str, champion: ModelVersion) -> str:
     for version in versions:
         same = version.digest == digest and version.number != champion.number
         if same and version.state == ROLLED_BACK:
@@ -182,7 +178,7 @@ def _barred(versions: list[Version], digest: str, champion: Version) -> str:
 
 def _known(
     registry: Registry, entry: Mapping[str, Any], event: Event
-) -> Version | None:
+) -> ModelVersion | None:
     """The version that this model is already."""
     same = [v for v in registry.versions(entry["name"]) if v.digest == entry["digest"]]
     wanted = WAITING if event["verdict"] == "promote" else HELD

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Self
 
 from seglib.errors import SegError
-from seglib.registry.champion import PUBLISHED, Registry, Version
+from seglib.registry.champion import PUBLISHED, ModelVersion, Registry
 from seglib.registry.promotion import registered
 from seglib.runtime.events import Event
-from seglib.storage import publish, set_latest
+from seglib.storage.pointers import set_latest
+from seglib.storage.publishing import publish
 from seglib.tracking.mlflow_address import tracking_uri
-from seglib.tracking.run import TrackedRun
+from seglib.tracking.tracked_run import TrackedRun
 
 _ATTEMPTS = 5  # at moving `latest` while the champion changes
 
@@ -32,7 +33,7 @@ class Publication:
     key: str  # of the export's content
 
     @classmethod
-    def of(cls, version: Version) -> Self | None:
+    def of(cls, version: ModelVersion) -> Self | None:
         """That of a version; None if it was not published."""
         tag = version.tags.get(PUBLISHED)
         return cls(**json.loads(tag)) if tag else None
@@ -70,7 +71,7 @@ def record_publication(run: TrackedRun, event: Event) -> None:
     run.log(tags={"publication": run.publication})
 
 
-def announce(registry: Registry, version: Version, published: Publication) -> bool:
+def announce(registry: Registry, version: ModelVersion, published: Publication) -> bool:
     """Move `latest` to a version's export if the version is champion.
 
     Returns:
@@ -117,7 +118,7 @@ def place_of(registry: Registry, model: str) -> Publication | None:
     return next(filter(None, found), None)
 
 
-def _at(registry: Registry, version: Version, url: str, name: str) -> Publication:
+def _at(registry: Registry, version: ModelVersion, url: str, name: str) -> Publication:
     """The publication of a version in a certain place."""
     known = Publication.of(version)
     if known and (known.url, known.name) == (url, name):

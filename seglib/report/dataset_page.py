@@ -10,49 +10,14 @@ import numpy as np
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import read_image, read_mask
 from seglib.data.manifest import Manifest, PairFacts
+from seglib.data.pairs import spread
 from seglib.data.problems import Problem, group, relative_path
-from seglib.report import inline_pictures, render
+from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
 from seglib.report.pictures import image_and_overlay
 
 _EXAMPLES = 6
 _SHOWN = 5  # findings of one kind before the fold
 _FOLDED = 100  # behind the fold; all of them are in the manifest
-_HEADINGS = {
-    "all-ignored": "Masks that are ignored as a whole",
-    "alpha-mask": "Masks with transparent pixels",
-    "anti-aliased-mask": "Masks that look anti-aliased",
-    "class-absent": "Classes that no mask shows",
-    "class-ignored": "A class that is ignored",
-    "class-not-in-train": "Classes that cannot be learnt",
-    "class-not-scored": "Classes that cannot be scored",
-    "classes-inferred": "Number of classes",
-    "colours-for-ids": "Masks with colours for ids",
-    "damaged-file": "Damaged files",
-    "description": "The description of the classes",
-    "duplicate": "The same image twice",
-    "empty-split": "Empty splits",
-    "exif-rotation": "Images that are turned by their EXIF tag",
-    "folder-not-read": "Folders that are not read",
-    "ids-out-of-range": "Ids that are no class",
-    "image-without-mask": "Images without mask",
-    "incomplete-sample": "Samples that lack one of their inputs",
-    "leakage": "Leakage: one image in two splits",
-    "lossy-mask": "Masks compressed with loss",
-    "mask-without-image": "Masks without image",
-    "missing-folder": "Missing folders",
-    "not-an-image": "Files that are no images",
-    "one-class": "Masks of a single class",
-    "palette-masks": "Masks with a palette",
-    "palettes-differ": "Palettes that differ",
-    "same-stem": "Files that share a stem",
-    "sixteen-bits": "Images with more bits than are read",
-    "size-mismatch": "Files of one sample with different sizes",
-    "split-missing": "Splits that are not there",
-    "stretched-ids": "Masks with fewer than 8 bits a pixel",
-    "too-few-classes": "A single class",
-    "unfit-file": "Files that are not as they are to be",
-    "unreadable-file": "Files that cannot be read",
-}
 
 
 def verification_page(
@@ -101,9 +66,8 @@ def choose_examples(
         split, pair, classes = rest.pop(best)
         missing -= classes
         chosen.append((split, pair))
-    wanted = min(count - len(chosen), len(rest))
-    spread = (rest[index * len(rest) // wanted] for index in range(wanted))
-    return chosen + [(split, pair) for split, pair, _ in spread]
+    others = spread(rest, count - len(chosen))
+    return chosen + [(split, pair) for split, pair, _ in others]
 
 
 def _shown_classes(pair: PairFacts) -> set[int]:
@@ -147,10 +111,10 @@ def _summary(
         ],
         "num_classes": dataset.num_classes,
         "ignored": index is not None,
-        "ignored_share": _percent(ignored / total) if total else "–",
+        "ignored_share": percent(ignored / total) if total else NO_VALUE,
         "ignored_label": "pixels ignored"
         + (f" (id {index})" if index is not None else " (no id for it)"),
-        "sizes": f"{sizes[0][0][0]}×{sizes[0][0][1]}" if sizes else "–",
+        "sizes": f"{sizes[0][0][0]}×{sizes[0][0][1]}" if sizes else NO_VALUE,
         "sizes_label": "height×width of all images"
         if len(sizes) < 2
         else f"most frequent height×width of {len(sizes)}",
@@ -178,7 +142,7 @@ def _classes(
                 {
                     "value": found[index],
                     "bar": found[index] / largest,
-                    "text": _percent(found[index]),
+                    "text": percent(found[index]),
                 }
                 for found in shares.values()
             ],
@@ -194,7 +158,7 @@ def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
         items = [
             {"path": relative_path(p.path, root), "reason": p.reason} for p in found
         ]
-        heading = _HEADINGS.get(kind, kind)
+        heading = kind.replace("-", " ").capitalize()
         groups.append(
             {
                 "heading": f"{heading} ({len(items):,})" if len(items) > 1 else heading,
@@ -209,9 +173,3 @@ def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _percent(share: float) -> str:
-    if 0 < share < 0.0005:
-        return "< 0.1%"
-    return f"{share:.1%}"

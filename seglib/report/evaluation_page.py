@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 
 from seglib.data.dataset import default_palette
-from seglib.report.pages import inline_pictures, render
+from seglib.data.image_io import decode_image
+from seglib.evaluation.metrics import Scores
+from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
 from seglib.report.plots import confusion_png, row_shares
 
 _MANY_CLASSES = 24  # more make the table of the heat map wider than the page
 _MISTAKES = 5
 _MIN_MISTAKE = 0.02  # of the true class's pixels
-_NONE = "–"
 
 
 def evaluation_page(
     metrics: Mapping[str, Any],
     confusion: np.ndarray,
-    pictures: Sequence[tuple[str, bytes]],
+    pictures: Sequence[tuple[str, np.ndarray]],
     *,
     title: str = "Evaluation",
     subtitle: str = "",
@@ -33,7 +34,7 @@ def evaluation_page(
             A score may be None or NaN: "–" on the page.
         confusion: int array (num_classes, num_classes), pixels; [i, j] is true i,
             predicted j.
-        pictures: (name, bytes of an image file), such as `comparison` makes.
+        pictures: name and uint8 array (H, W, 3), such as `comparison` makes.
         palette: colours of the classes. Default: `default_palette`.
         scores: name of a picture -> mIoU of that image alone; orders the pictures from
             worst to best. Without it they keep their order.
@@ -43,7 +44,7 @@ def evaluation_page(
     confusion = np.asarray(confusion, np.int64)
     ordered = _worst_first(pictures, scores)
     sources = inline_pictures([picture for _, picture in ordered])
-    classes = _classes(metrics, confusion, names, colours)
+    classes = _classes(metrics, Scores(confusion), colours)
     small = len(names) <= _MANY_CLASSES
     return render(
         "evaluation.html",
@@ -51,11 +52,11 @@ def evaluation_page(
         subtitle=subtitle,
         headline=_headline(metrics),
         classes=classes,
-        any_dash=any(_NONE in row.values() for row in classes),
+        any_dash=any(NO_VALUE in row.values() for row in classes),
         heat=_heat(confusion) if small else None,
         heat_picture=""
         if small
-        else inline_pictures([confusion_png(confusion, names)])[0],
+        else inline_pictures([decode_image(confusion_png(confusion, names))])[0],
         mistakes=_mistakes(confusion, names),
         pictures=[
             _picture(name, source, scores)
@@ -80,48 +81,46 @@ def _headline(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 def _classes(
     metrics: Mapping[str, Any],
-    confusion: np.ndarray,
-    names: Sequence[str],
+    scores: Scores,
     colours: Sequence[tuple[int, int, int]],
 ) -> list[dict[str, Any]]:
-    right = np.diagonal(confusion)
-    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    rows = []
-    for index, name in enumerate(names):
-        iou = _number(metrics["class_iou"][name])
-        rows.append(
-            {
-                "name": name,
-                "short_name": name if len(name) <= 16 else name[:15] + "…",
-                "colour": colours[index],
-                "iou": iou,
-                "iou_text": _score(iou),
-                "recall": _score(_ratio(right[index], true[index])),
-                "precision": _score(_ratio(right[index], predicted[index])),
-                "share": _percent(_ratio(true[index], true.sum())),
-            }
+    iou = metrics["class_iou"]
+    return [
+        {
+            "name": name,
+            "short_name": name if len(name) <= 16 else name[:15] + "…",
+            "colour": colour,
+            "iou": _number(iou[name]),
+            "iou_text": _score(iou[name]),
+            "recall": _score(recall),
+            "precision": _score(precision),
+            "share": percent(share),
+        }
+        for name, colour, recall, precision, share in zip(
+            metrics["class_names"],
+            colours,
+            scores.class_recall,
+            scores.class_precision,
+            scores.class_share,
+            strict=True,
         )
-    return rows
+    ]
 
 
 def _heat(confusion: np.ndarray) -> list[list[dict[str, str]]]:
     """Cells of the heat map: the diagonal is a hit, an empty row has no value."""
-    rows = []
-    for index, shares in enumerate(row_shares(confusion)):
-        rows.append(
-            [_cell(share, hit=column == index) for column, share in enumerate(shares)]
-        )
-    return rows
+    return [
+        [_cell(share, hit=column == index) for column, share in enumerate(shares)]
+        for index, shares in enumerate(row_shares(confusion))
+    ]
 
 
 def _cell(share: float, *, hit: bool) -> dict[str, str]:
     if np.isnan(share):
-        return {"kind": "", "value": "0", "text": _NONE}
-    kinds = [
-        kind for kind, applies in (("hit", hit), ("dark", share > 0.55)) if applies
-    ]
+        return {"kind": "", "value": "0", "text": NO_VALUE}
+    kind = ("hit" if hit else "") + (" dark" if share > 0.55 else "")
     text = f"{share:.2f}".removeprefix("0") if share >= 0.005 else ""
-    return {"kind": " ".join(kinds), "value": f"{share:.3f}", "text": text}
+    return {"kind": kind, "value": f"{share:.3f}", "text": text}
 
 
 def _mistakes(confusion: np.ndarray, names: Sequence[str]) -> list[dict[str, str]]:
@@ -133,7 +132,7 @@ def _mistakes(confusion: np.ndarray, names: Sequence[str]) -> list[dict[str, str
         {
             "truth": names[row],
             "prediction": names[column],
-            "share": _percent(float(shares[row, column])),
+            "share": percent(shares[row, column]),
         }
         for row, column in places
         if shares[row, column] >= _MIN_MISTAKE
@@ -141,12 +140,13 @@ def _mistakes(confusion: np.ndarray, names: Sequence[str]) -> list[dict[str, str
 
 
 def _worst_first(
-    pictures: Sequence[tuple[str, bytes]], scores: Mapping[str, float | None] | None
-) -> list[tuple[str, bytes]]:
+    pictures: Sequence[tuple[str, np.ndarray]],
+    scores: Mapping[str, float | None] | None,
+) -> list[tuple[str, np.ndarray]]:
     if not scores:
         return list(pictures)
 
-    def key(picture: tuple[str, bytes]) -> tuple[bool, float]:
+    def key(picture: tuple[str, np.ndarray]) -> tuple[bool, float]:
         score = _number(scores.get(picture[0]))
         return score is None, score or 0.0
 
@@ -165,16 +165,6 @@ def _number(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else float(value)
 
 
-def _ratio(part: int, whole: int) -> float | None:
-    return float(part / whole) if whole else None
-
-
 def _score(value: float | None) -> str:
     value = _number(value)
-    return _NONE if value is None else f"{value:.3f}"
-
-
-def _percent(share: float | None) -> str:
-    if share is None:
-        return _NONE
-    return f"{share:.1%}" if share >= 0.0005 or share == 0 else "< 0.1%"
+    return NO_VALUE if value is None else f"{value:.3f}"

@@ -1,14 +1,18 @@
-"""Sizes and layouts of pictures: panels, rows, sheets."""
+"""Sizes and layouts of pictures: panels, rows, sheets, and text in them."""
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-from seglib.report.captions import draw_text
+from seglib.plain_text import visible_line
 
-BACKGROUND = (24, 26, 31)
+BACKGROUND, _TEXT = (24, 26, 31), (222, 224, 228)
 MIN_PANEL, MAX_PANEL = 160, 640  # pixels wide; others are enlarged or reduced
 _GAP, _SHEET_GAP = 4, 14  # pixels between panels, and between a sheet's tiles
 
@@ -94,4 +98,38 @@ def pad(
     """The picture with background around it; all in pixels."""
     return cv2.copyMakeBorder(
         picture, above, below, left, right, cv2.BORDER_CONSTANT, value=BACKGROUND
+    )
+
+
+def text_width(text: str, size: int) -> int:
+    """Width in pixels of a text at a font size in pixels."""
+    return int(np.ceil(_font(size).getlength(visible_line(text))))
+
+
+def draw_text(
+    picture: np.ndarray, text: str, place: tuple[int, int], *, size: int
+) -> None:
+    """Write into a picture uint8 (H, W, 3), in place.
+
+    Args:
+        place: (x, y) of the left end, on the middle of the line.
+    """
+    drawn = Image.fromarray(picture)
+    # DejaVu has no colours: one line, cut at the picture's edge.
+    line = visible_line(text)
+    ImageDraw.Draw(drawn).text(place, line, fill=_TEXT, font=_font(size), anchor="lm")
+    picture[:] = np.asarray(drawn)
+
+
+@lru_cache(maxsize=8)
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    # matplotlib brings the font along. It is found without importing matplotlib, which
+    # takes longer than drawing.
+    package = find_spec("matplotlib")
+    folders = package.submodule_search_locations if package else None
+    path = Path(folders[0]) / "mpl-data/fonts/ttf/DejaVuSans.ttf" if folders else Path()
+    return (
+        ImageFont.truetype(path, size)
+        if path.is_file()
+        else ImageFont.load_default(size)
     )

@@ -1,39 +1,62 @@
 """HTML pages: one file each, static, with everything inside, for light and dark.
 
-Text is escaped by the templates; only `Markup` goes in as it is.
+The templates escape all text.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import cv2
 import jinja2
 import numpy as np
-from markupsafe import Markup
 
-from seglib.data.image_io import decode_image, encode_jpeg
+from seglib.data.dataset import Dataset
+from seglib.data.image_io import encode_jpeg
 from seglib.errors import SegError
 
+NO_VALUE = "–"
 MAX_PAGE_BYTES = 1_000_000  # what a pipeline's user interface shows without trouble
 PICTURE_BYTES = 700_000  # of them for pictures
 # Tried in this order until all pictures fit: (width in pixels, JPEG quality).
 _QUALITIES = ((1280, 84), (1280, 74), (1024, 74), (840, 70), (640, 64), (480, 58))
 
 
-def page(title: str, *body: str | Markup, subtitle: str = "") -> str:
-    """A page with a title and pieces of body, one under the other.
+def picture_page(
+    dataset: Dataset,
+    pictures: Sequence[tuple[str, np.ndarray]],
+    *,
+    title: str,
+    alt: str,
+    columns: int = 2,
+    total: int = 0,
+) -> str:
+    """A page of pictures under a legend, as one self-contained HTML text.
 
     Args:
-        body: `Markup`, such as `figure` and `table` give, goes in as it is; a plain
-            text becomes a paragraph.
+        dataset: gives the classes' names and colours.
+        pictures: name and uint8 array (H, W, 3) of each.
+        alt: what each picture shows, after its name.
+        columns: 1 or 2.
+        total: the number of pairs that these were chosen from, to be told.
     """
-    pieces = [
-        piece if isinstance(piece, Markup) else Markup("<p>{}</p>").format(piece)
-        for piece in body
-    ]
-    return render("base.html", title=title, subtitle=subtitle, body=pieces)
+    sources = inline_pictures([picture for _, picture in pictures])
+    return render(
+        "pictures.html",
+        title=title,
+        subtitle=f"{len(sources)} of {total:,} pairs" if total else "",
+        classes=[
+            {"name": name, "colour": colour}
+            for name, colour in zip(dataset.class_names, dataset.palette, strict=True)
+        ],
+        ignored=dataset.ignore_index is not None,
+        pictures=[
+            {"source": source, "name": name, "alt": f"{name}: {alt}"}
+            for (name, _), source in zip(pictures, sources, strict=False)
+        ],
+        columns=columns,
+    )
 
 
 def render(template: str, **context: Any) -> str:
@@ -53,66 +76,24 @@ def render(template: str, **context: Any) -> str:
     return html
 
 
-def figure(
-    picture: np.ndarray | bytes, *, alt: str, caption: str = "", max_width: int = 1280
-) -> Markup:
-    """A picture for `page`, inside the page as a JPEG.
-
-    Args:
-        picture: uint8 array (H, W, 3), or the bytes of an image file.
-        alt: what it shows, for those who cannot see it.
-        max_width: in pixels; wider pictures are reduced.
-    """
-    source = _data_uri(_shrunk(_pixels(picture), max_width, quality=84))
-    return _part("figure", source, alt, caption, natural=True)
-
-
-def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> Markup:
-    """A table for `page`; columns that hold numbers only are set to the right."""
-    numeric = [
-        index
-        for index in range(len(headers))
-        if rows and all(isinstance(row[index], int | float) for row in rows)
-    ]
-    return _part("table", headers, rows, numeric)
-
-
-def heading(text: str) -> Markup:
-    """A heading for `page`."""
-    return Markup("<h2>{}</h2>").format(text)
-
-
-def class_legend(
-    class_names: Sequence[str],
-    palette: Sequence[tuple[int, int, int]],
-    *,
-    ignored: bool = False,
-) -> Markup:
-    """The classes' colours and names, for `page`."""
-    items = [
-        {"name": name, "colour": colour}
-        for name, colour in zip(class_names, palette, strict=True)
-    ]
-    return _part("legend", items, ignored=ignored)
-
-
-def picture_grid(pictures: Sequence[Mapping[str, str]], *, columns: int = 2) -> Markup:
-    """Pictures in one or two columns, for `page`: {"source", "name", "alt"} each."""
-    return _part("grid", pictures, columns)
+def percent(share: float) -> str:
+    """A share as text; NaN is no value."""
+    if np.isnan(share):
+        return NO_VALUE
+    return f"{share:.1%}" if share >= 0.0005 or share == 0 else "< 0.1%"
 
 
 def inline_pictures(
-    pictures: Sequence[np.ndarray | bytes], *, budget_bytes: int = PICTURE_BYTES
+    pictures: Sequence[np.ndarray], *, budget_bytes: int = PICTURE_BYTES
 ) -> list[str]:
     """Data URIs of JPEGs in the best quality that fits the budget.
 
     Returns:
         As many URIs as fit, in order; the last ones are left out if there are many.
     """
-    decoded = [_pixels(picture) for picture in pictures]
     sources: list[str] = []
     for max_width, quality in _QUALITIES:
-        sources = [_data_uri(_shrunk(p, max_width, quality=quality)) for p in decoded]
+        sources = [_data_uri(_shrunk(p, max_width, quality=quality)) for p in pictures]
         if sum(map(len, sources)) <= budget_bytes:
             return sources
     fitting, used = [], 0
@@ -122,15 +103,6 @@ def inline_pictures(
             break
         fitting.append(source)
     return fitting
-
-
-def _part(name: str, *args: Any, **kwargs: Any) -> Markup:
-    module = _environment().get_template("parts.html").module
-    return Markup(getattr(module, name)(*args, **kwargs))
-
-
-def _pixels(picture: np.ndarray | bytes) -> np.ndarray:
-    return decode_image(picture) if isinstance(picture, bytes) else picture
 
 
 def _shrunk(picture: np.ndarray, max_width: int, *, quality: int) -> bytes:

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from seglib.report.captions import draw_text, text_width
 from seglib.report.layout import (
     BACKGROUND,
     MAX_PANEL,
     beside,
+    draw_text,
     labelled,
     pad,
     panel_size,
     resize,
     resize_ids,
+    text_width,
 )
 
 Palette = Sequence[tuple[int, int, int]]

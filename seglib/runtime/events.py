@@ -2,7 +2,7 @@
 
 On a laptop all steps of a run append to one file, SEGLIB_EVENTS, which the process
 that started them follows. In a pod a step has a file of its own, which its own process
-follows (seglib/delivery/pod.py).
+follows (seglib/delivery/sending.py).
 """
 
 import json
@@ -18,27 +18,33 @@ from seglib.storage.atomic_write import write_bytes
 Event = Mapping[str, Any]
 
 
-class EventFile:
-    """Appends events to a file.
+def tell(path: Path | None, kind: str, **content: Any) -> None:
+    """Append an event of this process's run to a file; None: nobody reads it.
 
-    Args:
-        path: `None`: nobody reads them, and nothing is written.
+    Raises:
+        OSError: it cannot be written; names the file.
     """
+    if path is None:
+        return
+    event = {"kind": kind, "run": run_id(), "time_ms": now_ms(), **content}
+    if task_run := os.environ.get(TASK_RUN):
+        event["adopted"] = task_run
+    append_event(path, event)
 
-    def __init__(self, path: Path | None):
-        self.path = path
 
-    def append(self, kind: str, **content: Any) -> None:
-        """Append an event of this process's run.
+def append_event(path: Path, event: Event) -> None:
+    """Append one event; lines of parallel steps do not mix.
 
-        Raises:
-            OSError: it cannot be written.
-        """
-        event = {"kind": kind, "run": run_id(), "time_ms": now_ms(), **content}
-        if task_run := os.environ.get(TASK_RUN):
-            event["adopted"] = task_run
-        if self.path:
-            append_event(self.path, event)
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(file, _line(event))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(file)
 
 
 class EventReader:
@@ -57,26 +63,12 @@ class EventReader:
                     if not line.endswith(b"\n"):
                         return
                     self._position += len(line)
-                    if event := _parsed(line):
-                        yield event
+                    try:
+                        yield json.loads(line)
+                    except ValueError:
+                        continue  # a full disk cut it off
         except (FileNotFoundError, NotADirectoryError):
             return
-
-
-def append_event(path: Path, event: Event) -> None:
-    """Append one event; lines of parallel steps do not mix.
-
-    Raises:
-        OSError: it cannot be written; names the file.
-    """
-    line = json.dumps(event, default=str) + "\n"
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(file, line.encode())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        os.close(file)
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -90,9 +82,8 @@ def write_events(path: Path, events: Iterable[Event]) -> None:
     Raises:
         SegError: it cannot be written.
     """
-    text = "".join(json.dumps(event, default=str) + "\n" for event in events)
-    if text:
-        write_bytes(path, text.encode())
+    if content := b"".join(map(_line, events)):
+        write_bytes(path, content)
     else:
         path.unlink(missing_ok=True)
 
@@ -114,19 +105,10 @@ def run_id() -> str:
 
 def source_tags() -> dict[str, str]:
     """The commit and the image of this process, where no runner tells them better."""
-    if is_followed():
-        return {}
-    known = {
-        "git_commit": os.environ.get(GIT_COMMIT, ""),
-        "image": os.environ.get(IMAGE, ""),
-    }
-    return {name: value for name, value in known.items() if value}
+    names = {} if is_followed() else {"git_commit": GIT_COMMIT, "image": IMAGE}
+    known = {tag: os.environ.get(name, "") for tag, name in names.items()}
+    return {tag: value for tag, value in known.items() if value}
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The event of a line; None for a line that a full disk cut off."""
-    try:
-        event: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return None
-    return event
+def _line(event: Event) -> bytes:
+    return json.dumps(event, default=str).encode() + b"\n"

@@ -13,12 +13,12 @@ import logging
 import os
 import re
 import time
-import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+
+import urllib3
+from urllib3.exceptions import HTTPError
 
 from seglib.environment import KFP_API, KFP_UI
 from seglib.errors import SegError
@@ -33,7 +33,7 @@ from seglib.runtime.workflow import (
     RUNNING,
     SKIPPED,
     SUCCEEDED,
-    Step,
+    RunStep,
     Workflow,
     workflow_of,
 )
@@ -43,7 +43,14 @@ logger = logging.getLogger(__name__)
 PAGE_TAG = "kfp.page"
 _PLACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_PAUSES_S: tuple[float, ...] = (0, 1, 2, 4, 8, 15)  # before each try
+_PAUSES_S: tuple[float, ...] = (0, 1, 2, 4, 8, 15)  # for KFP's copy to be renewed
+_PATIENCE = urllib3.Retry(
+    total=5,
+    redirect=False,
+    status_forcelist=(500, 502, 503, 504),
+    backoff_factor=1,
+    backoff_max=15,
+)
 _TIMEOUT_S = 10.0
 _MOST_BYTES = 256 * 2**20
 _LAST_LINES, _LONGEST_LINE = 10, 300
@@ -65,8 +72,9 @@ def name_of(run: str) -> str:
     if not _address(run):
         return ""
     try:
-        return str(_json(run, f"/apis/v2beta1/runs/{run}").get("display_name") or "")
-    except (OSError, HTTPException, ValueError):
+        answer = json.loads(_read(run, f"/apis/v2beta1/runs/{run}", retries=False))
+        return str(answer.get("display_name") or "")
+    except (ValueError, AttributeError):
         return ""  # the exit task asks again
 
 
@@ -98,14 +106,13 @@ def ending(word: str) -> dict[str, Any]:
     for pause in _PAUSES_S:
         time.sleep(pause)
         try:
-            answer = _json(run, f"/apis/v2beta1/runs/{run}")
-            workflow = workflow_of(_json(run, f"/apis/v1beta1/runs/{run}"))
-        except (OSError, HTTPException, ValueError, SegError) as error:
+            answer = json.loads(_read(run, f"/apis/v2beta1/runs/{run}"))
+            config = answer.get("runtime_config") or {}
+            workflow = workflow_of(_read(run, f"/apis/v1beta1/runs/{run}"))
+        except (ValueError, AttributeError) as error:
             reason = without_login(f"{type(error).__name__}: {error}")[:300]
-            if isinstance(error, HTTPError) and error.code < 500:
-                break
-            continue
-        told["parameters"] = (answer.get("runtime_config") or {}).get("parameters", {})
+            break
+        told["parameters"] = config.get("parameters", {})
         if state := _state(answer, workflow):
             name = str(answer.get("display_name") or workflow.run_name)
             return {
@@ -150,38 +157,45 @@ def _steps(run: str, workflow: Workflow, state: str) -> dict[str, Any]:
     return {"steps": steps, "failed_step": _short(failed), "failure": failure}
 
 
-def _last_lines(run: str, step: Step) -> list[str]:
+def _last_lines(run: str, step: RunStep) -> list[str]:
     """The last lines that the step printed, if KFP has them."""
     if not step.attempts:
         return []
     try:
-        content = _read(run, path_of_log(run, step.attempts[-1].pod))
-    except (OSError, HTTPException) as error:
+        text = _read(run, path_of_log(run, step.attempts[-1].pod))
+    except SegError as error:
         logger.warning("no log of %s: %s", step.name, error)
         return []
-    text = content.decode(errors="replace")
     lines = [] if refusal(text) else [*own_lines(text.splitlines())]
     told = [visible(line.rstrip())[:_LONGEST_LINE] for line in lines if line.strip()]
     return [without_login(line) for line in told[-_LAST_LINES:]]
 
 
-def _short(step: Step) -> str:
+def _short(step: RunStep) -> str:
     """A step's name in tags: train for train-model."""
     return step.name.partition("-")[0]
 
 
-def _json(run: str, path: str) -> dict[str, Any]:
-    found = json.loads(_read(run, path))
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected a JSON object")
-    return found
+def _read(run: str, path: str, *, retries: urllib3.Retry | bool | None = None) -> str:
+    """An answer's text.
 
-
-def _read(run: str, path: str) -> bytes:
-    request = f"{_address(run)}{path}"
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-        content: bytes = answer.read(_MOST_BYTES)
-    return content
+    Raises:
+        SegError: there is none.
+    """
+    try:
+        with urllib3.request(
+            "GET",
+            f"{_address(run)}{path}",
+            timeout=_TIMEOUT_S,
+            retries=_PATIENCE if retries is None else retries,
+            preload_content=False,
+        ) as answer:
+            text = answer.read(_MOST_BYTES).decode(errors="replace")
+    except HTTPError as error:
+        raise SegError(f"{type(error).__name__}: {error}") from error
+    if answer.status >= 300:
+        raise SegError(f"HTTP {answer.status}")
+    return text
 
 
 def _address(run: str) -> str:

@@ -5,7 +5,7 @@ tell by that file which run made it, when, and with which settings.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,34 +35,34 @@ def write_lineage(folder: Path, lineage: Mapping[str, Origin]) -> None:
     (folder / PROVENANCE).write_text(json.dumps(lineage, indent=1) + "\n")
 
 
-def merged_lineage(folders: Iterable[Path]) -> dict[str, Origin]:
-    """The origins of all steps that led to several artifacts."""
-    merged: dict[str, Origin] = {}
-    for folder in folders:
-        merged.update(read_lineage(folder))
-    return merged
-
-
-def add_earlier_attempts(origin: Origin, notes: Mapping[str, Any]) -> None:
-    """Add to a training's origin what its checkpoint tells of earlier attempts.
+def next_notes(found: Mapping[str, Any], spent_s: float) -> dict[str, Any]:
+    """The notes of a checkpoint: what its training has cost in all attempts so far.
 
     Args:
-        notes: of the checkpoint from which the training went on.
+        found: notes of the checkpoint from which this attempt, or another run that
+            took the outcome over, went on.
+        spent_s: by this attempt.
     """
-    number, origin[BEFORE_S] = attempts_and_seconds(notes)
-    if number and (run := str(notes.get("run", ""))) != run_id():
+    number, before_s = _attempts_and_seconds(found)
+    return {"run": run_id(), "attempts": number + 1, "spent_s": before_s + spent_s}
+
+
+def add_earlier_attempts(origin: Origin, found: Mapping[str, Any]) -> None:
+    """Add to a training's origin what its checkpoint tells of earlier attempts."""
+    number, origin[BEFORE_S] = _attempts_and_seconds(found)
+    if number and (run := str(found.get("run", ""))) != run_id():
         plural = "s" * (number > 1)
         origin[TRAINED_BY] = f"run {run} in {number} attempt{plural}"
-
-
-def attempts_and_seconds(notes: Mapping[str, Any]) -> tuple[int, float]:
-    """Attempts and seconds; zero where a checkpoint of an older version has none."""
-    number, spent_s = notes.get("attempts"), notes.get("spent_s")
-    if isinstance(number, int) and isinstance(spent_s, int | float):
-        return number, float(spent_s)
-    return 0, 0.0
 
 
 def total_s(origin: Origin) -> float:
     """How long a step took, with the attempts before the one that finished it."""
     return round(float(origin["duration_s"]) + float(origin.get(BEFORE_S, 0.0)), 3)
+
+
+def _attempts_and_seconds(notes: Mapping[str, Any]) -> tuple[int, float]:
+    """Zero where a checkpoint of an older version has none."""
+    number, spent_s = notes.get("attempts"), notes.get("spent_s")
+    if isinstance(number, int) and isinstance(spent_s, int | float):
+        return number, float(spent_s)
+    return 0, 0.0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from seglib.plain_text import VisibleFormatter
-from seglib.runtime.events import EventFile, is_followed, run_id
+from seglib.runtime.events import is_followed, run_id, tell
 from seglib.runtime.provenance import FAILURE_REASON, Origin, write_lineage
 
 logger = logging.getLogger(__name__)
@@ -24,12 +24,12 @@ class Artifact(Protocol):
     uri: str
 
 
-class Step:
+class RunningStep:
     """A step that runs: what its task tells of it.
 
     Args:
         uri: of its output.
-        events: gets its events.
+        events: the file that gets its events; None: nobody reads them.
         inputs: the origins of its inputs.
         trial: of a sweep: the settings in which this step differs from the others.
 
@@ -43,19 +43,21 @@ class Step:
         name: str,
         *,
         uri: str,
-        events: EventFile,
+        events: Path | None,
         inputs: Mapping[str, Origin] | None = None,
         trial: Mapping[str, Any] | None = None,
     ):
         self.name = name
         self._events = events
         self._inputs = dict(inputs or {})
-        self._trial = dict(trial or {})
+        self._trial = {"trial": dict(trial)} if trial else {}
         self._started, self._next = time.time(), 0.0
-        self.origin: Origin = {"run_id": run_id(), "folder": uri}
-        if trial:
-            self.origin["trial"] = self._trial
+        self.origin: Origin = {"run_id": run_id(), "folder": uri, **self._trial}
         self.lineage = {**self._inputs, name: self.origin}
+
+    def send(self, kind: str, **content: Any) -> None:
+        """Append an event of this step, with the trial of the sweep that it is."""
+        tell(self._events, kind, step=self.name, **self._trial, **content)
 
     def start(self) -> None:
         """Tell that the step starts."""
@@ -77,31 +79,27 @@ class Step:
 
     def progress(self, done: int, total: int) -> None:
         """Tell how far the step is; called as often as it likes."""
-        if time.monotonic() >= self._next or done == total:
-            pause = _FOLLOWED_S if is_followed() else _PRINTED_S
-            self._next = time.monotonic() + pause
-            if is_followed():
-                self.send("progress", done=done, total=total)
-            else:
-                logger.info("%s: %d of %d", self.name, done, total)
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        logger.info("%s", text)
+        if time.monotonic() < self._next and done < total:
+            return
+        if is_followed():
+            self._next = time.monotonic() + _FOLLOWED_S
+            self.send("progress", done=done, total=total)
+        else:
+            self._next = time.monotonic() + _PRINTED_S
+            logger.info("%s: %d of %d", self.name, done, total)
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """Tell the outcome of an epoch: a point on each of the run's curves."""
         self.send("epoch", row=dict(row))
 
+    def load(self, number: int, values: Mapping[str, float]) -> None:
+        """Tell a sample of the machine's load."""
+        self.send("load", number=number, values=dict(values))
+
     @property
     def is_trial(self) -> bool:
         """Whether it is one trial of several: the others go on if this one fails."""
         return bool(self._trial)
-
-    @property
-    def is_failed_trial(self) -> bool:
-        """Whether this trial gives no model."""
-        return FAILURE_REASON in self.origin
 
     def fail_trial(self, reason: str, *, for_good: bool) -> None:
         """Tell that this trial gives no model; its output says why.
@@ -113,15 +111,6 @@ class Step:
         folder = self.origin["folder"]
         self._print("failed trial", reason)
         self.send("fell_out", reason=reason, for_good=for_good, folder=folder)
-
-    def load(self, number: int, values: Mapping[str, float]) -> None:
-        """Tell a sample of the machine's load."""
-        self.send("load", number=number, values=dict(values))
-
-    def send(self, kind: str, **content: Any) -> None:
-        """Append an event of this step, with the trial of the sweep that it is."""
-        trial = {"trial": self._trial} if self._trial else {}
-        self._events.append(kind, step=self.name, **trial, **content)
 
     def _print(self, what: str, text: str) -> None:
         if not is_followed():

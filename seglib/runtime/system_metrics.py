@@ -3,6 +3,7 @@
 MLflow shows metrics whose names begin with `system/` on a page of their own.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,21 +16,23 @@ Sink = Callable[[int, Mapping[str, float]], None]
 
 
 @contextmanager
-def watching(
-    sink: Sink, *, on: bool = True, pause_s: float = PAUSE_S
-) -> Iterator[None]:
+def watching(sink: Sink, *, pause_s: float = PAUSE_S) -> Iterator[None]:
     """Sample the load in a thread while the body runs, and once at its end.
 
     Args:
         sink: gets each sample's number and values; called from the thread.
     """
-    if not on:
-        yield
-        return
     ended = threading.Event()
-    thread = threading.Thread(
-        target=_watch, args=(sink, ended, pause_s), name="load", daemon=True
-    )
+
+    def watch() -> None:
+        sampler = Sampler()
+        for number in itertools.count():
+            is_last = ended.wait(pause_s)
+            sink(number, sampler.sample())
+            if is_last:
+                return
+
+    thread = threading.Thread(target=watch, name="load", daemon=True)
     thread.start()
     try:
         yield
@@ -39,15 +42,26 @@ def watching(
 
 
 class Sampler:
-    """Reads the load of the processors, memory, disk, and NVIDIA GPUs if any."""
+    """Reads the load of the processors, memory, disk, and of NVIDIA GPUs if any."""
 
     def __init__(self) -> None:
         import psutil
 
         self._psutil = psutil
         self._process = psutil.Process()
-        self._gpus = _Gpus()
         psutil.cpu_percent()  # the share since this call is what the next one gives
+        self._gpus: list[Any] = []
+        try:
+            import pynvml
+        except ImportError:
+            return
+        self._nvml = pynvml
+        try:
+            pynvml.nvmlInit()
+            count = pynvml.nvmlDeviceGetCount()
+            self._gpus = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
+        except pynvml.NVMLError:
+            pass  # no driver
 
     def sample(self) -> dict[str, float]:
         """The values, under MLflow's names where it has one; memory in 10⁶ bytes."""
@@ -60,35 +74,12 @@ class Sampler:
             "process_memory_usage_megabytes": self._process.memory_info().rss / 1e6,
             "disk_usage_percentage": disk.percent,
             "disk_available_megabytes": disk.free / 1e6,
-            **self._gpus.sample(),
         }
-        return {f"system/{name}": round(value, 1) for name, value in values.items()}
-
-
-class _Gpus:
-    """NVIDIA GPUs, if nvidia-ml-py is installed and finds any."""
-
-    def __init__(self) -> None:
-        self._handles: list[Any] = []
-        try:
-            import pynvml
-        except ImportError:
-            return
-        self._nvml = pynvml
-        try:
-            pynvml.nvmlInit()
-            count = pynvml.nvmlDeviceGetCount()
-            self._handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
-        except pynvml.NVMLError:  # no driver
-            return
-
-    def sample(self) -> dict[str, float]:
-        values: dict[str, float] = {}
-        for index, handle in enumerate(self._handles):
+        for index, gpu in enumerate(self._gpus):
             try:
-                memory = self._nvml.nvmlDeviceGetMemoryInfo(handle)
-                busy = self._nvml.nvmlDeviceGetUtilizationRates(handle)
-                watts = self._nvml.nvmlDeviceGetPowerUsage(handle) / 1000
+                memory = self._nvml.nvmlDeviceGetMemoryInfo(gpu)
+                busy = self._nvml.nvmlDeviceGetUtilizationRates(gpu)
+                watts = self._nvml.nvmlDeviceGetPowerUsage(gpu) / 1000
             except self._nvml.NVMLError:  # some cards don't tell everything
                 continue
             share = 100 * memory.used / memory.total
@@ -96,15 +87,4 @@ class _Gpus:
             values[f"gpu_{index}_memory_usage_megabytes"] = memory.used / 1e6
             values[f"gpu_{index}_utilization_percentage"] = busy.gpu
             values[f"gpu_{index}_power_usage_watts"] = watts
-        return values
-
-
-def _watch(sink: Sink, ended: threading.Event, pause_s: float) -> None:
-    sampler = Sampler()
-    number = 0
-    while True:
-        last = ended.wait(pause_s)
-        sink(number, sampler.sample())
-        number += 1
-        if last:
-            return
+        return {f"system/{name}": round(value, 1) for name, value in values.items()}

@@ -1,8 +1,5 @@
 """The trials of a sweep: what each was, how it did, and which is the best.
 
-A trial is the settings in which one training differs from the others, as JSON: KFP
-would turn the integers of a dictionary into floats.
-
 A trial that cannot be trained is a failed trial and no failed task, because KFP ends a
 loop with the first task that fails: the task succeeds, and its artifact says why there
 is no model. A cause outside of the trial (data or a store that are away, SIGTERM, any
@@ -22,7 +19,7 @@ from seglib.errors import DivergedError, SegError, UsageError
 from seglib.plain_text import first_line, table_cell
 from seglib.runtime.events import run_id
 from seglib.runtime.provenance import FAILURE_REASON, read_lineage
-from seglib.runtime.step import Step
+from seglib.runtime.step import RunningStep
 
 TABLE = "selection.md"
 SELECTION = "selection.json"
@@ -54,7 +51,7 @@ def label(settings: Settings) -> str:
 
 
 @contextmanager
-def trial_may_fail(step: Step) -> Iterator[None]:
+def trial_may_fail(step: RunningStep) -> Iterator[None]:
     """Within it, an error that a trial's settings cause makes a failed trial of it.
 
     Outside of a sweep every error is raised.
@@ -81,21 +78,28 @@ def trial_failure(error: Exception) -> str:
         line = first_line(str(error) or "MemoryError", longest=_LONGEST_LINE)
         return f"Not enough memory here: {line}"
     a_file_is_away = isinstance(error.__cause__, OSError)
-    if isinstance(error, DivergedError | UsageError) and not a_file_is_away:
-        return str(error)
-    return ""
+    is_cause = isinstance(error, DivergedError | UsageError) and not a_file_is_away
+    return str(error) if is_cause else ""
 
 
-def read_trials(models: Sequence[Path]) -> list[Trial]:
-    """How trials did.
-
-    Args:
-        models: their artifacts.
+def read_trial(model: Path) -> Trial:
+    """How a trial did, by its artifact.
 
     Raises:
-        SegError: one was never scored, for the dataset has no val split.
+        SegError: it was never scored, for the dataset has no val split.
     """
-    return [_read_trial(folder) for folder in models]
+    origin = read_lineage(model).get("train", {})
+    settings = origin.get("trial", {})
+    if reason := origin.get(FAILURE_REASON):
+        if (made_by := origin["run_id"]) != run_id():
+            reason += f" (reused from run {made_by})"
+        return Trial(settings, None, 0, reason)
+    history = json.loads((model / "history.json").read_text(encoding="utf-8"))
+    scores = [row["val_miou"] for row in history if row.get("val_miou") is not None]
+    scores = [score for score in scores if not math.isnan(score)]
+    if not scores:
+        raise SegError(NO_VAL)
+    return Trial(settings, max(scores), len(history))
 
 
 def best_of(trials: Sequence[Trial]) -> int:
@@ -125,16 +129,13 @@ def write_selection(trials: Sequence[Trial], folder: Path) -> None:
     lines = ["| trial | val mIoU | epochs |", "|---|---|---|"]
     for trial in ranked:
         name = table_cell(label(trial.settings)) or "as configured"
-        if trial.val_miou is None:
-            lines.append(f"| {name} | failed | – |")
-        else:
-            lines.append(f"| {name} | {trial.val_miou:.4f} | {trial.epochs} |")
-    failed = [
-        f"- {table_cell(name)}: {table_cell(reason)}"
-        for name, reason in failures(trials).items()
-    ]
-    if failed:
-        lines += ["", "Failed trials, without a model:", "", *failed]
+        score, epochs = "failed", "–"
+        if trial.val_miou is not None:
+            score, epochs = f"{trial.val_miou:.4f}", str(trial.epochs)
+        lines.append(f"| {name} | {score} | {epochs} |")
+    if failed := failures(trials):
+        lines += ["", "Failed trials, without a model:", ""]
+        lines += [f"- {table_cell(k)}: {table_cell(v)}" for k, v in failed.items()]
     (folder / TABLE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -145,18 +146,3 @@ def can_be_referred_to(uri: str, run: str) -> bool:
     the bucket, as that of a training from the cache is.
     """
     return "://" not in uri or (bool(run) and f"/{run}/" in uri)
-
-
-def _read_trial(folder: Path) -> Trial:
-    origin = read_lineage(folder).get("train", {})
-    settings = origin.get("trial", {})
-    if reason := origin.get(FAILURE_REASON):
-        if (made_by := origin["run_id"]) != run_id():
-            reason += f" (reused from run {made_by})"
-        return Trial(settings, None, 0, reason)
-    history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
-    scores = [row["val_miou"] for row in history if row.get("val_miou") is not None]
-    scores = [score for score in scores if not math.isnan(score)]
-    if not scores:
-        raise SegError(NO_VAL)
-    return Trial(settings, max(scores), len(history))

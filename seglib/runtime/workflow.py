@@ -52,7 +52,7 @@ _MOST_BYTES = 256 * 2**20  # of unpacked nodes: 100,000 take a tenth
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
+class StepPod:
     """One pod of a step."""
 
     node_id: str
@@ -64,7 +64,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class RunStep:
     """A step of the pipeline, with all its pods."""
 
     name: str  # as in the pipeline: train-model
@@ -72,7 +72,7 @@ class Step:
     state: str
     started: datetime | None
     ended: datetime | None
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[StepPod, ...]
     message: str  # why it waits, failed or was skipped; empty where all is well
 
     @property
@@ -92,33 +92,37 @@ class Step:
 class Workflow:
     """A run as Argo has it."""
 
-    name: str
-    phase: str  # Argo's: Running, Succeeded, Failed, Error; empty before it begins
-    message: str
-    run_id: str
     run_name: str
     stopped: bool  # whether it was told to end before its time
-    steps: tuple[Step, ...]  # in the order of their starts
+    steps: tuple[RunStep, ...]  # in the order of their starts
 
     @property
-    def failed(self) -> Step | None:
+    def failed(self) -> RunStep | None:
         """The first step that failed; None if there is none."""
         return next((step for step in self.steps if step.state == FAILED), None)
 
 
-def workflow_of(answer: Mapping[str, Any]) -> Workflow:
+def workflow_of(text: str) -> Workflow:
     """The workflow in KFP's answer to `GET /apis/v1beta1/runs/ID`.
 
     Raises:
         SegError: the answer holds no workflow, or one whose nodes are kept elsewhere.
     """
-    text = (answer.get("pipeline_runtime") or {}).get("workflow_manifest") or ""
     try:
+        answer = json.loads(text)
+        text = (answer.get("pipeline_runtime") or {}).get("workflow_manifest") or ""
         manifest = json.loads(text)
-        metadata = manifest["metadata"]
+        metadata, spec = manifest["metadata"], manifest.get("spec") or {}
         status = manifest.get("status") or {}
-        nodes = _nodes(status)
-        return _workflow(metadata, manifest.get("spec") or {}, status, nodes)
+        told = spec.get("activeDeadlineSeconds") == 0 or bool(spec.get("shutdown"))
+        stopped = told or _STOPPED in str(status.get("message") or "")
+        notes = metadata.get("annotations") or {}
+        steps = _steps(str(metadata["name"]), _nodes(status), stopped=stopped)
+        return Workflow(
+            run_name=str(notes.get("pipelines.kubeflow.org/run_name", "")),
+            stopped=stopped,
+            steps=tuple(steps),
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SegError(
             "KFP's answer holds no workflow that can be read. Expected: the JSON of an "
@@ -158,29 +162,9 @@ def _nodes(status: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _workflow(
-    metadata: Mapping[str, Any],
-    spec: Mapping[str, Any],
-    status: Mapping[str, Any],
-    nodes: Mapping[str, Any],
-) -> Workflow:
-    labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    message = str(status.get("message") or "")
-    told = spec.get("activeDeadlineSeconds") == 0 or bool(spec.get("shutdown"))
-    stopped = told or _STOPPED in message
-    name = str(metadata["name"])
-    return Workflow(
-        name=name,
-        phase=str(status.get("phase") or ""),
-        message=message,
-        run_id=str(labels.get("pipeline/runid", "")),
-        run_name=str(notes.get("pipelines.kubeflow.org/run_name", "")),
-        stopped=stopped,
-        steps=tuple(_steps(name, nodes, stopped=stopped)),
-    )
-
-
-def _steps(workflow: str, nodes: Mapping[str, Any], *, stopped: bool) -> Iterator[Step]:
+def _steps(
+    workflow: str, nodes: Mapping[str, Any], *, stopped: bool
+) -> Iterator[RunStep]:
     by_name = {str(node["name"]): node for node in nodes.values()}
     places: dict[str, None] = {}
     for name, node in by_name.items():
@@ -200,13 +184,13 @@ def _steps(workflow: str, nodes: Mapping[str, Any], *, stopped: bool) -> Iterato
 
 def _step(
     workflow: str, place: str, by_name: Mapping[str, Any], *, stopped: bool
-) -> Step:
+) -> RunStep:
     pattern = re.compile(rf"{re.escape(place)}\(\d+\)\.executor(\(\d+\))?")
     executors = [node for name, node in by_name.items() if pattern.fullmatch(name)]
     pods = [node for node in executors if node["type"] == "Pod"]
     pods.sort(key=lambda node: str(node.get("startedAt")))
     attempts = tuple(
-        Attempt(
+        StepPod(
             node_id=str(node["id"]),
             pod=pod_name(workflow, str(node.get("templateName") or ""), node["id"]),
             state=_state(node),
@@ -237,7 +221,7 @@ def _step(
     elif state == SKIPPED:
         message = "not reached" if node.get("phase") == "Omitted" else "its condition"
     trial = _ITERATION.findall(place)
-    return Step(
+    return RunStep(
         name=place.rpartition(".")[2],
         trial=int(trial[-1]) if trial else None,
         state=state,
@@ -248,7 +232,7 @@ def _step(
     )
 
 
-def _reason(attempts: tuple[Attempt, ...], executors: list[Any], message: str) -> str:
+def _reason(attempts: tuple[StepPod, ...], executors: list[Any], message: str) -> str:
     """Why a step failed: its last pod's message, and why it was not retried."""
     last = attempts[-1].message if attempts else ""
     above = [str(node.get("message") or "") for node in executors]

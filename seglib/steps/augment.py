@@ -14,20 +14,24 @@ from seglib.config import AugmentConfig
 from seglib.data.augmentation.policies import POLICIES, Augmenter
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png
-from seglib.data.pairs import IMAGE, Inputs, Pair, read_pair, split
+from seglib.data.pairs import IMAGE, Inputs, Pair, read_pair, split, spread
 from seglib.data.shards import INDEX_FILE, pack_record, write_shards
 from seglib.errors import unknown
 from seglib.hardware import PAIRS_AUGMENTED_AT_ONCE
-from seglib.report import preview_page
+from seglib.report.layout import beside, labelled, stacked
+from seglib.report.pages import picture_page
+from seglib.report.pictures import image_and_overlay
 from seglib.storage.atomic_write import whole_folder, write_text
 
 FORMAT_VERSION = 2
 NUM_PREVIEWS = 6
+_SHOWN_VERSIONS = 4  # of a pair: the original, and the first copies
+_PANEL_WIDTH = 320  # pixels
 
 
 def augment(
     dataset: Dataset,
-    out: Path,
+    out: str | Path,
     *,
     config: AugmentConfig | None = None,
     channels: int = 3,
@@ -54,7 +58,7 @@ def augment(
     config = config or AugmentConfig()
     if config.policy not in POLICIES:
         raise unknown("augmentation policy", config.policy, POLICIES)
-    with whole_folder(out, what="shards", marker=INDEX_FILE) as beside:
+    with whole_folder(Path(out), what="shards", marker=INDEX_FILE) as beside:
         inputs = {IMAGE: channels, **dataset.others}
         index = _write_shards(dataset, beside, config, inputs, progress)
         _write_preview(dataset, beside, config, inputs)
@@ -131,25 +135,37 @@ def _versions(
     return [(image, mask), *(augmenter(image, mask, seed=seed) for seed in seeds)]
 
 
-def _shown(
-    versions: list[tuple[np.ndarray, np.ndarray]], inputs: Inputs
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The image alone, without the further inputs, and the mask."""
-    return [(split(image, inputs)[0], mask) for image, mask in versions]
-
-
 def _write_preview(
     dataset: Dataset, folder: Path, config: AugmentConfig, inputs: Inputs
 ) -> None:
+    """Write a page of some pairs beside their first copies."""
     augmenter = Augmenter(config.policy, dataset.ignore_index, dataset.others)
-    pairs = dataset.pairs("train")
-    chosen = np.linspace(0, len(pairs) - 1, min(NUM_PREVIEWS, len(pairs))).round()
-    rows = [
-        (
-            pairs[i].stem,
-            _shown(_versions(augmenter, pairs[i], i, config, inputs), inputs),
-        )
-        for i in map(int, chosen)
-    ]
-    html = preview_page(rows, dataset, title=f"Augmentation policy “{config.policy}”")
+    sheets = []
+    for index, pair in spread([*enumerate(dataset.pairs("train"))], NUM_PREVIEWS):
+        versions = _versions(augmenter, pair, index, config, inputs)
+        sheets.append((pair.stem, _sheet(dataset, versions, inputs)))
+    html = picture_page(
+        dataset,
+        sheets,
+        title=f"Augmentation policy “{config.policy}”",
+        alt="the original and its copies, each beside its mask",
+        columns=1,
+    )
     write_text(folder / "preview.html", html)
+
+
+def _sheet(
+    dataset: Dataset, versions: list[tuple[np.ndarray, np.ndarray]], inputs: Inputs
+) -> np.ndarray:
+    """Versions of one pair, without their further inputs, two to a line."""
+    tiles = []
+    for copy, (image, mask) in enumerate(versions[:_SHOWN_VERSIONS]):
+        tile = image_and_overlay(
+            split(image, inputs)[0],
+            mask,
+            dataset.palette,
+            ignore_index=dataset.ignore_index,
+            max_width=_PANEL_WIDTH,
+        )
+        tiles.append(labelled(tile, f"copy {copy}" if copy else "original", size=12))
+    return stacked([beside(tiles[i : i + 2]) for i in range(0, len(tiles), 2)])

@@ -14,14 +14,15 @@ import numpy as np
 from seglib.config import EvaluateConfig
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png
-from seglib.data.pairs import Pair
+from seglib.data.pairs import spread
 from seglib.errors import DatasetError
 from seglib.evaluation.bootstrap import COUNTS, ImageCounts, write_counts
 from seglib.evaluation.metrics import Scores
 from seglib.evaluation.scoring import ScoredImage, score_pairs
 from seglib.models.contract import Contract
 from seglib.models.model import SegmentationModel, load_model
-from seglib.report import comparison, evaluation_page, overlay
+from seglib.report.evaluation_page import evaluation_page
+from seglib.report.pictures import comparison, overlay
 from seglib.storage.atomic_write import write_bytes, write_text
 
 NUM_WORST = 4  # images with the lowest mIoU that the report shows beside the fixed ones
@@ -73,7 +74,7 @@ def evaluate(
     data: Dataset,
     *,
     config: EvaluateConfig | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Score a model on a split, each image at its original size.
@@ -94,18 +95,21 @@ def evaluate(
     data.check_inputs(model.contract.inputs)
     split = data.evaluation_split if config.split == "auto" else config.split
     pairs = data.pairs(split)
-    pictures = _Pictures(model.contract, _spread(pairs, config.num_overlays))
+    chosen = {pair.stem for pair in spread(pairs, config.num_overlays)}
+    fixed: list[ScoredImage] = []
+    worst: list[ScoredImage] = []
     confusion = np.zeros((model.contract.num_classes,) * 2, np.int64)
     per_image = []
     for image in score_pairs(model, pairs, progress=progress):
         confusion += image.confusion
         per_image.append((image.stem, Scores(image.confusion)))
-        pictures.add(image)
+        fixed += [image] * (image.stem in chosen)
+        worst = sorted([*worst, image], key=_miou_or_one)[:NUM_WORST]
     evaluation = Evaluation(
         split, Scores(confusion), tuple(per_image), data.class_names, data.data_md5
     )
     if out:
-        _write(evaluation, pictures, out)
+        _write(evaluation, fixed, worst, model.contract, Path(out))
     return evaluation
 
 
@@ -120,50 +124,36 @@ def check_classes(contract: Contract, data: Dataset) -> None:
         )
 
 
-class _Pictures:
-    """Collects the images of the report: fixed ones, to compare runs, and the worst."""
-
-    def __init__(self, contract: Contract, fixed: set[str]):
-        self.contract, self._fixed = contract, fixed
-        self.fixed: list[ScoredImage] = []
-        self.worst: list[ScoredImage] = []
-
-    def add(self, image: ScoredImage) -> None:
-        if image.stem in self._fixed:
-            self.fixed.append(image)
-        self.worst = sorted([*self.worst, image], key=_miou_or_one)[:NUM_WORST]
-
-    def shown(self) -> list[ScoredImage]:
-        """The images of the report: the fixed ones and the worst."""
-        return list({i.stem: i for i in [*self.fixed, *self.worst]}.values())
-
-    def comparison(self, image: ScoredImage) -> bytes:
-        """Image, truth, prediction and errors side by side, as PNG."""
-        contract = self.contract
-        picture = comparison(
+def _write(
+    evaluation: Evaluation,
+    fixed: list[ScoredImage],
+    worst: list[ScoredImage],
+    contract: Contract,
+    out: Path,
+) -> None:
+    """Write all files; the page shows the fixed images and the worst."""
+    metrics, palette = evaluation.to_metrics(), contract.palette
+    shutil.rmtree(out / "overlays", ignore_errors=True)
+    for image in fixed:
+        picture = overlay(image.image, image.prediction, palette)
+        write_bytes(out / "overlays" / f"{image.stem}.png", encode_png(picture))
+    shown = {image.stem: image for image in (*fixed, *worst)}
+    pictures = {
+        stem: comparison(
             image.image,
             image.mask,
             image.prediction,
-            contract.palette,
+            palette,
             ignore_index=contract.ignore_index,
         )
-        return encode_png(picture)
-
-
-def _write(evaluation: Evaluation, pictures: _Pictures, out: Path) -> None:
-    metrics = evaluation.to_metrics()
-    shutil.rmtree(out / "overlays", ignore_errors=True)
-    for image in pictures.fixed:
-        picture = overlay(image.image, image.prediction, pictures.contract.palette)
-        write_bytes(out / "overlays" / f"{image.stem}.png", encode_png(picture))
-    shown = pictures.shown()
-    contract = pictures.contract
+        for stem, image in shown.items()
+    }
     report = evaluation_page(
         metrics,
         evaluation.scores.confusion,
-        [(image.stem, pictures.comparison(image)) for image in shown],
-        scores={image.stem: _miou_or_one(image) for image in shown},
-        palette=contract.palette,
+        list(pictures.items()),
+        scores={stem: _miou_or_one(image) for stem, image in shown.items()},
+        palette=palette,
         title=f"Evaluation of {contract.architecture} on {contract.encoder}",
     )
     write_text(out / "report.html", report)
@@ -172,13 +162,6 @@ def _write(evaluation: Evaluation, pictures: _Pictures, out: Path) -> None:
     write_counts(evaluation.counts, out / COUNTS)
     content = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     write_bytes(out / "metrics.json", content.encode())
-
-
-def _spread(pairs: tuple[Pair, ...], count: int) -> set[str]:
-    if not count:
-        return set()
-    chosen = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int)
-    return {pairs[index].stem for index in chosen}
 
 
 def _confusion_csv(evaluation: Evaluation) -> bytes:

@@ -16,7 +16,7 @@ COMPARISON, CHECKSUMS, CONTRACT = "comparison.json", "SHA256SUMS", "contract.jso
 
 def export(
     model: SegmentationModel | str | Path,
-    out: Path,
+    out: str | Path,
     *,
     config: ExportConfig | None = None,
 ) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def export(
     config = config or ExportConfig()
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
-    with whole_folder(out, what="export", marker=CHECKSUMS) as beside:
+    with whole_folder(Path(out), what="export", marker=CHECKSUMS) as beside:
         write_saved_model(model, beside / "saved_model")
         comparison = compare_saved_model(model, beside / "saved_model")
         _check(comparison, config)

@@ -20,8 +20,8 @@ from seglib.evaluation.bootstrap import (
     read_counts,
 )
 from seglib.evaluation.decision import Check, Decision
-from seglib.storage.digests import model_digest
 from seglib.storage.documents import read_json_object
+from seglib.storage.files import model_digest
 
 _TIMED = 10  # predictions, after two that compile and warm up
 

@@ -1,11 +1,10 @@
 """Prediction of files: class ids, colours, overlays, and a legend."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from seglib.data.image_io import IMAGE_SUFFIXES, write_image
@@ -14,7 +13,7 @@ from seglib.data.pairs import IMAGE, describe, read_inputs, split
 from seglib.errors import SegError, UsageError
 from seglib.models.contract import Contract
 from seglib.models.model import SegmentationModel, load_model
-from seglib.report import colorize, legend, overlay
+from seglib.report.pictures import colorize, legend, overlay
 from seglib.storage.files import normal, visible_files
 
 
@@ -28,10 +27,10 @@ class Predictions:
 
 def predict(
     model: SegmentationModel | str | Path,
-    inputs: Path | Sequence[Path],
-    out: Path,
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path,
     *,
-    others: Mapping[str, Path] | None = None,
+    others: Mapping[str, str | Path] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
     """Predict a file, a list of files, or all images of a folder.
@@ -50,14 +49,15 @@ def predict(
     """
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
-    paths = _by_stem(_images([inputs] if isinstance(inputs, Path) else inputs)).values()
-    contract = model.contract
+    given = [inputs] if isinstance(inputs, str | Path) else inputs
+    paths = _by_stem(_images([Path(path) for path in given])).values()
+    out, contract = Path(out), model.contract
     beside = _files_beside(contract, others or {})
     write_image(out / "legend.png", legend(contract.class_names, contract.palette))
     written, problems = [], []
     for done, path in enumerate(paths, start=1):
         try:
-            files = [path, *(_partner(path, found) for found in beside)]
+            files = [path, *(_partner(path, *found) for found in beside.items())]
             image = read_inputs(files, contract.inputs)
             prediction = model.predict(image)
         except SegError as error:
@@ -80,26 +80,14 @@ def _write(
 ) -> None:
     write_image(out / "ids" / f"{name}.png", prediction)
     write_image(out / "color" / f"{name}.png", colorize(prediction, palette))
-    picture = overlay(as_rgb(image), prediction, palette)
+    picture = overlay(image, prediction, palette)
     write_image(out / "overlay" / f"{name}.png", picture)
 
 
-def as_rgb(image: np.ndarray) -> np.ndarray:
-    """An image of 1, 3 or 4 channels as RGB uint8 (H, W, 3), for showing."""
-    if image.shape[2] == 1:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    return np.ascontiguousarray(image[..., :3])
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """The files of one further input, by stem."""
-
-    path: Path
-    files: dict[str, Path]
-
-
-def _files_beside(contract: Contract, others: Mapping[str, Path]) -> list[_Folder]:
+def _files_beside(
+    contract: Contract, others: Mapping[str, str | Path]
+) -> dict[Path, dict[str, Path]]:
+    """The files of each further input by stem, by folder, in the model's order."""
     wanted = [name for name in contract.inputs if name != IMAGE]
     unknown = [name for name in others if name not in wanted]
     missing = [name for name in wanted if name not in others]
@@ -109,21 +97,29 @@ def _files_beside(contract: Contract, others: Mapping[str, Path]) -> list[_Folde
             f"beyond the image, `--input NAME=FOLDER`. Received: "
             f"{', '.join(others) or 'none'}."
         )
-    return [_Folder(others[name], _by_stem(_images([others[name]]))) for name in wanted]
+    folders = [Path(others[name]) for name in wanted]
+    return {folder: _by_stem(_images([folder])) for folder in folders}
 
 
-def _partner(path: Path, folder: _Folder) -> Path:
-    partner = folder.files.get(normal(path.stem))
+def _partner(path: Path, folder: Path, files: Mapping[str, Path]) -> Path:
+    partner = files.get(normal(path.stem))
     if partner is None:
-        raise SegError(f"{path}: no file {path.stem}.* in {folder.path}.")
+        raise SegError(f"{path}: no file {path.stem}.* in {folder}.")
     return partner
 
 
-def _images(inputs: Iterable[Path]) -> list[Path]:
+def _images(inputs: Sequence[Path]) -> list[Path]:
+    """The files among some paths, and the images of the folders among them."""
     found: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found += (p for p in _listed(path) if p.suffix.lower() in IMAGE_SUFFIXES)
+            try:
+                listed = visible_files(path)
+            except OSError as error:
+                raise UsageError(
+                    f"{path}: the folder cannot be listed ({error.strerror})."
+                ) from error
+            found += (p for p in listed if p.suffix.lower() in IMAGE_SUFFIXES)
         elif os.path.lexists(path):
             found.append(path)
         else:
@@ -134,15 +130,6 @@ def _images(inputs: Iterable[Path]) -> list[Path]:
             f"Received: {', '.join(map(str, inputs))}."
         )
     return found
-
-
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return visible_files(folder)
-    except OSError as error:
-        raise UsageError(
-            f"{folder}: the folder cannot be listed ({error.strerror})."
-        ) from error
 
 
 def _by_stem(paths: list[Path]) -> dict[str, Path]:

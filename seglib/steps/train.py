@@ -8,10 +8,10 @@ from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
 from seglib.distributed.process_group import ProcessGroup
 from seglib.models.model import SegmentationModel
-from seglib.report import curves_png
+from seglib.report.plots import curves_png
 from seglib.training.checkpoints import Checkpoints
 from seglib.training.distillation import Distillation
-from seglib.training.history import Row
+from seglib.training.state import Row
 from seglib.training.trainer import Trainer
 
 

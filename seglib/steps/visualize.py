@@ -5,18 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from seglib.data.dataset import Dataset
-from seglib.data.image_io import encode_png, read_image, read_mask
-from seglib.data.pairs import Pair
-from seglib.errors import SegError, UsageError
-from seglib.report import (
-    class_legend,
-    contact_sheet,
-    inline_pictures,
-    legend,
-    page,
-    picture_grid,
-)
-from seglib.report.pictures import image_and_overlay
+from seglib.data.image_io import encode_png
+from seglib.data.pairs import IMAGE, Pair, read_pair, spread
+from seglib.errors import UsageError
+from seglib.report.layout import contact_sheet
+from seglib.report.pages import picture_page
+from seglib.report.pictures import image_and_overlay, legend
 from seglib.storage.atomic_write import write_bytes, write_text
 
 SHEET = "contact_sheet.png"
@@ -44,43 +38,24 @@ def visualize(
     if count < 1:
         raise UsageError(f"`count` must be ≥ 1. Received: count={count}.")
     out = Path(out)
-    pairs = _spread(dataset.pairs(split), count)
+    pairs = spread(dataset.pairs(split), count)
     tiles = [(pair.stem, _tile(dataset, pair)) for pair in pairs]
     has_ignored = dataset.ignore_index is not None
     key = legend(dataset.class_names, dataset.palette, height=104, ignored=has_ignored)
     write_bytes(out / SHEET, encode_png(contact_sheet(tiles, footer=key)))
-    sources = inline_pictures([picture for _, picture in tiles])
-    html = page(
-        f"{split} split",
-        class_legend(dataset.class_names, dataset.palette, ignored=has_ignored),
-        picture_grid(
-            [
-                {
-                    "source": source,
-                    "name": stem,
-                    "alt": f"{stem}: the image, and its mask",
-                }
-                for (stem, _), source in zip(tiles, sources, strict=False)
-            ]
-        ),
-        subtitle=f"{len(sources)} of {len(dataset.pairs(split)):,} pairs",
+    html = picture_page(
+        dataset,
+        tiles,
+        title=f"{split} split",
+        alt="the image, and its mask",
+        total=len(dataset.pairs(split)),
     )
     write_text(out / PAGE, html)
     return out / SHEET
 
 
-def _spread(pairs: tuple[Pair, ...], count: int) -> list[Pair]:
-    count = min(count, len(pairs))
-    return [pairs[index * len(pairs) // count] for index in range(count)]
-
-
 def _tile(dataset: Dataset, pair: Pair) -> np.ndarray:
-    image, mask = read_image(pair.image), read_mask(pair.mask)
-    if image.shape[:2] != mask.shape:
-        raise SegError(
-            f"{pair.mask}: the image is {_size(image)}, the mask {_size(mask)}. "
-            f"`seglib verify {dataset.root}` explains it."
-        )
+    image, mask = read_pair(pair, {IMAGE: 3})
     return image_and_overlay(
         image,
         mask,
@@ -88,7 +63,3 @@ def _tile(dataset: Dataset, pair: Pair) -> np.ndarray:
         ignore_index=dataset.ignore_index,
         max_width=_PANEL_WIDTH,
     )
-
-
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[0]}×{array.shape[1]}"

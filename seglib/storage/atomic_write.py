@@ -1,10 +1,12 @@
-"""Atomic writes: a file or folder is there as a whole or not at all.
+"""Atomic writes, and locks between processes.
 
-Content is written beside its place under a file lock and then renamed. The lock of a
-killed writer is gone, so the next writer of the same output removes its leftovers, also
-on a volume shared by pods. On a file system without locks, nothing is removed.
+A file or folder is there as a whole or not at all: content is written beside its place
+under a file lock and then renamed. A lock ends with its process, killed or not, so the
+next writer of the same output removes a killed writer's leftovers, also on a volume
+shared by pods. On a file system without locks, nothing is removed.
 """
 
+import fcntl
 import glob
 import os
 import shutil
@@ -12,20 +14,15 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from seglib.errors import SegError, disk_problem
-from seglib.storage.file_lock import file_lock, lock
 
 _LOCK = ".lock"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically, in place of an older one.
-
-    Raises:
-        SegError: it cannot be written; what was there stays as it was.
-    """
+    """Write a file atomically; if that fails, a SegError, and the older file stays."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_alone(path.with_name(f".{path.name}.part")) as file:
@@ -43,14 +40,12 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def whole_folder(path: Path, *, what: str, marker: str) -> Iterator[Path]:
-    """Write a folder beside its place, and move it there when the body has ended.
+    """Give an empty folder, and move it to its place when the body has ended.
 
     Args:
+        path: its place.
         what: its content, for messages: "model".
         marker: a file in it. An older folder with such a file is replaced.
-
-    Yields:
-        The empty folder to write to.
 
     Raises:
         SegError: it cannot be written, or something else is in its place. An older
@@ -90,14 +85,11 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def open_alone(part: Path) -> Iterator[BinaryIO]:
-    """Open a partial file; unless renamed, it is removed at the end.
+    """Open an empty partial file; unless renamed, it is removed at the end.
 
-    Waits for another writer of the same file; a killed writer's leftover is emptied.
-
-    Yields:
-        The open, empty file. Without locks, its name is another one.
+    Waits for another writer of the same file. Without locks, its name is another one.
     """
-    file = _lock(part)
+    file = _locked(part)
     try:
         yield file
     finally:
@@ -108,7 +100,25 @@ def open_alone(part: Path) -> Iterator[BinaryIO]:
             file.close()
 
 
-def _lock(part: Path) -> BinaryIO:
+def lock(file: IO[Any], *, wait: bool = True) -> None:
+    """Lock an open file for this process alone, until the file is closed.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is False.
+        OSError: the file system has no locks.
+    """
+    fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file, which is created if it is missing; see `lock`."""
+    with path.open("a") as file:
+        lock(file, wait=wait)
+        yield
+
+
+def _locked(part: Path) -> BinaryIO:
     while True:
         file = part.open("ab")  # not emptied while it may be another's
         try:

@@ -5,7 +5,6 @@ duplicate keys, deep nesting, and aliases that expand a small file to a huge tre
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,50 +18,38 @@ MAX_PROGRAM_BYTES = 64 << 20  # of compiled pipelines
 MAX_LISTING_BYTES = 1 << 30  # of manifests and listings, which name every file
 _MAX_DEPTH = 100
 _MAX_NODES = 1_000_000  # each alias counts as what it stands for
+_OUTSIDE = (
+    *(yaml.StreamStartEvent, yaml.StreamEndEvent),
+    *(yaml.DocumentStartEvent, yaml.DocumentEndEvent),
+)
 # In C where PyYAML has it: ten times as fast.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read_yaml(
-    path: Path,
-    *,
-    error: type[SegError] = SegError,
-    remedy: str = "",
-    max_bytes: int = MAX_BYTES,
-) -> Any:
-    """Read a YAML file.
+def read_yaml(path: Path, *, error: type[SegError] = SegError) -> Any:
+    """Read a YAML file that a person writes; problems are raised as `error`."""
+    content = _read(path, error, "", MAX_BYTES)
+    return parse_yaml(content, name=str(path), error=error)
+
+
+def read_json(path: Path, *, remedy: str = "", max_bytes: int = MAX_BYTES) -> Any:
+    """Read a JSON file.
 
     Args:
-        error: the class of the exception.
-        remedy: the last sentence of its message.
+        path: the file.
+        remedy: the last sentence of messages.
         max_bytes: a larger file is not read.
     """
-    content = _read(path, error, remedy, max_bytes)
-    return parse_yaml(content, name=str(path), error=error, remedy=remedy)
-
-
-def read_json(
-    path: Path,
-    *,
-    error: type[SegError] = SegError,
-    remedy: str = "",
-    max_bytes: int = MAX_BYTES,
-) -> Any:
-    """Read a JSON file; the arguments are those of `read_yaml`."""
-    content = _read(path, error, remedy, max_bytes)
-    return parse_json(content, name=str(path), error=error, remedy=remedy)
+    content = _read(path, SegError, remedy, max_bytes)
+    return parse_json(content, name=str(path), remedy=remedy)
 
 
 def read_json_object(path: Path, *, remedy: str = "") -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        SegError: it cannot be read, or holds something else.
-    """
+    """Read a JSON file that holds an object; another one is a SegError."""
     tree = read_json(path, remedy=remedy)
     if not isinstance(tree, dict):
         message = f"{path}: expected a JSON object. Received: {type(tree).__name__}."
-        raise SegError(_sentence(message, remedy))
+        raise SegError(f"{message} {remedy}".rstrip())
     return tree
 
 
@@ -76,8 +63,8 @@ def parse_yaml(
     """The one document of a YAML text; the messages begin with `name`."""
     trees = parse_all_yaml(content, name=name, error=error, remedy=remedy)
     if len(trees) > 1:
-        reason = f"{len(trees)} documents, expected one"
-        raise error(_sentence(f"{name}: not valid YAML ({reason}).", remedy))
+        message = f"{name}: not valid YAML ({len(trees)} documents, expected one)."
+        raise error(f"{message} {remedy}".rstrip())
     return trees[0] if trees else None
 
 
@@ -95,16 +82,10 @@ def parse_all_yaml(
         return tuple(yaml.load_all(text, Loader=_Loader))
     except (ValueError, yaml.YAMLError, RecursionError) as fault:
         message = f"{name}: not valid YAML ({_reason(fault)})."
-        raise error(_sentence(message, remedy)) from fault
+        raise error(f"{message} {remedy}".rstrip()) from fault
 
 
-def parse_json(
-    content: bytes | str,
-    *,
-    name: str,
-    error: type[SegError] = SegError,
-    remedy: str = "",
-) -> Any:
+def parse_json(content: bytes | str, *, name: str, remedy: str = "") -> Any:
     """What a JSON text holds; the messages begin with `name`."""
     try:
         text = content if isinstance(content, str) else content.decode("utf-8-sig")
@@ -113,7 +94,7 @@ def parse_json(
         )
     except (ValueError, RecursionError) as fault:
         message = f"{name}: not valid JSON ({_reason(fault)})."
-        raise error(_sentence(message, remedy)) from fault
+        raise SegError(f"{message} {remedy}".rstrip()) from fault
 
 
 def _read(path: Path, error: type[SegError], remedy: str, max_bytes: int) -> bytes:
@@ -121,11 +102,7 @@ def _read(path: Path, error: type[SegError], remedy: str, max_bytes: int) -> byt
         return read_file(path, max_bytes=max_bytes)
     except OSError as fault:
         message = f"{path}: cannot be read ({fault.strerror})."
-        raise error(_sentence(message, remedy)) from fault
-
-
-def _sentence(message: str, remedy: str) -> str:
-    return f"{message} {remedy}".rstrip()
+        raise error(f"{message} {remedy}".rstrip()) from fault
 
 
 def _reason(fault: Exception) -> str:
@@ -156,7 +133,10 @@ def _check_yaml(text: str) -> None:
     open_nodes: list[_Open] = []
     sizes: dict[str, int] = {}  # anchor -> nodes below it
     count = 0
-    for event in _events(text):
+    event: Any
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, _OUTSIDE):
+            continue
         if isinstance(event, yaml.CollectionEndEvent):
             ended = open_nodes.pop()
             if ended.anchor:
@@ -181,13 +161,6 @@ def _check_yaml(text: str) -> None:
             raise ValueError(f"more than {_MAX_DEPTH} levels deep at line {line}")
         if count > _MAX_NODES:
             raise ValueError(f"more than {_MAX_NODES:,} values")
-
-
-def _events(text: str) -> Iterator[Any]:
-    """The events of the nodes."""
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
-            yield event
 
 
 class _Open:

@@ -2,21 +2,29 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from seglib.environment import CACHE
 from seglib.errors import DatasetError, SegError
-from seglib.storage.backends.base import Moved, Remote
-from seglib.storage.backends.local import is_own_folder
+from seglib.storage.atomic_write import file_lock
+from seglib.storage.backends import Moved, object_key
 from seglib.storage.content_cache import ContentCache, clear_left
-from seglib.storage.dvc.directory_hashes import Entry
-from seglib.storage.dvc.listings import find_entries
-from seglib.storage.fast_fetch import bring_small
-from seglib.storage.file_lock import file_lock
-from seglib.storage.parallel import Progress, in_parallel
+from seglib.storage.hashes import Entry
+from seglib.storage.listings import Listing, read_listing
 from seglib.storage.remotes import open_remote
+from seglib.storage.transfers import Progress, in_parallel
+
+_WRITERS = 4  # threads: some file systems answer late
+_TOGETHER = 16  # contents, handed to a writer at once
+_TOGETHER_BYTES = 4 << 20
+_PENDING = 8  # of such groups at most, so that memory is bounded
+
+_Targets = dict[str, list[Path]]  # the files of each content, by its md5
+_Group = list[tuple[str, bytearray]]  # md5 and content
 
 
 def fetch(
@@ -24,24 +32,18 @@ def fetch(
     remote: str,
     *,
     paths: Iterable[str] | None = None,
-    prefixes: Iterable[str] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
     moved: Moved | None = None,
 ) -> Path:
-    """Fetch a dataset, or a part of it, to this machine.
-
-    The md5 of every file is checked, whether it comes from the remote or is cached.
-    Cached files are not transferred again.
+    """Fetch a dataset, or a part of it; the md5 of every file is checked.
 
     Args:
         data_md5: the dataset's hash, `<md5>.dir`.
         remote: s3://bucket/prefix or a folder, in DVC's layout; or the dataset's
             own folder, which is then checked and returned as it is.
         paths: the files that are wanted. Default: all.
-        prefixes: beginnings of wanted paths, such as `train_`; adds to `paths`.
-        cache: where fetched datasets are kept. Default: the environment's
-            SEGLIB_CACHE, else ~/.cache/seglib.
+        cache: where fetched files are kept. Default: that of `cache_folder`.
         progress: called with the files that are done and those that are wanted.
         moved: called with the bytes of each piece that has come, by any thread.
 
@@ -49,20 +51,22 @@ def fetch(
         The folder that holds the wanted files, and perhaps others of the dataset.
 
     Raises:
-        SegError: a remote that cannot be reached, or objects that are missing or
-            damaged; names them, with the expected and the received md5.
+        SegError: the remote cannot be reached, or objects are missing or damaged; it
+            names them, with the expected and the received md5.
     """
-    source, every = find_entries(open_remote(remote), data_md5)
-    entries = _wanted(every, paths, prefixes, data_md5)
-    if is_own_folder(source):
+    listing = read_listing(open_remote(remote), data_md5)
+    entries = listing.entries
+    if paths is not None:
+        entries = _wanted(listing, paths, data_md5)
+    if listing.folder:
         if progress:
             progress(len(entries), len(entries))
-        return source.root
+        return listing.folder
     cache = cache_folder(cache)
     root = cache / "datasets" / data_md5.removesuffix(".dir")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _fetch_all(source, entries, root, cache, progress, moved)
+        _fetch_all(listing, entries, root, cache, progress, moved)
     except OSError as error:
         raise SegError(
             f"{cache}: the dataset cannot be kept here ({error.strerror}). Choose "
@@ -72,33 +76,23 @@ def fetch(
 
 
 def cache_folder(cache: Path | None = None) -> Path:
-    """The folder of fetched data on this machine; the default is that of `fetch`."""
+    """The folder given, else the environment's SEGLIB_CACHE, else ~/.cache/seglib."""
     chosen = cache or os.environ.get(CACHE) or "~/.cache/seglib"
     return Path(chosen).expanduser()
 
 
-def _wanted(
-    entries: tuple[Entry, ...],
-    paths: Iterable[str] | None,
-    prefixes: Iterable[str] | None,
-    data_md5: str,
-) -> tuple[Entry, ...]:
-    if paths is None and prefixes is None:
-        return entries
-    names, beginnings = set(paths or ()), tuple(prefixes or ())
-    known = {entry.path for entry in entries}
+def _wanted(listing: Listing, paths: Iterable[str], data_md5: str) -> tuple[Entry, ...]:
+    names = set(paths)
+    known = {entry.path for entry in listing.entries}
     for name in sorted(names - known):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise SegError(f"{name}: not a file of the dataset {data_md5}.{hint}")
-    for beginning in beginnings:
-        if not any(path.startswith(beginning) for path in known):
-            raise SegError(f"{beginning}*: the dataset {data_md5} has no such files.")
-    return tuple(e for e in entries if e.path in names or e.path.startswith(beginnings))
+    return tuple(entry for entry in listing.entries if entry.path in names)
 
 
 def _fetch_all(
-    source: Remote,
+    listing: Listing,
     entries: tuple[Entry, ...],
     root: Path,
     cache: Path,
@@ -106,32 +100,26 @@ def _fetch_all(
     moved: Moved | None,
 ) -> None:
     """Fetch new files on the fast path, then the rest; gather damaged objects."""
-    targets: dict[str, list[Path]] = {}
+    targets: _Targets = {}
     for entry in entries:
         targets.setdefault(entry.md5, []).append(root / entry.path)
     for folder in {target.parent for paths in targets.values() for target in paths}:
         folder.mkdir(parents=True, exist_ok=True)
 
-    quickly = 0  # files
-
-    def report(md5s: Iterable[str]) -> None:
-        files = sum(len(targets[md5]) for md5 in md5s)
+    def report(files: int) -> None:
         if progress:
-            progress(quickly + files, len(entries))
-
-    def add(md5s: Iterable[str]) -> None:
-        nonlocal quickly
-        quickly += sum(len(targets[md5]) for md5 in md5s)
-        report(())
+            progress(files, len(entries))
 
     with _alone(root.name, cache):
-        kept = ContentCache(source, cache, root.name, moved)
-        new = {md5: paths for md5, paths in targets.items() if kept.is_new(md5, paths)}
-        brought = bring_small(source, kept, new, add)
+        kept = ContentCache(
+            listing.source, cache, root.name, is_legacy=listing.is_legacy, moved=moved
+        )
+        brought = _bring_small(listing, kept, targets, report)
+        quickly = _count(targets, brought)
         done = in_parallel(
             lambda md5, stop: (md5, kept.bring(md5, targets[md5], stop)),
             [md5 for md5 in targets if md5 not in brought],
-            report=lambda done: report(md5 for md5, _ in done),
+            report=lambda done: report(quickly + _count(targets, (d[0] for d in done))),
         )
     problems = [
         f"{path.relative_to(root).as_posix()}: {problem}"
@@ -145,6 +133,55 @@ def _fetch_all(
             "are kept.",
             sorted(problems),
         )
+
+
+def _count(targets: _Targets, md5s: Iterable[str]) -> int:
+    return sum(len(targets[md5]) for md5 in md5s)
+
+
+def _bring_small(
+    listing: Listing,
+    kept: ContentCache,
+    targets: _Targets,
+    report: Callable[[int], None],
+) -> set[str]:
+    """Fast path for many small files that are not cached; returns their md5s.
+
+    Anything it cannot fetch is left to the checked path.
+    """
+    done, files, under_way = set[str](), 0, deque[Future[list[str]]]()
+
+    def keep(group: _Group) -> list[str]:
+        return [md5 for md5, content in group if kept.keep(md5, content, targets[md5])]
+
+    def wait_for(most: int) -> None:
+        nonlocal files
+        while len(under_way) > most:
+            arrived = under_way.popleft().result()
+            done.update(arrived)
+            files += _count(targets, arrived)
+            report(files)
+
+    new = [md5 for md5, paths in targets.items() if kept.is_new(md5, paths)]
+    with ThreadPoolExecutor(_WRITERS, thread_name_prefix="writer") as pool:
+        for group in _groups(listing, new):
+            under_way.append(pool.submit(keep, group))
+            wait_for(_PENDING)
+        wait_for(0)
+    return done
+
+
+def _groups(listing: Listing, md5s: Iterable[str]) -> Iterator[_Group]:
+    by_key = {object_key(md5, is_legacy=listing.is_legacy): md5 for md5 in md5s}
+    group, size = _Group(), 0
+    for key, content in listing.source.small(by_key):
+        group.append((by_key[key], content))
+        size += len(content)
+        if len(group) == _TOGETHER or size >= _TOGETHER_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 @contextmanager

@@ -1,17 +1,20 @@
-"""Regular files of a user: opened without waiting.
+"""Regular files of a user, opened without waiting, and their SHA-256.
 
 An entry of a folder may also be a FIFO, a device, a link to nothing or a loop of
 links. Each is an `OSError` here whose `strerror` says what it is.
 """
 
 import errno
+import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
+from seglib.errors import SegError
+
+_MODEL = ("model.keras", "contract.json")
 _KINDS = {
     stat.S_IFDIR: "it is a folder",
     stat.S_IFIFO: "it is a FIFO, expected a file",
@@ -73,6 +76,27 @@ def check_file(path: Path) -> None:
     _require_regular(path, mode)
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        SegError: it cannot be read.
+    """
+    try:
+        with open_file(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SegError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def model_digest(path: Path) -> str:
+    """SHA-256 over the network and the contract of a model; raises as `file_sha256`."""
+    digest = hashlib.sha256()
+    for name in _MODEL:
+        digest.update(bytes.fromhex(file_sha256(path / name)))
+    return digest.hexdigest()
+
+
 def is_left_behind(name: str) -> bool:
     """Whether a file or folder of this name is no part of a dataset.
 
@@ -94,35 +118,6 @@ def visible_files(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if not is_left_behind(path.name) and not path.is_dir()
     )
-
-
-def all_files(
-    folder: Path,
-    *,
-    skip: frozenset[str],
-    above: frozenset[tuple[int, int]] = frozenset(),
-) -> Iterator[Path]:
-    """All files under a folder; links to folders are followed.
-
-    Args:
-        skip: names that are passed over.
-        above: of the folders on the way here, by which a loop is known.
-
-    Raises:
-        OSError: a folder cannot be listed, or a link leads back to a folder above it.
-    """
-    status = folder.stat()
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        reason = "it is a link to a folder that holds it"
-        raise OSError(errno.ELOOP, reason, os.fspath(folder))
-    for path in folder.iterdir():
-        if path.name in skip:
-            continue
-        if path.is_dir():
-            yield from all_files(path, skip=skip, above=above | {here})
-        else:
-            yield path
 
 
 def normal(name: str) -> str:

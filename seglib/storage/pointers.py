@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from seglib.errors import SegError, UsageError
-from seglib.storage.backends.base import ChangedObjectError, MissingObjectError, Remote
+from seglib.storage.backends import ChangedObjectError, MissingObjectError, Remote
 from seglib.storage.documents import parse_json
-from seglib.storage.dvc.pins import require_hash
+from seglib.storage.hashes import require_hash
 from seglib.storage.remotes import open_remote
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", re.ASCII)
@@ -50,92 +50,68 @@ class Pointer:
         """Its time. Each of a name is after the one before it."""
         return datetime.fromisoformat(self.time)
 
+    def after(self, other: "Pointer", remote: Remote) -> "Pointer":
+        """This one, with a time after that of the other, which the remote has."""
+        if self.time > other.time:
+            return self
+        try:
+            return replace(self, time=_text(other.moment + _STEP))
+        except OverflowError as error:
+            raise SegError(
+                f"{remote.name(pointer_key(other.name))}: dated {other.time}, after "
+                "which there is no time. Delete this object, and publish again."
+            ) from error
+
 
 def latest(url: str, name: str) -> Pointer:
-    """The newest publication of a name.
-
-    Raises:
-        SegError: there is none, or its pointer is damaged; or the remote cannot be
-            read.
-    """
+    """The newest publication of a name; without one, a SegError."""
     remote = open_remote(url)
-    found = _read_pointer(remote, name)
+    found, _ = _read(remote, name)
     if found is None:
         raise SegError(
             f"{remote.name(pointer_key(name))} is missing: nothing was published "
             f"under the name {name}. `seglib publish FOLDER {url} --name {name}` does."
         )
-    return found[0]
+    return found
 
 
 def begin(remote: Remote, name: str) -> Pointer:
     """The pointer of a publication that begins now.
 
     Clocks differ, so its time is made later than that of the present `latest`.
-
-    Raises:
-        SegError: the pointer that is there is damaged or leaves no later time, or the
-            remote cannot be read.
     """
-    found = _read_pointer(remote, name)
+    found, _ = _read(remote, name)
     pointer = Pointer(_text(datetime.now(UTC)), "", name)
     if not found:
         return pointer
-    if found[0].moment > pointer.moment + _SKEW:
+    if found.moment > pointer.moment + _SKEW:
         logger.warning(
             "%s is dated %s, which the clock here has not reached. What is published "
             "now is dated right after it.",
             remote.name(pointer_key(name)),
-            found[0].time,
+            found.time,
         )
-    return _after(found[0], pointer, remote)
+    return pointer.after(found, remote)
 
 
 def move_latest(remote: Remote, pointer: Pointer) -> Pointer:
     """Move `latest` to this publication, unless a later one is there.
 
     Every move is conditional on the pointer that was read, so concurrent publications
-    never replace a newer one by an older one.
-
-    Returns:
-        The pointer as it is afterwards: the one given, or a later one.
-
-    Raises:
-        SegError: the remote cannot be written to, or too many others move it.
+    never replace a newer one by an older one. Returns the pointer that is there then.
     """
-
-    def decide(found: Pointer) -> Pointer:
-        if found.time > pointer.time or found == pointer:
-            return found
-        return _after(found, pointer, remote)
-
-    return _move(remote, pointer, decide)
+    return _move(remote, pointer, stays=lambda found: found.time > pointer.time)
 
 
 def set_latest(url: str, name: str, key: str) -> Pointer:
-    """Move `latest` to this publication, even to an older one.
-
-    Returns:
-        The pointer, of a time after that of the one before.
-
-    Raises:
-        SegError: the remote cannot be written to, or too many others move it.
-    """
+    """Move `latest` even to an older publication, dated after the one before."""
     remote = open_remote(url, create=True)
     pointer = Pointer(_text(datetime.now(UTC)), require_hash(key), name)
-
-    def decide(found: Pointer) -> Pointer:
-        return found if found.key == key else _after(found, pointer, remote)
-
-    return _move(remote, pointer, decide)
+    return _move(remote, pointer, stays=lambda found: found.key == key)
 
 
 def pointer_key(name: str) -> str:
-    """The key of a name's pointer.
-
-    Raises:
-        UsageError: a name that cannot be one.
-    """
+    """The key of a name's pointer; a UsageError for a name that cannot be one."""
     if not _NAME.fullmatch(name) or name.endswith(".dir"):
         raise UsageError(
             f"`name` must be of letters, digits, `_`, `-`, `.` and `/`, and not end in "
@@ -144,56 +120,41 @@ def pointer_key(name: str) -> str:
     return f"published/{name}/latest.json"
 
 
-def _after(found: Pointer, pointer: Pointer, remote: Remote) -> Pointer:
-    """The pointer, with a time after that of the one that is there."""
-    if pointer.time > found.time:
-        return pointer
-    try:
-        return replace(pointer, time=_text(found.moment + _STEP))
-    except OverflowError as error:
-        raise SegError(
-            f"{remote.name(pointer_key(found.name))}: dated {found.time}, after which "
-            "there is no time. Delete this object, and publish again."
-        ) from error
-
-
 def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
 def _move(
-    remote: Remote, first: Pointer, decide: Callable[[Pointer], Pointer]
+    remote: Remote, pointer: Pointer, *, stays: Callable[[Pointer], bool]
 ) -> Pointer:
-    """Write the pointer decided from the present one; `first` if there is none."""
-    key = pointer_key(first.name)
+    """Write the pointer, dated after the present one, unless that one stays."""
+    key = pointer_key(pointer.name)
     for attempt in range(_ATTEMPTS):
-        found = _read_pointer(remote, first.name)
-        wanted = decide(found[0]) if found else first
-        if found and found[0] == wanted:
-            return wanted  # also after a move whose answer was lost on the way
+        found, etag = _read(remote, pointer.name)
+        # It is the same after a move whose answer was lost on the way.
+        if found and (found == pointer or stays(found)):
+            return found
+        wanted = pointer.after(found, remote) if found else pointer
         content = json.dumps(asdict(wanted), indent=1).encode() + b"\n"
         try:
-            if found:
-                remote.write(key, content, if_match=found[1])
-            else:
-                remote.write(key, content, if_absent=True)
+            remote.write(key, content, if_absent=not found, if_match=etag)
         except ChangedObjectError:
             time.sleep(min(3.0, _PAUSE_S * 2**attempt) * random.random())
         else:
             return wanted
     raise SegError(
         f"{remote.name(key)}: others moved it {_ATTEMPTS} times in a row. The files "
-        f"are published as {first.key}; publish again to move it."
+        f"are published as {pointer.key}; publish again to move it."
     )
 
 
-def _read_pointer(remote: Remote, name: str) -> tuple[Pointer, str] | None:
+def _read(remote: Remote, name: str) -> tuple[Pointer | None, str | None]:
     """The pointer and its etag; None where there is none."""
     key = pointer_key(name)
     try:
         content, etag = remote.read(key)
     except MissingObjectError:
-        return None
+        return None, None
     try:
         pointer = Pointer(**parse_json(content, name=key))
         require_hash(pointer.key)

@@ -6,32 +6,30 @@ it back with every byte checked, and files that are there are not sent again. A 
 names the newest publication of a name (storage/pointers.py).
 """
 
-from collections.abc import Iterable
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
 from seglib.errors import SegError
-from seglib.storage.backends.base import (
+from seglib.storage.atomic_write import folder_beside
+from seglib.storage.backends import (
     OBJECTS,
     MissingObjectError,
     Moved,
     Remote,
     object_key,
 )
-from seglib.storage.dvc.directory_hashes import (
-    Entry,
-    hash_entries,
-    list_folder,
-    listing,
-)
 from seglib.storage.fetching import fetch
-from seglib.storage.parallel import Progress, in_parallel
+from seglib.storage.hashes import Entry, hash_entries, list_folder, listing
 from seglib.storage.pointers import Pointer, begin, latest, move_latest, pointer_key
 from seglib.storage.remotes import open_remote
+from seglib.storage.transfers import Progress, in_parallel
 
 _PROBE = f"{OBJECTS}/probe"  # there is none
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,10 @@ def publish(
     progress: Progress | None = None,
     moved: Moved | None = None,
 ) -> Published:
-    """Store a folder on a remote, and move `latest` of a name to it.
+    """Store all files of a folder on a remote, and move `latest` of a name to it.
 
     Args:
-        folder: what is published: all files in it.
+        folder: what is published.
         url: s3://bucket/prefix or a folder, which is made if it is not there.
         name: whose `latest` shall be this folder, unless a later publication of the
             same name has ended already; "" moves none.
@@ -84,26 +82,15 @@ def publish(
     if remote.sizes([object_key(key)]).get(object_key(key)) != len(content):
         remote.write(object_key(key), content)
     pointer = move_latest(remote, replace(begun, key=key)) if begun else None
-    return Published(
-        key=key,
-        num_files=len(entries),
-        sent_files=len(sent),
-        sent_bytes=sum(sent),
-        latest=pointer,
-    )
+    return Published(key, len(entries), len(sent), sum(sent), pointer)
 
 
 def check_place(url: str, name: str = "") -> None:
-    """Check before a training that a place can be read and written.
-
-    Args:
-        url: where a training's state or its export will go.
-        name: whose `latest` is looked at, too.
+    """Check before a training that a place, and `latest` of a name, can be used.
 
     Raises:
         UsageError: an address or a name that cannot be one.
-        SegError: there is no such place, it cannot be read or written to, or `latest`
-            of the name is damaged.
+        SegError: the place cannot be read or written to, or `latest` is damaged.
     """
     if name:
         pointer_key(name)
@@ -123,23 +110,63 @@ def fetch_published(
     progress: Progress | None = None,
     moved: Moved | None = None,
 ) -> Path:
-    """Fetch the newest publication of a name; every md5 is checked.
+    """Fetch the newest publication of a name, or that of a key; as `fetch` does."""
+    key = name if name.endswith(".dir") else latest(url, name).key
+    return fetch(key, url, cache=cache, progress=progress, moved=moved)
+
+
+def follow(
+    url: str, name: str, folder: Path, *, part: str = "saved_model", keep: int = 2
+) -> Path | None:
+    """Fetch the newest publication of a name into a model server's folder.
+
+    TensorFlow Serving, for one, loads `<folder>/<version>/saved_model.pb` with the
+    highest version, and keeps looking for a higher one. So versions appear atomically,
+    and later publications have higher numbers.
 
     Args:
         url: where it was published.
-        name: its name, or the key of a certain publication, `<md5>.dir`.
-        cache: as for `fetch`.
-        progress: as for `fetch`.
-        moved: as for `fetch`.
+        name: its name.
+        folder: of the versions. Nobody else writes into it.
+        part: the folder within a publication that is served.
+        keep: how many versions stay; the server may still answer from the last but
+            one while it loads the newest.
 
     Returns:
-        The folder that holds the files.
+        The new version's folder; None if the newest was there already.
 
     Raises:
-        SegError: as for `latest` and `fetch`.
+        SegError: nothing was published under the name, the publication has no such
+            part, the remote cannot be read, or the folder not be written. What was
+            there stays.
     """
-    key = name if name.endswith(".dir") else latest(url, name).key
-    return fetch(key, url, cache=cache, progress=progress, moved=moved)
+    pointer = latest(url, name)
+    # In microseconds since 1970, which 64 bits hold.
+    version = (pointer.moment - _EPOCH) // timedelta(microseconds=1)
+    target = folder / str(version)
+    if target.is_dir():
+        return None
+    try:
+        with folder_beside(folder) as beside:
+            root = fetch_published(url, pointer.key, cache=beside)
+            if not (root / part).is_dir():
+                raise SegError(
+                    f"{pointer.key} at {url} has no folder {part}, so it cannot be "
+                    f"served. Expected an export. Publish one under the name {name}."
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            (root / part).rename(target)
+        for old in versions(folder)[:-keep]:
+            shutil.rmtree(old)
+    except OSError as error:
+        raise SegError(f"{folder}: cannot be written ({error}).") from error
+    return target
+
+
+def versions(folder: Path) -> list[Path]:
+    """The versions in a model server's folder, the newest last."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted((p for p in found if p.name.isdecimal()), key=lambda p: int(p.name))
 
 
 def _send(
@@ -166,9 +193,6 @@ def _send(
             progress(done + len(sent), len(by_md5))
 
     report([])
-    return in_parallel(send, _large_first(missing), report=report)
-
-
-def _large_first(entries: Iterable[Entry]) -> list[Entry]:
-    """Large files first, so that none is transferred alone at the end."""
-    return sorted(entries, key=lambda entry: -(entry.size or 0))
+    # Large files first, so that none is transferred alone at the end.
+    missing.sort(key=lambda entry: -(entry.size or 0))
+    return in_parallel(send, missing, report=report)

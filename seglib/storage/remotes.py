@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from seglib.errors import SegError, UsageError, unknown
-from seglib.storage.backends.base import OBJECTS
+from seglib.storage.backends import OBJECTS, Remote
 from seglib.storage.backends.boto3_client import SETTINGS
 from seglib.storage.backends.local import FolderRemote
 from seglib.storage.backends.s3 import S3Remote
@@ -13,7 +13,7 @@ from seglib.storage.backends.s3 import S3Remote
 _OF_MACHINE = ("configpath", "credentialpath", "profile")
 
 
-def open_remote(url: str, *, create: bool = False) -> FolderRemote | S3Remote:
+def open_remote(url: str, *, create: bool = False) -> Remote:
     """The remote behind s3://bucket/prefix?SETTINGS or a path.
 
     The settings are those of DVC's remotes, such as `endpointurl=https://host`; boto3
@@ -27,32 +27,28 @@ def open_remote(url: str, *, create: bool = False) -> FolderRemote | S3Remote:
         UsageError: another scheme, or no bucket.
         SegError: no such folder.
     """
-    place = _taken_apart(url)
-    if isinstance(place, Path):
-        return _open_folder(place, create=create)
-    return S3Remote(*place)
+    place = parse_url(url)
+    if not isinstance(place, Path):
+        return S3Remote(*place)
+    if create:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SegError(f"{place}: cannot be created ({error.strerror}).") from error
+    if not place.is_dir():
+        raise SegError(
+            f"{place}: no such folder. Expected a DVC remote ({OBJECTS}/…), which `dvc "
+            "push` makes, the dataset's own folder, or s3://bucket/prefix."
+        )
+    return FolderRemote(place)
 
 
-def check_url(url: str) -> None:
-    """Check a URL without connecting.
+def parse_url(url: str) -> Path | tuple[str, str, Mapping[str, str]]:
+    """A path; or a bucket, a prefix and settings.
 
     Raises:
         UsageError: as `open_remote`.
     """
-    _taken_apart(url)
-
-
-def portable(url: str) -> str:
-    """The URL without settings of this machine, for a pod."""
-    place, _, query = url.partition("?")
-    if not place.startswith("s3://") or not query:
-        return url
-    settings = {k: v for k, v in _settings(query).items() if k not in _OF_MACHINE}
-    return f"{place}?{urlencode(settings, safe=':/')}" if settings else place
-
-
-def _taken_apart(url: str) -> Path | tuple[str, str, Mapping[str, str]]:
-    """Parse a URL: a path; or a bucket, a prefix and settings."""
     scheme, separator, rest = str(url).partition("://")
     if not separator:
         return Path(url).expanduser()
@@ -70,23 +66,18 @@ def _taken_apart(url: str) -> Path | tuple[str, str, Mapping[str, str]]:
     return bucket, prefix.strip("/"), _settings(query)
 
 
+def portable(url: str) -> str:
+    """The URL without settings of this machine, for a pod."""
+    place, _, query = url.partition("?")
+    if not place.startswith("s3://") or not query:
+        return url
+    settings = {k: v for k, v in _settings(query).items() if k not in _OF_MACHINE}
+    return f"{place}?{urlencode(settings, safe=':/')}" if settings else place
+
+
 def _settings(query: str) -> Mapping[str, str]:
     settings = dict(parse_qsl(query, keep_blank_values=True))
     for name in settings:
         if name not in SETTINGS:
             raise unknown("setting of a remote", name, SETTINGS)
     return settings
-
-
-def _open_folder(root: Path, *, create: bool) -> FolderRemote:
-    if create:
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SegError(f"{root}: cannot be created ({error.strerror}).") from error
-    if not root.is_dir():
-        raise SegError(
-            f"{root}: no such folder. Expected a DVC remote ({OBJECTS}/…), which `dvc "
-            "push` makes, the dataset's own folder, or s3://bucket/prefix."
-        )
-    return FolderRemote(root)

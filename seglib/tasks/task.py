@@ -2,16 +2,16 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from seglib.config import Config
-from seglib.delivery.pod import sending
+from seglib.delivery.sending import require_tracking, sending
 from seglib.errors import SegError, disk_problem
 from seglib.plain_text import without_login
-from seglib.runtime.provenance import merged_lineage
-from seglib.runtime.step import Artifact, Step, plain_log_lines
+from seglib.runtime.provenance import Origin, read_lineage
+from seglib.runtime.step import Artifact, RunningStep, plain_log_lines
 from seglib.runtime.system_metrics import watching
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def task(
     inputs: Sequence[Artifact] = (),
     watched: bool = False,
     trial: Mapping[str, Any] | None = None,
-) -> Iterator[Step]:
+) -> Iterator[RunningStep]:
     """Run the body of a task as a step, tell its start and end, and send its events.
 
     Args:
@@ -42,20 +42,22 @@ def task(
     # On the remote, trials would write over each other's events.
     left_as = "" if trial else name
     folders = [Path(artifact.path) for artifact in inputs]
-    lineage = merged_lineage(folders)
-    with sending(left_as, out=Path(out.path), inputs=folders) as outgoing:
-        step = Step(
-            name, uri=out.uri, events=outgoing.events, inputs=lineage, trial=trial
+    lineage: dict[str, Origin] = {}
+    for folder in folders:
+        lineage |= read_lineage(folder)
+    with sending(left_as, out=Path(out.path), inputs=folders) as events:
+        step = RunningStep(
+            name, uri=out.uri, events=events, inputs=lineage, trial=trial
         )
         with _failures_told(step), plain_log_lines():
             step.start()
-            outgoing.require()
-            with watching(step.load, on=watched):
+            require_tracking()
+            with watching(step.load) if watched else nullcontext():
                 yield step
             step.finish(Path(out.path))
 
 
-def configure(step: Step, given: Mapping[str, Any]) -> Config:
+def configure(step: RunningStep, given: Mapping[str, Any]) -> Config:
     """The configuration among a component's arguments; the provenance names it, too.
 
     Args:
@@ -73,7 +75,7 @@ def configure(step: Step, given: Mapping[str, Any]) -> Config:
 
 
 @contextmanager
-def _failures_told(step: Step) -> Iterator[None]:
+def _failures_told(step: RunningStep) -> Iterator[None]:
     try:
         yield
     except Exception as error:

@@ -1,10 +1,9 @@
 """Train one model in several pods.
 
-Each pod of a train-job runs `python -m seglib.tasks.train_together PARAMETERS`, with
-the parameters of the pipeline as JSON. It fetches, verifies and augments the data for
-itself, by the pipeline's own tasks; then all train together. The outcome is kept where
-checkpoints are: the training of a pipeline run of the same image, data and settings
-finds it there, and takes no step.
+Each pod runs `python -m seglib.tasks.train_together PARAMETERS`, with the parameters of
+the pipeline as JSON. It fetches, verifies and augments the data for itself, by the
+pipeline's own tasks; then all train together. The outcome is kept where checkpoints
+are: the training of a pipeline run of the same image, data and settings takes it there.
 
 The pods find each other by SEGLIB_HOSTS (all of them, in the order of their index, each
 `HOST` or `HOST:PORT`), SEGLIB_HOST_INDEX and SEGLIB_PORTS_FROM (2222). Each starts
@@ -22,14 +21,19 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from seglib.delivery.pod import closing, events_of_process
+from seglib.delivery.sending import (
+    closing,
+    events_of_process,
+    send_before_exit,
+)
 from seglib.distributed import LostProcessError, run_processes
 from seglib.distributed.cluster import Cluster
+from seglib.distributed.process_group import Terminated
 from seglib.environment import (
     ATTEMPT,
     CHECKPOINTS,
@@ -39,9 +43,8 @@ from seglib.environment import (
     TRAIN_JOB,
 )
 from seglib.errors import FINAL, SegError, UsageError, is_final
-from seglib.runtime.events import source_tags
+from seglib.runtime.events import source_tags, tell
 from seglib.runtime.pod_processes import clusters_of_pod
-from seglib.training.preemption import Terminated
 
 logger = logging.getLogger(__name__)
 
@@ -97,15 +100,14 @@ def _parameters(arguments: list[str]) -> dict[str, Any]:
     try:
         (text,) = arguments
         parameters: dict[str, Any] = json.loads(text)
-        given = {key: parameters[key] for key in _GIVEN}
-        rest = {key: value for key, value in parameters.items() if key not in given}
+        given = {key: parameters.pop(key) for key in _GIVEN}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise UsageError(
             "Expected one argument: the parameters of the pipeline as JSON, data_md5, "
             "remote, code_version and the settings. `python -m pipeline train-job` "
             f"writes it. Received: {arguments}"
         ) from error
-    return {**given, **Config.from_flat(rest).flat()}
+    return {**given, **Config.from_flat(parameters).flat()}
 
 
 def _require_checkpoints() -> None:
@@ -119,59 +121,44 @@ def _require_checkpoints() -> None:
 
 
 def _work(parameters: Parameters, clusters: list[Cluster], folder: Path) -> int:
-    events_of_process().append("open", **_identity(parameters))
-    _require_place()
+    from seglib.storage.publishing import check_place
+
+    events = events_of_process()
+    tell(events, "open", **_identity(parameters))
+    try:
+        # Before the data are fetched for nothing.
+        check_place(os.environ[CHECKPOINTS])
+    except SegError as error:
+        tell(events, "failed", step="train", message=str(error), lineage={})
+        raise
     _prepare(parameters, folder)
     if len(clusters) > 1:
         return run_processes(_train_as_process, (parameters, folder), clusters)
     if clusters[0].workers:
         os.environ[TF_CONFIG] = clusters[0].to_json()
-    _train(parameters, folder)
-    return 0
-
-
-def _require_place() -> None:
-    """Read and write where checkpoints go, before the data are fetched for nothing."""
-    from seglib.storage import check_place
-
-    try:
-        check_place(os.environ[CHECKPOINTS])
-    except SegError as error:
-        events_of_process().append(
-            "failed", step="train", message=str(error), lineage={}
-        )
-        raise
+    return _train(parameters, folder)
 
 
 def _prepare(parameters: Parameters, folder: Path) -> None:
     """Verify and augment the data, as the pipeline does."""
-    from seglib.tasks.augment import augment_data
-    from seglib.tasks.verify import verify_data
+    from seglib.tasks.augment_task import augment_data
+    from seglib.tasks.verify_task import verify_data
 
-    manifest = Output(folder / "manifest")
-    verify_data(manifest=manifest, report=Output(folder / "report"), **parameters)
-    augment_data(
-        manifest=manifest,
-        shards=Output(folder / "shards"),
-        preview=Output(folder / "preview"),
-        **parameters,
-    )
+    names = ("manifest", "report", "shards", "preview")
+    manifest, report, shards, preview = (Output(folder / name) for name in names)
+    verify_data(manifest=manifest, report=report, **parameters)
+    augment_data(manifest=manifest, shards=shards, preview=preview, **parameters)
 
 
 def _train_as_process(parameters: Parameters, folder: Path) -> None:
     """Train in one of several processes of this pod, which ends with its status."""
-    _set_up_process()
-    try:
-        _train(parameters, folder)
-    except (SegError, SystemExit) as error:
-        if isinstance(error, SegError):
-            logger.error("%s", error)
-        sys.exit(exit_status(error))
+    if status := _status_of(lambda: _train(parameters, folder)):
+        sys.exit(status)
 
 
-def _train(parameters: Parameters, folder: Path) -> None:
+def _train(parameters: Parameters, folder: Path) -> int:
     """Train in this process; the first one of all tracks it."""
-    from seglib.tasks.train import train_model
+    from seglib.tasks.train_task import train_model
 
     is_first = not Cluster.from_environment().index
     if not is_first:
@@ -185,6 +172,7 @@ def _train(parameters: Parameters, folder: Path) -> None:
         )
     kept = f"the outcome is kept in {os.environ[CHECKPOINTS]}"
     logger.info("trained; %s", kept if is_first else "the first process keeps it")
+    return 0
 
 
 def _close(parameters: Parameters, status: int) -> None:
@@ -192,10 +180,11 @@ def _close(parameters: Parameters, status: int) -> None:
     attempt, retries = (os.environ.get(name) or "0" for name in (ATTEMPT, RETRIES))
     goes_on = int(attempt) < int(retries) and status != FINAL
     if status and (goes_on or status == 128 + signal.SIGTERM):
+        send_before_exit("train")
         return
     with closing() as events:
         state = "FAILED" if status else "SUCCEEDED"
-        events.append("close", state=state, **_identity(parameters))
+        tell(events, "close", state=state, **_identity(parameters))
 
 
 def _identity(parameters: Parameters) -> dict[str, Any]:
@@ -218,16 +207,16 @@ def _set_up_process() -> None:
     signal.signal(signal.SIGTERM, _end)
 
 
-def _as_program() -> int:
+def _status_of(work: Callable[[], int]) -> int:
+    """The exit status of a process's work; its error is told."""
     _set_up_process()
     try:
-        return main(sys.argv[1:])
-    except SegError as error:
-        logger.error("%s", error)
+        return work()
+    except (SegError, SystemExit) as error:
+        if isinstance(error, SegError):
+            logger.error("%s", error)
         return exit_status(error)
-    except SystemExit as ended:
-        return exit_status(ended)
 
 
 if __name__ == "__main__":
-    sys.exit(_as_program())
+    sys.exit(_status_of(lambda: main(sys.argv[1:])))

@@ -32,13 +32,26 @@ class Children:
         self._run = run
         self._ids: dict[str, str] = {}
 
+    def find(self, step: str) -> str:
+        """The MLflow id of a step's run; empty if there is none."""
+        if step not in self._ids:
+            found = self._client.search_runs(
+                [self._experiment_id],
+                f"tags.`{STEP_TAG}` = '{self._run}/{step}'",
+                max_results=1,
+            )
+            if not found:
+                return ""
+            self._ids[step] = str(found[0].info.run_id)
+        return self._ids[step]
+
     def go_on(self, *, repeated: str, time_ms: int) -> None:
         """A step starts: a pipeline run that had ended goes on without its failure.
 
         Args:
             repeated: the step, if it starts another time.
         """
-        is_reopened = _reopen(self._client, self._parent_id, time_ms=time_ms)
+        is_reopened = self._reopen(self._parent_id, time_ms)
         tags = self._client.get_run(self._parent_id).data.tags
         if is_reopened or (repeated and tags.get(FAILURE[0]) == repeated):
             for name in tags.keys() & set(FAILURE):
@@ -63,7 +76,7 @@ class Children:
             for name, value in tags.items():
                 self._client.set_tag(adopted, name, value)
         elif found:
-            _reopen(self._client, found, time_ms=time_ms)
+            self._reopen(found, time_ms)
         else:
             created = self._client.create_run(
                 self._experiment_id, start_time=time_ms, run_name=step, tags=tags
@@ -75,7 +88,7 @@ class Children:
     def ended_ms(self, step: str) -> int:
         """When a step's newest attempt ended; 0: it is running, or there is none."""
         found = self.find(step)
-        return _ended_ms(self._client.get_run(found)) if found else 0
+        return self._ended_ms(found) if found else 0
 
     def end(self, step: str, status: str, *, time_ms: int) -> None:
         """End a step's run, if it has one.
@@ -93,34 +106,20 @@ class Children:
             if run.data.tags.get(STEP_TAG):
                 self._client.set_terminated(run.info.run_id, status, end_time=time_ms)
 
-    def find(self, step: str) -> str:
-        """The MLflow id of a step's run; empty if there is none."""
-        if step not in self._ids:
-            found = self._client.search_runs(
-                [self._experiment_id],
-                f"tags.`{STEP_TAG}` = '{self._run}/{step}'",
-                max_results=1,
-            )
-            if not found:
-                return ""
-            self._ids[step] = str(found[0].info.run_id)
-        return self._ids[step]
+    def _reopen(self, run_id: str, time_ms: int) -> bool:
+        """Reopen a run that ended before this moment: another attempt has begun.
 
+        An event of the earlier attempt, sent late or twice, reopens nothing.
 
-def _reopen(client: Any, run_id: str, *, time_ms: int) -> bool:
-    """Reopen a run that ended before this moment: another attempt has begun.
+        Returns:
+            Whether it was. MLflow shows the earlier end until there is another.
+        """
+        is_later = 0 < self._ended_ms(run_id) <= time_ms
+        if is_later:
+            self._client.update_run(run_id, status="RUNNING")
+        return is_later
 
-    An event of the earlier attempt, sent late or twice, reopens nothing.
-
-    Returns:
-        Whether it was reopened. MLflow shows the earlier end until there is another.
-    """
-    is_later = 0 < _ended_ms(client.get_run(run_id)) <= time_ms
-    if is_later:
-        client.update_run(run_id, status="RUNNING")
-    return is_later
-
-
-def _ended_ms(run: Any) -> int:
-    """When a run ended; 0 if it goes on."""
-    return 0 if run.info.status == "RUNNING" else int(run.info.end_time or 1)
+    def _ended_ms(self, run_id: str) -> int:
+        """When a run ended; 0 if it goes on."""
+        info = self._client.get_run(run_id).info
+        return 0 if info.status == "RUNNING" else int(info.end_time or 1)

@@ -62,27 +62,15 @@ def split_login(uri: str) -> tuple[str, str, str]:
     if uri.startswith(SQLITE) or kind == "databricks":
         return uri, "", ""
     if kind in _DATABASES and separator:
-        login, at, place = rest.rpartition("@")
+        login, at, where = rest.rpartition("@")
         parts = (quote(unquote(part), safe="") for part in login.split(":", 1))
-        return f"{scheme}://{':'.join(parts)}{at}{place}", "", ""
+        return f"{scheme}://{':'.join(parts)}{at}{where}", "", ""
     if kind not in _SERVERS or not separator:
         _require_plugin(uri, kind)
         return uri, "", ""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     login, _, host = authority.rpartition("@")
     path = rest[len(authority) :]
-    _require_host(uri, host, path)
-    user, _, password = (unquote(part) for part in login.partition(":"))
-    if bool(user) != bool(password):
-        raise UsageError(
-            f"{TRACKING_URI}: the address of {uri} has a user or a "
-            f"password, but not both. Set {TRACKING_USERNAME} and "
-            f"{TRACKING_PASSWORD}, or {TRACKING_TOKEN}, instead."
-        )
-    return f"{kind}://{host}{path}", user, password
-
-
-def _require_host(uri: str, host: str, path: str) -> None:
     try:
         place = urlsplit(f"//{host}")
         is_right = bool(place.hostname) and (place.port or 0) >= 0
@@ -95,6 +83,14 @@ def _require_host(uri: str, host: str, path: str) -> None:
             f"%2F %3F %23 %40 %20; or set {TRACKING_USERNAME} and "
             f"{TRACKING_PASSWORD} instead."
         )
+    user, _, password = (unquote(part) for part in login.partition(":"))
+    if bool(user) != bool(password):
+        raise UsageError(
+            f"{TRACKING_URI}: the address of {uri} has a user or a "
+            f"password, but not both. Set {TRACKING_USERNAME} and "
+            f"{TRACKING_PASSWORD}, or {TRACKING_TOKEN}, instead."
+        )
+    return f"{kind}://{host}{path}", user, password
 
 
 def _require_plugin(uri: str, kind: str) -> None:

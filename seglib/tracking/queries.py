@@ -1,4 +1,4 @@
-"""Queries of the MLflow runs of pipeline runs, here called rows."""
+"""Queries of the MLflow runs of pipeline runs."""
 
 import re
 import tempfile
@@ -10,16 +10,17 @@ from typing import Any
 from seglib.errors import UsageError
 from seglib.tracking.children import PARENT_TAG
 from seglib.tracking.mlflow_client import connect, require_active
-from seglib.tracking.run import EXPERIMENT, RUN_TAG
+from seglib.tracking.tracked_run import EXPERIMENT, RUN_TAG
 
 _OURS = f"tags.`{RUN_TAG}` != ''"
+_IS_RUNNING = "attributes.status = 'RUNNING'"
 _MOST = 1000  # of a search
 _NEWEST = ["attributes.start_time DESC"]
 _PREFIX = "seg/"  # of parameters beside those of KFP's launcher
 
 
 @dataclass(frozen=True)
-class RowFacts:
+class RunFacts:
     """The facts of one pipeline run in MLflow."""
 
     id: str
@@ -32,87 +33,87 @@ class RowFacts:
     tags: Mapping[str, str]
 
 
-class Rows:
+class TrackedRuns:
     """Queries of one store."""
 
     def __init__(self, uri: str):
         self.uri = uri
         self._client = connect(uri)
 
-    def find(self, word: str) -> RowFacts:
-        """A row by its MLflow id, the name, folder or KFP's id of its run, or `latest`.
+    def find(self, word: str) -> RunFacts:
+        """A run by its MLflow id, its name, folder or KFP's id, or `latest`.
 
         Raises:
             UsageError: there is none; names the newest.
         """
         name = Path(word).resolve().name if Path(word).is_dir() else word
         if name == "latest":
-            found = self.newest(1)
+            found = next(iter(self.newest(1)), None)
         elif re.fullmatch(r"[0-9a-f]{32}", name):
             found = self._by_id(name)
         else:
-            quoted = name.replace("'", "")
-            found = self._search(f"tags.`{RUN_TAG}` = '{quoted}'", 1) or self._search(
-                f"attributes.run_name = '{quoted}' and {_OURS}", 1
-            )
+            found = self.of_run(name) or self._first("attributes.run_name", name)
         if not found:
-            known = ", ".join(row.name for row in self.newest(3)) or "none"
+            known = ", ".join(run.name for run in self.newest(3)) or "none"
             raise UsageError(
                 f"No run {word!r} in {self.uri}. Expected its name, "
                 f"folder or MLflow id. The newest are: {known}."
             )
-        return found[0]
+        return found
 
-    def newest(self, count: int) -> list[RowFacts]:
-        """The newest rows, the newest first."""
+    def newest(self, count: int) -> list[RunFacts]:
+        """The newest runs, the newest first."""
         return self._search(_OURS, count)
 
-    def of_run(self, run: str) -> RowFacts | None:
-        """The row of a run, by its name or KFP's id; None if there is none."""
-        quoted = run.replace("'", "")
-        return next(iter(self._search(f"tags.`{RUN_TAG}` = '{quoted}'", 1)), None)
+    def of_run(self, run: str) -> RunFacts | None:
+        """A run by its name or KFP's id; None if there is none."""
+        return self._first(f"tags.`{RUN_TAG}`", run)
 
-    def running(self) -> list[RowFacts]:
-        """The rows of all runs that have not ended."""
-        return self._search(f"{_OURS} and attributes.status = 'RUNNING'", _MOST)
+    def running(self) -> list[RunFacts]:
+        """All runs that have not ended."""
+        return self._search(f"{_OURS} and {_IS_RUNNING}", _MOST)
 
-    def open_jobs(self) -> list[RowFacts]:
-        """The rows of trainings in several pods that have not ended."""
-        is_open = "attributes.status = 'RUNNING' and tags.`train_job` != ''"
-        return self._search(f"{_OURS} and {is_open}", _MOST)
+    def open_jobs(self) -> list[RunFacts]:
+        """The trainings in several pods that have not ended."""
+        is_job = "tags.`train_job` != ''"
+        return self._search(f"{_OURS} and {_IS_RUNNING} and {is_job}", _MOST)
 
-    def last_sign_ms(self, row: RowFacts) -> int:
-        """Time of the last measurement or start, of a row and its steps."""
-        own, signs = self._client.get_run(row.id), []
-        steps = f"tags.`{PARENT_TAG}` = '{row.id}'"
-        for run in (own, *self._client.search_runs([own.info.experiment_id], steps)):
-            signs.append(int(run.info.start_time))
-            for name in run.data.metrics:
-                history = self._client.get_metric_history(run.info.run_id, name)
+    def last_sign_ms(self, run: RunFacts) -> int:
+        """Time of the last measurement or start, of a run and its steps."""
+        own, signs = self._client.get_run(run.id), []
+        steps = f"tags.`{PARENT_TAG}` = '{run.id}'"
+        for one in (own, *self._client.search_runs([own.info.experiment_id], steps)):
+            signs.append(int(one.info.start_time))
+            for name in one.data.metrics:
+                history = self._client.get_metric_history(one.info.run_id, name)
                 signs += [point.timestamp for point in history]
         return max(signs)
 
-    def read_file(self, row: RowFacts, path: str) -> str:
-        """The text of a small file that a row keeps; empty if it has no such file."""
+    def read_file(self, run: RunFacts, path: str) -> str:
+        """The text of a small file that a run keeps; empty if it has no such file."""
         folder = str(PurePosixPath(path).parent)
-        kept = self._client.list_artifacts(row.id, "" if folder == "." else folder)
+        kept = self._client.list_artifacts(run.id, "" if folder == "." else folder)
         if not any(one.path == path for one in kept):
             return ""
         with tempfile.TemporaryDirectory() as place:
-            found = self._client.download_artifacts(row.id, path, place)
+            found = self._client.download_artifacts(run.id, path, place)
             return Path(found).read_text(encoding="utf-8")
 
-    def _by_id(self, run_id: str) -> list[RowFacts]:
+    def _by_id(self, run_id: str) -> RunFacts | None:
         try:
-            return [_facts(self._client.get_run(run_id))]
+            return _facts(self._client.get_run(run_id))
         except Exception as error:  # MLflow's, which only one module may import
             if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
-                return []
+                return None
             raise
 
-    def _search(self, condition: str, count: int) -> list[RowFacts]:
+    def _first(self, key: str, name: str) -> RunFacts | None:
+        quoted = name.replace("'", "")
+        return next(iter(self._search(f"{key} = '{quoted}' and {_OURS}", 1)), None)
+
+    def _search(self, condition: str, count: int) -> list[RunFacts]:
         experiments = self._client.search_experiments()
-        # Rows of a cluster lie in the experiment that KFP chose.
+        # Runs of a cluster lie in the experiment that KFP chose.
         experiments.sort(key=lambda experiment: experiment.name != EXPERIMENT)
         ids = [experiment.experiment_id for experiment in experiments]
         runs = self._client.search_runs(
@@ -123,10 +124,10 @@ class Rows:
         return [_facts(run) for run in runs]
 
 
-def _facts(run: Any) -> RowFacts:
+def _facts(run: Any) -> RunFacts:
     info, data = run.info, run.data
     duration = (info.end_time - info.start_time) / 1000 if info.end_time else None
-    return RowFacts(
+    return RunFacts(
         id=str(info.run_id),
         name=str(info.run_name or data.tags.get(RUN_TAG)),
         status=str(info.status),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from seglib.runtime.events import Event
-from seglib.tracking.run import TrackedRun
+from seglib.tracking.tracked_run import TrackedRun
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"  # MLflow's
 _CERTAIN = {

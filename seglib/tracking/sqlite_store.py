@@ -6,21 +6,17 @@ experiments is unfinished and holds nothing.
 """
 
 import glob
-import logging
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from seglib.errors import SegError
-from seglib.storage.file_lock import file_lock
+from seglib.storage.atomic_write import file_lock
 
 SQLITE = "sqlite:///"
 _BESIDE = ("", "-journal", "-wal", "-shm")  # what SQLite keeps beside a file is its own
 _LONGEST_WAIT_S = 20.0  # for another process's lock
-
-logger = logging.getLogger(__name__)
 
 
 def path_of(uri: str) -> Path | None:
@@ -51,30 +47,28 @@ def require_sound(database: Path) -> None:
         ) from error
 
 
-def make_whole(database: Path, *, warn: Callable[[str], None] = logger.warning) -> None:
-    """Make a missing store; only one process at a time does so.
-
-    An unfinished store is kept under another name, and replaced.
+def make_whole(database: Path) -> None:
+    """Make a missing or unfinished store; only one process at a time does so.
 
     Raises:
         SegError: the file is damaged, or is something else.
         Exception: MLflow's, such as of a full disk.
     """
-    with _alone(database):
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with file_lock(database.with_name(f".{database.name}.lock")):
         require_sound(database)
-        if database.exists():
-            if _is_finished(database):
-                return
-            kept = _keep(database)
-            warn(
-                f"{database} was not finished: its process was killed. It is kept as "
-                f"{kept.name}, and made anew."
-            )
+        if _is_finished(database):
+            return
+        for end in _BESIDE:
+            database.with_name(database.name + end).unlink(missing_ok=True)
         _remove_unfinished(database)  # of killed processes: we alone are here
         # MLflow keeps connections by name: each attempt has a name of its own.
         unfinished = database.with_name(f".{database.name}.{uuid.uuid4()}.unfinished")
+        artifacts = (database.parent / "mlflow-artifacts").absolute().as_uri()
         try:
-            _make(unfinished)
+            SqlAlchemyStore(f"{SQLITE}{unfinished}", artifacts).engine.dispose()
             unfinished.rename(database)
         finally:
             _remove_unfinished(database)
@@ -96,33 +90,6 @@ def _is_finished(database: Path) -> bool:
         return bool(opened.execute("select 1 from experiments limit 1").fetchone())
 
 
-def _make(database: Path) -> None:
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    artifacts = database.parent / "mlflow-artifacts"
-    store = SqlAlchemyStore(f"{SQLITE}{database}", artifacts.absolute().as_uri())
-    store.engine.dispose()
-
-
-def _keep(database: Path) -> Path:
-    """Move a store out of the way, with what SQLite keeps beside it."""
-    number = 1
-    while (kept := database.with_name(f"{database.name}.broken-{number}")).exists():
-        number += 1
-    for end in _BESIDE:
-        part = database.with_name(database.name + end)
-        if part.exists():
-            part.rename(kept.with_name(kept.name + end))
-    return kept
-
-
 def _remove_unfinished(database: Path) -> None:
     for left in database.parent.glob(f".{glob.escape(database.name)}.*.unfinished*"):
         left.unlink()
-
-
-@contextmanager
-def _alone(database: Path) -> Iterator[None]:
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with file_lock(database.with_name(f".{database.name}.lock")):
-        yield

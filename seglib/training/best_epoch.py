@@ -1,8 +1,11 @@
-"""Validation after an epoch, and the best model so far."""
+"""Validation after an epoch, and the artifact with the best weights so far."""
 
+import json
 import logging
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -13,50 +16,44 @@ from seglib.errors import SegError
 from seglib.evaluation.metrics import Scores
 from seglib.evaluation.scoring import score_pairs
 from seglib.models.model import SegmentationModel
-from seglib.training.history import DrawCurves, Row, save_with_history
+from seglib.training.state import Row
 
 logger = logging.getLogger(__name__)
 
+DrawCurves = Callable[[Sequence[dict[str, float | None]]], bytes]  # rows → PNG
 
+
+@dataclass(frozen=True)
 class BestEpoch:
     """Measures the network that learns, and saves its best epoch.
 
-    Args:
-        model: it gets the weights; its network has the number format of the artifact.
-        val: pairs on which is measured, at their original size.
-        out: folder of the model. None: nothing is saved.
-        draw_curves: gives the picture of a history.
+    model: it gets the weights; its network has the number format of the artifact.
+    val: pairs on which is measured, at their original size.
+    out: folder of the model. None: nothing is saved.
+    draw_curves: gives the picture of a history.
     """
 
-    def __init__(
-        self,
-        model: SegmentationModel,
-        *,
-        val: Sequence[Pair],
-        out: Path | None,
-        draw_curves: DrawCurves,
-    ):
-        self._model, self._val, self._out = model, val, out
-        self._draw = draw_curves
-        self._unfinished = out and out.with_name(f"{out.name}.unfinished")
+    model: SegmentationModel
+    val: Sequence[Pair]
+    out: Path | None
+    draw_curves: DrawCurves
 
     def measure(self, network: keras.Model) -> float:
         """Val mIoU; NaN without a val split."""
-        if not self._val:
+        if not self.val:
             return float("nan")
-        self._model.network.set_weights(network.get_weights())
-        counts = sum(image.confusion for image in score_pairs(self._model, self._val))
+        self.model.network.set_weights(network.get_weights())
+        counts = sum(image.confusion for image in score_pairs(self.model, self.val))
         return Scores(np.asarray(counts)).miou
 
     def save(self, weights: list[np.ndarray], history: list[Row]) -> None:
         """Write the best model so far to OUT.unfinished; a failure is a warning."""
-        if self._unfinished is None:
-            return
-        self._model.network.set_weights(weights)
-        try:
-            save_with_history(self._model, self._unfinished, history, self._draw)
-        except SegError as error:  # a convenience: the state has the weights, too
-            logger.warning("The best epoch so far is not kept. %s", error)
+        if self.out:
+            self.model.network.set_weights(weights)
+            try:
+                self._write(_unfinished(self.out), history)
+            except SegError as error:  # a convenience: the state has the weights, too
+                logger.warning("The best epoch so far is not kept. %s", error)
 
     def finish(self, weights: list[np.ndarray], history: list[Row]) -> None:
         """Give the model its weights, and write it to OUT.
@@ -64,7 +61,20 @@ class BestEpoch:
         Raises:
             SegError: the folder cannot be written.
         """
-        self._model.network.set_weights(weights)
-        if self._out and self._unfinished:
-            save_with_history(self._model, self._out, history, self._draw)
-            shutil.rmtree(self._unfinished, ignore_errors=True)
+        self.model.network.set_weights(weights)
+        if self.out:
+            self._write(self.out, history)
+            shutil.rmtree(_unfinished(self.out), ignore_errors=True)
+
+    def _write(self, folder: Path, history: list[Row]) -> None:
+        rows = [
+            {key: None if math.isnan(value) else value for key, value in row.items()}
+            for row in history
+        ]
+        text = json.dumps(rows, indent=1) + "\n"
+        files = {"history.json": text.encode(), "curves.png": self.draw_curves(rows)}
+        self.model.save(folder, extra_files=files)
+
+
+def _unfinished(out: Path) -> Path:
+    return out.with_name(f"{out.name}.unfinished")

@@ -1,37 +1,98 @@
 """How often each class occurs in the training masks, and what a pixel of it weighs."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from seglib.config import TrainConfig
 from seglib.data.loader import PairSource
-from seglib.errors import SegError
+from seglib.errors import SegError, UsageError
 
 
-def count_class_pixels(
-    source: PairSource, *, num_classes: int, ignore_index: int | None
-) -> np.ndarray:
-    """Count the pixels of each class in all training masks; fills the source's cache.
+@dataclass(frozen=True)
+class ClassBalance:
+    """Counts of the training masks, without ignored pixels.
 
-    Returns:
-        int64 (num_classes,); ignored pixels are not counted.
-
-    Raises:
-        SegError: a mask holds an id that is neither a class nor ignored.
+    pixels: int64 (images, num_classes), by image and class.
     """
-    pixels = np.zeros(num_classes, np.int64)
-    for index in range(len(source)):
-        counts = np.bincount(source[index][1].reshape(-1))
-        if ignore_index is not None and ignore_index < counts.size:
-            counts[ignore_index] = 0
-        wrong = np.flatnonzero(counts[num_classes:])
-        if wrong.size:
-            raise SegError(
-                f"A training mask holds the id {num_classes + int(wrong[0])}. "
-                f"Expected: ids below num_classes={num_classes}, or "
-                f"ignore_index={ignore_index}. "
-                "Run `seglib verify`, which names the file."
+
+    pixels: np.ndarray
+
+    @classmethod
+    def count(
+        cls, source: PairSource, *, num_classes: int, ignore_index: int | None
+    ) -> "ClassBalance":
+        """Count the pixels of all training masks; fills the source's cache.
+
+        Raises:
+            SegError: a mask holds an id that is neither a class nor ignored.
+        """
+        pixels = np.zeros((len(source), num_classes), np.int64)
+        for index in range(len(source)):
+            counts = np.bincount(source[index][1].reshape(-1))
+            if ignore_index is not None and ignore_index < counts.size:
+                counts[ignore_index] = 0
+            wrong = np.flatnonzero(counts[num_classes:])
+            if wrong.size:
+                raise SegError(
+                    f"A training mask holds the id {num_classes + int(wrong[0])}. "
+                    f"Expected: ids below num_classes={num_classes}, or "
+                    f"ignore_index={ignore_index}. "
+                    "Run `seglib verify`, which names the file."
+                )
+            pixels[index, : min(num_classes, counts.size)] = counts[:num_classes]
+        return cls(pixels)
+
+    def weights(self, config: TrainConfig) -> np.ndarray:
+        """One weight a class, float64 (num_classes,), as `class_weights` says.
+
+        Raises:
+            UsageError: not one number a class.
+        """
+        if config.class_weights == "none":
+            return np.ones(self.pixels.shape[1])
+        if config.class_weights == "median_frequency":
+            return self.median_frequency()
+        if config.class_weights == "power":
+            return class_weights(self.pixels.sum(0), config.class_weight_power)
+        given = np.array([float(x) for x in config.class_weights.split(",")])
+        if len(given) != self.pixels.shape[1]:
+            raise UsageError(
+                f"`class_weights` must be one number for each of the "
+                f"{self.pixels.shape[1]} classes. Received: {len(given)} numbers."
             )
-        pixels[: min(num_classes, counts.size)] += counts[:num_classes]
-    return pixels
+        return given
+
+    def median_frequency(self) -> np.ndarray:
+        """The median frequency over that of a class, float64 (num_classes,).
+
+        A class's frequency is its share of the pixels of those images that it is in.
+        A class without pixels weighs 1.
+
+        Reference: Eigen and Fergus 2015, "Predicting Depth, Surface Normals and
+        Semantic Labels with a Common Multi-Scale Convolutional Architecture",
+        arXiv:1411.4734.
+        """
+        present = self.pixels > 0
+        around = (present * self.pixels.sum(1, keepdims=True)).sum(0)
+        known = around > 0
+        weights = np.ones(len(known))
+        frequency = self.pixels.sum(0)[known] / around[known]
+        weights[known] = np.median(frequency) / frequency
+        return weights
+
+    def chances(self, temperature: float) -> np.ndarray:
+        """How likely each class is to be drawn, float64 (num_classes,): rare ones most.
+
+        Args:
+            temperature: > 0; the smaller, the more the rarest class is favoured.
+
+        Reference: Hoyer, Dai and Van Gool 2022, "DAFormer", equations 5 and 6 (rare
+        class sampling).
+        """
+        share = self.pixels.sum(0) / max(1, self.pixels.sum())
+        powers = np.where(share > 0, np.exp((1 - share) / temperature), 0.0)
+        return powers / powers.sum()
 
 
 def class_weights(class_pixels: np.ndarray, power: float) -> np.ndarray:
@@ -47,9 +108,6 @@ def class_weights(class_pixels: np.ndarray, power: float) -> np.ndarray:
     Example:
         >>> class_weights(np.array([75, 25]), 1.0).round(3).tolist()
         [0.667, 2.0]
-
-    Reference: Eigen and Fergus 2015, "Predicting Depth, Surface Normals and Semantic
-    Labels", which balances classes by the inverse of their frequency (power 1 here).
     """
     share = class_pixels / max(1, class_pixels.sum())
     present = share > 0

@@ -6,23 +6,21 @@ and what is left is the training's checkpoints and its end by SIGTERM.
 
 import json
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import cast
 
-from seglib.distributed.process_group import ProcessGroup
+from seglib.distributed.process_group import ProcessGroup, Terminated, signal_handlers
 from seglib.models.model import SegmentationModel
-from seglib.training.checkpoints import Checkpoints, Snapshot, require_state
+from seglib.training.checkpoints import Checkpoints, Snapshot
 from seglib.training.learner import Learner
 from seglib.training.precision import Numerics
-from seglib.training.preemption import Terminated, Termination
-from seglib.training.state import TrainingState
+from seglib.training.state import TrainingState, require_state
 
 logger = logging.getLogger(__name__)
-
-TakeSnapshot = Callable[[], Snapshot]
 
 
 class Coordinator:
@@ -36,7 +34,12 @@ class Coordinator:
     def __init__(self, group: ProcessGroup, checkpoints: Checkpoints | None):
         self.group = group
         self.checkpoints = checkpoints if group.is_first else None
-        self._termination = Termination()
+        self._is_told_to_end = False
+
+    @property
+    def place(self) -> str:
+        """Where the checkpoints come from, for the log."""
+        return self.checkpoints.place if self.checkpoints else "process 0"
 
     def open(
         self, model: SegmentationModel, content_key: Callable[[], str]
@@ -54,7 +57,7 @@ class Coordinator:
         """
         if self.group.count > 1:
             own = Snapshot(facts={}, arrays={"weights": model.network.get_weights()})
-            first = Snapshot.from_bytes(self.group.broadcast(own.to_bytes()))
+            first = cast(Snapshot, self._broadcast(own))
             model.network.set_weights(first.arrays["weights"])
         elif not self.checkpoints:
             return None
@@ -81,7 +84,7 @@ class Coordinator:
             if self.checkpoints:
                 stack.enter_context(self.checkpoints)
             if self.checkpoints or self.group.count > 1:
-                stack.enter_context(self._termination)
+                stack.enter_context(signal_handlers({signal.SIGTERM: self._note}))
             stack.enter_context(self.group.lost_as_error())
             yield
 
@@ -100,7 +103,7 @@ class Coordinator:
         """
         leads = float(self.group.is_first)
         over, state.learning_rate, terminating = self.group.sum(
-            [leads * is_over, leads * learning_rate, self._termination.is_requested]
+            [leads * is_over, leads * learning_rate, self._is_told_to_end]
         )
         state.is_terminating = terminating > 0
         return over > 0
@@ -109,7 +112,6 @@ class Coordinator:
         """Write a checkpoint where one is due.
 
         Args:
-            state, learner: what the training resumes from.
             epoch_ends: now, which is a good moment.
 
         Raises:
@@ -118,11 +120,17 @@ class Coordinator:
         """
         take = partial(state.snapshot, learner.network, learner.optimizer)
         if state.is_terminating:
-            self._terminate(state.step, take)
-        elif self.checkpoints and self.checkpoints.is_due(epoch_ends=epoch_ends):
+            if self.checkpoints and self.checkpoints.write_last(take):
+                step = state.step
+                logger.info("SIGTERM: ended after step %d, whose state is kept", step)
+            if not self.group.is_first:
+                logger.info("SIGTERM to one of all: ended after step %d", state.step)
+            self.group.sum([])  # all wait until it is written
+            raise Terminated
+        if self.checkpoints and self.checkpoints.is_due(epoch_ends=epoch_ends):
             self.checkpoints.write(take)
 
-    def share_outcome(self, outcome: TakeSnapshot) -> Snapshot:
+    def share_outcome(self, outcome: Callable[[], Snapshot]) -> Snapshot:
         """Save the outcome of process 0, and give it to all processes."""
         if self.checkpoints:
             self.checkpoints.write_last(outcome)
@@ -133,14 +141,8 @@ class Coordinator:
         if self.checkpoints:
             self.checkpoints.end()
 
-    def _terminate(self, step: int, take: TakeSnapshot) -> None:
-        """End all processes after the same step, once the state is written."""
-        if self.checkpoints and self.checkpoints.write_last(take):
-            logger.info("SIGTERM: ended after step %d, whose state is kept", step)
-        if not self.group.is_first:
-            logger.info("SIGTERM to one of all: ended after step %d", step)
-        self.group.sum([])  # all wait until it is written
-        raise Terminated
+    def _note(self, *_: object) -> None:
+        self._is_told_to_end = True
 
     def _broadcast(self, snapshot: Snapshot | None) -> Snapshot | None:
         if self.group.count == 1:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from seglib.errors import UsageError
-from seglib.models.layers.resize import resize_bilinear
+from seglib.models.layers.upsampling import resize_bilinear
 from seglib.models.model import SegmentationModel
 
 _GRID = 8  # cells along each axis between which similarities are compared
@@ -28,8 +28,8 @@ class Distillation:
         pairwise_weight: of the similarities; it needs encoders.
 
     Reference: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
-    Network", section 2; Liu et al. 2019, "Structured Knowledge Distillation for
-    Semantic Segmentation", pixel-wise and pair-wise distillation.
+    Network", arXiv:1503.02531; Liu et al. 2019, "Structured Knowledge Distillation for
+    Semantic Segmentation", arXiv:1903.04197 (pixel-wise and pair-wise distillation).
     """
 
     teacher: SegmentationModel
@@ -90,7 +90,7 @@ class Distiller(keras.Model):
 def _divergence(known: Any, logits: Any, temperature: float) -> Any:
     """KL divergence per pixel of the softened probabilities, times temperature².
 
-    (That keeps the size of the gradients, section 2 of Hinton et al.)
+    (That keeps the size of the gradients, Hinton et al.)
     """
     log_known = keras.ops.log_softmax(known / temperature)
     log_student = keras.ops.log_softmax(logits / temperature)

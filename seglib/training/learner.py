@@ -1,7 +1,5 @@
 """The network that learns: a copy of a model's, in one number format, and its step."""
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 
@@ -10,18 +8,11 @@ from seglib.data.loader import crop_size
 from seglib.distributed.process_group import ProcessGroup
 from seglib.evaluation.metrics import MeanIoU
 from seglib.models import copy_network
-from seglib.models.contract import CUSTOM, Contract
 from seglib.models.model import SegmentationModel
 from seglib.training.distillation import Distillation, Distiller
 from seglib.training.losses import CrossEntropy
 from seglib.training.optimizer import build_optimizer, encoder_of
-from seglib.training.precision import (
-    Numerics,
-    Timing,
-    candidates,
-    choose_numerics,
-    time_steps,
-)
+from seglib.training.precision import Numerics, Timing, time_steps
 
 
 class Learner:
@@ -107,36 +98,3 @@ class Learner:
             jit_compile=self._numerics.xla,
         )
         self._miou.reset_state()  # Keras resets it from the second step on
-
-
-def fastest_numerics(
-    new_learner: Callable[[Numerics], Learner],
-    config: TrainConfig,
-    contract: Contract,
-    steps: int,
-    group: ProcessGroup,
-) -> Numerics:
-    """Try in process 0 which number format and compiler trains fastest here.
-
-    Args:
-        new_learner: builds one to be timed.
-        contract: of the model.
-        steps: of the whole training.
-
-    Returns:
-        The choice of process 0; the others have none, and get it by a broadcast.
-
-    Raises:
-        UsageError: XLA is asked for where it cannot be.
-    """
-    allowed = candidates(
-        config,
-        own_layers=contract.architecture == CUSTOM,
-        processes=group.count,
-    )
-    if not group.is_first:
-        return allowed[0]
-    limit_s = 60 * config.max_minutes
-    return choose_numerics(
-        allowed, lambda one: new_learner(one).time(), steps, limit_s=limit_s
-    )

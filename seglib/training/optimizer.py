@@ -67,8 +67,8 @@ class TwoRateAdamW(keras.optimizers.AdamW):
         factor: of their learning rate.
 
     Reference: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization",
-    algorithm 2; Howard and Ruder 2018, "Universal Language Model Fine-tuning",
-    section 3.2 (learning rates that differ between layers).
+    arXiv:1711.05101; Howard and Ruder 2018, "Universal Language Model Fine-tuning for
+    Text Classification" (learning rates that differ between layers).
     """
 
     def __init__(self, slower: set[str], factor: float, **kwargs: Any):
@@ -99,8 +99,9 @@ def learning_rate_at(step: int, total_steps: int, config: TrainConfig) -> float:
         >>> [round(learning_rate_at(s, 110, config), 3) for s in (0, 4, 10, 59, 109)]
         [0.1, 0.5, 1.0, 0.513, 0.01]
 
-    Reference: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; Goyal
-    et al. 2017, "Accurate, Large Minibatch SGD", section 2.2 (warm-up).
+    Reference: Loshchilov and Hutter 2017, "SGDR: Stochastic Gradient Descent with Warm
+    Restarts", arXiv:1608.03983, without restarts; Goyal et al. 2017, "Accurate, Large
+    Minibatch SGD", arXiv:1706.02677 (warm-up).
     """
     warmup = min(config.warmup_steps, total_steps // 10)
     if step < warmup:

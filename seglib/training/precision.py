@@ -3,8 +3,9 @@
 bfloat16 keeps the exponent of float32 and 8 bits of precision, so that it needs no loss
 scaling; weights and their updates stay float32.
 
-Reference: Kalamkar et al. 2019, "A Study of BFLOAT16 for Deep Learning Training";
-Micikevicius et al. 2018, "Mixed Precision Training", section 3.1 (float32 weights).
+Reference: Kalamkar et al. 2019, "A Study of BFLOAT16 for Deep Learning Training",
+arXiv:1905.12322; Micikevicius et al. 2018, "Mixed Precision Training",
+arXiv:1710.03740 (float32 weights).
 """
 
 import logging
@@ -69,20 +70,18 @@ def candidates(
     if config.precision == "auto":
         with_bfloat16 = has_native_bfloat16() and not own_layers
         precisions = ["float32", "bfloat16"][: 1 + with_bfloat16]
-    xla = [False, True]
-    if keras.backend.backend() != "tensorflow":
-        xla = [True]  # these backends are built on it
-    if config.xla != "auto":
-        xla = [config.xla == "always"]
-    if obstacle := xla_obstacle(processes):
-        if config.xla == "always":
-            raise UsageError(
-                f"`xla` cannot be `always` {obstacle}. Expected: auto or never."
-            )
+    obstacle = xla_obstacle(processes)
+    if obstacle and config.xla == "always":
+        raise UsageError(
+            f"`xla` cannot be `always` {obstacle}. Expected: auto or never."
+        )
+    if obstacle or config.xla == "never":
         xla = [False]
-    return [
-        Numerics(precision, compiled) for compiled in xla for precision in precisions
-    ]
+    elif config.xla == "always" or keras.backend.backend() != "tensorflow":
+        xla = [True]  # the other backends are built on it
+    else:
+        xla = [False, True]
+    return [Numerics(precision, each) for each in xla for precision in precisions]
 
 
 def xla_obstacle(processes: int) -> str:
@@ -112,7 +111,6 @@ def choose_numerics(
     A candidate that fails is left out, and the log says why.
 
     Args:
-        allowed: from `candidates`.
         measure: trains a few steps with a candidate.
         steps: of the whole training; below 1000 nothing is tried.
         limit_s: seconds after which the training ends at the latest; 0: never.
@@ -135,12 +133,8 @@ def choose_numerics(
             logger.warning("%s: left out, it fails here (%.300s)", candidate, reason)
             first_error = first_error or error
             continue
-        logger.info(
-            "%s: %.1f ms a step, %.1f s for the first one",
-            candidate,
-            1000 * timing.step_s,
-            timing.compile_s,
-        )
+        step_ms, first_s = 1000 * timing.step_s, timing.compile_s
+        logger.info("%s: %.1f ms a step, the first %.1f s", candidate, step_ms, first_s)
         if limit_s:
             steps = min(steps, int(limit_s / timing.step_s))
     if not timings and first_error:
@@ -165,7 +159,7 @@ def is_worth_trying(
     It costs two compilations: that of the trial and that of the training.
 
     Args:
-        timings: of the candidates before it; at least one.
+        timings: of the candidates before it.
     """
     known = [timing for other, timing in timings.items() if other.xla == candidate.xla]
     some = next(iter(timings.values()))

@@ -1,16 +1,89 @@
-"""The state of a training between two steps, and its snapshot."""
+"""The state of a training between two steps: its time, its snapshot, and its check."""
 
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
 
+from seglib.config import PRECISIONS
 from seglib.evaluation.metrics import Scores
 from seglib.training.checkpoints import Snapshot, restore, values
-from seglib.training.clock import Clock
-from seglib.training.history import Row
 from seglib.training.precision import Numerics
+
+Row = dict[str, float]
+
+_ROW = {"epoch", "loss", "train_miou", "val_miou", "learning_rate", "duration_s"}
+_CLOCK = {"elapsed_s", "epoch_s", "timed_s", "untimed_steps"}
+
+
+class Clock:
+    """The time that a training has taken, across its interruptions.
+
+    Args:
+        max_minutes: after which it ends; 0: never.
+        now: gives the time in seconds.
+    """
+
+    def __init__(self, max_minutes: float, now: Callable[[], float] = time.monotonic):
+        self._now = now
+        self._started = self._epoch_started = self._timed_from = now()
+        self._limit_s = 60 * max_minutes or float("inf")
+        self._untimed_steps = 0
+        self._first_step_is_done = False
+        self._timed_s = 0.0  # before the interruption
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the training began, without those between its processes."""
+        return self._now() - self._started
+
+    @property
+    def epoch_s(self) -> float:
+        """Seconds since the epoch began."""
+        return self._now() - self._epoch_started
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the limit; infinite without one."""
+        return self._limit_s - self.elapsed_s
+
+    def begin_epoch(self) -> None:
+        self._epoch_started = self._now()
+
+    def end_step(self) -> None:
+        """Note the end of a step; the first of a process compiles, and is not timed."""
+        if not self._first_step_is_done:
+            self._first_step_is_done = True
+            self._untimed_steps += 1
+            self._timed_from = self._now() - self._timed_s
+
+    def total_steps(self, done: int, planned: int) -> int:
+        """As planned, or as many as the time still allows at the present pace."""
+        timed = done - self._untimed_steps
+        if self._limit_s == float("inf") or timed < 1:
+            return planned
+        pace = (self._now() - self._timed_from) / timed
+        return min(planned, done + max(1, round(self.left_s / pace)))
+
+    def facts(self) -> dict[str, float]:
+        """What `resume` needs in another process, as JSON values."""
+        return {
+            "elapsed_s": self.elapsed_s,
+            "epoch_s": self.epoch_s,
+            "timed_s": self._now() - self._timed_from,
+            "untimed_steps": self._untimed_steps,
+        }
+
+    def resume(self, facts: Mapping[str, float]) -> None:
+        """Count on from the `facts` of another process's clock."""
+        self._started -= facts["elapsed_s"]
+        self._epoch_started = self._now() - facts["epoch_s"]
+        self._timed_s = facts["timed_s"]
+        self._untimed_steps = int(facts["untimed_steps"])
 
 
 @dataclass(kw_only=True)
@@ -18,7 +91,6 @@ class TrainingState:
     """Everything that changes during a training, beside Keras's variables.
 
     numerics: the precision and compiler it was begun with.
-    clock: its time.
     confusion: int64 (num_classes, num_classes), pixels of this epoch's steps so far.
     step: steps done.
     loss_sum: of the losses of this epoch's steps so far.
@@ -52,23 +124,43 @@ class TrainingState:
         self.confusion[:] = 0
         self.clock.begin_epoch()
 
-    def row(self, epoch: int, steps: int, learning_rate: float, miou: float) -> Row:
-        """The row of the history for the epoch that ends.
+    def add_step(self, loss: float, counts: np.ndarray) -> None:
+        self.step += 1
+        self.loss_sum += loss
+        self.confusion += counts
+        self.clock.end_step()
+
+    def end_epoch(self, epoch: int, steps: int, rate: float, miou: float) -> Row:
+        """Add a row to the history.
 
         Args:
             epoch: its number, from 1.
             steps: that it took.
-            learning_rate: of the last of them.
+            rate: the learning rate of the last of them.
             miou: on the val split, or NaN.
         """
-        return {
+        row = {
             "epoch": epoch,
             "loss": self.loss_sum / steps,
             "train_miou": Scores(self.confusion).miou,
             "val_miou": miou,
-            "learning_rate": learning_rate,
+            "learning_rate": rate,
             "duration_s": self.clock.epoch_s,
         }
+        self.history.append(row)
+        return row
+
+    def line(self, row: Row, *, epochs: int, is_best: bool) -> str:
+        """What the log says of an epoch, and of the time that is left for `epochs`."""
+        left_s = self.clock.elapsed_s * (epochs / row["epoch"] - 1)
+        left_s = max(0.0, min(left_s, self.clock.left_s))
+        miou = row["val_miou"]
+        val = "" if math.isnan(miou) else f"  val mIoU {miou:.4f}"
+        return (
+            f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.4f}"
+            f"{val}{' (best)' if is_best else ''}  {row['duration_s']:.1f} s  "
+            f"{int(left_s // 60)}:{int(left_s % 60):02d} left"
+        )
 
     def snapshot(
         self, network: keras.Model, optimizer: keras.optimizers.Optimizer
@@ -81,7 +173,7 @@ class TrainingState:
                 "loss_sum": self.loss_sum,
                 "best_miou": self.best_miou,
                 "history": list(self.history),
-                "clock": self.clock.state(),
+                "clock": self.clock.facts(),
             },
             arrays={
                 "network": values(network.variables),
@@ -107,3 +199,73 @@ class TrainingState:
         self.confusion = arrays["confusion"][0].copy()
         self.best_weights = [array.copy() for array in arrays["best"]]
         self.clock.resume(facts["clock"])
+
+
+def require_state(snapshot: Snapshot, network: keras.Model) -> None:
+    """Check that a snapshot is the state or the outcome of a training of this network.
+
+    (A checksum proves that a file is as it was written, not that a training wrote it.)
+
+    Args:
+        network: of the model, in any number format.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if "metrics" in snapshot.arrays:
+        raise ValueError("made by an earlier version, which cannot be resumed")
+    facts = snapshot.facts
+    history = facts.get("history")
+    rows_fit = isinstance(history, list) and all(_are_numbers(r, _ROW) for r in history)
+    fits = {"history": rows_fit}
+    if not snapshot.is_outcome:
+        fits["numerics"] = _are_numerics(facts.get("numerics"))
+        fits["clock"] = _are_numbers(facts.get("clock"), _CLOCK)
+        for name in ("loss_sum", "best_miou"):
+            fits[name] = isinstance(facts.get(name), int | float)
+    for name, ok in fits.items():
+        if not ok:
+            raise ValueError(f"malformed: no `{name}` as a training writes it")
+    for name, ok in _shapes_fit(snapshot, network).items():
+        if not ok:
+            raise ValueError(f"malformed: `{name}` has the shapes of another network")
+
+
+def _shapes_fit(snapshot: Snapshot, network: keras.Model) -> dict[str, bool]:
+    given = {name: _shapes(arrays) for name, arrays in snapshot.arrays.items()}
+    best, weights = given.get("best"), _shapes(network.weights)
+    if snapshot.is_outcome:
+        return {"best": best == weights}
+    moments = given.get("optimizer", [])[2:]  # after iterations and learning rate
+    trainable = iter(_shapes(network.trainable_variables))
+    classes = network.output_shape[-1]
+    return {
+        "network": given.get("network") == _shapes(network.variables),
+        "best": best in ([], weights),  # none before the first epoch
+        "confusion": given.get("confusion") == [(classes, classes)],
+        # Two for each variable that learns; a frozen encoder has none.
+        "optimizer": bool(moments)
+        and moments[::2] == moments[1::2]
+        and all(shape in trainable for shape in moments[::2]),
+    }
+
+
+def _shapes(arrays: Iterable[Any]) -> list[tuple[int, ...]]:
+    return [tuple(array.shape) for array in arrays]
+
+
+def _are_numerics(given: Any) -> bool:
+    return (
+        isinstance(given, Mapping)
+        and given.keys() == {"precision", "xla"}
+        and given["precision"] in PRECISIONS
+        and isinstance(given["xla"], bool)
+    )
+
+
+def _are_numbers(given: Any, names: set[str]) -> bool:
+    return (
+        isinstance(given, Mapping)
+        and given.keys() >= names
+        and all(isinstance(value, int | float) for value in given.values())
+    )

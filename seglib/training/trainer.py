@@ -2,13 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
-import grain
 import keras
 import numpy as np
 
@@ -19,20 +18,18 @@ from seglib.data.shards import ShardSource
 from seglib.distributed.process_group import ProcessGroup
 from seglib.errors import DivergedError
 from seglib.hardware import keep_freed_memory
+from seglib.models.contract import CUSTOM
 from seglib.models.model import SegmentationModel
 from seglib.training import precision
-from seglib.training.best_epoch import BestEpoch
+from seglib.training.best_epoch import BestEpoch, DrawCurves
 from seglib.training.checkpoints import Checkpoints, Snapshot, restore
 from seglib.training.checkpoints.key import content_key
-from seglib.training.class_balance import class_weights, count_class_pixels
-from seglib.training.clock import Clock
 from seglib.training.coordination import Coordinator
 from seglib.training.distillation import Distillation
-from seglib.training.history import DrawCurves, Row, epoch_line
-from seglib.training.learner import Learner, fastest_numerics
-from seglib.training.losses import CrossEntropy
+from seglib.training.learner import Learner
+from seglib.training.losses import CrossEntropy, class_weights, count_class_pixels
 from seglib.training.optimizer import learning_rate_at
-from seglib.training.state import TrainingState
+from seglib.training.state import Clock, Row, TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +78,7 @@ class Trainer:
         self.model.adopt_classes(self.data)
         self.contract = self.model.contract
         self.val = self.data.splits.get("val", ())
-        self.best_epoch = BestEpoch(
-            self.model, val=self.val, out=self.out, draw_curves=self.draw_curves
-        )
+        self.best_epoch = BestEpoch(self.model, self.val, self.out, self.draw_curves)
         keep_freed_memory()
         self.coordinator = Coordinator(self.group, self.checkpoints)
         key = partial(
@@ -119,35 +114,26 @@ class Trainer:
 
     def build_model(self) -> None:
         """Choose the numerics, and copy the network in them; the copy learns."""
-        contract, config = self.contract, self.config
         new_learner = partial(
             Learner,
             self.model,
-            config=config,
+            config=self.config,
             loss=self.loss,
             distillation=self.distillation,
             group=self.group,
         )
-        if self.snapshot:
-            given = self.snapshot.facts["numerics"]
-            numerics = precision.restored(given, self.group.count)
-        else:
-            steps = self.planned_steps
-            numerics = fastest_numerics(
-                new_learner, config, contract, steps, self.group
-            )
-        numerics = self.coordinator.share_numerics(numerics)
-        keras.utils.set_random_seed(config.train_seed)  # the trial has used it
+        numerics = self.coordinator.share_numerics(self._numerics(new_learner))
+        keras.utils.set_random_seed(self.config.train_seed)  # the trial has used it
         self.learner = new_learner(numerics)
         self.state = TrainingState.new(
-            numerics, self.clock, num_classes=contract.num_classes
+            numerics, self.clock, num_classes=self.contract.num_classes
         )
         self.log(
             "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters%s",
-            contract.architecture,
-            contract.encoder,
+            self.contract.architecture,
+            self.contract.encoder,
             len(self.source),
-            config.epochs,
+            self.config.epochs,
             self.steps_per_epoch,
             numerics,
             f"{self.learner.network.count_params():,}",
@@ -162,19 +148,21 @@ class Trainer:
                 "going on after step %d of %d, from the checkpoint in %s",
                 self.state.step,
                 self.planned_steps,
-                self.checkpoints.place if self.checkpoints else "process 0",
+                self.coordinator.place,
             )
             self._report(self.state.history)
         self.group.vary_dropout(self.learner.network)
 
     def fit(self) -> None:
         """Take the steps of all epochs; those with a frozen encoder come first."""
-        for first, last in self._phases():
-            end = last * self.steps_per_epoch
-            if self.state.step >= end:
+        frozen, epochs = self.config.freeze_epochs, self.config.epochs
+        phases = [0, frozen, epochs] if 0 < frozen < epochs else [0, epochs]
+        for first, last in pairwise(phases):
+            left = last * self.steps_per_epoch - self.state.step
+            if left <= 0:
                 continue
             self._begin_phase(first, last)
-            for images, masks in islice(self._batches(), end - self.state.step):
+            for images, masks in islice(self._batches(), left):
                 if self._is_between_epochs:
                     self.state.begin_epoch()
                 self._take_step(images, masks)
@@ -194,20 +182,33 @@ class Trainer:
         if outcome is None:
             outcome = self.coordinator.share_outcome(self.state.outcome)
         else:
-            place = self.checkpoints.place if self.checkpoints else "process 0"
-            self.log("trained before; the model is from %s", place)
+            self.log("trained before; the model is from %s", self.coordinator.place)
             self._report(outcome.facts["history"])
         history: list[Row] = outcome.facts["history"]
         self.best_epoch.finish(outcome.arrays["best"], history)
         self.coordinator.end()
         return history
 
-    def _phases(self) -> list[tuple[int, int]]:
-        """First epoch, and the one after the last, of each phase."""
-        epochs, frozen = self.config.epochs, self.config.freeze_epochs
-        if 0 < frozen < epochs:
-            return [(0, frozen), (frozen, epochs)]
-        return [(0, epochs)]
+    def _numerics(
+        self, new_learner: Callable[[precision.Numerics], Learner]
+    ) -> precision.Numerics:
+        """Those it was begun with; else process 0 tries which train fastest here."""
+        if self.snapshot:
+            given = self.snapshot.facts["numerics"]
+            return precision.restored(given, self.group.count)
+        allowed = precision.candidates(
+            self.config,
+            own_layers=self.contract.architecture == CUSTOM,
+            processes=self.group.count,
+        )
+        if not self.group.is_first:
+            return allowed[0]
+        return precision.choose_numerics(
+            allowed,
+            lambda numerics: new_learner(numerics).time(),
+            self.planned_steps,
+            limit_s=60 * self.config.max_minutes,
+        )
 
     def _begin_phase(self, first: int, last: int) -> None:
         """Freeze or thaw the encoder; what learns gets an optimizer of its own."""
@@ -223,8 +224,8 @@ class Trainer:
         self.snapshot = None  # it is four times the size of the network
         self._decide()
 
-    def _batches(self) -> grain.IterDataset:
-        return training_batches(
+    def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        batches = training_batches(
             self.source,
             image_size=self.contract.image_size,
             ignore_index=self.contract.ignore_index,
@@ -233,6 +234,7 @@ class Trainer:
             share=(self.group.index, self.group.count),
             num_threads=self.loader_threads,
         )
+        return iter(batches)
 
     @property
     def _is_between_epochs(self) -> bool:
@@ -244,29 +246,24 @@ class Trainer:
         return self.clock.total_steps(self.state.step, self.planned_steps)
 
     def _take_step(self, images: np.ndarray, masks: np.ndarray) -> None:
-        state = self.state
-        rate = state.learning_rate
+        rate = self.state.learning_rate
         loss, counts = self.learner.take_step(images, masks, learning_rate=rate)
-        state.step += 1
-        state.loss_sum += loss
-        state.confusion += counts
-        self.clock.end_step()
-        state.is_over = self._decide()
+        self.state.add_step(loss, counts)
+        self.state.is_over = self._decide()
         if not np.isfinite(loss):
             raise DivergedError(
-                f"The loss is {loss} at step {state.step}: training diverged. "
+                f"The loss is {loss} at step {self.state.step}: training diverged. "
                 f"Lower `learning_rate` (now {self.config.learning_rate})."
             )
         if self.on_step:
-            self.on_step(state.step, self._total_steps)
+            self.on_step(self.state.step, self._total_steps)
 
     def _decide(self) -> bool:
         """Agree on the next step with the other processes; whether the time is over."""
+        step, total = self.state.step, self._total_steps
         return self.coordinator.decide(
             self.state,
-            learning_rate=learning_rate_at(
-                self.state.step, self._total_steps, self.config
-            ),
+            learning_rate=learning_rate_at(step, total, self.config),
             is_over=self.clock.left_s <= 0,
         )
 
@@ -276,17 +273,15 @@ class Trainer:
             state, learner = self.state, self.learner
             epoch, steps = divmod(state.step - 1, self.steps_per_epoch)
             miou, best = self._validate(epoch + 1), state.best_miou
-            row = state.row(epoch + 1, steps + 1, learner.learning_rate, miou)
-            state.history.append(row)
+            row = state.end_epoch(epoch + 1, steps + 1, learner.learning_rate, miou)
             if miou > best or np.isnan(best) or not self.val:
                 state.best_miou = miou
                 state.best_weights = learner.network.get_weights()
                 self.best_epoch.save(state.best_weights, state.history)
             if self.on_epoch:
                 self.on_epoch(row)
-            line = epoch_line(
-                row, epochs=self.config.epochs, is_best=miou > best, clock=self.clock
-            )
+            is_best = miou > best
+            line = state.line(row, epochs=self.config.epochs, is_best=is_best)
             logger.info("%s", line)
         self._decide()
 

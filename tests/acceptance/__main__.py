@@ -59,7 +59,7 @@ def main() -> None:
         cluster = connect(endpoint)
     except SegError as error:
         sys.exit(f"error: {error}")
-    print(f"KFP {cluster.version or '?'} at {cluster.client.address}", flush=True)
+    print(f"KFP {cluster.version or '?'} at {cluster.address}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         probe, waiting = Path(folder, "probe.yaml"), Path(folder, "waiting.yaml")
         compile_probe(probe, image=options.image)

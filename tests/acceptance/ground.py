@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import kfp_server_api
 import yaml
 
-from pipeline.kfp.connection import Cluster, model
+from pipeline.kfp.connection import KfpServer
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.kubernetes_api import (
     PODS,
     Kubernetes,
-    KubernetesError,
     kubernetes_of,
 )
+from pipeline.kfp.objects import ensure_experiment
 from pipeline.kfp.runs import Run, get_run, terminate
-from pipeline.kfp.uploads import ensure_experiment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPERIMENT = "seglib-acceptance"
@@ -44,7 +44,7 @@ class Ground:
         longest_s: that a run of seconds may take, with all its pods.
     """
 
-    cluster: Cluster
+    cluster: KfpServer
     probe: Path
     waiting: Path
     recorded: bool = False
@@ -58,7 +58,7 @@ class Ground:
     def start(self, behaviour: str, *, seconds: float = 0.0, salt: str = "") -> str:
         """Start a run of the probe; gives its id."""
         wanted = self.wanted(behaviour, seconds=seconds, salt=salt)
-        create = self.cluster.client.runs.run_service_create_run
+        create = self.cluster.runs.run_service_create_run
         done = self.cluster.call(create, run=wanted, doing="start a run")
         self.made.append(done.run_id)
         return str(done.run_id)
@@ -72,13 +72,12 @@ class Ground:
             "seconds": seconds,
             "salt": salt or f"{self.salt}-{len(self.made)}",
         }
-        return model(
-            "V2beta1Run",
+        return kfp_server_api.V2beta1Run(
             display_name=f"{EXPERIMENT}-{self.salt}-{len(self.made)}-{behaviour}",
             description=told,
             experiment_id=self.experiment(),
             pipeline_spec=self.spec(waits=behaviour == "wait"),
-            runtime_config=model("V2beta1RuntimeConfig", parameters=given),
+            runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=given),
         )
 
     def spec(self, *, waits: bool = False) -> dict[str, Any]:
@@ -129,7 +128,7 @@ class Ground:
         """
         try:
             return kubernetes_of(self.cluster)
-        except KubernetesError as error:
+        except ClusterError as error:
             raise Unverified(f"needs a kubeconfig: {error}") from error
 
     def delete_pod(self, name: str) -> None:
@@ -155,7 +154,7 @@ class Ground:
                     if not get_run(self.cluster, run_id).finished:
                         terminate(self.cluster, run_id)
                     self.cluster.call(
-                        self.cluster.client.runs.run_service_delete_run,
+                        self.cluster.runs.run_service_delete_run,
                         run_id,
                         doing="delete the run",
                     )

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from seglib.cli.main import app
 from seglib.errors import SegError
-from seglib.storage import hash_folder
+from seglib.storage.hashes import hash_folder
 from tests.fakes.pushing import push
 
 

@@ -18,13 +18,17 @@ from seglib.data.image_io import read_mask, write_image
 from seglib.models import build_model
 from seglib.models.model import load_model
 
+# A training whose steps take no time.
+SMALL = ["--model", "compact_small", "--batch-size", "4"]
+SMALL += ["--image-height", "32", "--image-width", "48"]
+
 
 @pytest.fixture(scope="module")
 def trained(tiny_root, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("cli") / "model"
     with pytest.MonkeyPatch.context() as patch:
-        arguments = ["--out", str(out), "--epochs", "3", "--batch-size", "4"]
-        patch.setattr(sys, "argv", ["seglib", "train", str(tiny_root), *arguments])
+        options = ["--out", str(out), "--epochs", "3", *SMALL]
+        patch.setattr(sys, "argv", ["seglib", "train", str(tiny_root), *options])
         with pytest.raises(SystemExit) as ended:
             cli.main()
     assert ended.value.code == 0
@@ -195,7 +199,7 @@ def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
     older = load_model(trained).save(out)
     before = (older / "model.keras").read_bytes()
     command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root)]
-    command += ["--out", str(out), "--epochs", "500", "--batch-size", "4"]
+    command += ["--out", str(out), "--epochs", "500", *SMALL]
     log = tmp_path / "log"
     with (
         log.open("w") as output,
@@ -222,7 +226,7 @@ def test_after_ctrl_c_the_same_command_goes_on_and_leaves_only_the_model(
     tiny_root, tmp_path
 ):
     command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root)]
-    command += ["--out", str(tmp_path / "model"), "--epochs", "40"]
+    command += ["--out", str(tmp_path / "model"), "--epochs", "40", *SMALL]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

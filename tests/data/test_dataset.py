@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from seglib.config import DataConfig
-from seglib.data.dataset import default_palette, scan_dataset, with_splits
+from seglib.data.dataset import (
+    config_options,
+    default_palette,
+    scan_dataset,
+    with_splits,
+)
 from seglib.data.dataset_yaml import parse_description
 from seglib.data.image_io import write_image
-from seglib.data.verification.loading import dataset_from_config, load_dataset
+from seglib.data.verification.loading import load_dataset
 from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError
 
@@ -61,11 +66,11 @@ def test_arguments_win_over_the_description(folder):
 def test_a_config_says_what_the_folder_does_not(folder):
     (folder.root / "dataset.yaml").unlink()
     config = DataConfig(num_classes=3, ignore_index=255, class_names="sky, road, car")
-    dataset = dataset_from_config(folder.root, config)
+    dataset = load_dataset(folder.root, **config_options(config))
     assert dataset.class_names == ("sky", "road", "car")
     assert dataset.ignore_index == 255
     folder.describe("class_names: [a, b, c]\nignore_index: 255\n")
-    dataset = dataset_from_config(folder.root, DataConfig())
+    dataset = load_dataset(folder.root, **config_options(DataConfig()))
     assert (dataset.ignore_index, dataset.class_names) == (255, ("a", "b", "c"))
 
 
@@ -78,45 +83,6 @@ def test_scores_are_reported_on_test_where_there_is_one(folder):
     write_image(folder.image("test", "x"), folder.pixels("x"))
     write_image(folder.mask("test", "x"), folder.ids())
     assert load_dataset(folder.root).evaluation_split == "test"
-
-
-def test_asking_for_a_split_that_is_not_there_names_those_that_are(folder):
-    with pytest.raises(DatasetError, match=r"no split `test`. It has: train, val"):
-        load_dataset(folder.root).pairs("test")
-
-
-def test_capital_suffixes_count_and_hidden_files_do_not(folder):
-    image = folder.image("train", "a")
-    image.rename(image.with_suffix(".PNG"))
-    (image.parent / ".DS_Store").write_bytes(b"")
-    (image.parent / "Thumbs.db").write_bytes(b"")
-    assert len(load_dataset(folder.root).pairs("train")) == 3
-
-
-def test_all_problems_are_gathered(folder):
-    folder.mask("train", "a").unlink()
-    folder.image("train", "b").unlink()
-    (folder.root / "val_images" / "notes.txt").write_text("")
-    write_image(folder.root / "val_images" / "d.jpg", folder.pixels("d"))
-    assert _problems(folder.root) == [
-        "train_images/a.png: image without mask; expected train_segmentation/a.png",
-        "train_segmentation/b.png: mask without image; expected train_images/b.*",
-        "val_images/d.png: same stem as d.jpg",
-        "val_images/notes.txt: not an image file by its suffix",
-    ]
-    with pytest.raises(DatasetError, match=r"4 problem\(s\). Nothing was changed"):
-        load_dataset(folder.root)
-
-
-def test_a_split_without_masks_and_an_empty_one_are_problems(folder):
-    for path in folder.root.glob("val_segmentation/*"):
-        path.unlink()
-    (folder.root / "val_segmentation").rmdir()
-    for part in ("images", "segmentation"):
-        (folder.root / f"test_{part}").mkdir()
-    problems = _problems(folder.root)
-    assert "val_segmentation: no such folder" in problems
-    assert "test_images: the split `test` is empty" in problems
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
+"""Whatever way an image or a mask is stored, it is read right or refused by name."""
+
 import io
-import struct
-import zlib
+import logging
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from seglib.data.encodings import is_palette
+from seglib.data.encodings import colour_table
 from seglib.data.image_io import (
     decode_image,
     decode_mask,
+    decode_samples,
     encode_jpeg,
     encode_png,
     read_image,
@@ -21,15 +24,20 @@ from seglib.data.image_io import (
     write_bytes,
     write_image,
 )
+from seglib.data.verification.verifier import verify
 from seglib.errors import SegError
+from tests.fakes.images import grey_png, grey_tiff, saved
 
+IDS = (np.arange(96).reshape(8, 12) % 2).astype(np.uint8)
+RAMP = (np.arange(96).reshape(8, 12) * 683).astype(np.uint16)  # up to 64,885
+COLOURS = [10, 20, 30, 200, 30, 40]
 _SIDES = st.integers(1, 40)
 
 
-def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+def palette(ids: np.ndarray = IDS) -> Image.Image:
+    image = Image.fromarray(ids)
+    image.putpalette(COLOURS)
+    return image
 
 
 @pytest.fixture
@@ -89,49 +97,155 @@ def test_images_are_turned_upright_by_their_exif_orientation(pixels):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by a quarter
     big = np.repeat(np.repeat(pixels, 8, 0), 8, 1)
-    turned = decode_image(_saved(Image.fromarray(big), "JPEG", exif=exif, quality=95))
+    turned = decode_image(saved(Image.fromarray(big), "JPEG", exif=exif, quality=95))
     assert turned.shape == (48, 32, 3)
     assert turned[4, 16].argmax() == 0
     assert turned[44, 16].argmax() == 2
 
 
-def test_sixteen_bit_images_are_read_as_eight():
-    encoded = encode_png(np.full((3, 4), 0x8000, np.uint16))
-    assert (decode_image(encoded) == 0x80).all()
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        *(
+            pytest.param(saved(palette(), "PNG", bits=bits), id=f"PNG-{bits}-bits")
+            for bits in (1, 2, 4, 8)
+        ),
+        pytest.param(saved(palette(), "PNG", transparency=0), id="PNG-transparency"),
+        pytest.param(saved(palette(), "BMP"), id="BMP"),
+        pytest.param(saved(palette(), "TIFF"), id="TIFF"),
+        pytest.param(saved(palette(), "GIF"), id="GIF"),
+    ],
+)
+def test_the_index_of_any_palette_is_the_class(encoded):
+    np.testing.assert_array_equal(decode_mask(encoded), IDS)
+    assert decode_mask(encoded).dtype == np.uint8
+    assert list(colour_table(encoded)[:6]) == COLOURS
 
 
-def test_the_index_of_a_palette_mask_is_the_class():
-    mask = np.array([[0, 1], [7, 255]], np.uint8)
-    image = Image.frombytes("P", (2, 2), mask)
-    image.putpalette([9, 9, 9] * 256)  # every index looks the same
-    encoded = _saved(image, "PNG")
-    assert is_palette(encoded)
-    np.testing.assert_array_equal(decode_mask(encoded), mask)
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+def test_masks_of_one_bit_hold_the_ids_zero_and_one(kind):
+    encoded = saved(Image.fromarray(IDS * 255).convert("1"), kind)
+    np.testing.assert_array_equal(decode_mask(encoded), IDS)
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_ids_of_fewer_bits_are_not_stretched(bits):
-    """A PNG by hand, because no library writes grey ones of 2 or 4 bits."""
-    ids = np.arange(16).reshape(2, 8) % 2**bits
-    rows = np.unpackbits(ids.astype(np.uint8)[..., None], axis=-1)[..., -bits:]
-    packed = np.packbits(rows.reshape(2, -1), axis=-1)
-    lines = b"".join(b"\0" + row.tobytes() for row in packed)
-    header = struct.pack(">IIBBBBB", 8, 2, bits, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
-    png = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )
-    assert (decode_mask(png) == ids).all()
+@pytest.mark.parametrize(
+    ("write", "bits"),
+    [(grey_png, 1), (grey_png, 2), (grey_png, 4), (grey_tiff, 2), (grey_tiff, 4)],
+)
+def test_ids_of_few_bits_are_not_stretched(write, bits):
+    ids = np.arange(96, dtype=np.uint8).reshape(8, 12) % 2**bits
+    np.testing.assert_array_equal(decode_mask(write(ids, bits)), ids)
 
 
-def test_a_grey_mask_saved_as_rgb_is_read():
-    mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    again = decode_mask(encode_png(np.repeat(mask[..., None], 3, axis=2)))
-    np.testing.assert_array_equal(again, mask)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_a_grey_mask_with_alpha_is_read_by_its_grey(kind, mode):
+    alpha = np.arange(96, dtype=np.uint8).reshape(8, 12)
+    bands = [IDS] * (len(mode) - 1) + [alpha]
+    encoded = saved(Image.fromarray(np.dstack(bands)), kind)
+    np.testing.assert_array_equal(decode_mask(encoded), IDS)
+
+
+def test_transparent_pixels_of_a_mask_are_warned_of(folder):
+    ids = folder.ids()
+    write_image(folder.mask("train", "a"), np.dstack([*[ids] * 3, 255 - ids // 255]))
+    (warning,) = verify(folder.root).warnings
+    assert warning.kind == "alpha-mask"
+    write_image(folder.mask("train", "a"), np.dstack([*[ids] * 3, ids | 255]))
+    assert not verify(folder.root).warnings
+
+
+def test_a_mask_whose_ids_lie_in_its_alpha_is_refused():
+    with pytest.raises(SegError, match=r"m.png: every pixel is 0.*alpha.*as grey"):
+        decode_mask(encode_png(np.dstack([IDS * 0] * 3 + [IDS])), name="m.png")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int16, np.int8])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("decode", [decode_mask, decode_image])
+def test_samples_that_are_not_of_8_or_16_bits_are_refused(
+    dtype, channels, decode, capfd
+):
+    encoded = cv2.imencode(".tiff", np.dstack([IDS.astype(dtype)] * channels))[1]
+    name = np.dtype(dtype).name
+    with pytest.raises(SegError, match=rf"x.tif: samples of {name}. Expected .* 16 bi"):
+        decode(encoded.tobytes(), name="x.tif")
+    assert not capfd.readouterr().err, "OpenCV has nothing to add"
+
+
+def test_verification_names_the_samples_of_masks_and_images(folder):
+    for path in (folder.image("train", "a"), folder.mask("val", "d")):
+        values = cv2.imencode(".tif", folder.ids().astype(np.float32))[1].tobytes()
+        path.unlink()
+        path.with_suffix(".tif").write_bytes(values)
+    found = verify(folder.root).problems
+    assert [problem.kind for problem in found] == ["unfit-file"] * 2
+    assert all("samples of float32" in problem.reason for problem in found)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_of_sixteen_bits_the_upper_eight_are_read(suffix, channels):
+    image = np.dstack([RAMP] * channels)
+    encoded = cv2.imencode(suffix, image)[1].tobytes()
+    read = decode_image(encoded, channels=channels)
+    assert read.dtype == np.uint8
+    # Grey values are the weighted sum of three equal ones, up to rounding.
+    np.testing.assert_array_equal(read, image >> 8)
+    np.testing.assert_array_equal(decode_samples(encoded, channels=channels), image)
+
+
+def test_a_dim_image_of_sixteen_bits_is_told_of_wherever_it_is_read(caplog):
+    decode_image(encode_png(RAMP), name="full.png")
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            decode_image(encode_png(RAMP // 16), name="dim.png")
+    (record,) = caplog.records  # once a file
+    # 683·95 // 16 = 4,055, whose upper 8 bits are 15.
+    assert "dim.png: 16 bits a sample with values up to 4,055" in record.getMessage()
+    assert "keep 16 of 256 levels" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("encoded", "expected"),
+    [
+        pytest.param(
+            saved(palette(), kind, **options), np.reshape(COLOURS, (2, 3)), id=name
+        )
+        for name, kind, options in (
+            ("PNG", "PNG", {}),
+            ("PNG-1-bit", "PNG", {"bits": 1}),
+            ("PNG-transparency", "PNG", {"transparency": 1}),
+            ("BMP", "BMP", {}),
+            ("TIFF", "TIFF", {}),
+        )
+    ]
+    + [
+        pytest.param(
+            saved(Image.fromarray(IDS * 255).convert("1"), kind),
+            np.array([[0] * 3, [255] * 3]),
+            id=f"{kind}-bilevel",
+        )
+        for kind in ("PNG", "BMP", "TIFF")
+    ]
+    + [
+        pytest.param(
+            saved(Image.fromarray(np.dstack([IDS * 90, IDS * 0 + 7])), "PNG"),
+            np.array([[0] * 3, [90] * 3]),
+            id="grey-and-alpha",
+        ),
+        pytest.param(
+            saved(
+                Image.fromarray(np.dstack([IDS * 255] * 3 + [IDS * 0]), "CMYK"), "TIFF"
+            ),
+            np.array([[255] * 3, [0] * 3]),
+            id="CMYK",
+        ),
+    ],
+)
+def test_images_of_any_encoding_are_read_in_their_colours(encoded, expected):
+    np.testing.assert_array_equal(decode_image(encoded), expected[IDS])
 
 
 def test_a_coloured_mask_is_refused(pixels):
@@ -150,7 +264,7 @@ def test_a_cut_off_file_is_named_whatever_its_kind(pixels, capfd):
     palette = Image.frombytes("P", (60, 40), bytes(range(240)) * 10)
     files = {
         "mask.png": (encode_png(np.arange(2000, dtype=np.uint16)[None]), decode_mask),
-        "palette.png": (_saved(palette, "PNG"), decode_mask),
+        "palette.png": (saved(palette, "PNG"), decode_mask),
         "image.png": (encode_png(pixels), decode_image),
         "image.jpg": (encode_jpeg(np.repeat(pixels, 20, 0)), decode_image),
     }
@@ -165,14 +279,6 @@ def test_missing_files_are_named():
         read_mask(Path("gone.png"))
     with pytest.raises(SegError, match=r"gone.jpg: cannot be read \(No such file"):
         read_image(Path("gone.jpg"))
-
-
-def test_writing_makes_the_folders_and_replaces_the_file_whole(tmp_path):
-    path = tmp_path / "new" / "folder" / "a.bin"
-    write_bytes(path, b"one")
-    write_bytes(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert [p.name for p in path.parent.iterdir()] == ["a.bin"]
 
 
 def test_a_suffix_of_jpeg_gives_a_jpeg(tmp_path, pixels):

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from seglib.data.manifest import open_dataset, read_manifest
 from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.steps.verify import write_verification
+from tests.fakes.pushing import push
 
 
 @pytest.fixture
@@ -104,18 +104,9 @@ class TestOpening:
 
 
 class TestThroughARemote:
-    """The remote is laid out by hand, as DVC lays it out."""
-
     @pytest.fixture
     def pinned(self, folder, tmp_path: Path) -> tuple[str, Path]:
-        listing = []
-        for path in sorted(folder.root.rglob("*.*")):
-            relpath = path.relative_to(folder.root).as_posix()
-            md5 = store_object(tmp_path / "remote", path.read_bytes())
-            listing.append({"md5": md5, "relpath": relpath})
-        text = json.dumps(listing).encode()
-        md5 = store_object(tmp_path / "remote", text, suffix=".dir")
-        return f"{md5}.dir", tmp_path / "remote"
+        return push(folder.root, tmp_path / "remote"), tmp_path / "remote"
 
     @pytest.fixture
     def manifest(self, folder, pinned, tmp_path: Path) -> Path:
@@ -195,11 +186,3 @@ class TestWriting:
         with pytest.raises(SegError, match=r"b\.png: cannot be read"):
             write_verification(found, manifest)
         assert {path.name: path.read_bytes() for path in manifest.iterdir()} == before
-
-
-def store_object(remote: Path, content: bytes, *, suffix: str = "") -> str:
-    md5 = hashlib.md5(content).hexdigest()
-    path = remote / "files" / "md5" / md5[:2] / (md5[2:] + suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return md5

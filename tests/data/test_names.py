@@ -12,12 +12,11 @@ from seglib.data.dataset import scan_dataset
 from seglib.data.manifest import open_dataset
 from seglib.data.verification.loading import load_dataset
 from seglib.data.verification.verifier import verify
+from seglib.data.versions.sample_diff import diff
 from seglib.errors import DatasetError, SegError
 from seglib.steps.verify import write_verification
 from seglib.steps.visualize import visualize
-from seglib.storage import hash_folder
-from seglib.storage.dvc.diff import diff
-from seglib.storage.dvc.directory_hashes import Entry
+from seglib.storage.hashes import Entry, hash_folder
 
 CAFE = unicodedata.normalize("NFC", "café")
 CAFE_OF_MACOS = unicodedata.normalize("NFD", CAFE)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,16 +9,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.waiting import HANG_S, wait_until
+from pipeline.__main__ import app
 from pipeline.local.tracker import RunTracker, send_unsent
 from seglib.delivery.outbox import (
     EVENT_FILE,
     UNSENT_FILE,
     FolderOutbox,
-    waiting_folders,
+    waiting_outboxes,
 )
-from seglib.delivery.recording import PARTS, SEPARABLE
 from seglib.delivery.sender import Sender
 from seglib.environment import EVENTS
 from seglib.errors import SegError
@@ -28,18 +27,18 @@ from seglib.runtime.events import append_event, read_events
 from seglib.tasks.task import task
 from seglib.tracking.mlflow_client import connect
 from tests.fakes.servers import MlflowServer, Proxy, silent_server
+from tests.fakes.steps import Store
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 EPOCHS = 30
 CURVES = ("loss", "val_miou")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path_factory.mktemp("server"))
+def server(
+    fresh_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MlflowServer]:
+    folder = tmp_path_factory.mktemp("server")
+    server = MlflowServer(folder, store=fresh_store(folder / "server.db"))
     server.start()
     yield server
     server.kill()
@@ -54,12 +53,8 @@ def recorded(chain: Any, tmp_path: Path) -> Callable[[str], list[dict[str, Any]]
         {"epoch": e, **dict.fromkeys(CURVES, e / 100)} for e in range(1, EPOCHS + 1)
     ]
     (model / "history.json").write_text(json.dumps(history))
-    told = chain.events()
-    decided = next(e for e in told if e["kind"] == "decided")
-    started, finished = (
-        next(e for e in told if e["kind"] == kind and e["step"] == "train")
-        for kind in ("started", "finished")
-    )
+    decided = chain.event("decided")
+    started, finished = (chain.event(k, "train") for k in ("started", "finished"))
 
     def events(run: str) -> list[dict[str, Any]]:
         lineage = {
@@ -105,84 +100,77 @@ def tell(folder: Path, events: list[dict[str, Any]]) -> None:
         append_event(folder / EVENT_FILE, event)
 
 
-def row_of(uri: str, run: str) -> Any:
-    """A row with its curves and its children, as the server gives it back."""
-    client = connect(uri)
-    experiment = client.get_experiment_by_name("segmentation-training").experiment_id
-    (row,) = client.search_runs([experiment], f"tags.`kfp.run_id` = '{run}'")
-    children = client.search_runs(
-        [experiment], f"tags.`mlflow.parentRunId` = '{row.info.run_id}'"
-    )
-    curves = {c: client.get_metric_history(row.info.run_id, c) for c in CURVES}
-    return SimpleNamespace(row=row, children=children, curves=curves, client=client)
+def waiting(run: Path, uri: str) -> list[Path]:
+    return [outbox.folder for outbox in waiting_outboxes(run.parent, uri)]
 
 
 def require_whole(uri: str, run: str) -> None:
     """Everything of a recorded run is there, and once."""
-    found = row_of(uri, run)
+    store = Store(uri, connect(uri))
+    row = store.row(run)
     lost = doubled = 0
-    for points in found.curves.values():
-        counts = Counter(point.step for point in points)
+    for curve in CURVES:
+        counts = Counter(step for step, _ in store.curve(row, curve))
         lost += len(set(range(1, EPOCHS + 1)) - counts.keys())
         doubled += sum(counts.values()) - len(counts)
     print(f"{run}: lost metrics: {lost}, doubled: {doubled}")
     assert (lost, doubled) == (0, 0)
-    assert found.row.info.status == "FINISHED"
-    (child,) = found.children
+    assert row.info.status == "FINISHED"
+    (child,) = store.children(row)
     assert child.info.status == "FINISHED"
-    name = "system/cpu_utilization_percentage"
-    load = found.client.get_metric_history(child.info.run_id, name)
-    assert [point.step for point in load] == [0, 1, 2]
-    durations = found.client.get_metric_history(
-        found.row.info.run_id, "duration_s/gate"
-    )
-    assert len(durations) <= 1
-    pictures = found.client.list_artifacts(found.row.info.run_id, "images")
+    load = store.curve(child, "system/cpu_utilization_percentage")
+    assert [step for step, _ in load] == [0, 1, 2]
+    assert len(store.curve(row, "duration_s/gate")) <= 1
+    pictures = store.client.list_artifacts(row.info.run_id, "images")
     assert len(pictures) == 4, "two overlays, and their small copies"
-    assert len(found.row.outputs.model_outputs) == 1
-    assert len(found.row.inputs.dataset_inputs) == 1
+    assert len(row.outputs.model_outputs) == 1
+    assert len(row.inputs.dataset_inputs) == 1
 
 
-@pytest.mark.usefixtures("patient")
-def test_a_server_that_is_killed_and_back_before_the_end_of_training_loses_nothing(
-    server: MlflowServer, recorded: Any, folder: Any
+@pytest.fixture
+def proxy(server: MlflowServer) -> Iterator[Proxy]:
+    proxy = Proxy(server.uri)
+    yield proxy
+    proxy.close()
+
+
+def test_a_server_that_is_away_until_the_end_of_the_training_loses_nothing(
+    proxy: Proxy, recorded: Any, folder: Any
 ) -> None:
     events, run = recorded("back"), folder("back")
     warnings: list[str] = []
-    tracker = RunTracker(server.uri, run, warn=warnings.append)
+    tracker = RunTracker(proxy.uri, run, warn=warnings.append)
     tell(run, events[:12])
     tracker.require()
-    server.kill()
+    proxy.away = True
     tell(run, events[12:20])
-    server.start()
+    wait_until(lambda: "tracking waits" in str(warnings))
+    proxy.away = False
     tell(run, events[20:])
     assert tracker.finish().whole, warnings
-    require_whole(server.uri, "back")
+    require_whole(proxy.uri, "back")
 
 
 def test_events_for_a_server_that_stays_away_are_sent_later(
-    server: MlflowServer, recorded: Any, folder: Any, repository: Path
+    proxy: Proxy, recorded: Any, folder: Any
 ) -> None:
     events, run = recorded("later"), folder("later")
-    tracker = RunTracker(server.uri, run, warn=lambda _: None)
+    tracker = RunTracker(proxy.uri, run, warn=lambda _: None)
     tell(run, events[:12])
     tracker.require()
-    server.kill()
+    proxy.away = True
     tell(run, events[12:])
     tracked = tracker.finish()
     assert tracked.left == len(events) - 12
-    assert waiting_folders(run.parent, server.uri) == [run]
-    command = [sys.executable, "-m", "pipeline", "track", str(run)]
-    options: dict[str, Any] = {"cwd": repository, "capture_output": True, "text": True}
-    server.start()
-    done = subprocess.run(command, **options, check=False)
-    assert done.returncode == 0, done.stderr
+    assert waiting(run, proxy.uri) == [run]
+    proxy.away = False
+    done = CliRunner().invoke(app, ["track", str(run)])
+    assert done.exit_code == 0, done.output
     assert f"{len(events) - 12} event(s) sent, 0 left" in done.stdout
-    require_whole(server.uri, "later")
-    assert not waiting_folders(run.parent, server.uri)
+    require_whole(proxy.uri, "later")
+    assert not waiting(run, proxy.uri)
 
 
-@pytest.mark.usefixtures("patient")
 def test_events_that_are_sent_twice_are_recorded_once(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
@@ -190,21 +178,20 @@ def test_events_that_are_sent_twice_are_recorded_once(
     tracker = RunTracker(server.uri, run, warn=pytest.fail)
     tell(run, events)
     assert tracker.finish().whole
-    before = row_of(server.uri, "twice")
+    store = Store(server.uri, connect(server.uri))
+    before = store.row("twice")
     FolderOutbox(run).begin(server.uri)  # as if the process had been killed at its end
     sent = send_unsent(run, server.uri, warn=pytest.fail)
-    assert (sent.left, sent.refused) == (0, [])
+    assert sent.whole
     require_whole(server.uri, "twice")
-    after = row_of(server.uri, "twice")
-    assert after.row.data.to_dictionary() == before.row.data.to_dictionary()
-    assert after.row.outputs.model_outputs == before.row.outputs.model_outputs
+    after = store.row("twice")
+    assert after.data.to_dictionary() == before.data.to_dictionary()
+    assert after.outputs.model_outputs == before.outputs.model_outputs
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_server_that_answers_500_for_a_while_loses_nothing(
-    server: MlflowServer, recorded: Any, folder: Any
+    proxy: Proxy, recorded: Any, folder: Any
 ) -> None:
-    proxy = Proxy(server.uri)
     events, run = recorded("broken"), folder("broken")
     tracker = RunTracker(proxy.uri, run, warn=lambda _: None)
     tell(run, events[:12])
@@ -214,11 +201,9 @@ def test_a_server_that_answers_500_for_a_while_loses_nothing(
     wait_until(lambda: proxy.failed >= 3)
     proxy.failing = False
     assert tracker.finish().whole
-    require_whole(server.uri, "broken")
-    proxy.close()
+    require_whole(proxy.uri, "broken")
 
 
-@pytest.mark.usefixtures("patient")
 def test_the_next_run_sends_what_an_earlier_one_could_not(
     server: MlflowServer, recorded: Any, folder: Any
 ) -> None:
@@ -233,7 +218,7 @@ def test_the_next_run_sends_what_an_earlier_one_could_not(
     assert tracker.finish().whole
     require_whole(server.uri, "early")
     require_whole(server.uri, "next")
-    assert not waiting_folders(early.parent, server.uri)
+    assert not waiting(early, server.uri)
 
 
 def test_events_for_a_silent_server_are_sent_by_the_next_step(
@@ -259,12 +244,11 @@ def test_events_for_a_silent_server_are_sent_by_the_next_step(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(HANG_S)))
     with task("evaluate", out=second, inputs=[first]):
         pass
-    found = row_of(server.uri, "silent")
-    assert {child.data.tags["step"] for child in found.children} == {
-        "train",
-        "evaluate",
-    }
-    assert {len(points) for points in found.curves.values()} == {EPOCHS}
+    store = Store(server.uri, connect(server.uri))
+    row = store.row("silent")
+    steps = {child.data.tags["step"] for child in store.children(row)}
+    assert steps == {"train", "evaluate"}
+    assert {len(store.curve(row, curve)) for curve in CURVES} == {EPOCHS}
     assert not (tmp_path / "2" / UNSENT_FILE).exists()
 
 
@@ -291,26 +275,25 @@ def test_a_step_in_a_pod_can_require_tracking(
 
 
 def test_a_failing_part_does_not_hold_up_the_others(
-    server: MlflowServer, recorded: Any, tmp_path: Path
+    server: MlflowServer, recorded: Any
 ) -> None:
-    """The artifact store goes away before the pictures, and the tracking stays."""
-    artifacts = server.folder / "artifacts"
-    artifacts.mkdir(exist_ok=True)
-    events = recorded("half")
+    """The artifact store takes no pictures for a while, and all else."""
+    first, *events = recorded("half")
     warnings: list[str] = []
     sender = Sender(server.uri, warn=warnings.append)
-    sender.put(events[:-2])
-    before_pictures = [p.__name__ for p in PARTS["decided"] if p not in SEPARABLE]
-    sender.put([{**events[-2], "parts": before_pictures}])
+    sender.put([first])
     assert sender.flush(longest_s=HANG_S, failing_s=HANG_S)
-    artifacts.rename(tmp_path / "artifacts")
-    artifacts.write_text("a file where the server wants a folder")
-    sender.put(events[-2:])
+    run = sender.recorder.runs["half"]
+    place = server.folder / "artifacts" / run.experiment_id / run.id
+    images = place / "artifacts" / "images"
+    images.parent.mkdir(parents=True)
+    images.write_text("a file where the server wants a folder")
+    sender.put(events)
     assert not sender.flush(longest_s=HANG_S, failing_s=HANG_S)
-    found = row_of(server.uri, "half")
-    assert found.row.info.status == "FINISHED", warnings
-    assert found.row.data.tags["verdict"] == "promote"
-    artifacts.unlink()
-    (tmp_path / "artifacts").rename(artifacts)
+    row = Store(server.uri, connect(server.uri)).row("half")
+    assert row.info.status == "FINISHED", warnings
+    assert row.data.tags["verdict"] == "promote"
+    assert [event["kind"] for event in sender.unsent()] == ["decided"]
+    images.unlink()
     assert sender.flush(longest_s=HANG_S, failing_s=HANG_S)
     require_whole(server.uri, "half")

@@ -1,33 +1,31 @@
 """The MLflow runs that events make, in a real SQLite store."""
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kfp import dsl
 
 from components.finalize import finalize
 from components.gate_model import gate_model
 from seglib.config import Config
 from seglib.delivery.recorder import Recorder
 from seglib.environment import EVENTS
-from tests.fakes.steps import SETTINGS
+from tests.fakes.steps import SETTINGS, final_status
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 OPENING = {"data_md5": "d.dir", "code_version": "c"}
 
 
 @pytest.fixture(scope="module")
-def tracker(store: Any) -> Recorder:
-    def fail(text: str) -> None:
-        raise AssertionError(text)
+def store(new_store: Callable[[], Any]) -> Any:
+    return new_store()
 
-    return Recorder(store.uri, warn=fail)
+
+@pytest.fixture(scope="module")
+def tracker(store: Any) -> Recorder:
+    return Recorder(store.uri, warn=pytest.fail)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +35,7 @@ def first(chain: Any, tracker: Recorder, store: Any) -> Any:
     for event in chain.events():
         tracker.apply(event)
     tracker.apply({**opening("first", epochs=2), "kind": "close", "state": "SUCCEEDED"})
-    return store.client.get_run(tracker.runs["first"].id)
+    return store.row("first")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +55,7 @@ def reused(
     tracker.apply(opening("reused", epochs=2))
     for event in other.events():
         tracker.apply(event)
-    return store.client.get_run(tracker.runs["reused"].id)
+    return store.row("reused")
 
 
 def opening(run: str, **changes: Any) -> dict[str, Any]:
@@ -68,16 +66,6 @@ def opening(run: str, **changes: Any) -> dict[str, Any]:
 
 def read(chain: Any, artifact: str, name: str) -> Any:
     return json.loads((Path(chain.artifacts[artifact].path) / name).read_text())
-
-
-def test_two_processes_may_open_a_fresh_store_at_once(store: Any) -> None:
-    assert [errors for _, errors in store.said if "Error" in errors] == []
-    runs = store.client.search_runs(
-        [store.client.search_experiments()[0].experiment_id]
-    )
-    found = {run.data.tags.get("kfp.run_id"): run.info.run_id for run in runs}
-    assert found["left"] == store.said[0][0].strip()
-    assert found["right"] == store.said[1][0].strip()
 
 
 def test_a_run_has_every_setting_its_data_and_its_code(first: Any) -> None:
@@ -93,7 +81,7 @@ def test_each_step_tells_its_settings(
 ) -> None:
     for event in chain.events():
         tracker.apply({**event, "run": "without-opening"})
-    found = store.client.get_run(tracker.runs["without-opening"].id)
+    found = store.row("without-opening")
     assert found.data.params["epochs"] == "2"
     assert Config().flat().keys() - found.data.params.keys() == {
         *("max_logit_difference", "min_equal_pixels", "publish_to", "publish_name")
@@ -118,10 +106,8 @@ def test_curves_are_whole_and_no_point_is_logged_twice(
     row = {"first": first, "reused": reused}[run]
     history = read(chain, "model", "history.json")
     for curve in ("loss", "val_miou"):
-        points = store.client.get_metric_history(row.info.run_id, curve)
-        assert [(p.step, p.value) for p in points] == [
-            (epoch["epoch"], epoch[curve]) for epoch in history
-        ]
+        wanted = [(epoch["epoch"], epoch[curve]) for epoch in history]
+        assert store.curve(row, curve) == wanted
 
 
 def test_the_dataset_is_an_input_with_its_dvc_hash_as_digest(
@@ -152,7 +138,7 @@ def test_a_retried_gate_adds_nothing_twice(
     first: Any, chain: Any, tracker: Recorder, store: Any
 ) -> None:
     before = store.client.list_artifacts(first.info.run_id, "images")
-    decided = next(e for e in chain.events() if e["kind"] == "decided")
+    decided = chain.event("decided")
     tracker.apply(decided)
     assert len(store.client.list_artifacts(first.info.run_id, "images")) == len(before)
     again = store.client.get_run(first.info.run_id)
@@ -204,31 +190,14 @@ def test_models_can_be_searched_by_their_score_on_a_dataset(
     ]
 
 
-def test_a_run_names_the_steps_that_it_executed_and_the_runs_that_made_the_others(
-    first: Any, reused: Any
+def test_a_run_has_the_times_of_its_events_and_is_open_until_it_is_closed(
+    first: Any, reused: Any, chain: Any, store: Any
 ) -> None:
-    steps = ("verify", "augment", "train", "evaluate", "gate")
-    assert {first.data.tags[f"step.{step}"] for step in steps} == {"executed"}
-    for step in steps[:-1]:
-        assert reused.data.tags[f"step.{step}"].startswith(
-            "cached from run first of 20"
-        )
-    assert reused.data.tags["step.gate"] == "executed"
-    durations = {k for k in reused.data.metrics if k.startswith("duration_s/")}
-    assert durations == {"duration_s/gate"}, "it spent no time on the others"
-    assert reused.data.metrics["miou"] == first.data.metrics["miou"]
-
-
-def test_times_are_those_of_the_events(first: Any, chain: Any, store: Any) -> None:
     assert first.info.start_time == 1_000_000
-    told = next(e for e in chain.events() if e["kind"] == "epoch")
+    assert (first.info.status, reused.info.status) == ("FINISHED", "RUNNING")
+    told = chain.event("epoch")
     points = store.client.get_metric_history(first.info.run_id, "loss")
     assert points[0].timestamp == told["time_ms"]
-
-
-def test_a_run_is_open_until_it_is_closed(first: Any, reused: Any) -> None:
-    assert first.info.status == "FINISHED"
-    assert reused.info.status == "RUNNING"
 
 
 @pytest.mark.parametrize(
@@ -241,19 +210,8 @@ def test_the_exit_task_closes_the_run_as_the_pipeline_ended(
     monkeypatch.delenv(EVENTS, raising=False)
     monkeypatch.setenv("KFP_RUN_ID", f"ended-{state}")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
-    final = dsl.PipelineTaskFinalStatus(
-        state=state,
-        pipeline_job_resource_name="",
-        pipeline_task_name="",
-        error_code=None,
-        error_message=None,
-    )
-    finalize.python_func(status=final, remote="r", **OPENING)
-    experiment = store.client.search_experiments()[0].experiment_id
-    (row,) = store.client.search_runs(
-        [experiment], f"tags.`kfp.run_id` = 'ended-{state}'"
-    )
-    assert row.info.status == status
+    finalize.python_func(status=final_status(state), remote="r", **OPENING)
+    assert store.row(f"ended-{state}").info.status == status
 
 
 def test_a_run_names_its_failed_step(tracker: Recorder, store: Any) -> None:
@@ -263,7 +221,7 @@ def test_a_run_names_its_failed_step(tracker: Recorder, store: Any) -> None:
     head = {"kind": "failed", "run": "bad", "time_ms": 1_000_000}
     failure = {"step": "train", "message": "Too dark.", "lineage": lineage}
     tracker.apply({**head, **failure})
-    tags = store.client.get_run(tracker.runs["bad"].id).data.tags
+    tags = store.row("bad").data.tags
     assert tags["failed_step"] == "train"
     assert tags["failure"] == "Too dark."
     assert tags["step.train"] == "failed"
@@ -278,11 +236,9 @@ def test_a_class_may_have_any_name(
     more = {"trottoir/été": None, "x" * 300: 0.6}
     scores = {"miou": 0.5, "class_iou": {**ious, **more, **many}}
     (tmp_path / "metrics.json").write_text(json.dumps(scores))
-    decided: Mapping[str, Any] = next(
-        e for e in chain.events() if e["kind"] == "decided"
-    )
+    decided = chain.event("decided")
     tracker.apply({**decided, "run": "names", "evaluation": str(tmp_path)})
-    metrics = store.client.get_run(tracker.runs["names"].id).data.metrics
+    metrics = store.row("names").data.metrics
     logged = {name: iou for name, iou in metrics.items() if name.startswith("iou/")}
     assert len(logged) == len(ious) + 1 + len(many)
     assert (logged["iou/дорога"], logged["iou/道路"]) == (0.3, 0.4)
@@ -297,18 +253,15 @@ def test_a_refused_part_is_reported_and_kept_and_the_others_are_applied(
     tracker = Recorder(store.uri, warn=warnings.append)
     tracker.apply(opening("refused", epochs=2))
     tracker.apply(opening("refused", epochs=3))  # MLflow keeps parameters as they are
-    decided = next(e for e in chain.events() if e["kind"] == "decided")
+    decided = chain.event("decided")
     tracker.apply({**decided, "run": "refused", "model": "/nowhere"})
     assert [text.partition(" (")[0] for text in warnings] == [
         "not tracked: identity",
         "not tracked: curves",
         "not tracked: model",
     ]
-    assert [e["parts"] for e in tracker.refused] == [
-        ["record_identity"],
-        ["record_curves"],
-        ["record_model"],
-    ]
-    row = store.client.get_run(tracker.runs["refused"].id)
+    assert [event["kind"] for event in tracker.refused] == ["open", "decided"]
+    assert re.match("curves: .*; model: ", tracker.refused[1]["refused"])
+    row = store.row("refused")
     assert row.data.params["epochs"] == "2"
     assert row.data.metrics["miou"] >= 0

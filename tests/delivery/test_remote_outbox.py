@@ -5,7 +5,6 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,26 +14,13 @@ from typer.testing import CliRunner
 from components.finalize import finalize
 from components.gate_model import gate_model
 from pipeline.__main__ import app
-from seglib.delivery.pod import _own_outgoing
-from seglib.delivery.remote_outbox import place_of
+from seglib.delivery.outbox import RemoteOutbox
+from seglib.delivery.sending import own_sender
 from seglib.environment import CHECKPOINTS, EVENTS
-from seglib.storage import open_remote
-from seglib.tracking.mlflow_client import connect
+from seglib.storage.remotes import open_remote
+from tests.fakes.steps import final_status
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 INPUTS = ("manifest", "model", "evaluation")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A store of this module's own: uri and client."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-    client = connect(uri)
-    yield SimpleNamespace(uri=uri, client=client)
-    client._tracking_client.store._dispose_engine()
 
 
 @pytest.fixture
@@ -69,36 +55,17 @@ def gated(chain: Any, pod: pytest.MonkeyPatch, tmp_path: Path) -> str:
     gate = type(chain)(tmp_path / "pod", chain.data_md5, chain.remote, artifacts)
     gate.call(gate_model, INPUTS)
     shutil.rmtree(tmp_path / "pod")
-    _own_outgoing.cache_clear()  # the exit task is another process
+    own_sender.cache_clear()  # the exit task is another process
     return f"left-{tmp_path.name}"
 
 
 def close(chain: Any) -> None:
-    final = dsl.PipelineTaskFinalStatus(
-        state="SUCCEEDED",
-        pipeline_job_resource_name="",
-        pipeline_task_name="",
-        error_code=None,
-        error_message=None,
-    )
-    finalize.python_func(
-        status=final,
-        remote=chain.remote,
-        data_md5=chain.data_md5,
-        code_version="1",
-    )
-
-
-def row_of(store: Any, run: str) -> Any:
-    experiment = store.client.get_experiment_by_name("segmentation-training")
-    (row,) = store.client.search_runs(
-        [experiment.experiment_id], f"tags.`kfp.run_id` = '{run}'"
-    )
-    return store.client.get_run(row.info.run_id)
+    identity = {"remote": chain.remote, "data_md5": chain.data_md5, "code_version": "1"}
+    finalize.python_func(status=final_status("SUCCEEDED"), **identity)
 
 
 def require_whole(store: Any, run: str) -> None:
-    row = row_of(store, run)
+    row = store.row(run)
     assert row.info.status == "FINISHED"
     assert row.data.tags["verdict"] == "hold"
     assert row.data.metrics["miou"] >= 0
@@ -107,11 +74,13 @@ def require_whole(store: Any, run: str) -> None:
     assert store.client.list_artifacts(row.info.run_id, "images")
 
 
-@pytest.mark.parametrize("pod", ["folder", "s3"], indirect=True)
+@pytest.mark.parametrize("pod", ["folder"], indirect=True)
 def test_the_exit_task_sends_the_unsent_events_of_the_gate(
     gated: str, chain: Any, pod: pytest.MonkeyPatch, store: Any
 ) -> None:
-    place = place_of(gated)
+    remote = RemoteOutbox.of_run(gated)
+    assert remote
+    place = remote.place
     assert open_remote(place).read("gate.jsonl").content
     pod.setenv("MLFLOW_TRACKING_URI", store.uri)
     close(chain)
@@ -127,8 +96,10 @@ def test_the_unsent_events_of_the_exit_task_are_sent_by_hand(
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
-    place = place_of(gated)
-    pod.setattr("seglib.delivery.pod._LAST_FAILING_S", 1.0)
+    remote = RemoteOutbox.of_run(gated)
+    assert remote
+    place = remote.place
+    pod.setattr("seglib.delivery.sending._LAST_FAILING_S", 1.0)
     with caplog.at_level(logging.WARNING):
         close(chain)
     command = ["track", place]

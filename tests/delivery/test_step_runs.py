@@ -1,4 +1,4 @@
-"""The runs of steps under a row, and the ones that KFP makes by itself."""
+"""The runs of steps below that of their pipeline run, and those that KFP makes."""
 
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -13,10 +13,8 @@ from seglib.errors import DivergedError, SegError
 from seglib.runtime.trials import trial_may_fail
 from seglib.tasks.task import task
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
+IDENTITY = {"parameters": {}, "data_md5": "d", "code_version": "c"}
+FAILURE = {"failed_step", "failure"}
 
 
 @pytest.fixture
@@ -36,22 +34,24 @@ def in_pod(
 
 
 @pytest.fixture
-def experiment(store: Any) -> Iterator[str]:
-    """The experiment that KFP was told to use."""
-    created = store.client.create_experiment("KFP-Default")
-    yield created
-    store.client.rename_experiment(created, f"gone-{created}")
-    store.client.delete_experiment(created)
+def of_kfp(store: Any) -> Iterator[Callable[..., str]]:
+    """Creates runs as KFP's plugin does, in the experiment that it was told to use."""
+    experiment = store.client.create_experiment("KFP-Default")
+
+    def create(name: str, parent: str = "") -> str:
+        tags = {"mlflow.parentRunId": parent} if parent else {}
+        created = store.client.create_run(experiment, run_name=name, tags=tags)
+        return str(created.info.run_id)
+
+    yield create
+    store.client.rename_experiment(experiment, f"gone-{experiment}")
+    store.client.delete_experiment(experiment)
 
 
-def row_and_children(store: Any, run: str, experiment: str = "") -> tuple[Any, Any]:
-    names = [experiment or "segmentation-training"]
-    ids = [store.client.get_experiment_by_name(n).experiment_id for n in names]
-    (row,) = store.client.search_runs(ids, f"tags.`kfp.run_id` = '{run}'")
-    children = store.client.search_runs(
-        ids, f"tags.`mlflow.parentRunId` = '{row.info.run_id}'"
-    )
-    return row, {child.data.tags.get("step"): child for child in children}
+def by_step(store: Any, run: str, *experiment: str) -> tuple[Any, dict[str, Any]]:
+    """The run of a pipeline run, and those of its steps."""
+    row = store.row(run, *experiment)
+    return row, {child.data.tags.get("step"): child for child in store.children(row)}
 
 
 def test_each_executed_step_has_a_run_with_its_end_and_the_load_of_its_machine(
@@ -61,7 +61,7 @@ def test_each_executed_step_has_a_run_with_its_end_and_the_load_of_its_machine(
         pass
     with pytest.raises(SystemExit), in_pod("own", "evaluate"):
         raise SegError("Too dark.")
-    row, children = row_and_children(store, "own")
+    row, children = by_step(store, "own")
     assert {name: child.info.status for name, child in children.items()} == {
         "train": "FINISHED",
         "evaluate": "FAILED",
@@ -90,13 +90,10 @@ def test_a_failed_trial_says_why_and_its_pipeline_run_does_not_fail(
         trial_may_fail(training),
     ):
         raise SegError("s3://bucket does not answer.")
-    row, _ = row_and_children(store, "swept")
-    trials = store.client.search_runs(
-        [row.info.experiment_id], f"tags.`mlflow.parentRunId` = '{row.info.run_id}'"
-    )
+    row = store.row("swept")
     told = {
         trial.info.run_name: (trial.info.status, trial.data.tags.get("fell_out"))
-        for trial in trials
+        for trial in store.children(row)
     }
     assert told == {
         "train epochs=3": ("FAILED", "The loss is nan at step 7."),
@@ -106,32 +103,20 @@ def test_a_failed_trial_says_why_and_its_pipeline_run_does_not_fail(
     assert row.data.tags["failure"] == "s3://bucket does not answer."
 
 
-def test_a_retried_pod_continues_the_run_of_its_step(store: Any, in_pod: Any) -> None:
-    with pytest.raises(SystemExit), in_pod("retried", "train"):
-        raise SegError("Evicted.")
-    with in_pod("retried", "train"):
-        pass
-    row, children = row_and_children(store, "retried")
-    assert [child.info.status for child in children.values()] == ["FINISHED"]
-    assert row.data.tags["step.train"] == "executed"
-    assert not row.data.tags.keys() & {"failed_step", "failure"}
-
-
 @pytest.fixture
 def attempts(store: Any) -> Callable[..., Any]:
     """Tells a step's start, failure or end, or the run's end, at a moment."""
-    tracker = Recorder(store.uri, warn=pytest.fail)
+    recorder = Recorder(store.uri, warn=pytest.fail)
 
     def tell(run: str, kind: str, time_ms: int, **content: Any) -> Any:
         origin = {"run_id": run, "folder": "f"}
         if kind == "finished":
             origin |= {"duration_s": 1.0, "finished": "2026-11-26T20:52:00Z"}
-        message = {"step": "train", "lineage": {"train": origin}, **content}
-        identity = {"parameters": {}, "data_md5": "d", "code_version": "c"}
+        event = {"step": "train", "lineage": {"train": origin}, **content}
         if kind in ("open", "close"):
-            message = {**identity, **content}
-        tracker.apply({"run": run, "kind": kind, "time_ms": time_ms, **message})
-        return row_and_children(store, run)
+            event = {**IDENTITY, **content}
+        recorder.apply({"run": run, "kind": kind, "time_ms": time_ms, **event})
+        return by_step(store, run)
 
     return tell
 
@@ -147,9 +132,10 @@ def test_another_attempt_reopens_the_run_and_removes_the_failure(attempts: Any) 
     assert row.data.tags["failed_step"] == "train"
     row, children = attempts(run, "started", 9000)
     assert row.info.status == children["train"].info.status == "RUNNING"
-    assert not row.data.tags.keys() & {"failed_step", "failure"}
+    assert not row.data.tags.keys() & FAILURE
     attempts(run, "finished", 12000)
     row, children = attempts(run, "close", 12500, state="SUCCEEDED")
+    assert list(children) == ["train"], "one run for both attempts"
     assert row.info.status == children["train"].info.status == "FINISHED"
     assert row.info.end_time == 12500
 
@@ -179,7 +165,7 @@ def test_late_events_of_an_earlier_attempt_change_nothing(attempts: Any) -> None
     attempts(run, "started", 1500)
     row, children = attempts(run, "failed", 2000, message="Evicted.")
     assert row.info.status == children["train"].info.status == "FINISHED"
-    assert not row.data.tags.keys() & {"failed_step", "failure"}
+    assert not row.data.tags.keys() & FAILURE
     assert row.data.tags["step.train"] == "executed"
 
 
@@ -193,59 +179,41 @@ def test_a_starting_step_keeps_the_failure_of_another_step(attempts: Any) -> Non
     assert row.data.tags["failed_step"] == "train"
 
 
-def test_the_open_steps_of_a_stopped_run_are_closed_with_it(
-    store: Any,
-) -> None:
-    tracker = Recorder(store.uri, warn=pytest.fail)
-    origin = {"run_id": "stopped", "folder": "f"}
-    head = {"run": "stopped", "time_ms": 1000}
-    opening = {"parameters": {}, "data_md5": "d", "code_version": "c", **head}
-    tracker.apply({"kind": "open", **opening})
-    lineage = {"train": origin}
-    tracker.apply({"kind": "started", "step": "train", "lineage": lineage, **head})
-    tracker.apply({**opening, "kind": "close", "state": "CANCELLED", "time_ms": 2000})
-    row, children = row_and_children(store, "stopped")
+def test_the_open_steps_of_a_stopped_run_are_closed_with_it(attempts: Any) -> None:
+    attempts("stopped", "open", 1000)
+    attempts("stopped", "started", 1000)
+    row, children = attempts("stopped", "close", 2000, state="CANCELLED")
     assert row.info.status == children["train"].info.status == "KILLED"
     assert children["train"].info.end_time == 2000
 
 
 def test_runs_of_kfps_plugin_are_adopted_and_its_launcher_can_still_log(
-    store: Any, in_pod: Any, experiment: str, monkeypatch: pytest.MonkeyPatch
+    store: Any, in_pod: Any, of_kfp: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = store.client
-    pipeline = client.create_run(experiment, run_name="pipeline").info.run_id
-    parent = {"mlflow.parentRunId": pipeline}
-    handler = client.create_run(experiment, run_name="exit-handler-1", tags=parent)
-    parent = {"mlflow.parentRunId": handler.info.run_id}
-    task = client.create_run(experiment, run_name="train-model", tags=parent)
-    task_id = task.info.run_id
+    pipeline = of_kfp("pipeline")
+    task_id = of_kfp("train-model", of_kfp("exit-handler-1", pipeline))
     monkeypatch.setenv("MLFLOW_RUN_ID", task_id)
     with in_pod("adopted", "train") as training:
         training.epoch({"epoch": 1, "loss": 0.5})
     # What KFP's launcher does once the task has ended.
     quoted = [Param("architecture", '"compact"'), Param("epochs", "20")]
-    client.log_batch(task_id, params=quoted, metrics=[Metric("miou", 0.5, 1, 0)])
-    row, children = row_and_children(store, "adopted", "KFP-Default")
-    assert row.info.run_id == pipeline, "one row for the pipeline run, and it is KFP's"
+    store.client.log_batch(task_id, params=quoted, metrics=[Metric("miou", 0.5, 1, 0)])
+    row, children = by_step(store, "adopted", "KFP-Default")
+    assert row.info.run_id == pipeline, "one run for the pipeline's, and it is KFP's"
     assert children["train"].info.run_id == task_id
     assert children["train"].info.run_name == "train-model"
     assert children["train"].info.status == "RUNNING", "KFP ends what it made"
     assert row.data.metrics["loss"] == 0.5
-    assert client.get_run(task_id).data.params["architecture"] == '"compact"'
+    assert store.client.get_run(task_id).data.params["architecture"] == '"compact"'
 
 
-def test_parameters_of_an_adopted_run_have_a_prefix(
-    store: Any, experiment: str
-) -> None:
-    client = store.client
-    pipeline = client.create_run(experiment, run_name="pipeline").info.run_id
-    client.log_param(pipeline, "epochs", '"20"')
-    parent = {"mlflow.parentRunId": pipeline}
-    task = client.create_run(experiment, run_name="finalize", tags=parent)
-    message = {"kind": "close", "run": "prefixed", "time_ms": 1, "state": "SUCCEEDED"}
-    identity = {"parameters": {"epochs": 20}, "data_md5": "d", "code_version": "c"}
-    adopted = {"adopted": task.info.run_id}
-    Recorder(store.uri, warn=pytest.fail).apply({**message, **identity, **adopted})
-    row, _ = row_and_children(store, "prefixed", "KFP-Default")
+def test_parameters_of_an_adopted_run_have_a_prefix(store: Any, of_kfp: Any) -> None:
+    pipeline = of_kfp("pipeline")
+    store.client.log_param(pipeline, "epochs", '"20"')
+    event = {"kind": "close", "run": "prefixed", "time_ms": 1, "state": "SUCCEEDED"}
+    event |= {**IDENTITY, "parameters": {"epochs": 20}}
+    event["adopted"] = of_kfp("finalize", pipeline)
+    Recorder(store.uri, warn=pytest.fail).apply(event)
+    row = store.row("prefixed", "KFP-Default")
     assert row.data.params == {"epochs": '"20"', "seg/epochs": "20"}
     assert row.info.status == "FINISHED"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.preflight.around.repetition import see_repetition
+from pipeline.preflight.cluster_state import see_repetition
 from tests.deploy.manifests import Manifests
 
 # What Kubeflow Pipelines brings.

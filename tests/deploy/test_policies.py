@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pipeline.train_job.pod import LABEL
+from pipeline.train_job.plan import LABEL
 from tests.deploy.manifests import Document, Manifests, Pod, selects
 
 STEP = Pod("a step", {"pipeline/runid": "1"}, {"containers": []})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.waiting import HANG_S, wait_for_answer, wait_until
-from seglib.storage.following import versions
+from seglib.storage.publishing import versions
 from tests.deploy.manifests import Manifests, build
 from tests.deploy.running import command, environment, replace, start
 from tests.fakes.servers import free_port
@@ -158,7 +158,7 @@ def test_the_follower_brings_what_a_model_server_loads(
 
     from seglib.models import build_model
     from seglib.steps.export import export
-    from seglib.storage import publish
+    from seglib.storage.publishing import publish
 
     base = built("base")
     follower, server = base.pod("Deployment/seglib-serving").lasting

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from benchmarks.waiting import HANG_S, wait_until
+from seglib.distributed import launcher as launching
 from seglib.distributed.cluster import Cluster
 from seglib.distributed.launcher import run_processes
 from tests.distributed import launched
@@ -24,14 +25,20 @@ def test_each_process_knows_its_index_and_the_first_alone_prints(tmp_path, capfd
     assert capfd.readouterr().out == "printed by 0\n"
 
 
-def test_the_error_of_another_process_than_the_first_is_shown(capfd):
+@pytest.fixture
+def impatient(monkeypatch):
+    """The other process never ends by itself."""
+    monkeypatch.setattr(launching, "_GRACE_S", 0.1)
+
+
+def test_the_error_of_another_process_than_the_first_is_shown(impatient, capfd):
     assert run_processes(launched.fail_in, (1, 0), TWO) == 1
     told = capfd.readouterr().err
     assert told == "process 2 of 2 failed:\nerror: there is no such dataset\n"
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_the_status_is_that_of_the_process_that_failed_first(rank):
+def test_the_status_is_that_of_the_process_that_failed_first(impatient, rank):
     assert run_processes(launched.fail_in, (rank, 3), TWO) == 3
 
 

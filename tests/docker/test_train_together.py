@@ -16,7 +16,7 @@ from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.compile import compile_pipeline
 from pipeline.train_job.plan import Training
 from seglib.config import Config
-from seglib.storage import publish
+from seglib.storage.publishing import publish
 from tests.docker.pods import Pods
 from tools.sample_scenes import write_sample_dataset
 

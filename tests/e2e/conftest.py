@@ -1,5 +1,6 @@
 """Whole runs by the command line, on the local runner, shared by all tests."""
 
+import io
 import json
 import os
 import signal
@@ -7,13 +8,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from mlflow import MlflowClient
 
 from benchmarks.waiting import HANG_S
+from pipeline.__main__ import main
+from tests.fakes.steps import Store
 
 SETTINGS = {
     "epochs": 6,
@@ -41,12 +46,37 @@ class Run:
         return json.loads((self.folder / name).read_text())
 
 
+class Done(NamedTuple):
+    """A finished command."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
 class Runs:
-    """A folder of runs, and the command that adds one."""
+    """A folder of runs, and the commands on it."""
 
     def __init__(self, folder: Path, repository: Path):
         self.folder = folder
         self._repository = repository
+
+    def command(self, *arguments: str, **variables: str) -> Done:
+        """A command in this process, which imports MLflow once, on this folder."""
+        code, words = 0, ["pipeline", *arguments, "--runs", str(self.folder)]
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(io.StringIO()) as out,
+            redirect_stderr(io.StringIO()) as err,
+        ):
+            patch.setattr(sys, "argv", words)
+            for name, value in {"COLUMNS": "250", **variables}.items():
+                patch.setenv(name, value)
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return Done(code, out.getvalue(), err.getvalue())
 
     def start(self, data: Path, **changes: Any) -> subprocess.Popen[str]:
         settings = {**SETTINGS, **changes}
@@ -56,10 +86,10 @@ class Runs:
                 *("--data", str(data), "--runs", str(self.folder)),
                 *(part for k, v in settings.items() for part in ("--set", f"{k}={v}")),
             ],
-            cwd=self._repository,
             env={**os.environ, "COLUMNS": "200"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            cwd=self._repository,
             text=True,
         )
 
@@ -86,9 +116,16 @@ class Runs:
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Runs:
+def runs(
+    tmp_path_factory: pytest.TempPathFactory,
+    repository: Path,
+    fresh_store: Callable[[Path], str],
+) -> Runs:
     # A space: paths go through a shell inside KFP.
-    return Runs(tmp_path_factory.mktemp("with space") / "runs", repository)
+    runs = Runs(tmp_path_factory.mktemp("with space") / "runs", repository)
+    runs.folder.mkdir()
+    fresh_store(runs.folder / "mlflow.db")
+    return runs
 
 
 @pytest.fixture(scope="session")
@@ -123,25 +160,13 @@ def stopped(first: Run, runs: Runs, tiny_root: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def rows(runs: Runs) -> Iterator[Callable[[Run], Any]]:
-    """The row of a run, from the store."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{runs.folder}/mlflow.db")
+    """The MLflow run of a run, from the store; `rows.children`: those of its steps."""
+    uri = f"sqlite:///{runs.folder}/mlflow.db"
+    store = Store(uri, MlflowClient(uri))
 
     def row(run: Run) -> Any:
-        experiment = client.get_experiment_by_name("segmentation-training")
-        found = client.search_runs(
-            [experiment.experiment_id], f"tags.`kfp.run_id` = '{run.folder.name}'"
-        )
-        assert len(found) == 1
-        return client.get_run(found[0].info.run_id)
+        return store.row(run.folder.name)
 
-    def children(run: Run) -> list[Any]:
-        parent = row(run).info
-        return client.search_runs(
-            [parent.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.run_id}'"
-        )
-
-    row.children = children  # type: ignore[attr-defined]
+    row.children = lambda run: store.children(row(run))  # type: ignore[attr-defined]
     yield row
-    client._tracking_client.store._dispose_engine()
+    store.client._tracking_client.store._dispose_engine()

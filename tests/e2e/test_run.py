@@ -1,24 +1,20 @@
 """The whole pipeline on the local runner, as a person runs it."""
 
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from seglib.storage import fetch_published
+from pipeline.__main__ import app
+from seglib.storage.publishing import fetch_published
+from tests.e2e.conftest import Runs
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 STEPS = ("verify", "augment", "train", "evaluate")
 
 
@@ -127,19 +123,11 @@ def test_a_row_says_enough_to_make_the_run_again(
 
 
 def test_compare_shows_and_writes_what_differs(
-    first: Any, held: Any, runs: Any, repository: Path, tmp_path: Path
+    first: Any, held: Any, runs: Any, tmp_path: Path
 ) -> None:
     written = tmp_path / "comparison.json"
     names = (first.folder.name, str(held.folder), "latest")
-    command = ["compare", *names, "--runs", str(runs.folder), "-o", str(written)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", *command],
-        cwd=repository,
-        env={**os.environ, "COLUMNS": "250"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = runs.command("compare", *names, "-o", str(written))
     table = json.loads(written.read_text())
     assert [run["name"] for run in table["runs"]][:2] == [
         first.folder.name,
@@ -159,39 +147,19 @@ def test_compare_shows_and_writes_what_differs(
 def test_tracking_that_is_required_fails_a_run_before_it_starts(
     repository: Path, tiny_root: Path, tmp_path: Path
 ) -> None:
-    command = ["run", "--data", str(tiny_root), "--runs", str(tmp_path / "runs")]
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", *command, "--tracking", "required"],
-        cwd=repository,
-        # Nothing listens there.
-        env={
-            **os.environ,
-            "COLUMNS": "200",
-            "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
+    runs = Runs(tmp_path / "runs", repository)
+    required = ("--data", str(tiny_root), "--tracking", "required")
+    # Nothing listens there.
+    done = runs.command("run", *required, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.status == 1
     assert "takes no events, and tracking is required" in done.stderr
     assert "verify" not in done.stdout, "no step ran"
 
 
 @pytest.mark.slow  # one more training
-def test_a_run_can_be_reproduced(
-    first: Any, runs: Any, repository: Path, rows: Any
-) -> None:
-    command = ["reproduce", first.folder.name, "--runs", str(runs.folder)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", *command],
-        cwd=repository,
-        env={**os.environ, "COLUMNS": "250"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_a_run_can_be_reproduced(first: Any, runs: Any) -> None:
+    done = runs.command("reproduce", first.folder.name)
+    assert done.status == 0, done.stdout + done.stderr
     assert "reproduced: mIoU" in done.stdout
     assert "↺" not in done.stdout, "nothing is reused"
 
@@ -295,31 +263,16 @@ def test_broken_data_fail_the_first_step_by_the_files_name(
 def test_wrong_use_is_told_before_anything_starts(
     repository: Path, tmp_path: Path, options: list[str], status: int, message: str
 ) -> None:
-    command = [sys.executable, "-m", "pipeline", "run", "--runs", str(tmp_path / "r")]
-    done = subprocess.run(
-        [*command, *options],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert done.returncode == status
+    done = Runs(tmp_path / "r", repository).command("run", *options)
+    assert done.status == status
     assert message in done.stderr
     assert not (tmp_path / "r").exists()
 
 
-def test_the_help_names_the_steps_settings_and_variables(repository: Path) -> None:
+def test_the_help_names_the_steps_settings_and_variables() -> None:
     texts = [
-        subprocess.run(
-            [sys.executable, "-m", "pipeline", *arguments, "--help"],
-            cwd=repository,
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "COLUMNS": "120"},
-        ).stdout
-        for arguments in ([], ["run"], ["compile"])
+        CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "120"}).stdout
+        for words in ([], ["run"], ["compile"])
     ]
     assert "verify → augment → train → evaluate → gate → export" in texts[0]
     assert "--set epochs=5" in texts[1]

@@ -12,11 +12,7 @@ from mlflow import MlflowClient
 from benchmarks.waiting import HANG_S
 from tests.e2e.conftest import SETTINGS
 
-pytestmark = [
-    pytest.mark.slow,
-    # MLflow 3.17 on SQLAlchemy 2.1.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.slow
 
 
 def test_the_best_trial_is_judged_exported_and_the_runs_row_is_its_own(

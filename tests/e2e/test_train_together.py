@@ -20,13 +20,11 @@ from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.train_job.plan import Training
 from pipeline.train_job.resources import documents
 from seglib.config import Config
-from seglib.storage import hash_folder
+from seglib.storage.hashes import hash_folder
+from seglib.tracking.mlflow_client import connect
 from tests.e2e.conftest import SETTINGS, Runs
+from tests.fakes.steps import Store
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 PLACE = "s3://datasets/checkpoints"
 NAME = "train-0123456-89abcdef"
 
@@ -132,26 +130,21 @@ def test_a_training_of_several_pods_ends_in_the_pipelines_own_run(
     assert f"trained before; the model is from {PLACE}" in log
     assert "training unet" not in log
     assert "verdict" in run.text
-    # The job's row and the run's have the same points of each epoch.
+    # The job's run and the pipeline's have the same points of each epoch.
     of_job = _points(pods.store, NAME)
     of_run = _points(f"sqlite:///{tmp_path}/runs/mlflow.db", run.folder.name)
     assert [epoch for epoch, _ in of_job] == [1, 2, 3, 4, 5, 6]
     assert of_run == of_job
 
 
-def _points(store: str, run: str) -> list[tuple[int, float]]:
-    """The curve of a finished run's row: epochs and val mIoU."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(store)
-    experiment = client.get_experiment_by_name("segmentation-training")
-    (row,) = client.search_runs(
-        [experiment.experiment_id], f"tags.`kfp.run_id` = '{run}'"
-    )
+def _points(uri: str, run: str) -> list[tuple[int, float]]:
+    """The curve of a finished run: epochs and val mIoU."""
+    store = Store(uri, connect(uri))
+    row = store.row(run)
     assert row.info.status == "FINISHED"
-    points = client.get_metric_history(row.info.run_id, "val_miou")
-    client._tracking_client.store._dispose_engine()
-    return sorted((point.step, point.value) for point in points)
+    points = store.curve(row, "val_miou")
+    store.client._tracking_client.store._dispose_engine()
+    return sorted(points)
 
 
 def _wait_for(words: str, process: subprocess.Popen[str]) -> None:

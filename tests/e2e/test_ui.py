@@ -14,11 +14,7 @@ import pytest
 
 from benchmarks.waiting import HANG_S, wait_for_answer
 
-pytestmark = [
-    pytest.mark.browser,
-    # MLflow's own use of SQLAlchemy.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")

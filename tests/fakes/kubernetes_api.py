@@ -5,7 +5,7 @@
 Its workflows and scheduled workflows are those of the runs and recurring runs that the
 KFP has, and of its ghosts, each as the recorded one (`recorded/http/ghost-*.json`).
 
-    api.write_kubeconfig(path)   for KUBECONFIG
+    api.use(monkeypatch, folder) has a kubeconfig lead to it
     api.denied.add("delete")     verbs that the role does not allow
     api.deleted                  names of what was deleted
 """
@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.fakes.kfp_api import KfpApi
-from tests.fakes.loopback import Loopback, Reply, Request, kubeconfig
+from tests.fakes.loopback import Loopback, Reply, Request, use_kubeconfig
 from tests.fakes.recorded_runs import RECORDED
 
 TOKEN = "a-users-token"
@@ -38,9 +40,8 @@ class KubernetesApi(Loopback):
         self.after: Callable[[str], None] = lambda _: None  # of "list workflows" …
         super().__init__()
 
-    def write_kubeconfig(self, path: Path) -> Path:
-        path.write_text(kubeconfig(self.url, token=TOKEN))
-        return path
+    def use(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
+        use_kubeconfig(patch, folder, self.url, token=TOKEN)
 
     def reply(self, request: Request) -> Reply:
         return Reply(*self._answer(request))

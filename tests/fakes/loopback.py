@@ -10,10 +10,12 @@ import json
 import socket
 import threading
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import pytest
 import yaml
 
 
@@ -66,6 +68,17 @@ class Loopback(abc.ABC):
         self._thread.join()
 
 
+class Answering(Loopback):
+    """A server that answers by a function."""
+
+    def __init__(self, reply: Callable[[Request], Reply]):
+        super().__init__()
+        self._reply = reply
+
+    def reply(self, request: Request) -> Reply:
+        return self._reply(request)
+
+
 def kubeconfig(server: str, *, token: str) -> str:
     """The text of a kubeconfig with one context, `here`."""
     named = {"name": "here"}
@@ -78,6 +91,18 @@ def kubeconfig(server: str, *, token: str) -> str:
         "current-context": "here",
     }
     return yaml.safe_dump(content)
+
+
+def use_kubeconfig(
+    patch: pytest.MonkeyPatch, folder: Path, server: str, *, token: str
+) -> None:
+    """Have the kubernetes client and kubectl find a server by a kubeconfig."""
+    file = folder / "kubeconfig"
+    file.write_text(kubeconfig(server, token=token))
+    patch.setenv("KUBECONFIG", str(file))
+    # The client reads the variable when it is imported.
+    default = "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"
+    patch.setattr(default, str(file))
 
 
 def _handler(server: Loopback) -> type[BaseHTTPRequestHandler]:

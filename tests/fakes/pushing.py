@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from seglib.storage import hash_folder
-from seglib.storage.dvc.directory_hashes import list_folder, listing
+from seglib.storage.hashes import hash_folder, list_folder, listing
 
 
 def push(folder: Path, remote: Path) -> str:

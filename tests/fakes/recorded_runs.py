@@ -87,7 +87,9 @@ class Recorded:
                 "finishedAt": None,
             }
             if "compressedNodes" in status:
-                packed = gzip.compress(json.dumps(nodes).encode(), mtime=0)
+                packed = gzip.compress(
+                    json.dumps(nodes).encode(), compresslevel=1, mtime=0
+                )
                 manifest["status"]["compressedNodes"] = base64.b64encode(
                     packed
                 ).decode()

@@ -55,7 +55,7 @@ def proxy(server: str) -> Iterator[Proxy]:
     listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     listener.daemon_threads = True
     Handler.proxy = Proxy(f"http://127.0.0.1:{listener.server_address[1]}")
-    thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
+    thread = threading.Thread(target=listener.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield Handler.proxy
@@ -68,6 +68,7 @@ def proxy(server: str) -> Iterator[Proxy]:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer takes 40 ms
     proxy: Proxy
     upstream: str
 

@@ -62,9 +62,10 @@ class MlflowServer:
 
 
 class Proxy:
-    """Passes requests on to a server, or answers by itself: 500, or 401."""
+    """Passes requests on to a server, answers by itself (500, 401), or not at all."""
 
     def __init__(self, target: str, *, login: str = ""):
+        self.away = False
         self.failing = False
         self.login = login  # user:password, without which it answers 401
         self.failed = 0
@@ -76,6 +77,9 @@ class Proxy:
             def handle_any(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
+                if proxy.away:
+                    self.close_connection = True
+                    return
                 if proxy.failing:
                     proxy.failed += 1
                     self._answer(500, b"broken", {})

@@ -5,13 +5,13 @@ A plugin of pytest (tests/conftest.py).
 
 import hashlib
 import json
-import subprocess
-import sys
+import os
+import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +25,8 @@ from components.train_model import train_model
 from components.verify_data import verify_data
 from seglib.config import Config
 from seglib.environment import CHECKPOINTS, EVENTS, RUN_ID
+from seglib.runtime.events import read_events
+from seglib.storage.atomic_write import file_lock
 from tests.fakes.stored import through_a_store
 
 SETTINGS = {
@@ -55,7 +57,7 @@ class Chain:
     remote: str
     artifacts: dict[str, dsl.Artifact] = field(default_factory=dict)
     verdict: str = ""
-    kept: list[str] = field(default_factory=list)  # of the training, right after it
+    kept: dict[str, Any] = field(default_factory=dict)  # outcomes, with their notes
 
     def call(self, component: Any, inputs: tuple[str, ...], **changes: Any) -> Any:
         """Run a component's body; its outputs become artifacts of the chain.
@@ -89,8 +91,19 @@ class Chain:
         return result
 
     def events(self) -> list[dict[str, Any]]:
-        text = (self.folder / "events.jsonl").read_text()
-        return [json.loads(line) for line in text.splitlines()]
+        """All that the steps told."""
+        return read_events(self.folder / "events.jsonl")
+
+    def event(self, kind: str, step: str = "") -> dict[str, Any]:
+        """The first event of a kind, of any step or of one."""
+        told = (event for event in self.events() if event["kind"] == kind)
+        return next(event for event in told if step in ("", event["step"]))
+
+
+@pytest.fixture(autouse=True)
+def _patient_with_stores(request: pytest.FixtureRequest) -> None:
+    if {"chain", "fresh_store"} & set(request.fixturenames):
+        request.getfixturevalue("patient")
 
 
 @pytest.fixture
@@ -100,8 +113,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
         "seglib.registry.promotion._LONGEST_WAIT_S",
         "seglib.delivery.sender._FIRST_ANSWER_S",
         "seglib.tracking.mlflow_client._HEALTH_CHECK_S",
-        "seglib.delivery.pod._FAILING_S",
-        "seglib.delivery.pod._LONGEST_S",
+        "seglib.delivery.sending._FAILING_S",
+        "seglib.delivery.sending._LONGEST_S",
         "pipeline.local.tracker._FAILING_WAIT_S",
         "pipeline.local.tracker._LONGEST_WAIT_S",
     ):
@@ -146,53 +159,133 @@ def telling() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Gives a folder that the first process of the tests makes, for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def once(name: str, make: Callable[[Path], None]) -> Path:
+        folder, made = base / name, base / f"{name}.made"
+        with file_lock(base / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
 def chain(
     remote: tuple[str, str],
     telling: Callable[..., Any],
-    tmp_path_factory: pytest.TempPathFactory,
+    made_once: Callable[..., Path],
 ) -> Chain:
     """The steps of a run called `first`, each with a cache of its own.
 
     All but the export: what it adds is run by the whole pipeline's test.
     """
-    chain = Chain(tmp_path_factory.mktemp("chain"), *remote)
-    with telling("first", chain.folder / "events.jsonl") as patch:
-        patch.setenv(CHECKPOINTS, str(chain.folder / "kept"))
-        for component, inputs in STEPS:
-            cache = chain.folder / "caches" / component.component_spec.name
-            patch.setenv("SEGLIB_CACHE", str(cache))
-            chain.verdict = chain.call(component, inputs) or chain.verdict
-            if component is train_model:
-                kept = (chain.folder / "kept").glob("*/*.checkpoint")
-                chain.kept = [str(path.parent) for path in kept]
+
+    def make(folder: Path) -> None:
+        chain = Chain(folder, *remote)
+        with telling("first", folder / "events.jsonl") as patch:
+            patch.setenv(CHECKPOINTS, str(folder / "kept"))
+            for component, inputs in STEPS:
+                cache = folder / "caches" / component.component_spec.name
+                patch.setenv("SEGLIB_CACHE", str(cache))
+                chain.verdict = chain.call(component, inputs) or chain.verdict
+                if component is train_model:
+                    from seglib.training.checkpoints import Snapshot
+
+                    for path in (folder / "kept").glob("*/*.checkpoint"):
+                        facts = Snapshot.facts_of(path.read_bytes())
+                        chain.kept[str(path.parent)] = facts["notes"]
+        (folder / "chain.pickle").write_bytes(pickle.dumps(chain))
+
+    made = made_once("chain", make)
+    chain: Chain = pickle.loads((made / "chain.pickle").read_bytes())
     return chain
 
 
-@pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Any]:
-    """A fresh SQLite store that two processes opened at once: uri and client."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-    script = (
-        "import sys; from seglib.tracking.run import TrackedRun\n"
-        "row = TrackedRun(sys.argv[1], sys.argv[2], time_ms=1)\n"
-        "print(row.id)"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, uri, run],
-            cwd=repository,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for run in ("left", "right")
-    ]
-    said = [process.communicate() for process in processes]
-    from mlflow import MlflowClient
+@dataclass
+class Store:
+    """An MLflow store, with what tests ask it."""
 
-    client = MlflowClient(uri)
-    yield SimpleNamespace(uri=uri, client=client, said=said)
-    client._tracking_client.store._dispose_engine()
+    uri: str
+    client: Any
+
+    def row(self, run: str, experiment: str = "segmentation-training") -> Any:
+        """The one MLflow run of a pipeline run, whole."""
+        found = self._search(experiment, f"tags.`kfp.run_id` = '{run}'")
+        assert len(found) == 1
+        return self.client.get_run(found[0].info.run_id)
+
+    def children(self, row: Any) -> list[Any]:
+        """The runs of its steps."""
+        parent = f"tags.`mlflow.parentRunId` = '{row.info.run_id}'"
+        return list(self.client.search_runs([row.info.experiment_id], parent))
+
+    def curve(self, row: Any, name: str) -> list[tuple[int, float]]:
+        """The points of a metric: step and value."""
+        points = self.client.get_metric_history(row.info.run_id, name)
+        return [(point.step, point.value) for point in points]
+
+    def _search(self, experiment: str, condition: str) -> list[Any]:
+        found = self.client.get_experiment_by_name(experiment)
+        return list(self.client.search_runs([found.experiment_id], condition))
+
+
+@pytest.fixture(scope="session")
+def fresh_store(made_once: Callable[..., Path]) -> Callable[[Path], str]:
+    """Puts a fresh SQLite store at a path: its address. MLflow takes 10 s for one."""
+    from seglib.tracking.sqlite_store import SQLITE, make_whole
+
+    made = made_once("fresh-store", lambda folder: make_whole(folder / "mlflow.db"))
+
+    def copy(path: Path) -> str:
+        shutil.copy(made / "mlflow.db", path)
+        return f"{SQLITE}{path}"
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def new_store(
+    fresh_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Store]]:
+    """Makes stores of their own."""
+    from seglib.tracking.mlflow_client import connect
+
+    stores = []
+
+    def make() -> Store:
+        uri = fresh_store(tmp_path_factory.mktemp("store") / "mlflow.db")
+        stores.append(Store(uri, connect(uri)))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.client._tracking_client.store._dispose_engine()
+
+
+@pytest.fixture(scope="session")
+def store(new_store: Callable[[], Store]) -> Store:
+    """An SQLite store that tests share; each has runs of its own in it."""
+    return new_store()
+
+
+def final_status(state: str) -> dsl.PipelineTaskFinalStatus:
+    """What KFP tells the exit task."""
+    return dsl.PipelineTaskFinalStatus(
+        state=state,
+        pipeline_job_resource_name="",
+        pipeline_task_name="",
+        error_code=None,
+        error_message=None,
+    )
 
 
 def _put(root: Path, content: bytes, *, suffix: str = "") -> str:

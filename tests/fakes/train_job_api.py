@@ -7,7 +7,7 @@ TrainJob and pods of Kubeflow Trainer 2.3.0 as `kubectl get` gave them, without 
 `logs.json`: what pods printed), one each time that TrainJobs are listed. What the
 server refuses, it refuses in the recorded words.
 
-    api.write_kubeconfig(path)   for KUBECONFIG
+    api.use(monkeypatch, folder) has a kubeconfig lead to it
     api.there()                  a job of before, at the last moment
     api.asked                    what came: "PATCH trainjobs dry run" …
     api.faults                   statuses that the next requests get; 200: none
@@ -19,7 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.loopback import Loopback, Reply, Request, kubeconfig
+import pytest
+
+from tests.fakes.loopback import Loopback, Reply, Request, use_kubeconfig
 
 RECORDED = Path(__file__).parent / "recorded" / "train-job"
 LOGS: Mapping[str, list[str]] = json.loads((RECORDED / "logs.json").read_text())
@@ -49,9 +51,8 @@ class TrainJobApi(Loopback):
         self._moment, self._leaving = -1, 0
         super().__init__()
 
-    def write_kubeconfig(self, path: Path) -> Path:
-        path.write_text(kubeconfig(self.url, token=TOKEN))
-        return path
+    def use(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
+        use_kubeconfig(patch, folder, self.url, token=TOKEN)
 
     def there(self) -> None:
         self.objects["trainjobs"] = {}

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from seglib.errors import SegError, UsageError
-from seglib.models import ENCODERS, build_model
-from seglib.models.encoders.keras_applications import _CONSTRUCTORS
+from seglib.models import ARCHITECTURES, ENCODERS, NAMES, build_model
+from seglib.models.architectures import fitting_encoders
+from seglib.models.encoders.keras_applications import _FAMILIES
 from seglib.models.layers.blocks import Normalize
 
 # One of each family; the others differ in depth and width alone.
@@ -27,7 +28,6 @@ REPRESENTATIVES = [
     "mobilenetv3_large",
     "efficientnetb0",
     "efficientnetv2b0",
-    "efficientnetv2s",
     "densenet121",
     "convnext_tiny",
     "mit_b0",
@@ -47,6 +47,7 @@ INSIDE = {
     "efficientnetv2s": "rescaling",
     "convnext_tiny": "convnext_tiny_prestem_normalization",
 }
+_CONSTRUCTORS = {name: f for family in _FAMILIES for name, f in family.networks.items()}
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +122,7 @@ def test_efficientnets_pixels_are_those_of_its_imagenet_weights():
     assert _normalize("efficientnetb0", images) == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    "name", ["vgg16", "resnet50", "efficientnetb0", "convnext_tiny"]
-)
+@pytest.mark.parametrize("name", ["vgg16", "efficientnetb0", "convnext_tiny"])
 def test_a_file_of_keras_gives_the_features_of_keras(name, tmp_path):
     keras.utils.set_random_seed(3)
     theirs = _CONSTRUCTORS[name](
@@ -194,3 +193,37 @@ def test_cells_lie_where_the_encoder_says(name, built, linear, centres_of_sight)
         for key, cell in middle.items()
     ]
     assert centres == pytest.approx(expected, abs=0.1)
+
+
+def _answers(name, encoder=None):
+    model = build_model(name, num_classes=3, image_size=(64, 96), encoder=encoder)
+    logits = model.network(np.zeros((1, 37, 53, 3), np.uint8), training=False)
+    assert tuple(logits.shape) == (1, 37, 53, 3)
+    assert np.isfinite(np.asarray(logits)).all()
+    keras.utils.clear_session(free_memory=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        (name, encoder)
+        for name in ARCHITECTURES
+        for encoder in REPRESENTATIVES
+        if encoder in fitting_encoders(name)
+    ],
+)
+def test_every_pair_of_network_and_encoder_answers_at_the_images_size(name, encoder):
+    _answers(name, encoder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", [x for x in ENCODERS if x not in REPRESENTATIVES])
+def test_every_encoder_of_a_family_answers_at_the_images_size(encoder):
+    _answers("unet", encoder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_of_keras_segmentation_answers_at_the_images_size(name):
+    _answers(name)

@@ -1,7 +1,5 @@
 """One battery that every architecture passes."""
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 from seglib.errors import SegError, UsageError
 from seglib.models import ARCHITECTURES, NAMES, build_model, build_network
 from seglib.models.architectures import fitting_encoders
-from seglib.models.decoders.segnet import build_segnet
+from seglib.models.decoders import build_segnet
 from seglib.models.features import Features
 from seglib.models.model import load_model
 from seglib.training.losses import CrossEntropy
@@ -52,17 +50,17 @@ def _build(name, encoder, *, channels=3, num_classes=11, image_size=(64, 96)):
 @pytest.fixture(scope="module", params=OWN, ids="-".join)
 def model(request):
     keras.utils.set_random_seed(1)
-    return _build(*request.param, num_classes=4)
+    return _build(*request.param)
 
 
-@pytest.mark.parametrize(("name", "encoder"), PARAMETERS)
-def test_the_number_of_parameters_is_the_one_on_record(name, encoder):
-    network = _build(name, encoder).network
-    assert network.count_params() == PARAMETERS[name, encoder]
+def test_the_number_of_parameters_is_the_one_on_record(model):
+    name, encoder = model.contract.architecture, model.contract.encoder
+    assert model.network.count_params() == PARAMETERS[name, encoder]
 
 
-def test_every_architecture_is_on_record():
-    assert {name for name, _ in PARAMETERS} == set(ARCHITECTURES)
+@pytest.mark.parametrize("pair", [pair for pair in PARAMETERS if pair not in OWN])
+def test_the_number_of_parameters_on_other_encoders_is_the_one_on_record(pair):
+    assert _build(*pair).network.count_params() == PARAMETERS[pair]
 
 
 def test_logits_are_float32_and_have_the_size_of_the_input(model):
@@ -80,17 +78,10 @@ def test_logits_are_float32_and_have_the_size_of_the_input(model):
     @example(1, 1, 1)
     def check(images, height, width):
         logits = answer(np.zeros((images, height, width, 3), np.uint8))
-        assert logits.shape == (images, height, width, 4)
+        assert logits.shape == (images, height, width, 11)
         assert logits.dtype == tf.float32
 
     check()
-
-
-@pytest.mark.parametrize("size", [(240, 320), (37, 53)])
-def test_a_prediction_has_the_size_of_its_image(model, size):
-    mask = model.predict(np.zeros((*size, 3), np.uint8))
-    assert mask.shape == size
-    assert mask.dtype == np.uint8
 
 
 def test_gradients_reach_every_weight(model):
@@ -98,7 +89,7 @@ def test_gradients_reach_every_weight(model):
 
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2, 64, 96, 3)).astype("float32")
-    masks = rng.integers(0, 4, (2, 64, 96))
+    masks = rng.integers(0, 11, (2, 64, 96))
     with tf.GradientTape() as tape:
         loss = CrossEntropy()(masks, model.network(images, training=True))
     weights = model.network.trainable_weights
@@ -115,7 +106,12 @@ def test_a_saved_model_gives_the_same_logits(model, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3)).astype(np.uint8)
     again = load_model(model.save(tmp_path / "model"))
     assert again.contract == model.contract
-    assert (again.predict_logits(image) == model.predict_logits(image)).all()
+    logits = model.predict_logits(image)
+    assert (again.predict_logits(image) == logits).all()
+    mask = model.predict(image)
+    assert mask.shape == (50, 70)
+    assert mask.dtype == np.uint8
+    assert (mask == logits.argmax(-1)).all()
 
 
 SEES_THE_WHOLE = {"compact", "compact_small", "deeplab_v3_plus", "pspnet", "segformer"}
@@ -135,13 +131,18 @@ def test_shifting_the_image_shifts_the_answer(model):
     assert moved[inside] == pytest.approx(expected, abs=1e-3)
 
 
+# Of another width, or the coarser ones of three: their cells are those of others.
+LIKE_OTHERS = {"compact_small", "fcn_16", "fcn_32"}
+
+
 @pytest.mark.parametrize(
     ("name", "encoder"),
     [
         (name, encoder)
         for name in ARCHITECTURES
+        if name not in LIKE_OTHERS and not ARCHITECTURES[name].needs_pools
         for encoder in ("plain", "efficientnet_lite0", "mit_b0")
-        if encoder in fitting_encoders(name) and not ARCHITECTURES[name].needs_pools
+        if encoder in fitting_encoders(name)
     ],
 )
 def test_the_receptive_field_of_a_pixel_is_centred_on_it(
@@ -157,11 +158,11 @@ def test_the_receptive_field_of_a_pixel_is_centred_on_it(
 
 
 @pytest.mark.parametrize(
-    ("name", "channels"),
-    list(zip(ARCHITECTURES, itertools.cycle((1, 4, 6)), strict=False)),
+    ("encoder", "channels"),
+    [("compact", 1), ("plain", 4), ("efficientnet_lite0", 6), ("resnet50", 4)],
 )
-def test_images_need_not_be_rgb(name, channels, tmp_path):
-    model = _build(name, None, channels=channels, num_classes=2)
+def test_images_need_not_be_rgb(encoder, channels, tmp_path):
+    model = _build("unet", encoder, channels=channels, num_classes=2)
     image = np.zeros((40, 56, channels), np.uint8)
     again = load_model(model.save(tmp_path / "model"))
     assert again.predict(image).shape == (40, 56)

@@ -25,6 +25,13 @@ class _Global:
         self.module, self.name, self.arguments = module, name, arguments
 
 
+class _Reference:
+    """A persistent id, as PyTorch writes one for each storage."""
+
+    def __init__(self, key, count, dtype="FloatStorage"):
+        self.id = ("storage", _Global("torch", dtype), key, "cpu", count, None)
+
+
 class _Pickler(pickle._Pickler):
     """Writes references to names that need not exist here."""
 
@@ -34,38 +41,13 @@ class _Pickler(pickle._Pickler):
             if obj.arguments is not None:
                 self.save(obj.arguments)
                 self.write(pickle.REDUCE)
-        elif isinstance(obj, tuple) and obj and obj[0] == "storage":
-            for part in obj:
-                self.save(part) if part is not obj[0] else pickle._Pickler.save(
-                    self, part
-                )
-            self.write(pickle.TUPLE)
-        else:
-            super().save(obj, save_persistent_id)
-
-
-class _Reference:
-    """A persistent id, as PyTorch writes one for each storage."""
-
-    def __init__(self, key, count, dtype="FloatStorage"):
-        self.id = ("storage", _Global("torch", dtype), key, "cpu", count, None)
-
-
-class _StatePickler(_Pickler):
-    def save(self, obj, save_persistent_id=True):  # noqa: FBT002
-        if isinstance(obj, _Reference):
-            kind, dtype, key, device, count, view = obj.id
+        elif isinstance(obj, _Reference):
             self.write(pickle.MARK)
-            for part in (kind, dtype, key, device, count, view):
-                super().save(part)
-            self.write(pickle.TUPLE)
-            self.write(pickle.BINPERSID)
+            for part in obj.id:
+                self.save(part)
+            self.write(pickle.TUPLE + pickle.BINPERSID)
         else:
             super().save(obj, save_persistent_id)
-
-
-def _dump(stream, value):
-    _StatePickler(stream, protocol=2).dump(value)
 
 
 def _tensor(reference, shape, stride, offset=0):
@@ -83,7 +65,7 @@ def _tensor(reference, shape, stride, offset=0):
 def _write(path: Path, state, storages) -> str:
     stream = io.BytesIO()
     for value in (MAGIC, 1001, {"little_endian": True}, state, list(storages)):
-        _dump(stream, value)
+        _Pickler(stream, protocol=2).dump(value)
     for numbers in storages.values():
         stream.write(struct.pack("<q", numbers.size) + numbers.tobytes())
     path.write_bytes(stream.getvalue())

@@ -2,9 +2,7 @@
 
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,9 @@ from typer.testing import CliRunner
 from pipeline.__main__ import app
 from seglib.environment import TRACKING_URI
 from seglib.errors import SegError
-from seglib.tracking.mlflow_errors import explained
-from seglib.tracking.run import TrackedRun
+from seglib.tracking.mlflow_client import explained
+from seglib.tracking.tracked_run import TrackedRun
+from tests.fakes.loopback import Answering, Reply
 from tests.fakes.servers import free_port
 
 pytestmark = pytest.mark.filterwarnings(
@@ -34,39 +33,6 @@ COMMANDS = (
 )
 Answer = tuple[int, str, str]
 HTML, JSON = "text/html", "application/json"
-
-
-@pytest.fixture(scope="module")
-def answering() -> Iterator[Callable[[Answer], str]]:
-    """Starts a server that gives one answer to whatever it is asked; its address."""
-    servers = []
-
-    def start(answer: Answer) -> str:
-        status, kind, text = answer
-
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            do_GET = do_POST = answer  # noqa: N815
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://me:{CANARY}@127.0.0.1:{server.server_address[1]}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture
@@ -117,12 +83,14 @@ def said(
     ids=lambda value: f"{value[0]} {value[1]}" if isinstance(value, tuple) else "",
 )
 def test_each_command_says_what_is_wrong_with_the_server(
-    answer: Answer, meaning: str, answering: Any, said: Any
+    answer: Answer, meaning: str, said: Any
 ) -> None:
-    uri = answering(answer)
-    host = uri.rpartition("@")[2]
-    for command, text in said(uri).items():
-        assert f"MLflow at http://{host} {meaning}" in text, command
+    status, kind, text = answer
+    reply = Reply(status, text, {"Content-Type": kind})
+    with Answering(lambda _: reply) as server:
+        uri = server.url.replace("://", f"://me:{CANARY}@")
+        for command, told in said(uri).items():
+            assert f"MLflow at {server.url} {meaning}" in told, command
 
 
 @pytest.mark.parametrize("scheme", ["http", "postgresql+pg8000"])

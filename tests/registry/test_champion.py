@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from seglib.registry.champion import Registry, Version
+from seglib.registry.champion import ModelVersion, Registry
 from seglib.registry.release import Publication, announce
-from seglib.storage import fetch_published, latest, publish
+from seglib.storage.pointers import latest
+from seglib.storage.publishing import fetch_published, publish
 from seglib.tracking.names import dataset_name
-
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    registry = Registry(f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db")
-    yield registry
-    registry._client._tracking_client.store._dispose_engine()
+def registry(new_store: Callable[[], Any]) -> Registry:
+    return Registry(new_store().uri)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +34,7 @@ def enter(registry: Registry, model_id: str, request: pytest.FixtureRequest) -> 
     """Registers a version that beat another one."""
     name = request.node.name[:200].replace("[", " ").replace("]", "")
 
-    def enter(beat: int, *, state: str = "waiting") -> Version:
+    def enter(beat: int, *, state: str = "waiting") -> ModelVersion:
         tags = {
             "against": beat,
             "state": state,
@@ -57,7 +51,7 @@ def aliases(registry: Registry, enter: Any) -> dict[str, int]:
     return registry.numbers(enter.model)
 
 
-def state(registry: Registry, version: Version) -> str:
+def state(registry: Registry, version: ModelVersion) -> str:
     return registry.get(version.name, version.number).state
 
 
@@ -171,7 +165,7 @@ import sys
 from pathlib import Path
 from seglib.registry.release import Publication, announce
 from seglib.registry.champion import Registry
-from seglib.storage import publish
+from seglib.storage.publishing import publish
 uri, name, model_id, url = sys.argv[1:]
 registry = Registry(uri)
 print("ready", flush=True)
@@ -206,7 +200,7 @@ def test_of_two_promotions_at_once_exactly_one_wins_and_latest_is_its_export(
     ]
     for racer in racers:
         assert racer.stdout.readline() == "ready\n"
-    for _ in range(4):
+    for _ in range(3):
         beat = aliases(registry, enter)["champion"]
         for racer in racers:
             racer.stdin.write(f"{beat}\n")
@@ -227,7 +221,7 @@ def test_of_two_promotions_at_once_exactly_one_wins_and_latest_is_its_export(
         racer.stdout.close()
 
 
-def published(version: Version) -> Publication:
+def published(version: ModelVersion) -> Publication:
     found = Publication.of(version)
     assert found is not None
     return found

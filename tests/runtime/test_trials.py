@@ -20,7 +20,7 @@ from seglib.runtime.trials import (
     best_of,
     can_be_referred_to,
     label,
-    read_trials,
+    read_trial,
     trial_failure,
 )
 
@@ -45,7 +45,7 @@ def models(tmp_path: Path) -> list[Path]:
 
 
 def test_a_trial_is_as_good_as_the_epoch_that_was_kept(models: list[Path]) -> None:
-    trials = read_trials(models)
+    trials = [read_trial(model) for model in models]
     assert [trial.val_miou for trial in trials] == [0.3, 0.6, 0.5]
     assert [trial.epochs for trial in trials] == [2, 3, 2]
     assert best_of(trials) == 1
@@ -55,32 +55,7 @@ def test_a_trial_is_as_good_as_the_epoch_that_was_kept(models: list[Path]) -> No
 def test_a_sweep_without_a_val_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "history.json").write_text('[{"epoch": 1, "loss": 1.0}]')
     with pytest.raises(SegError, match="Give the dataset a val split"):
-        read_trials([tmp_path])
-
-
-def test_the_best_model_is_passed_on_by_reference(
-    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    messages = tmp_path / "events.jsonl"
-    monkeypatch.setenv("SEGLIB_EVENTS", str(messages))
-    out = Model(uri=str(tmp_path / "select/model"))
-    selection = Artifact(uri=str(tmp_path / "select/selection"))
-    table = Markdown(uri=str(tmp_path / "select/table"))
-    select_model.python_func(
-        models=[Model(uri=str(path)) for path in models],
-        model=out,
-        selection=selection,
-        table=table,
-    )
-    assert out.uri == str(models[1])
-    assert not (tmp_path / "select/model").exists()
-    assert Path(table.path).read_text().splitlines()[2] == (
-        "| learning_rate=0.003 | 0.6000 | 3 |"
-    )
-    told = [json.loads(line) for line in messages.read_text().splitlines()]
-    (chosen,) = (message for message in told if message["kind"] == "selected")
-    assert chosen["trial"] == {"learning_rate": 0.003}
-    assert chosen["lineage"]["train"]["folder"] == str(models[1])
+        read_trial(tmp_path)
 
 
 @pytest.fixture
@@ -94,11 +69,11 @@ def fallen(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_best_is_chosen_among_the_trials_that_have_a_model(
+def test_the_best_of_the_trials_that_have_a_model_is_passed_on_by_reference(
     models: list[Path], fallen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    messages = tmp_path / "events.jsonl"
-    monkeypatch.setenv("SEGLIB_EVENTS", str(messages))
+    events = tmp_path / "events.jsonl"
+    monkeypatch.setenv("SEGLIB_EVENTS", str(events))
     monkeypatch.setenv("KFP_RUN_ID", "run-1")
     out = Model(uri=str(tmp_path / "select/model"))
     selection = Artifact(uri=str(tmp_path / "select/selection"))
@@ -110,6 +85,7 @@ def test_the_best_is_chosen_among_the_trials_that_have_a_model(
         table=table,
     )
     assert out.uri == str(models[1])
+    assert not (tmp_path / "select/model").exists()
     assert Path(table.path).read_text().splitlines()[2:] == [
         "| learning_rate=0.003 | 0.6000 | 3 |",
         "| learning_rate=0.01 | 0.5000 | 2 |",
@@ -122,23 +98,27 @@ def test_the_best_is_chosen_among_the_trials_that_have_a_model(
     ]
     rows = json.loads((Path(selection.path) / "selection.json").read_text())
     assert rows[3]["val_miou"] is None
-    told = [json.loads(line) for line in messages.read_text().splitlines()]
-    (chosen,) = (message for message in told if message["kind"] == "selected")
-    assert chosen["fell_out"] == {"learning_rate=1e+30": "The loss is nan."}
-    assert chosen["trials"] == 4
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    (selected,) = (event for event in told if event["kind"] == "selected")
+    assert selected["trial"] == {"learning_rate": 0.003}
+    assert selected["lineage"]["train"]["folder"] == str(models[1])
+    assert selected["fell_out"] == {"learning_rate=1e+30": "The loss is nan."}
+    assert selected["trials"] == 4
+    (left,) = (tmp_path / "kept").iterdir()
+    chosen = json.loads((models[1] / "provenance.json").read_text())["train"]
+    assert str(left) == chosen["checkpoints"], "the evaluation forgets this one"
 
 
 def test_a_failed_trial_of_an_earlier_run_names_that_run(
     fallen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KFP_RUN_ID", "run-2")
-    (trial,) = read_trials([fallen])
-    assert trial.failure == "The loss is nan. (reused from run run-1)"
+    assert read_trial(fallen).failure == "The loss is nan. (reused from run run-1)"
 
 
 def test_a_sweep_whose_trials_all_failed_names_each_reason(fallen: Path) -> None:
     with pytest.raises(SegError, match="No trial is left") as caught:
-        best_of(read_trials([fallen]))
+        best_of([read_trial(fallen)])
     assert "learning_rate=1e+30: The loss is nan." in str(caught.value)
 
 
@@ -155,8 +135,9 @@ def test_an_error_that_settings_cause_fails_the_trial_only() -> None:
     misfit = _error_of(lambda: resolve("segnet", "mobilenet"))
     assert trial_failure(misfit) == str(misfit)
     assert trial_failure(DivergedError("The loss is nan.")) == "The loss is nan."
-    exhausted = _error_of(lambda: tf.zeros((2**23, 2**23)))  # 256 TiB
-    assert isinstance(exhausted, tf.errors.ResourceExhaustedError)
+    # As TensorFlow 2.21 says it, after 10 s, of tf.zeros((2**23, 2**23)).
+    text = "{{function_node __wrapped__Fill}} OOM when allocating tensor with shape[…]"
+    exhausted = tf.errors.ResourceExhaustedError(None, None, text)
     assert trial_failure(exhausted).startswith("Not enough memory here: ")
     in_numpy = _error_of(lambda: np.ones((2**23, 2**23)))
     assert "Unable to allocate" in trial_failure(in_numpy)
@@ -177,21 +158,6 @@ def test_an_error_outside_of_a_trial_fails_the_task() -> None:
         RuntimeError("Unforeseen."),
     ]
     assert [trial_failure(error) for error in [full, missing, *others]] == [""] * 6
-
-
-def test_outcomes_of_other_trials_are_removed(
-    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEGLIB_EVENTS", str(tmp_path / "events.jsonl"))
-    select_model.python_func(
-        models=[Model(uri=str(path)) for path in models],
-        model=Model(uri=str(tmp_path / "select/model")),
-        selection=Artifact(uri=str(tmp_path / "select/selection")),
-        table=Markdown(uri=str(tmp_path / "select/table")),
-    )
-    (left,) = (tmp_path / "kept").iterdir()
-    chosen = json.loads((models[1] / "provenance.json").read_text())["train"]
-    assert str(left) == chosen["checkpoints"], "the evaluation forgets this one"
 
 
 def test_an_artifact_of_another_run_is_copied_because_kfp_refuses_a_reference() -> None:

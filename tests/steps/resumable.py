@@ -24,7 +24,6 @@ from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-import keras
 import tensorflow as tf
 
 from benchmarks.waiting import wait_until
@@ -32,11 +31,11 @@ from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset, with_splits
 from seglib.data.verification.loading import load_dataset
 from seglib.errors import SegError
-from seglib.models import build_custom
-from seglib.models.model import SegmentationModel, load_model
+from seglib.models.model import load_model
 from seglib.steps.train import train
 from seglib.training.checkpoints import Checkpoints, forget
 from seglib.training.distillation import Distillation
+from tests.steps.small_network import build
 
 STEPS_PER_EPOCH = 3
 SETTINGS: dict[str, Any] = {
@@ -51,20 +50,6 @@ SCENARIOS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "phases": ((3, 7), {"freeze_epochs": 1, "encoder_learning_rate": 0.5}),
     "taught": ((4,), {"validate_every": 3}),
 }
-
-
-def build() -> SegmentationModel:
-    """A network that is quickly compiled, with statistics, an encoder and dropout."""
-    keras.utils.set_random_seed(7)
-    layers = keras.layers
-    features = keras.Input((None, None, 3))
-    x = layers.Conv2D(8, 3, strides=2, padding="same")(features)
-    x = layers.BatchNormalization(momentum=0.9)(x)
-    encoder = keras.Model(features, layers.ReLU()(x), name="encoder")
-    image = keras.Input((None, None, 3))
-    x = encoder(layers.Rescaling(1 / 255)(image))
-    logits = layers.Conv2D(8, 1)(layers.Dropout(0.3)(x))
-    return build_custom(image, logits, image_size=(32, 48), ignore_index=255)
 
 
 def limit_files(size: int) -> None:
@@ -88,7 +73,7 @@ def run(
     distillation: Distillation | None = None,
 ) -> dict[str, Any] | None:
     """Train, with a checkpoint after every step; `None` if stopped after one."""
-    model = build()
+    model = build(7, dropout=0.3)
     checkpoints = None
     if place:
         every_s = 3600 if slow else 0
@@ -132,8 +117,7 @@ def compare(data: Dataset, place: str, name: str) -> dict[str, Any]:
     stops, changes = SCENARIOS[name]
     options: dict[str, Any] = {"changes": changes}
     if name == "taught":
-        keras.utils.set_random_seed(3)
-        options["distillation"] = Distillation(teacher=build())
+        options["distillation"] = Distillation(teacher=build(3))
     if name == "phases":  # without val: the weights are those of the last step
         data = with_splits(data, {"train": data.splits["train"]})
     stopped = [run(data, place, stop, **options) for stop in stops]
@@ -184,7 +168,7 @@ def _train_and_save(
     data: Dataset, out: Path, kept: Checkpoints, steps: list[int], **changes: Any
 ) -> None:
     train(
-        build(),
+        build(7, dropout=0.3),
         data,
         config=TrainConfig(**SETTINGS, **changes),
         out=out,

@@ -17,10 +17,11 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def build(seed: int) -> SegmentationModel:
+def build(seed: int, *, dropout: float = 0.0) -> SegmentationModel:
     """It has an encoder and batch normalisation.
 
-    With dropout no two processes would compute what one does.
+    Args:
+        dropout: with it no two processes compute what one does.
     """
     keras.utils.set_random_seed(seed)
     layers = keras.layers
@@ -30,5 +31,6 @@ def build(seed: int) -> SegmentationModel:
     x = layers.BatchNormalization(momentum=0.9)(x)
     encoder = keras.Model(features, layers.ReLU()(x), name="encoder")
     image = keras.Input((None, None, 3))
-    logits = layers.Conv2D(8, 1)(encoder(layers.Rescaling(1 / 255)(image)))
+    x = encoder(layers.Rescaling(1 / 255)(image))
+    logits = layers.Conv2D(8, 1)(layers.Dropout(dropout)(x) if dropout else x)
     return build_custom(image, logits, image_size=(32, 48), ignore_index=255)

@@ -21,7 +21,8 @@ def _digests(folder):
 
 def test_shards_hold_the_originals_and_their_copies(tiny_dataset, tmp_path):
     out = tmp_path / "shards"
-    index = augment(tiny_dataset, out, config=AugmentConfig(copies=2, num_shards=3))
+    config = AugmentConfig(copies=2, num_shards=3)
+    index = augment(tiny_dataset, str(out), config=config)
     assert index["num_records"] == 3 * 8
     assert len(index["shards"]) == 3
     source = ShardSource(out, inputs={"image": 3})

@@ -28,7 +28,7 @@ def test_the_scores_are_those_of_predicting_image_by_image(trained, tiny_dataset
 
 def test_everything_a_reviewer_wants_is_written(trained, tiny_dataset, tmp_path):
     config = EvaluateConfig(split="val", num_overlays=2)
-    evaluation = evaluate(trained.model, tiny_dataset, config=config, out=tmp_path)
+    evaluation = evaluate(trained.model, tiny_dataset, config=config, out=str(tmp_path))
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["split"] == "val"
     assert metrics["num_images"] == 3

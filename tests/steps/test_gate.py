@@ -18,7 +18,7 @@ from seglib.evaluation.decision import Check, Decision, write_decision
 from seglib.steps.evaluate import evaluate
 from seglib.steps.gate import Champion, gate
 from seglib.steps.verify import write_verification
-from seglib.storage.digests import model_digest
+from seglib.storage.files import model_digest
 
 LOOSE = {"min_miou": 0.0, "max_class_drop": 0.9}
 
@@ -61,21 +61,35 @@ def scored(folders, tmp_path, **changes):
     return {**folders, "evaluation": evaluation}
 
 
-def test_a_model_at_the_limit_is_promoted_and_one_below_is_held(folders, tmp_path):
-    at = scored(folders, tmp_path, miou=0.8, baseline_miou=0.05)
-    assert gate(**at, config=GateConfig(min_miou=0.8)).verdict == "promote"
-    held = gate(**at, config=GateConfig(min_miou=0.801))
-    assert held.verdict == "hold"
-    assert held.reasons == ("mIoU 0.8000, at least 0.8010 wanted",)
+@pytest.fixture(scope="module")
+def promoted(folders, random_model):
+    config = GateConfig(**LOOSE)
+    return gate(**folders, champion=champion(random_model), config=config)
 
 
-def test_a_model_no_better_than_the_majority_class_is_held(folders, tmp_path):
-    poor = scored(folders, tmp_path, miou=0.05, baseline_miou=0.05)
-    assert gate(**poor, config=GateConfig(min_miou=0.0)).verdict == "hold"
+@pytest.fixture(scope="module")
+def held(folders, random_model):
+    config = GateConfig(**LOOSE, min_delta=0.99)
+    return gate(**folders, champion=champion(random_model), config=config)
 
 
-def test_a_model_without_a_score_is_held(folders, tmp_path):
-    assert gate(**scored(folders, tmp_path, miou=None)).verdict == "hold"
+@pytest.mark.parametrize(
+    ("miou", "baseline", "min_miou", "reasons"),
+    [
+        (0.8, 0.05, 0.8, ()),
+        (0.8, 0.05, 0.801, ("mIoU 0.8000, at least 0.8010 wanted",)),
+        (0.05, 0.05, 0.0, ("mIoU 0.0500, above the majority class's 0.0500 wanted",)),
+        (None, 0.05, 0.0, ("mIoU nan, at least 0.0000 wanted", "mIoU nan, above")),
+    ],
+)
+def test_a_score_meets_the_limit_and_the_majority_class_or_is_held(
+    folders, tmp_path, miou, baseline, min_miou, reasons
+):
+    at = scored(folders, tmp_path, miou=miou, baseline_miou=baseline)
+    decided = gate(**at, config=GateConfig(min_miou=min_miou))
+    assert decided.verdict == ("hold" if reasons else "promote")
+    for reason, expected in zip(decided.reasons, reasons, strict=True):
+        assert reason.startswith(expected)
 
 
 def test_size_and_latency_are_limits_only_where_they_are_set(folders):
@@ -93,34 +107,23 @@ def test_size_and_latency_are_limits_only_where_they_are_set(folders):
 
 
 def test_a_model_that_beats_the_champion_on_the_same_images_is_promoted(
-    folders, random_model
+    folders, random_model, tiny_dataset, promoted
 ):
-    decided = gate(
-        **folders, champion=champion(random_model), config=GateConfig(**LOOSE)
-    )
-    assert decided.verdict == "promote", decided.reasons
-    assert decided.comparison.num_images == 3
-    change = decided.comparison.miou
+    assert promoted.verdict == "promote", promoted.reasons
+    assert promoted.comparison.num_images == 3
+    change = promoted.comparison.miou
     assert 0 < change.low <= change.estimate <= change.high
     # Scored by hand: what `evaluate` says of either.
     mine = json.loads((folders["evaluation"] / "metrics.json").read_text())["miou"]
-    assert decided.comparison.challenger_miou == pytest.approx(mine)
-    assert change.estimate == pytest.approx(mine - decided.metrics["champion_miou"])
-
-
-def test_the_champions_score_is_that_of_an_evaluation(
-    folders, random_model, tiny_dataset
-):
-    decided = gate(**folders, champion=champion(random_model))
+    assert promoted.comparison.challenger_miou == pytest.approx(mine)
+    assert change.estimate == pytest.approx(mine - promoted.metrics["champion_miou"])
     expected = evaluate(random_model, tiny_dataset, config=EvaluateConfig()).miou
-    assert decided.metrics["champion_miou"] == pytest.approx(expected, abs=1e-6)
+    assert promoted.metrics["champion_miou"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_model_that_is_not_better_by_min_delta_is_held(folders, random_model):
-    config = GateConfig(**LOOSE, min_delta=0.99)
-    decided = gate(**folders, champion=champion(random_model), config=config)
-    assert decided.verdict == "hold"
-    (reason,) = decided.reasons
+def test_a_model_that_is_not_better_by_min_delta_is_held(held):
+    assert held.verdict == "hold"
+    (reason,) = held.reasons
     assert "against the champion, version 3" in reason
     assert "above +0.9900 wanted" in reason
 
@@ -191,10 +194,8 @@ def test_a_model_that_was_rolled_back_is_held(folders):
     assert decided.reasons == ("rolled back before",)
 
 
-def test_the_decision_is_written_with_its_reasons(folders, random_model, tmp_path):
-    config = GateConfig(**LOOSE, min_delta=0.99)
-    decided = gate(**folders, champion=champion(random_model), config=config)
-    write_decision(decided, tmp_path)
+def test_the_decision_is_written_with_its_reasons(held, tmp_path):
+    write_decision(held, tmp_path)
     decision = json.loads((tmp_path / "decision.json").read_text())
     assert decision["verdict"] == "hold"
     assert decision["champion"] == "version 3"
@@ -202,7 +203,7 @@ def test_the_decision_is_written_with_its_reasons(folders, random_model, tmp_pat
         "min_delta",
         "max_class_drop",
     ]
-    assert set(decision["comparison"]["class_iou"]) == set(decided.class_names)
+    assert set(decision["comparison"]["class_iou"]) == set(held.class_names)
     card = (tmp_path / "decision.md").read_text()
     assert "# Verdict: hold" in card
     assert "| min_delta | failed | mIoU +" in card

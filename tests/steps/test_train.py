@@ -16,16 +16,7 @@ from seglib.models.model import load_model
 from seglib.steps.augment import augment
 from seglib.steps.train import train
 from seglib.training.checkpoints import Checkpoints
-
-
-def _model(dataset, **options):
-    return build_model(
-        "compact",
-        num_classes=dataset.num_classes,
-        image_size=(64, 96),
-        ignore_index=dataset.ignore_index,
-        **options,
-    )
+from tests.steps.small_network import build
 
 
 def _val_miou(model, dataset):
@@ -65,11 +56,8 @@ def test_the_artifact_carries_its_contract_and_curves(trained, tiny_dataset):
 def test_equal_seeds_train_equal_models(tiny_dataset):
     histories = []
     for _ in range(2):
-        import keras
-
-        keras.utils.set_random_seed(5)
         config = TrainConfig(epochs=1, batch_size=4, train_seed=3)
-        histories.append(train(_model(tiny_dataset), tiny_dataset, config=config))
+        histories.append(train(build(5), tiny_dataset, config=config))
     first, second = (history[0] for history in histories)
     assert first["loss"] == pytest.approx(second["loss"], rel=1e-4)
 
@@ -79,7 +67,7 @@ def test_shards_take_the_place_of_the_train_split(tiny_dataset, tmp_path):
     augment(tiny_dataset, shards, config=AugmentConfig(copies=1, policy="geometric"))
     without_train = with_splits(tiny_dataset, {"val": tiny_dataset.splits["val"]})
     history = train(
-        _model(tiny_dataset),
+        build(5),
         without_train,
         config=TrainConfig(epochs=1, batch_size=8),
         shards=shards,
@@ -90,7 +78,7 @@ def test_shards_take_the_place_of_the_train_split(tiny_dataset, tmp_path):
 def test_without_a_val_split_the_last_epoch_is_kept(tiny_dataset, tmp_path):
     alone = with_splits(tiny_dataset, {"train": tiny_dataset.splits["train"]})
     config = TrainConfig(epochs=2, batch_size=8)
-    history = train(_model(tiny_dataset), alone, config=config, out=tmp_path / "m")
+    history = train(build(5), alone, config=config, out=tmp_path / "m")
     assert all(math.isnan(row["val_miou"]) for row in history)
     written = json.loads((tmp_path / "m" / "history.json").read_text())
     assert [row["val_miou"] for row in written] == [None, None]
@@ -101,7 +89,7 @@ def test_an_interruption_keeps_the_best_epoch_and_the_older_model(
     tiny_dataset, tmp_path
 ):
     out = tmp_path / "model"
-    older = _model(tiny_dataset).save(out)
+    older = build(5).save(out)
     before = (older / "model.keras").read_bytes()
 
     def stop(row):
@@ -110,7 +98,7 @@ def test_an_interruption_keeps_the_best_epoch_and_the_older_model(
 
     with pytest.raises(KeyboardInterrupt):
         train(
-            _model(tiny_dataset),
+            build(5),
             tiny_dataset,
             config=TrainConfig(epochs=5, batch_size=8),
             out=out,
@@ -126,14 +114,14 @@ def test_an_interruption_keeps_the_best_epoch_and_the_older_model(
 def test_a_best_epoch_that_cannot_be_kept_is_a_warning(tiny_dataset, tmp_path, caplog):
     (tmp_path / "model.unfinished").touch()
     config = TrainConfig(epochs=1, steps_per_epoch=1, batch_size=2)
-    train(_model(tiny_dataset), tiny_dataset, config=config, out=tmp_path / "model")
+    train(build(5), tiny_dataset, config=config, out=tmp_path / "model")
     assert "The best epoch so far is not kept" in caplog.text
     assert load_model(tmp_path / "model").contract
 
 
 def test_a_loss_that_is_not_finite_ends_with_advice(tiny_dataset):
     config = TrainConfig(epochs=3, batch_size=4, learning_rate=1e12, warmup_steps=0)
-    model = _model(tiny_dataset)
+    model = build(5)
     weights = [np.full_like(w, np.inf) for w in model.network.get_weights()]
     model.network.set_weights(weights)
     with pytest.raises(SegError, match="Lower `learning_rate`"):
@@ -143,13 +131,13 @@ def test_a_loss_that_is_not_finite_ends_with_advice(tiny_dataset):
 def test_a_mask_id_that_the_model_does_not_know_is_an_error(tiny_dataset):
     names, palette = tiny_dataset.class_names[:3], tiny_dataset.palette[:3]
     dataset = replace(tiny_dataset, num_classes=3, class_names=names, palette=palette)
-    model = build_model("compact", num_classes=3, image_size=(64, 96))
+    model = build_model("compact_small", num_classes=3, image_size=(64, 96))
     with pytest.raises(SegError, match="Expected: ids below num_classes=3"):
         train(model, dataset)
 
 
 def test_a_dataset_of_other_classes_is_refused(tiny_dataset):
-    model = build_model("compact", num_classes=3, image_size=(64, 96))
+    model = build_model("compact_small", num_classes=3, image_size=(64, 96))
     with pytest.raises(SegError, match=r"num_classes=3, the dataset .* has 8"):
         train(model, tiny_dataset)
 
@@ -157,7 +145,7 @@ def test_a_dataset_of_other_classes_is_refused(tiny_dataset):
 def test_an_epoch_takes_the_steps_that_were_asked_for(tiny_dataset):
     steps = []
     train(
-        _model(tiny_dataset),
+        build(5),
         with_splits(tiny_dataset, {"train": tiny_dataset.pairs("train")}),
         config=TrainConfig(epochs=2, batch_size=4, steps_per_epoch=3),
         on_step=lambda done, total: steps.append((done, total)),
@@ -176,7 +164,7 @@ def test_training_ends_when_its_time_is_over_with_its_rate_fallen(tiny_dataset):
     )
     steps: list[tuple[int, int]] = []
     history = train(
-        _model(tiny_dataset),
+        build(5),
         tiny_dataset,
         config=config,
         on_step=lambda *step: steps.append(step),
@@ -191,7 +179,7 @@ def test_training_ends_when_its_time_is_over_with_its_rate_fallen(tiny_dataset):
 
 
 def test_a_frozen_encoder_keeps_its_weights_and_its_statistics(tiny_dataset):
-    model = _model(tiny_dataset)
+    model = build(5)
     before = model.network.get_layer("encoder").get_weights()
     rates = []
     config = TrainConfig(epochs=2, batch_size=4, freeze_epochs=2)
@@ -202,7 +190,7 @@ def test_a_frozen_encoder_keeps_its_weights_and_its_statistics(tiny_dataset):
 
 
 def test_after_its_epochs_the_encoder_learns_too(tiny_dataset):
-    model = _model(tiny_dataset)
+    model = build(5)
     before = model.network.get_layer("encoder").get_weights()
     config = TrainConfig(
         epochs=3, batch_size=4, freeze_epochs=1, encoder_learning_rate=0.1
@@ -217,7 +205,7 @@ def test_after_its_epochs_the_encoder_learns_too(tiny_dataset):
 def test_a_resumed_training_computes_as_it_began_without_another_trial(
     tiny_dataset, tmp_path, monkeypatch, caplog
 ):
-    model = build_model("compact_small", num_classes=8, image_size=(32, 48))
+    model = build_model("unet", num_classes=8, image_size=(32, 48), encoder="mini")
     # Long enough for a trial; any processor computes in bfloat16, if slowly.
     config = TrainConfig(epochs=1000, steps_per_epoch=1000, batch_size=1)
     monkeypatch.setattr("seglib.training.precision.has_native_bfloat16", lambda: True)
@@ -253,7 +241,11 @@ def test_a_resumed_training_computes_as_it_began_without_another_trial(
 def test_training_runs_in_bfloat16_with_xla_where_that_is_asked_for(
     tiny_dataset, monkeypatch, caplog
 ):
-    for user in ("models.layers.upsampling", "training.precision"):
+    for user in (
+        "models.layers.upsampling",
+        "models.layers.resampling",
+        "training.precision",
+    ):
         monkeypatch.setattr(f"seglib.{user}.has_gpu", lambda: True)
     model = build_model("unet", num_classes=8, image_size=(32, 48), encoder="mini")
     config = TrainConfig(

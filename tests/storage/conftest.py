@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from seglib.storage import ChangedObjectError
+from seglib.storage.backends import ChangedObjectError
+from seglib.storage.pins import read_pin
 
 BUCKET = "datasets"
 FILES = {
@@ -56,8 +57,25 @@ class Pinned:
         return self.repository / "data"
 
     @property
+    def md5(self) -> str:
+        return read_pin(self.repository / "data.dvc")
+
+    @property
     def remote(self) -> Path:
         return self.repository / "remote"
+
+
+@pytest.fixture
+def dvc_alone(tmp_path, monkeypatch) -> None:
+    """No configuration of DVC but the test's own."""
+    for level in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"DVC_{level}_CONFIG_DIR", str(tmp_path / level.lower()))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+
+
+@pytest.fixture
+def data_md5(pinned) -> str:
+    return pinned.md5
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from seglib.errors import SegError
-from seglib.storage import open_remote
 from seglib.storage.atomic_write import (
     folder_beside,
     open_alone,
     whole_folder,
     write_bytes,
 )
+from seglib.storage.remotes import open_remote
 
 _WRITERS = {
     "folder": """

@@ -13,9 +13,8 @@ from kfp import dsl
 from benchmarks.waiting import HANG_S
 from seglib.environment import EVENTS
 from seglib.errors import SegError, UsageError
-from seglib.runtime.events import EventFile
 from seglib.runtime.provenance import read_lineage
-from seglib.runtime.step import Step
+from seglib.runtime.step import RunningStep
 from seglib.tasks.task import configure, task
 from tests.fakes.disks import fill
 
@@ -123,7 +122,7 @@ def test_without_a_follower_the_log_says_what_happens(
 
 
 def test_a_components_arguments_become_its_configuration() -> None:
-    current = Step("train", uri="out", events=EventFile(None))
+    current = RunningStep("train", uri="out", events=None)
     given = {"epochs": 3, "min_miou": 1, "model": object(), "step": 1}
     settings = configure(current, given)
     assert settings.train.epochs == 3

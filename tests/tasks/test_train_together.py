@@ -5,13 +5,12 @@ import json
 import pytest
 
 from seglib.config import Config
-from seglib.delivery.pod import _own_outgoing
+from seglib.delivery.sending import own_sender
+from seglib.distributed.process_group import Terminated
 from seglib.environment import EVENTS
 from seglib.errors import DatasetError, RefusedError, SegError, UsageError
 from seglib.runtime.pod_processes import clusters_of_pod
 from seglib.tasks.train_together import exit_status, main
-from seglib.training.preemption import Terminated
-from tests.delivery.test_step_runs import row_and_children
 
 
 @pytest.mark.parametrize(
@@ -100,25 +99,23 @@ def pod(store, s3_server, monkeypatch):
         try:
             main([json.dumps(given)])
         finally:
-            _own_outgoing.cache_clear()
+            own_sender.cache_clear()
 
     return start
 
 
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 def test_a_missing_bucket_ends_the_job_before_the_data_are_fetched(pod, store):
     with pytest.raises(RefusedError, match="no-such-bucket.*NoSuchBucket") as caught:
         pod("train-bad", "0")
     assert exit_status(caught.value) == 78
-    row, children = row_and_children(store, "train-bad")
+    row = store.row("train-bad")
     assert row.info.status == "FAILED"
     assert "no-such-bucket" in row.data.tags["failure"]
     assert row.data.tags["train_job"] == "kubeflow/train-bad"
     assert row.data.params["epochs"] == str(Config().train.epochs)
-    assert not children, "no step has started"
+    assert not store.children(row), "no step has started"
 
 
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 @pytest.mark.parametrize(("attempt", "status"), [("4", "RUNNING"), ("5", "FAILED")])
 def test_the_run_stays_open_until_the_last_attempt_has_failed(
     pod, store, monkeypatch, attempt, status
@@ -130,8 +127,7 @@ def test_the_run_stays_open_until_the_last_attempt_has_failed(
     with pytest.raises(SegError, match="no-such-bucket") as caught:
         pod(name, attempt)
     assert exit_status(caught.value) == 1
-    row, _ = row_and_children(store, name)
-    assert row.info.status == status
+    assert store.row(name).info.status == status
 
 
 @pytest.mark.parametrize(

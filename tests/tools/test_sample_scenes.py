@@ -4,10 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglib.data.image_io import read_image, read_mask
+from seglib.data.image_io import read_mask
 from seglib.data.verification.loading import load_dataset
 from seglib.errors import UsageError
-from seglib.storage import default_remote, fetch, read_pin
+from seglib.storage.fetching import fetch
+from seglib.storage.pins import default_remote, read_pin
 from tools.sample_scenes import (
     CLASS_NAMES,
     IGNORE_INDEX,
@@ -36,25 +37,16 @@ def pixel_counts(pinned: Path) -> dict[str, np.ndarray]:
     }
 
 
-def test_the_same_seed_gives_the_same_pixels():
-    image, mask = render_scene(7)
-    again = render_scene(7)
+def test_the_seed_alone_decides_the_pixels():
+    (image, mask), again, other = (
+        render_scene(seed, height=75, width=101) for seed in (7, 7, 8)
+    )
     np.testing.assert_array_equal(image, again[0])
     np.testing.assert_array_equal(mask, again[1])
-    assert (image.shape, image.dtype) == ((240, 320, 3), np.uint8)
-    assert (mask.shape, mask.dtype) == ((240, 320), np.uint8)
+    assert (mask != other[1]).mean() > 0.1
+    assert (image.shape, image.dtype) == ((75, 101, 3), np.uint8)
+    assert (mask.shape, mask.dtype) == ((75, 101), np.uint8)
     assert set(np.unique(mask)) <= {*range(len(CLASS_NAMES)), IGNORE_INDEX}
-
-
-def test_another_seed_gives_another_scene():
-    one, two = (render_scene(seed, height=96, width=128)[1] for seed in (1, 2))
-    assert (one != two).mean() > 0.1
-
-
-@pytest.mark.parametrize("size", [(96, 128), (75, 101)])
-def test_other_sizes_work(size):
-    image, mask = render_scene(3, height=size[0], width=size[1])
-    assert image.shape[:2] == mask.shape == size
 
 
 def test_a_size_without_room_is_refused():
@@ -64,7 +56,7 @@ def test_a_size_without_room_is_refused():
 
 def test_scenes_do_not_depend_on_how_many_are_written(tmp_path):
     write_sample_dataset(tmp_path / "few", counts={"train": 1})
-    write_sample_dataset(tmp_path / "more", counts={"val": 1, "train": 2})
+    write_sample_dataset(tmp_path / "more", counts={"val": 1, "train": 1})
     few = [path for path in (tmp_path / "few").rglob("*") if path.is_file()]
     assert len(few) == 3
     for path in few:
@@ -86,16 +78,6 @@ def test_the_pin_holds_120_pairs_and_their_description(pinned):
     assert dataset.ignore_index == IGNORE_INDEX
 
 
-def test_the_pin_is_what_this_code_draws(pinned):
-    # Other processors may round differently: a few pixels of leeway, no more.
-    pair = load_dataset(pinned).pairs("test")[0]
-    seed = np.random.SeedSequence([0, 2, 0]).generate_state(1)[0]
-    image, mask = render_scene(int(seed))
-    assert (read_mask(pair.mask) == mask).mean() > 0.999
-    difference = np.abs(read_image(pair.image).astype(int) - image)
-    assert difference.mean() < 4  # JPEG
-
-
 def test_no_image_of_the_pin_is_there_twice(pinned):
     files = [path for path in pinned.rglob("*.*g") if path.is_file()]
     hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
@@ -107,6 +89,14 @@ def test_the_remote_in_the_repository_stays_small(repository):
     assert remote.parent == repository
     size = sum(path.stat().st_size for path in remote.rglob("*") if path.is_file())
     assert size <= PIN_LIMIT
+
+
+def test_new_scenes_show_every_class_too(tiny_dataset):
+    pairs = [pair for found in tiny_dataset.splits.values() for pair in found]
+    masks = np.array([read_mask(pair.mask) for pair in pairs])
+    shares = np.bincount(masks.ravel()) / masks.size
+    assert len(shares) == IGNORE_INDEX + 1
+    assert shares[: len(CLASS_NAMES)].min() > 0.003
 
 
 def test_every_class_is_in_every_split_and_sizes_differ_much(pixel_counts):

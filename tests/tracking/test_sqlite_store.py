@@ -1,10 +1,10 @@
 """MLflow's SQLite store, whatever lies in its place."""
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,8 @@ from typing import Any
 import pytest
 
 from seglib.errors import SegError
-from seglib.tracking.run import TrackedRun
 from seglib.tracking.sqlite_store import SQLITE, make_whole, require_sound
-
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own use of SQLAlchemy.
-    "ignore:The ``noload`` loader strategy is deprecated"
-)
+from seglib.tracking.tracked_run import TrackedRun
 
 
 @pytest.fixture
@@ -27,10 +22,40 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def whole(store: Any, database: Path) -> Path:
-    """A copy of a store that was used."""
-    shutil.copy(store.uri.removeprefix(SQLITE), database)
+def whole(fresh_store: Callable[[Path], str], database: Path) -> Path:
+    fresh_store(database)
     return database
+
+
+OPEN = """
+import sys
+from seglib.tracking.tracked_run import TrackedRun
+print(TrackedRun(sys.argv[1], sys.argv[2], time_ms=1).id)
+"""
+
+
+def test_two_processes_may_open_a_fresh_store_at_once(
+    database: Path, repository: Path
+) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, f"{SQLITE}{database}", run],
+            cwd=repository,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for run in ("left", "right")
+    ]
+    said = [process.communicate() for process in processes]
+    assert [errors for _, errors in said if "Error" in errors] == []
+    with closing(sqlite3.connect(database)) as opened:
+        query = "select value, run_uuid from tags where key = 'kfp.run_id'"
+        found = dict(opened.execute(query))
+    assert found == {
+        "left": said[0][0].strip(),
+        "right": said[1][0].strip(),
+    }
 
 
 def run_sql(database: Path, *lines: str) -> None:
@@ -45,7 +70,9 @@ def revision(database: Path) -> str:
         return str(opened.execute("select * from alembic_version").fetchone()[0])
 
 
-def test_an_unfinished_store_is_replaced_and_kept(database: Path, store: Any) -> None:
+def test_an_unfinished_store_is_replaced(
+    database: Path, fresh_store: Callable[[Path], str], tmp_path: Path
+) -> None:
     from alembic import command
     from mlflow.store.db.utils import _get_alembic_config
     from mlflow.store.tracking.dbmodels.initial_models import Base
@@ -58,39 +85,28 @@ def test_an_unfinished_store_is_replaced_and_kept(database: Path, store: Any) ->
         config.attributes["connection"] = connection
         command.upgrade(config, "+5")
     engine.dispose()
-    killed = database.read_bytes()
     unfinished = database.with_name(".mlflow.db.0.unfinished")
-    unfinished.write_bytes(killed)  # of another run, killed while it made the store
-    said: list[str] = []
-    row = TrackedRun(f"{SQLITE}{database}", "run", time_ms=1, warn=said.append)
-    assert row.exists()
-    assert revision(database) == revision(Path(store.uri.removeprefix(SQLITE)))
-    kept = database.with_name("mlflow.db.broken-1")
-    assert kept.read_bytes() == killed
-    (text,) = said
-    assert f"{database} was not finished" in text
-    assert kept.name in text
+    unfinished.touch()  # of another run, killed while it made the store
+    row = TrackedRun(f"{SQLITE}{database}", "run", time_ms=1)
+    assert row.tags()
+    fresh_store(tmp_path / "fresh.db")
+    assert revision(database) == revision(tmp_path / "fresh.db")
     assert not unfinished.exists()
     row._client._tracking_client.store._dispose_engine()
 
 
 def test_a_finished_store_is_not_changed(whole: Path) -> None:
     before = whole.read_bytes()
-    make_whole(whole, warn=pytest.fail)
+    make_whole(whole)
     assert whole.read_bytes() == before
 
 
-def _empty(path: Path) -> None:
-    path.touch()
-
-
-def _first_tables_only(path: Path) -> None:
-    run_sql(path, "create table experiments (experiment_id integer)")
-
-
-@pytest.mark.parametrize("make", [_empty, _first_tables_only])
-def test_an_unfinished_store_stops_no_run(make: Any, database: Path) -> None:
-    make(database)
+@pytest.mark.parametrize("tables", [(), ("create table experiments (id integer)",)])
+def test_an_unfinished_store_stops_no_run(
+    tables: tuple[str, ...], database: Path
+) -> None:
+    database.touch()
+    run_sql(database, *tables)
     require_sound(database)
 
 
@@ -159,7 +175,7 @@ def test_a_full_disk_leaves_no_broken_store_and_the_next_attempt_makes_it(
         check=True,
     )
     assert done.stdout == "OperationalError .mlflow.db.lock\n"
-    make_whole(database, warn=pytest.fail)
+    make_whole(database)
     assert {path.name for path in database.parent.iterdir()} == {
         "mlflow.db",
         ".mlflow.db.lock",

@@ -1,1 +1,1 @@
-"""How a street scene is drawn: one module for each kind of thing in it."""
+"""How a street scene is drawn: its plan, a canvas with depth, and the painters."""

@@ -1,208 +1,183 @@
-"""The canvas: colour, class, object and depth of every (super-sampled) pixel.
+"""The canvas: colour, object and depth of every (super-sampled) pixel.
 
-Everything is painted against the depth buffer, so the order of painting hardly
-matters. The picture is made `OVERSAMPLING` times larger than asked for and shrunk at
+Everything is painted against the depth buffer, so the order of painting does not
+matter. The picture is made `OVERSAMPLING` times larger than asked for and shrunk at
 the end; the mask is read at the centres of the final pixels.
+
+World axes, in metres: x to the right, y up, z ahead along the street; the ground is
+y = 0.
 """
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
-from tools.scenes.camera import Camera
+from tools.scenes.weather import Weather
 
 OVERSAMPLING = 3
-IGNORED = 255
+VOID = 255
+_NEAR = 0.6  # metres; what is nearer is cut off
 _BORDER = 2  # canvas pixels on either side of a contour that are void
-_SHIFT = 4  # fractional bits of polygon corners in OpenCV
+SHIFT = 4  # fractional bits of polygon corners in OpenCV
 _TOLERANCE = 1.004  # lets a detail win over the face that it lies on
 
 
-class Canvas:
-    """What the camera sees so far."""
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """A pinhole camera at x, y, z = 0. Angles in radians, sizes in canvas pixels."""
 
-    def __init__(self, camera: Camera):
-        self.camera = camera
+    height: int
+    width: int
+    focal: float
+    x: float
+    y: float
+    yaw: float  # > 0 looks to the right
+    pitch: float  # > 0 looks up
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """(3, 3) from a world offset to homogeneous pixels; the third is depth."""
+        cy, sy = np.cos(self.yaw), np.sin(self.yaw)
+        cp, sp = np.cos(self.pitch), np.sin(self.pitch)
+        turn = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+        tilt = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+        middle, focal = (self.width / 2, self.height / 2), self.focal
+        lens = np.array([[focal, 0, middle[0]], [0, -focal, middle[1]], [0, 0, 1]])
+        return lens @ tilt @ turn
+
+    @cached_property
+    def rays(self) -> np.ndarray:
+        """float32 (H, W, 3): world offset of each pixel's ray at depth 1."""
+        x, y = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
+        pixels = np.stack([x, y, np.ones_like(x)], axis=-1)
+        return (pixels @ np.linalg.inv(self.matrix).T).astype(np.float32)
+
+    @property
+    def position(self) -> np.ndarray:
+        """World coordinates (3,)."""
+        return np.array([self.x, self.y, 0.0])
+
+    def locate(self, point: tuple[float, float, float]) -> tuple[float, float, float]:
+        """(column, row, depth) of a world point."""
+        x, y, depth = self.matrix @ (np.array(point) - self.position)
+        return float(x / depth), float(y / depth), float(depth)
+
+    def outline(self, points: np.ndarray) -> np.ndarray:
+        """A world polygon (N, 3) as pixels (M, 2), cut off at the near plane."""
+        corners = (points - self.position) @ self.matrix.T
+        kept = []
+        for here, there in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            if here[2] >= _NEAR:
+                kept.append(here)
+            if (here[2] >= _NEAR) != (there[2] >= _NEAR):
+                share = (_NEAR - here[2]) / (there[2] - here[2])
+                kept.append(here + share * (there - here))
+        cut = np.array(kept).reshape(-1, 3)
+        return (cut[:, :2] / cut[:, 2:]).clip(-1e6, 1e6)
+
+
+class Canvas:
+    """What the camera sees so far, in the light of a weather."""
+
+    def __init__(self, camera: Camera, weather: Weather):
+        self.camera, self.weather = camera, weather
         shape = (camera.height, camera.width)
         self.colour = np.zeros((*shape, 3), np.float32)  # 0 … 255 and beyond
-        self.classes = np.zeros(shape, np.uint8)
-        self.objects = np.zeros(shape, np.uint16)
         self.nearness = np.zeros(shape, np.float32)  # 1 / depth; 0: sky
-        self.glows: list[tuple[tuple[float, float, float], float, np.ndarray]] = []
-        self._handedness = -1 if camera.mirrored else 1
-        self._class_id = 0
-        self._object = 0
-        self._count = 0
+        self._objects = np.zeros(shape, np.uint16)  # indices into:
+        self._class_ids: list[int] = []
+        self._current = 0
 
-    def begin(self, class_id: int, *, separate: bool = True) -> None:
-        """What is painted from here on is an object of this class.
+    def begin(self, class_id: int, *, alone: bool = False) -> None:
+        """What is painted from here on is of this class.
 
         Args:
-            separate: gets a contour of its own against others of its class.
+            alone: it is an object with a contour against others of its class.
         """
-        self._class_id = class_id
-        self._count += separate
-        self._object = 1000 + self._count if separate else class_id
-
-    def fill(self, colour: np.ndarray) -> None:
-        """Paint the whole canvas, infinitely far away."""
-        self.colour[:] = colour
-        self.classes[:] = self._class_id
-        self.objects[:] = self._object
+        if alone or class_id not in self._class_ids:
+            self._class_ids.append(class_id)
+        last = self._class_ids[::-1].index(class_id)
+        self._current = len(self._class_ids) - 1 - last
 
     def face(
         self,
         points: np.ndarray,
         colour: np.ndarray,
         *,
-        shade: np.ndarray | float = 1.0,
-        two_sided: bool = True,
-    ) -> bool:
-        """Paint a flat polygon; says whether it faces the camera.
+        shines: np.ndarray | bool = False,
+    ) -> None:
+        """Paint a flat polygon, lit by its normal, unless it is seen from behind.
 
         Args:
             points: (N, 3) world corners, clockwise as seen from outside.
             colour: (3,) RGB, or a texture (h, w, 3) whose first row lies along the
                 edge from the first corner to the second; for four corners only.
-            shade: factor on the colour, one number or (3,).
-            two_sided: paint it when it is seen from behind, too.
+            shines: what does not need light, as a whole or for each texture pixel.
         """
-        points = np.asarray(points, float)
-        corners = self.camera.clip(points)
-        if len(corners) < 3:
-            return False
-        outline = corners[:, :2] / corners[:, 2:]
-        if not two_sided and _signed_area(outline) * self._handedness <= 0:
-            return False
-        window = self._window(outline)
-        if window is None:
-            return False
-        rows, columns = window
-        inside = self._fill(outline, rows, columns)
-        nearness = self._plane_nearness(corners, rows, columns)
-        if nearness is None:
-            return False
-        if np.ndim(colour) == 3:
-            colour = self._warp(points, np.asarray(colour), rows, columns)
-        self._put(rows, columns, inside, np.multiply(colour, shade), nearness)
-        return True
-
-    def sprite(
-        self,
-        top: int,
-        left: int,
-        shape: np.ndarray,
-        colour: np.ndarray,
-        *,
-        depth: float,
-    ) -> None:
-        """Paint an upright cut-out: `shape` bool (h, w), `colour` (h, w, 3)."""
-        height, width = self.classes.shape
-        rows = slice(max(top, 0), min(top + shape.shape[0], height))
-        columns = slice(max(left, 0), min(left + shape.shape[1], width))
-        if rows.start >= rows.stop or columns.start >= columns.stop:
+        normal = np.cross(points[1] - points[0], points[2] - points[0])
+        distance = float(normal @ (points[0] - self.camera.position))
+        outline = self.camera.outline(points)
+        if distance >= 0 or len(outline) < 3:
             return
-        crop = (
-            slice(rows.start - top, rows.stop - top),
-            slice(columns.start - left, columns.stop - left),
-        )
-        self._put(
-            rows, columns, shape[crop], colour[crop], np.array(1 / depth, np.float32)
-        )
+        limits = (self.camera.width, self.camera.height)
+        left, top = np.floor(outline.min(axis=0)).clip(0, limits).astype(int)
+        right, bottom = np.ceil(outline.max(axis=0) + 1).clip(0, limits).astype(int)
+        if left >= right or top >= bottom:
+            return
+        window = (slice(top, bottom), slice(left, right))
+        inside = np.zeros((bottom - top, right - left), np.uint8)
+        corners = (outline - (left + 0.5, top + 0.5)) * 2**SHIFT
+        cv2.fillPoly(inside, [corners.round().astype(np.int32)], 1, shift=SHIFT)
+        shade = self.weather.shade(normal / np.linalg.norm(normal))
+        colour = colour * np.where(np.asarray(shines)[..., None], 1, shade)
+        if colour.ndim == 3:
+            colour = self._warp(points, colour.astype(np.float32), window)
+        nearness = self.camera.rays[window] @ (normal / distance).astype(np.float32)
+        self.put(window, inside > 0, colour, nearness)
 
-    def glow(
-        self, point: tuple[float, float, float], radius: float, colour: np.ndarray
+    def put(
+        self,
+        window: tuple[slice, slice],
+        inside: np.ndarray,
+        colour: np.ndarray,
+        nearness: np.ndarray | float,
     ) -> None:
-        """A light at a world point whose halo is `radius` metres wide."""
-        self.glows.append((point, radius, np.asarray(colour, np.float32)))
+        """Paint the pixels `inside` a window that nothing nearer covers."""
+        seen = inside & (nearness * _TOLERANCE >= self.nearness[window])
+        np.copyto(self.colour[window], colour, where=seen[..., None], casting="unsafe")
+        np.copyto(self.nearness[window], nearness, where=seen)
+        self._objects[window][seen] = self._current
 
-    def mask(self, visibility: float) -> np.ndarray:
+    def mask(self) -> np.ndarray:
         """The class ids at the final size, uint8 (H, W).
 
-        Args:
-            visibility: metres; what is more than three times as far cannot be told
-                from the haze, and is void as every contour is.
+        Contours are void, and what is so far that it cannot be told from the haze.
         """
-        contour = np.zeros(self.classes.shape, np.uint8)
-        across = self.objects[:, 1:] != self.objects[:, :-1]
-        down = self.objects[1:] != self.objects[:-1]
-        contour[:, 1:] |= across
-        contour[1:] |= down
+        classes = np.array(self._class_ids, np.uint8)[self._objects]
+        contour = np.zeros(classes.shape, np.uint8)
+        contour[:, 1:] |= self._objects[:, 1:] != self._objects[:, :-1]
+        contour[1:] |= self._objects[1:] != self._objects[:-1]
         size = 2 * _BORDER
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-        void = cv2.dilate(contour, kernel)
-        hidden = (self.nearness > 0) & (self.nearness * 3 * visibility < 1)
-        classes = np.where(hidden | (void > 0), np.uint8(IGNORED), self.classes)
+        nearness = self.nearness
+        hidden = (nearness > 0) & (nearness * 3 * self.weather.visibility < 1)
+        classes[hidden | (cv2.dilate(contour, kernel) > 0)] = VOID
         middle = OVERSAMPLING // 2
         return np.ascontiguousarray(classes[middle::OVERSAMPLING, middle::OVERSAMPLING])
 
-    def _put(
-        self,
-        rows: slice,
-        columns: slice,
-        inside: np.ndarray,
-        colour: np.ndarray,
-        nearness: np.ndarray,
-    ) -> None:
-        there = (rows, columns)
-        seen = inside & (nearness * _TOLERANCE >= self.nearness[there])
-        whole = seen[..., None]
-        np.copyto(self.colour[there], colour, where=whole, casting="unsafe")
-        np.copyto(self.nearness[there], nearness, where=seen)
-        self.classes[there][seen] = self._class_id
-        self.objects[there][seen] = self._object
-
-    def _window(self, outline: np.ndarray) -> tuple[slice, slice] | None:
-        height, width = self.classes.shape
-        left, top = np.floor(outline.min(axis=0)).clip(-1e6, 1e6).astype(int)
-        right, bottom = np.ceil(outline.max(axis=0)).clip(-1e6, 1e6).astype(int) + 1
-        rows = slice(max(top, 0), min(bottom, height))
-        columns = slice(max(left, 0), min(right, width))
-        empty = rows.start >= rows.stop or columns.start >= columns.stop
-        return None if empty else (rows, columns)
-
-    def _fill(self, outline: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-        inside = np.zeros(
-            (rows.stop - rows.start, columns.stop - columns.start), np.uint8
-        )
-        corners = (outline - (columns.start + 0.5, rows.start + 0.5)) * 2**_SHIFT
-        corners = corners.clip(-(2**28), 2**28).round().astype(np.int32)
-        cv2.fillPoly(inside, [corners], 1, shift=_SHIFT)
-        return inside.astype(bool)
-
-    def _plane_nearness(
-        self, corners: np.ndarray, rows: slice, columns: slice
-    ) -> np.ndarray | None:
-        """1 / depth over a window: affine in pixels for a plane."""
-        pixels = np.column_stack(
-            [corners[:, :2] / corners[:, 2:], np.ones(len(corners))]
-        )
-        plane, _, rank, _ = np.linalg.lstsq(pixels, 1 / corners[:, 2], rcond=1e-9)
-        if rank < 3:
-            return None  # seen edge-on
-        x = np.arange(columns.start, columns.stop, dtype=np.float32) + 0.5
-        y = np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5
-        nearness = plane[0] * x[None] + plane[1] * y[:, None] + plane[2]
-        return nearness.astype(np.float32)
-
     def _warp(
-        self, points: np.ndarray, texture: np.ndarray, rows: slice, columns: slice
+        self, points: np.ndarray, texture: np.ndarray, window: tuple[slice, slice]
     ) -> np.ndarray:
         height, width = texture.shape[:2]
-        origin, along, down = points[0], points[1] - points[0], points[3] - points[0]
-        plane = np.column_stack(
-            [along / width, down / height, origin - self.camera.origin]
-        )
+        rows, columns = window
+        along, down = (points[1] - points[0]) / width, (points[3] - points[0]) / height
+        plane = np.column_stack([along, down, points[0] - self.camera.position])
         shift = np.array([[1, 0, -columns.start], [0, 1, -rows.start], [0, 0, 1.0]])
-        size = (columns.stop - columns.start, rows.stop - rows.start)
         return cv2.warpPerspective(
             texture,
             shift @ self.camera.matrix @ plane,
-            size,
-            flags=cv2.INTER_LINEAR,
+            (columns.stop - columns.start, rows.stop - rows.start),
             borderMode=cv2.BORDER_REPLICATE,
         )
-
-
-def _signed_area(outline: np.ndarray) -> float:
-    x, y = outline.T
-    return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from seglib.config import DataConfig
-from seglib.data.dataset import SPLITS, Dataset, config_options
+from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.problems import some_of_each
 from seglib.data.verification.verifier import examine
 
@@ -54,15 +54,3 @@ def load_dataset(
     for line in some_of_each(verification.warnings):
         logger.warning("%s", line)
     return verification.dataset
-
-
-def dataset_from_config(
-    root: str | Path,
-    config: DataConfig,
-    *,
-    splits: Collection[str] = SPLITS,
-    progress: Callable[[int, int], None] | None = None,
-) -> Dataset:
-    """Load a dataset folder with the settings of a config; see `load_dataset`."""
-    options = config_options(config)
-    return load_dataset(root, **options, splits=splits, progress=progress)

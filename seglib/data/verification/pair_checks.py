@@ -10,7 +10,14 @@ import cv2
 import numpy as np
 
 from seglib.data.encodings import bits_of_grey, colour_table
-from seglib.data.headers import TooLargeError, check_size, max_file_bytes
+from seglib.data.file_formats import (
+    TooLargeError,
+    check_size,
+    exif_orientation,
+    find_damage,
+    lossy_format,
+    max_file_bytes,
+)
 from seglib.data.image_io import (
     ColoursError,
     UnfitError,
@@ -19,7 +26,6 @@ from seglib.data.image_io import (
     decode_samples,
     is_see_through,
 )
-from seglib.data.integrity import exif_orientation, find_damage, lossy_format
 from seglib.data.pairs import Inputs, Pair
 from seglib.data.problems import WARNING, Problem
 from seglib.errors import SegError

@@ -23,8 +23,11 @@ from seglib.data.problems import (
     Problem,
     some_of_each,
 )
-from seglib.data.verification.class_inference import infer_classes
-from seglib.data.verification.mask_checks import check_count, check_ids
+from seglib.data.verification.mask_checks import (
+    check_count,
+    check_ids,
+    infer_classes,
+)
 from seglib.data.verification.pair_checks import Inspection, inspect_pair
 from seglib.data.verification.split_checks import (
     check_classes,

@@ -81,6 +81,15 @@ class Vocabulary:
             return f"id {index}, no class"
         return f"class_{index}"
 
+    def key(self, index: int, *, by_name: bool) -> Any:
+        """What makes a class the same as one of another version."""
+        return self.name(index) if by_name else index
+
+    def listed(self, *, by_name: bool) -> dict[Any, int]:
+        """The ids of the listed classes by key, whether or not a mask shows them."""
+        ids = (index for index in range(self.size) if index != self.ignore_index)
+        return {self.key(index, by_name=by_name): index for index in ids}
+
 
 def compare_classes(
     old: SplitMasks,
@@ -95,60 +104,41 @@ def compare_classes(
     Classes are the same if their names are, or their ids if a version has no names.
 
     Args:
-        old: the masks of the old version.
-        new: the masks of the new one.
         counts: pixels by id, of those masks that are counted.
         vocabularies: of the old version and of the new one.
         notes: go before those of this function.
     """
-    keys = _Keys(vocabularies)
+    by_name = all(vocabulary.class_names for vocabulary in vocabularies)
     every = [[md5 for masks in side.values() for md5 in masks] for side in (old, new)]
     missing = [sum(md5 not in counts for md5 in masks) for masks in every]
-    splits = [split for split in SPLITS if split in old or split in new]
+
+    def tally(split: str, side: int) -> _Tally:
+        masks = (old, new)[side].get(split, ())
+        return _tally(masks, counts, vocabularies[side], by_name=by_name)
+
+    splits = [
+        _compare_split(split, tally(split, 0), tally(split, 1), vocabularies)
+        for split in SPLITS
+        if (split in old or split in new) and not any(missing)
+    ]
     return ClassDiff(
         masks=(len(every[0]), len(every[1])),
         uncounted=(missing[0], missing[1]),
-        splits=()
-        if any(missing)
-        else tuple(
-            _compare_split(split, old.get(split, ()), new.get(split, ()), counts, keys)
-            for split in splits
-        ),
-        notes=(*notes, *keys.moved()),
+        splits=tuple(splits),
+        notes=(*notes, *(_moved(*vocabularies) if by_name else ())),
     )
 
 
-class _Keys:
-    """What makes a class of one version the same as one of the other."""
-
-    def __init__(self, vocabularies: tuple[Vocabulary, Vocabulary]):
-        self.vocabularies = vocabularies
-        self._by_name = all(v.class_names for v in vocabularies)
-
-    def key(self, side: int, index: int) -> Any:
-        return self.vocabularies[side].name(index) if self._by_name else index
-
-    def listed(self, side: int) -> dict[Any, int]:
-        """The classes that a version lists, whether or not a mask shows them."""
-        vocabulary = self.vocabularies[side]
-        ids = (i for i in range(vocabulary.size) if i != vocabulary.ignore_index)
-        return {self.key(side, index): index for index in ids}
-
-    def name(self, key: Any) -> str:
-        """The new version's name of a class, or else the old one's."""
-        if self._by_name:
-            return str(key)
-        newest = self.vocabularies[::-1]
-        named = (v for v in newest if key < v.size)
-        return next(named, newest[0]).name(key)
-
-    def moved(self) -> Iterator[str]:
-        """A note on names that stand for another id than before."""
-        old, new = (self.listed(side) if self._by_name else {} for side in (0, 1))
-        changed = [key for key in old if key in new and new[key] != old[key]]
-        moved = [f"{name}: {old[name]} → {new[name]}" for name in changed]
-        if moved:
-            yield f"Classes with another id than before: {', '.join(moved)}."
+def _moved(old: Vocabulary, new: Vocabulary) -> Iterator[str]:
+    """A note on names that stand for another id than before."""
+    before, after = (vocabulary.listed(by_name=True) for vocabulary in (old, new))
+    moved = [
+        f"{name}: {index} → {after[name]}"
+        for name, index in before.items()
+        if after.get(name, index) != index
+    ]
+    if moved:
+        yield f"Classes with another id than before: {', '.join(moved)}."
 
 
 @dataclass
@@ -177,16 +167,19 @@ class _Tally:
 
 def _compare_split(
     split: str,
-    old: Sequence[str],
-    new: Sequence[str],
-    counts: MaskCounts,
-    keys: _Keys,
+    before: _Tally,
+    after: _Tally,
+    vocabularies: tuple[Vocabulary, Vocabulary],
 ) -> SplitChange:
-    before, after = (
-        _tally(masks, counts, keys, side) for side, masks in enumerate((old, new))
-    )
+    def name(key: Any) -> str:
+        """The new version's name of a class, or else the old one's."""
+        if isinstance(key, str):
+            return key
+        old, new = vocabularies
+        return (old if new.size <= key < old.size else new).name(key)
+
     classes = [
-        _compare_class(keys.name(key), before.class_side(key), after.class_side(key))
+        _compare_class(name(key), before.class_side(key), after.class_side(key))
         for key in dict.fromkeys((*after.ids, *before.ids))
     ]
     return SplitChange(
@@ -197,14 +190,15 @@ def _compare_split(
     )
 
 
-def _tally(masks: Sequence[str], counts: MaskCounts, keys: _Keys, side: int) -> _Tally:
-    tally = _Tally(masks=len(masks), ids=keys.listed(side))
-    ignored = keys.vocabularies[side].ignore_index
+def _tally(
+    masks: Sequence[str], counts: MaskCounts, vocabulary: Vocabulary, *, by_name: bool
+) -> _Tally:
+    tally = _Tally(masks=len(masks), ids=vocabulary.listed(by_name=by_name))
     for index, pixels in (item for md5 in masks for item in counts[md5].items()):
-        if index == ignored:
+        if index == vocabulary.ignore_index:
             tally.ignored += pixels
             continue
-        key = keys.key(side, index)
+        key = vocabulary.key(index, by_name=by_name)
         tally.ids.setdefault(key, index)
         tally.pixels[key] += pixels
         tally.shown[key] += 1

@@ -18,15 +18,16 @@ from posixpath import splitext
 from typing import Any
 
 from seglib.data.dataset import SPLITS
-from seglib.data.headers import max_file_bytes
+from seglib.data.file_formats import max_file_bytes
 from seglib.data.image_io import IMAGE_SUFFIXES, MASK_DECODING, decode_mask
 from seglib.data.manifest import PairFacts
 from seglib.data.verification.pair_checks import count_ids
 from seglib.errors import DatasetError, SegError
-from seglib.storage import Entry, MissingObjectError, Remote, fetch
-from seglib.storage.backends.base import BrokenOffError
+from seglib.storage.backends import BrokenOffError, MissingObjectError, Remote
 from seglib.storage.backends.local import is_own_folder
+from seglib.storage.fetching import fetch
 from seglib.storage.files import is_left_behind, read_file
+from seglib.storage.hashes import Entry
 
 _FORMAT_VERSION = 1
 _MAX_BYTES = 64 << 20  # of the object: millions of masks

@@ -5,7 +5,6 @@ beside them. It downloads no image, and masks on demand only.
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,18 +24,13 @@ from seglib.data.versions.class_counts import (
     verified_counts,
     write_class_counts,
 )
+from seglib.data.versions.sample_diff import DatasetDiff, diff
 from seglib.errors import SegError
-from seglib.storage import (
-    DatasetDiff,
-    Entry,
-    Remote,
-    diff,
-    manifest_entries,
-    open_remote,
-    read_file,
-    with_sizes,
-)
+from seglib.storage.backends import Remote
 from seglib.storage.backends.local import is_own_folder
+from seglib.storage.hashes import Entry
+from seglib.storage.listings import manifest_entries, read_entry, with_sizes
+from seglib.storage.remotes import open_remote
 
 
 @dataclass(frozen=True)
@@ -77,13 +71,10 @@ def compare_versions(
     """Compare two versions of a dataset that lie on one remote.
 
     Args:
-        old_md5: the hash of the one, `<md5>.dir`.
-        new_md5: of the other.
-        remote: as for `fetch`.
         count: whether to fetch and count the masks without counts on the remote.
         config: classes of versions without a dataset.yaml.
-        cache: as for `fetch`.
-        progress: called with (masks fetched, masks to fetch).
+        progress: called with (masks fetched, masks to fetch); the others are those of
+            `fetch`.
 
     Raises:
         SegError: the remote cannot be read, or a listing is missing or damaged.
@@ -95,7 +86,11 @@ def compare_versions(
     if samples.is_empty:
         return VersionDiff(samples, None)
     source = open_remote(remote)
-    counts, notes = _read_all(source, (new_md5, old_md5))
+    counts: dict[str, Counts] = {}
+    notes: list[str] = []
+    for data_md5 in (new_md5, old_md5):
+        found, problems = _stored(source, data_md5)
+        counts, notes = counts | found, notes + problems
     for version in (new, old) if count else ():
         missing = [mask for mask in version.masks if mask.md5 not in counts]
         found, problems = count_masks(
@@ -130,11 +125,9 @@ def count_version(
     Fetches the masks that the object on the remote does not know, and no image.
 
     Args:
-        data_md5: the dataset's hash, `<md5>.dir`.
-        remote: as for `fetch`.
         push: whether to write the object, unless it is complete.
-        cache: as for `fetch`.
-        progress: called with (masks fetched, masks to fetch).
+        progress: called with (masks fetched, masks to fetch); the others are those of
+            `fetch`.
 
     Raises:
         SegError: the remote cannot be read, or not be written to.
@@ -142,7 +135,7 @@ def count_version(
     source = open_remote(remote)
     masks = _Version(data_md5, manifest_entries(data_md5, remote)).masks
     wanted = {mask.md5 for mask in masks}
-    stored = _stored(source, data_md5)
+    stored, _ = _stored(source, data_md5)  # one that is damaged will be replaced
     missing = [mask for mask in masks if mask.md5 not in stored]
     counted, problems = count_masks(
         missing, data_md5, remote, cache=cache, progress=progress
@@ -164,11 +157,6 @@ def record_counts(verification: Verification, data_md5: str, remote: str) -> str
 
     A remote that cannot be written to is no error: the verification stays valid.
 
-    Args:
-        verification: of the whole dataset.
-        data_md5: the dataset's hash.
-        remote: where its files are.
-
     Returns:
         The outcome as a sentence; "" if there was nothing to do.
     """
@@ -177,7 +165,10 @@ def record_counts(verification: Verification, data_md5: str, remote: str) -> str
         return ""
     try:
         source = open_remote(remote)
-        if is_own_folder(source) or counts.keys() <= _stored(source, data_md5).keys():
+        if (
+            is_own_folder(source)
+            or counts.keys() <= _stored(source, data_md5)[0].keys()
+        ):
             return ""
         write_class_counts(source, data_md5, counts)
     except SegError as error:
@@ -198,25 +189,12 @@ class _Version:
         }
 
 
-def _stored(source: Remote, data_md5: str) -> dict[str, Counts]:
-    """The counts on the remote; an object that cannot be read will be replaced."""
-    with suppress(SegError):
-        return read_class_counts(source, data_md5)
-    return {}
-
-
-def _read_all(
-    source: Remote, versions: Iterable[str]
-) -> tuple[dict[str, Counts], list[str]]:
-    """The stored counts of some versions, and why others cannot be read."""
-    counts: dict[str, Counts] = {}
-    notes: list[str] = []
-    for data_md5 in versions:
-        try:
-            counts |= read_class_counts(source, data_md5)
-        except SegError as error:
-            notes.append(str(error))
-    return counts, notes
+def _stored(source: Remote, data_md5: str) -> tuple[dict[str, Counts], list[str]]:
+    """The counts on the remote, and why they cannot be read."""
+    try:
+        return read_class_counts(source, data_md5), []
+    except SegError as error:
+        return {}, [str(error)]
 
 
 def _compare_samples(old: _Version, new: _Version, remote: str) -> DatasetDiff:
@@ -238,7 +216,7 @@ def _vocabulary(
     entry = next((e for e in version.entries if e.path == DESCRIPTION), None)
     try:
         if entry:
-            described = parse_description(read_file(source, entry))
+            described = parse_description(read_entry(source, entry))
     except SegError as error:
         problem = f"{version.data_md5}: {error}"
     ignore_index = given["ignore_index"]

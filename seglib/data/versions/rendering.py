@@ -17,7 +17,7 @@ from seglib.data.versions.class_changes import (
     SplitSide,
 )
 from seglib.data.versions.comparing import VersionDiff
-from seglib.storage import DatasetDiff
+from seglib.data.versions.sample_diff import DatasetDiff
 
 HEAD = ("class", "before", "after", "points", "pixels", "masks with it")
 _BREAKS_CODE = re.compile(r"[`\s]+")

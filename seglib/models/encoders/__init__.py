@@ -1,1 +1,16 @@
-"""Encoders: an image in, features {"P0" … "P5"} at stride 2**level out."""
+"""The encoders, by name: an image in, maps {"P0" … "P5"} at stride 2**level out."""
+
+from seglib.models.encoders import (
+    efficientnet_lite,
+    keras_applications,
+    mix_transformer,
+    small,
+)
+from seglib.models.encoders.encoder import Encoder
+
+ENCODERS: dict[str, Encoder] = {
+    **small.ENCODERS,
+    **efficientnet_lite.ENCODERS,
+    **keras_applications.ENCODERS,
+    **mix_transformer.ENCODERS,
+}

@@ -1,20 +1,21 @@
 """EfficientNet-Lite 0, 1 and 2: EfficientNet without squeeze-excite, with ReLU6.
 
-Reference: Tan and Le 2019, "EfficientNet", for the widths and depths; the Lite
-variants (TensorFlow TPU models, 2020) fix the stem's width and the depth of the first
-and last stage.
+Reference: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional
+Neural Networks", for the widths and depths; the Lite variants fix stem and head while
+the rest is scaled (tensorflow/tpu on GitHub, models/official/efficientnet/lite).
 """
 
 import importlib
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from seglib.errors import SegError
+from seglib.models.encoders.encoder import LITE, ON_LAST, Encoder
 from seglib.models.layers.blocks import batch_norm, conv_bn
 from seglib.models.torch_weights import read_state_dict
 
@@ -32,7 +33,7 @@ _STAGES = (
 
 @dataclass(frozen=True)
 class Scaling:
-    """Width and depth of a variant, and the package that carries its weights."""
+    """Width and depth of a variant, and the file that carries its weights."""
 
     width: float
     depth: float
@@ -62,79 +63,50 @@ VARIANTS = {
 }
 
 
-def build(variant: str, channels: int) -> keras.Model:
-    """Build an encoder with random weights.
-
-    Args:
-        variant: a key of VARIANTS.
-        channels: of the image.
-
-    Returns:
-        A model from a normalised image float32 (N, H, W, channels), H and W multiples
-        of 32, to its maps {"P1" … "P5"}, each (N, H / 2**level, W / 2**level, C).
-    """
-    v = VARIANTS[variant]
+def _build(channels: int, *, variant: str) -> keras.Model:
+    scaling = VARIANTS[variant]
     image = keras.Input((None, None, channels), name="image")
     x = _conv(image, 32, 3, strides=2, name="stem")
     maps: dict[str, Any] = {}
-    level, index = 1, 0
+    index = 0
     for stage, (expansion, filters, blocks, kernel, stride) in enumerate(_STAGES):
-        first_or_last = stage in (0, len(_STAGES) - 1)
-        count = blocks if first_or_last else math.ceil(blocks * v.depth)
         if stride == 2:
-            maps[f"P{level}"] = x
-            level += 1
-        for block in range(count):
+            maps[f"P{len(maps) + 1}"] = x
+        first_or_last = stage in (0, len(_STAGES) - 1)
+        for block in range(
+            blocks if first_or_last else math.ceil(blocks * scaling.depth)
+        ):
             x = _inverted_residual(
                 x,
-                _round_filters(filters * v.width),
+                _round_filters(filters * scaling.width),
                 expansion=expansion,
                 kernel=kernel,
                 stride=stride if block == 0 else 1,
                 name=f"block{index}",
             )
             index += 1
-    maps[f"P{level}"] = x
+    maps[f"P{len(maps) + 1}"] = x
     return keras.Model(image, maps, name="encoder")
 
 
-def load(model: keras.Model, variant: str, source: str | Path) -> None:
-    """Set an encoder's ImageNet weights, from the installed package or from its file.
-
-    Args:
-        model: of `build`.
-        variant: the same as there.
-        source: "imagenet", or the path of the package's .pth file.
+def _load(model: keras.Model, source: str | Path, *, variant: str) -> None:
+    """Set the ImageNet weights, from the installed package or from its .pth file.
 
     Raises:
         SegError: the package is missing, or the file is not the pinned one.
     """
     path = _weights_file(variant) if source == "imagenet" else Path(source)
     state = read_state_dict(path, sha256=VARIANTS[variant].sha256)
-    layers = {layer.name: layer for layer in model.layers}
-    _set_unit(layers, "stem", state, "_conv_stem", "_bn0")
-    index = 0
-    while f"block{index}_depthwise" in layers:
-        prefix = f"_blocks.{index}."
-        if f"block{index}_expand_conv" in layers:
-            _set_unit(
-                layers,
-                f"block{index}_expand",
-                state,
-                prefix + "_expand_conv",
-                prefix + "_bn0",
-            )
-        depthwise = state[prefix + "_depthwise_conv.weight"]  # (C, 1, K, K)
-        layers[f"block{index}_depthwise"].set_weights([depthwise.transpose(2, 3, 0, 1)])
-        _set_norm(layers[f"block{index}_depthwise_bn"], state, prefix + "_bn1")
-        _set_unit(
-            layers,
-            f"block{index}_project",
-            state,
-            prefix + "_project_conv",
-            prefix + "_bn2",
-        )
-        index += 1
+    # The pinned files have their tensors in the order of the layers.
+    tensors = iter(x for name, x in state.items() if "num_batches" not in name)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([next(tensors) for _ in layer.weights])
+        elif layer.weights:
+            is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+            # (O, I, K, K) → (K, K, I, O), or (C, 1, K, K) → (K, K, C, 1)
+            axes = (2, 3, 0, 1) if is_depthwise else (2, 3, 1, 0)
+            layer.set_weights([next(tensors).transpose(axes)])
 
 
 def _inverted_residual(
@@ -185,20 +157,12 @@ def _weights_file(variant: str) -> Path:
     return Path(str(module.__file__)).parent / "models" / VARIANTS[variant].file
 
 
-def _set_unit(
-    layers: dict[str, Any],
-    name: str,
-    state: dict[str, np.ndarray],
-    conv: str,
-    norm: str,
-) -> None:
-    kernel = state[conv + ".weight"].transpose(
-        2, 3, 1, 0
-    )  # (O, I, K, K) → (K, K, I, O)
-    layers[f"{name}_conv"].set_weights([kernel])
-    _set_norm(layers[f"{name}_bn"], state, norm)
-
-
-def _set_norm(layer: Any, state: dict[str, np.ndarray], norm: str) -> None:
-    names = ("weight", "bias", "running_mean", "running_var")
-    layer.set_weights([state[f"{norm}.{name}"] for name in names])
+ENCODERS = {
+    f"efficientnet_{variant}": Encoder(
+        build=partial(_build, variant=variant),
+        normalization=LITE,
+        offsets=ON_LAST,
+        load=partial(_load, variant=variant),
+    )
+    for variant in VARIANTS
+}

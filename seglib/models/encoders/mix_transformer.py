@@ -4,57 +4,37 @@ Attention over all cells, with keys and values reduced by a strided convolution.
 depthwise convolution inside the feed-forward part replaces position embeddings, so that
 the encoder works at any image size.
 
-Reference: Xie et al. 2021, "SegFormer", section 3.1 and table 6.
+Reference: Xie et al. 2021, "SegFormer: Simple and Efficient Design for Semantic
+Segmentation with Transformers".
 """
 
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 
+from seglib.models.encoders.encoder import ON_FIRST, TORCH, Encoder
+
 _HEADS = (1, 2, 5, 8)
 _REDUCTIONS = (8, 4, 2, 1)  # of keys and values, along each axis
 _EXPANSION = 4  # of the feed-forward part
-
-
-@dataclass(frozen=True)
-class Stages:
-    """Width and number of blocks of the four stages, P2 … P5."""
-
-    widths: tuple[int, int, int, int]
-    depths: tuple[int, int, int, int]
-
-
-VARIANTS = {
-    "mit_b0": Stages((32, 64, 160, 256), (2, 2, 2, 2)),
-    "mit_b1": Stages((64, 128, 320, 512), (2, 2, 2, 2)),
-    "mit_b2": Stages((64, 128, 320, 512), (3, 4, 6, 3)),
+# Widths and numbers of blocks of the four stages, P2 … P5.
+_VARIANTS = {
+    "mit_b0": ((32, 64, 160, 256), (2, 2, 2, 2)),
+    "mit_b1": ((64, 128, 320, 512), (2, 2, 2, 2)),
+    "mit_b2": ((64, 128, 320, 512), (3, 4, 6, 3)),
 }
 
 
-def build(name: str, channels: int) -> keras.Model:
-    """Build an encoder with random weights.
-
-    Args:
-        name: a key of VARIANTS.
-        channels: of the image.
-
-    Returns:
-        A model from a normalised image float32 (N, H, W, channels), H and W multiples
-        of 32, to its maps {"P2" … "P5"}, each (N, H / 2**level, W / 2**level, C).
-    """
-    variant = VARIANTS[name]
+def _build(channels: int, *, name: str) -> keras.Model:
     x = image = keras.Input((None, None, channels), name="image")
     maps = {}
-    for stage, (width, depth) in enumerate(
-        zip(variant.widths, variant.depths, strict=True)
-    ):
+    for stage, (width, depth) in enumerate(zip(*_VARIANTS[name], strict=True)):
         kernel, stride = (7, 4) if stage == 0 else (3, 2)
         x = _embed(x, width, kernel, stride, name=f"stage{stage}_embed")
         for block in range(depth):
             x = _block(x, stage, name=f"stage{stage}_block{block}")
-        maps[f"P{stage + 2}"] = _norm(x, f"stage{stage}_norm")
-        x = maps[f"P{stage + 2}"]
+        x = maps[f"P{stage + 2}"] = _norm(x, f"stage{stage}_norm")
     return keras.Model(image, maps, name="encoder")
 
 
@@ -129,3 +109,14 @@ class SpatialAttention(keras.layers.Layer):
         _, height, width, channels = keras.ops.shape(x)
         shape = (-1, height * width, self.heads, channels // self.heads)
         return keras.ops.reshape(x, shape)
+
+
+ENCODERS = {
+    name: Encoder(
+        build=partial(_build, name=name),
+        normalization=TORCH,
+        offsets=ON_FIRST,
+        levels=(2, 3, 4, 5),
+    )
+    for name in _VARIANTS
+}

@@ -6,24 +6,10 @@ from typing import Any
 
 import keras
 
+from seglib.models.encoders.encoder import CENTRED, ON_LAST, SPREAD, Encoder
 from seglib.models.layers.blocks import conv_bn_relu
 
 Maps = dict[str, Any]
-
-
-def build(name: str, channels: int) -> keras.Model:
-    """Build an encoder with random weights.
-
-    Args:
-        name: compact, compact_small, mini, plain or vanilla.
-        channels: of the image.
-
-    Returns:
-        A model from a normalised image float32 (N, H, W, channels) to its maps {"P0" or
-        "P1" …}, each (N, H / 2**level, W / 2**level, C).
-    """
-    image = keras.Input((None, None, channels), name="image")
-    return keras.Model(image, _BUILDERS[name](image), name="encoder")
 
 
 def _pooled(x: Any, filters: tuple[int, ...], convolutions: int) -> Maps:
@@ -38,26 +24,14 @@ def _pooled(x: Any, filters: tuple[int, ...], convolutions: int) -> Maps:
     return maps
 
 
-def _build_plain(x: Any) -> Maps:
-    """Two 3×3 convolutions a level: U-Net's own encoder."""
-    return _pooled(x, (16, 32, 64, 128, 256, 256), 2)
-
-
-def _build_mini(x: Any) -> Maps:
-    """Three levels only, for small images and coarse classes."""
-    return _pooled(x, (32, 64, 128), 2)
-
-
-def _build_vanilla(x: Any) -> Maps:
+def _vanilla(x: Any) -> Maps:
     """The tutorial's small CNN: one wide convolution a level, pooled after each."""
     maps = _pooled(x, (64, 128, 256, 256, 256), 1)
     maps["P5"] = keras.layers.MaxPooling2D(name="pool5")(maps["P4"])
     return maps
 
 
-def _build_compact(
-    x: Any, widths: tuple[int, int, int, int, int] = (16, 32, 64, 96, 128)
-) -> Maps:
+def _compact(x: Any, widths: tuple[int, ...]) -> Maps:
     """Residual blocks from stride 4 on, wide where pixels are few: made for CPUs.
 
     Dense 3×3 convolutions on small maps use a CPU's matrix units far better than
@@ -76,10 +50,31 @@ def _build_compact(
     return maps
 
 
-_BUILDERS: dict[str, Callable[[Any], Maps]] = {
-    "compact": _build_compact,
-    "compact_small": partial(_build_compact, widths=(12, 20, 40, 64, 96)),
-    "mini": _build_mini,
-    "plain": _build_plain,
-    "vanilla": _build_vanilla,
+def _encoder(maps_of: Callable[[Any], Maps], **facts: Any) -> Encoder:
+    def build(channels: int) -> keras.Model:
+        image = keras.Input((None, None, channels), name="image")
+        return keras.Model(image, maps_of(image), name="encoder")
+
+    return Encoder(build=build, normalization=SPREAD, **facts)
+
+
+_POOLS: dict[str, Any] = {"offsets": CENTRED, "pools": True}
+_ALL = (0, 1, 2, 3, 4, 5)  # levels
+_WIDTHS, _SMALL_WIDTHS = (16, 32, 64, 96, 128), (12, 20, 40, 64, 96)
+_PLAIN_FILTERS, _MINI_FILTERS = (16, 32, 64, 128, 256, 256), (32, 64, 128)
+
+ENCODERS = {
+    "compact": _encoder(partial(_compact, widths=_WIDTHS), offsets=ON_LAST),
+    "compact_small": _encoder(partial(_compact, widths=_SMALL_WIDTHS), offsets=ON_LAST),
+    # Three levels only, for small images and coarse classes.
+    "mini": _encoder(
+        partial(_pooled, filters=_MINI_FILTERS, convolutions=2),
+        levels=(0, 1, 2),
+        **_POOLS,
+    ),
+    # Two 3×3 convolutions a level: U-Net's own encoder.
+    "plain": _encoder(
+        partial(_pooled, filters=_PLAIN_FILTERS, convolutions=2), levels=_ALL, **_POOLS
+    ),
+    "vanilla": _encoder(_vanilla, levels=_ALL, **_POOLS),
 }

@@ -55,7 +55,7 @@ def separable_conv_bn_relu(
 ) -> Any:
     """A depthwise 3×3 and a pointwise convolution, each with normalisation and ReLU.
 
-    Reference: Chollet 2017, "Xception", section 3.
+    Reference: Chollet 2017, "Xception", arXiv:1610.02357.
     """
     x = keras.layers.DepthwiseConv2D(
         3,

@@ -1,4 +1,4 @@
-"""Layers that enlarge maps and keep the position of every value."""
+"""Layers that resize maps and keep the position of every value."""
 
 import math
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from seglib.hardware import has_gpu
-from seglib.models.layers.resize import resize_bilinear
 
 
 @keras.saving.register_keras_serializable("seglib")
@@ -54,12 +53,29 @@ class Upsample(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("seglib")
+class ResizeLike(keras.layers.Layer):
+    """Stretches its first input, bilinearly, to the size of its second.
+
+    Inputs: (N, H, W, C) and (N, h, w, c); output: (N, h, w, C).
+    """
+
+    def call(self, x: Any, reference: Any) -> Any:
+        _, height, width, _ = keras.ops.shape(reference)
+        return resize_bilinear(x, height, width)
+
+    def compute_output_spec(self, x: Any, reference: Any) -> Any:
+        shape = (x.shape[0], reference.shape[1], reference.shape[2], x.shape[3])
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable("seglib")
 class LearntUpsample(keras.layers.Conv2DTranspose):
     """A transposed convolution that starts as `Upsample` and is learnt from there.
 
     Unlike there, values beyond the edge count as zero.
 
-    Reference: Long, Shelhamer and Darrell 2015, section 3.3.
+    Reference: Long, Shelhamer and Darrell 2015, "Fully Convolutional Networks for
+    Semantic Segmentation", arXiv:1411.4038.
     """
 
     def __init__(self, filters: int, factor: int, offset: float, **kwargs: Any):
@@ -105,6 +121,21 @@ class BilinearInitializer(keras.initializers.Initializer):
         kernel = ramp[:, None] * ramp[None, :]
         identity = keras.ops.eye(channels, dtype="float32")
         return keras.ops.cast(kernel[:, :, None, None] * identity, dtype or "float32")
+
+
+def resize_bilinear(x: Any, height: Any, width: Any) -> Any:
+    """Resize (N, H, W, C) to (N, height, width, C), between pixel centres.
+
+    Sizes may be tensors, as in a graph for images of any size. Keeps the dtype.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf  # keras.ops refuses a size that is a tensor
+
+        # XLA's bilinear resize of bfloat16 is ill-typed: its gradient does not compile.
+        cells = tf.cast(x, "float32")
+        resized = tf.image.resize(cells, tf.stack([height, width]), "bilinear")
+        return tf.cast(resized, x.dtype)
+    return keras.ops.image.resize(x, (height, width), interpolation="bilinear")
 
 
 def _scale_and_translate(x: Any, factor: int, offset: float) -> Any:

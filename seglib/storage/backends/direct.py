@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -39,36 +38,26 @@ def read_small(sign: Sign, paths: Iterable[str]) -> Iterator[tuple[str, bytearra
     Yields:
         Path and content, of at most `LARGEST` bytes.
     """
-    reader = _ConnectionPool(sign, deque(paths))
+    pool = _ConnectionPool(sign, deque(paths))
     try:
-        reader.connect()
-        while reader.is_reading:
-            yield from reader.turn()
+        pool.connect()
+        while pool.connections:
+            yield from pool.turn()
     finally:
-        reader.close()
-
-
-class _Answer(NamedTuple):
-    status: int
-    content: bytearray
-    is_last: bool  # on its connection
+        pool.close()
 
 
 class _ConnectionPool:
     """Open connections, each with at most one request."""
 
     def __init__(self, sign: Sign, waiting: deque[str]):
+        self.connections: set[_Connection] = set()
         self._sign, self._waiting = sign, waiting
         self._selector = selectors.DefaultSelector()
-        self._lines: set[_Connection] = set()
-        self._open: Callable[[], _Connection] | None = None
-
-    @property
-    def is_reading(self) -> bool:
-        return bool(self._lines)
+        self._open: Callable[[], _Connection]
 
     def connect(self) -> None:
-        """Open connections side by side; an empty list if the host refuses."""
+        """Open connections side by side; none if the host refuses."""
         count = min(_CONNECTIONS, len(self._waiting))
         if not count:
             return
@@ -84,61 +73,60 @@ class _ConnectionPool:
     def turn(self) -> Iterator[tuple[str, bytearray]]:
         """Wait for data, and return the objects that are complete."""
         for key, _ in self._selector.select(_TICK_S):
-            if found := self._proceed(key.data):
-                yield found
+            connection: _Connection = key.data
+            try:
+                content = connection.receive()
+            except (OSError, ValueError):
+                self._replace(connection)
+                continue
+            if content is None:
+                continue
+            path, status = connection.path, connection.status
+            if status not in (200, 404):  # refused, or overloaded: ask for less
+                self._end(connection)
+                continue
+            connection.brought += status == 200
+            if connection.is_last:
+                self._replace(connection)
+            else:
+                self._ask(connection)
+            if status == 200:
+                yield path, content
         silent_since = time.monotonic() - _SILENT_S
-        for line in [line for line in self._lines if line.heard < silent_since]:
-            self._end(line)
+        for connection in tuple(self.connections):
+            if connection.heard < silent_since:
+                self._end(connection)
 
     def close(self) -> None:
-        for line in tuple(self._lines):
-            self._end(line)
+        for connection in tuple(self.connections):
+            self._end(connection)
         self._selector.close()
 
-    def _proceed(self, line: "_Connection") -> tuple[str, bytearray] | None:
-        try:
-            answer = line.receive()
-        except (OSError, ValueError):
-            self._replace(line)
-            return None
-        if answer is None:
-            return None
-        path, good = line.path, answer.status == 200
-        if not good and answer.status != 404:  # refused, or overloaded: ask for less
-            self._end(line)
-            return None
-        line.brought += good
-        if answer.is_last:
-            self._replace(line)
-        else:
-            self._ask(line)
-        return (path, answer.content) if good else None
+    def _begin(self, connection: "_Connection") -> None:
+        self.connections.add(connection)
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        self._ask(connection)
 
-    def _begin(self, line: "_Connection") -> None:
-        self._lines.add(line)
-        self._selector.register(line.socket, selectors.EVENT_READ, line)
-        self._ask(line)
-
-    def _ask(self, line: "_Connection") -> None:
+    def _ask(self, connection: "_Connection") -> None:
         if not self._waiting:
-            self._end(line)
+            self._end(connection)
             return
         try:
-            line.ask(self._waiting.popleft(), self._sign)
+            connection.ask(self._waiting.popleft(), self._sign)
         except (OSError, ValueError):
-            self._replace(line)
+            self._replace(connection)
 
-    def _replace(self, line: "_Connection") -> None:
-        self._end(line)
-        if self._open and self._waiting and line.brought >= _WORTH_ANOTHER:
+    def _replace(self, connection: "_Connection") -> None:
+        self._end(connection)
+        if self._waiting and connection.brought >= _WORTH_ANOTHER:
             with suppress(OSError):
                 self._begin(self._open())
 
-    def _end(self, line: "_Connection") -> None:
-        if line in self._lines:
-            self._lines.remove(line)
-            self._selector.unregister(line.socket)
-            line.socket.close()
+    def _end(self, connection: "_Connection") -> None:
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self._selector.unregister(connection.socket)
+            connection.socket.close()
 
 
 class _Connection:
@@ -148,9 +136,13 @@ class _Connection:
         opened.setblocking(False)
         self.socket = opened
         self.path = ""
+        self.status = 0  # of the answer
+        self.is_last = False  # whether no other answer will come
         self.heard = time.monotonic()
         self.brought = 0  # objects
-        self._clear()
+        self._head = b""
+        self._content: bytearray | None = None
+        self._filled = 0
 
     def ask(self, path: str, sign: Sign) -> None:
         """Ask for an object.
@@ -159,15 +151,14 @@ class _Connection:
             OSError: the connection has ended.
             ValueError: there is no address.
         """
-        self._clear()
-        self.path = path
+        self.path, self._head, self._content = path, b"", None
         _, host, target = sign(path)
         request = _REQUEST.format(target, host).encode()
         if self.socket.send(request) < len(request):
             raise OSError("a connection that does not take a request")
 
-    def receive(self) -> _Answer | None:
-        """Receive data; returns the answer once it is complete.
+    def receive(self) -> bytearray | None:
+        """Receive data; returns the answer's content once it is complete.
 
         Raises:
             OSError: the connection has ended.
@@ -176,26 +167,20 @@ class _Connection:
         self.heard = time.monotonic()
         try:
             while self._content is None:
-                self._head += self._some(self.socket.recv(_RECEIVED_AT_ONCE))
+                received = self.socket.recv(_RECEIVED_AT_ONCE)
+                if not received:
+                    raise ConnectionResetError("the answer broke off")
+                self._head += received
                 self._read_head()
             while self._filled < len(self._content):
                 rest = memoryview(self._content)[self._filled :]
                 count = self.socket.recv_into(rest)
-                self._filled += count or len(self._some(b""))
+                if not count:
+                    raise ConnectionResetError("the answer broke off")
+                self._filled += count
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
-        return _Answer(self._status, self._content, self._is_last)
-
-    def _clear(self) -> None:
-        self._head = b""
-        self._content: bytearray | None = None
-        self._filled = self._status = 0
-        self._is_last = False
-
-    def _some(self, received: bytes) -> bytes:
-        if not received:
-            raise ConnectionResetError("the answer broke off")
-        return received
+        return self._content
 
     def _read_head(self) -> None:
         """Allocate the content once the whole head has arrived."""
@@ -207,6 +192,7 @@ class _Connection:
         first, *lines = head.split(b"\r\n")
         version, status = first.split(None, 2)[:2]
         length = None
+        self.is_last = False
         for line in lines:
             name, _, value = line.partition(b":")
             name = name.lower()
@@ -215,12 +201,12 @@ class _Connection:
             elif name == b"transfer-encoding":
                 raise ValueError("a body in pieces of any length")
             elif name == b"connection":
-                self._is_last = value.strip().lower() == b"close"
+                self.is_last = value.strip().lower() == b"close"
         if length is None or version != b"HTTP/1.1":
             raise ValueError("not an answer of HTTP/1.1 with its length")
         if not len(begun) <= length <= LARGEST:
             raise ValueError("larger than what is read at once")
-        self._status = int(status)
+        self.status = int(status)
         self._content = bytearray(length)
         self._content[: len(begun)] = begun
         self._filled = len(begun)
@@ -243,11 +229,11 @@ def _opener(scheme: str, host: str) -> Callable[[], _Connection]:
         bundle = os.environ.get("AWS_CA_BUNDLE") or None
         context = ssl.create_default_context(cafile=bundle)
 
-    def open_line() -> _Connection:
+    def connection() -> _Connection:
         plain = socket.create_connection(address, timeout=_CONNECT_S)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is None:
             return _Connection(plain)
         return _Connection(context.wrap_socket(plain, server_hostname=name))
 
-    return open_line
+    return connection

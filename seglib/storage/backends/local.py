@@ -6,14 +6,15 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
 from seglib.errors import SegError
-from seglib.storage.atomic_write import open_alone
-from seglib.storage.backends.base import (
+from seglib.storage.atomic_write import file_lock, open_alone
+from seglib.storage.backends import (
     CHUNK,
     OBJECTS,
     ChangedObjectError,
@@ -23,7 +24,6 @@ from seglib.storage.backends.base import (
     Stored,
     require_same,
 )
-from seglib.storage.file_lock import file_lock
 from seglib.storage.files import open_file, read_file
 
 _LEGACY_FOLDER = re.compile(r"[0-9a-f]{2}")  # of objects of DVC 2
@@ -36,19 +36,11 @@ class FolderRemote:
 
     root: Path
 
-    @property
-    def holds_objects(self) -> bool:
-        """Whether it is a DVC remote, perhaps empty, and not the dataset itself."""
-        if (self.root / OBJECTS).is_dir():
-            return True
-        names = [path.name for path in self.root.iterdir() if path.name[0] != "."]
-        return not names or any(_LEGACY_FOLDER.fullmatch(name) for name in names)
-
     def name(self, key: str) -> str:
         return str(self.root / key)
 
     def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
-        with self._reading(key), open_file(self.root / key) as file:
+        with self._explained(key, "read"), open_file(self.root / key) as file:
             if start:
                 file.seek(start)
             while chunk := file.read(CHUNK):
@@ -58,7 +50,7 @@ class FolderRemote:
         return iter(())  # nothing is quicker than `chunks`
 
     def read(self, key: str) -> Stored:
-        with self._reading(key):
+        with self._explained(key, "read"):
             content = read_file(self.root / key)
         return Stored(content, _etag(content))
 
@@ -71,89 +63,62 @@ class FolderRemote:
         if_match: str | None = None,
         md5: str | None = None,
         moved: Moved | None = None,
-    ) -> str:
+    ) -> None:
         target = self.root / key
         part = self.root / _BESIDE / key.replace("/", "-")
-        try:
+        with self._explained(key, "written"):
             target.parent.mkdir(parents=True, exist_ok=True)
             part.parent.mkdir(exist_ok=True)
             with open_alone(part) as file:
-                etag = _write_durably(file, source, moved)
-                require_same(source, expected=md5, received=etag)
+                received = _write_durably(file, source, moved)
+                require_same(source, expected=md5, received=received)
                 if if_absent:
-                    os.link(file.name, target)  # fails where there is one
+                    try:
+                        os.link(file.name, target)
+                    except FileExistsError as error:
+                        raise ChangedObjectError(f"{target} is there") from error
                 elif if_match:
                     self._replace_if(target, Path(file.name), if_match)
                 else:
                     Path(file.name).replace(target)
-        except FileExistsError as error:
-            raise ChangedObjectError(f"{target} is there already") from error
-        except OSError as error:
-            raise SegError(
-                f"{self.name(key)}: cannot be written ({error.strerror}: "
-                f"{error.filename or part}). "
-                f"{_remedy(error)}"
-            ) from error
-        return etag
 
     def require_writable(self) -> None:
-        """Check that the folder can be written to; nothing is left there.
-
-        Raises:
-            SegError: it cannot be written to.
-        """
-        try:
+        with self._explained("", "written"):
             (self.root / _BESIDE).mkdir(parents=True, exist_ok=True)
             with open_alone(self.root / _BESIDE / "writable"):
                 pass
-        except OSError as error:
-            raise SegError(
-                f"{self.root}: cannot be written to ({error.strerror}). "
-                f"{_remedy(error)}"
-            ) from error
 
     def delete(self, key: str) -> None:
-        try:
+        with self._explained(key, "deleted"):
             (self.root / key).unlink(missing_ok=True)
-        except OSError as error:
-            raise SegError(
-                f"{self.name(key)}: cannot be deleted ({error.strerror})."
-            ) from error
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
         found = {}
         for key in keys:
-            try:
+            with suppress(MissingObjectError), self._explained(key, "read"):
                 found[key] = (self.root / key).stat().st_size
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise SegError(
-                    f"{self.name(key)}: cannot be looked at ({error.strerror})."
-                ) from error
         return found
 
     def objects(self, start: str) -> Iterator[Listed]:
-        """All objects whose key begins so; `start` ends with /, or is empty."""
         for path in (self.root / start).rglob("*"):
-            try:
+            with suppress(FileNotFoundError):
                 facts = path.lstat()
-            except FileNotFoundError:
-                continue
-            if stat.S_ISREG(facts.st_mode):
-                key = path.relative_to(self.root).as_posix()
-                yield Listed(key, facts.st_size, facts.st_mtime)
+                if stat.S_ISREG(facts.st_mode):
+                    key = path.relative_to(self.root).as_posix()
+                    yield Listed(key, facts.st_size, facts.st_mtime)
 
     @contextmanager
-    def _reading(self, key: str) -> Iterator[None]:
+    def _explained(self, key: str, done: str) -> Iterator[None]:
+        """Turn an OSError into the exception of a remote."""
         try:
             yield
-        except FileNotFoundError as error:
-            raise MissingObjectError from error
         except OSError as error:
+            if done == "read" and isinstance(error, FileNotFoundError):
+                raise MissingObjectError from error
+            where = f": {error.filename}" if done == "written" else ""
             raise SegError(
-                f"{self.name(key)}: cannot be read ({error.strerror}). Check the "
-                "remote's permissions and its disk."
+                f"{self.name(key)}: cannot be {done} ({error.strerror}{where}). "
+                f"{_remedy(error)}"
             ) from error
 
     def _replace_if(self, target: Path, part: Path, etag: str) -> None:
@@ -170,22 +135,22 @@ class FolderRemote:
 
 def is_own_folder(remote: object) -> TypeGuard[FolderRemote]:
     """Whether a remote is the dataset's own folder, which holds its plain files."""
-    return isinstance(remote, FolderRemote) and not remote.holds_objects
+    if not isinstance(remote, FolderRemote) or (remote.root / OBJECTS).is_dir():
+        return False
+    names = [path.name for path in remote.root.iterdir() if path.name[0] != "."]
+    return bool(names) and not any(map(_LEGACY_FOLDER.fullmatch, names))
 
 
 def _write_durably(file: BinaryIO, source: bytes | Path, moved: Moved | None) -> str:
-    """Write and flush to the disk; returns the etag."""
+    """Write and flush to the disk; returns the md5."""
     digest = hashlib.md5(usedforsecurity=False)
-    if isinstance(source, bytes):
-        file.write(source)
-        digest.update(source)
-    else:
-        with open_file(source) as original:
-            while chunk := original.read(CHUNK):
-                file.write(chunk)
-                digest.update(chunk)
-                if moved:
-                    moved(len(chunk))
+    opened = BytesIO(source) if isinstance(source, bytes) else open_file(source)
+    with opened as original:
+        while chunk := original.read(CHUNK):
+            file.write(chunk)
+            digest.update(chunk)
+            if moved:
+                moved(len(chunk))
     file.flush()
     os.fsync(file.fileno())
     return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Objects in a bucket of S3, or of a store that speaks it."""
 
+import hashlib
 import threading
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seglib.errors import RefusedError, SegError
-from seglib.storage.backends.base import (
+from seglib.storage.backends import (
     CHUNK,
     THREADS,
     BrokenOffError,
@@ -18,15 +19,16 @@ from seglib.storage.backends.base import (
     MissingObjectError,
     Moved,
     Stored,
+    require_same,
 )
-from seglib.storage.backends.boto3_client import Client, FailedCallError, told
+from seglib.storage.backends.boto3_client import PART, Client, FailedCallError, told
 from seglib.storage.backends.direct import read_small
 from seglib.storage.backends.signing import Signer
-from seglib.storage.backends.upload import Uploader
+from seglib.storage.files import read_file
 
+_LARGE_AT_ONCE = 4  # files, of which four parts each are in memory
 _LISTED_AT_ONCE = 1000  # keys in an answer of S3
 _PLACES = 256  # beginnings that share the objects evenly: files/md5/00/ … ff/
-_SIGNED_FOR_S = 600  # until which an object must have been asked for
 _REFUSED = (401, 403, 404)  # of HTTP; a missing object is told apart before
 _NOT_FOUND = ("NoSuchKey", "404")
 _CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
@@ -36,16 +38,12 @@ _OF_NO_OBJECT = {"IfNoneMatch": "*", "IfMatch": f'"{"0" * 32}"'}
 class S3Remote:
     """A bucket. boto3 finds what `settings` leave open in its usual places."""
 
-    def __init__(
-        self, bucket: str, prefix: str, settings: Mapping[str, str] | None = None
-    ):
+    def __init__(self, bucket: str, prefix: str, settings: Mapping[str, str]):
         self.bucket, self.prefix = bucket, prefix
-        try:
-            self._client = Client(settings or {})
-        except FailedCallError as error:
-            raise self._problem("read", "", error) from error
-        self._uploader = Uploader(self._client, bucket)
-        self._signer = Signer(self._presign, self._secret)
+        with self._explained("", "read"):
+            self._client = Client(settings)
+        self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
+        self._signer = Signer(lambda path: self._client.presign(bucket, path))
         self._conditions: set[str] = set()  # that the store is known to honour
         self._probing = threading.Lock()
 
@@ -53,10 +51,10 @@ class S3Remote:
         return "s3://" + "/".join(filter(None, (self.bucket, self.prefix, key)))
 
     def chunks(self, key: str, *, start: int = 0) -> Iterator[bytes]:
-        place = {"Bucket": self.bucket, "Key": self._path(key)}
+        place = self._place(key)
         if start:
             place["Range"] = f"bytes={start}-"
-        with self._reading(key):
+        with self._explained(key, "read"):
             answer = self._client.call("get_object", **place)
         partial = answer["ResponseMetadata"]["HTTPStatusCode"] == 206
         pieces = answer["Body"].iter_chunks(CHUNK)
@@ -76,10 +74,10 @@ class S3Remote:
 
     def read(self, key: str) -> Stored:
         def whole(client: Any) -> Stored:
-            answer = client.get_object(Bucket=self.bucket, Key=self._path(key))
+            answer = client.get_object(**self._place(key))
             return Stored(answer["Body"].read(), str(answer["ETag"]))
 
-        with self._reading(key):
+        with self._explained(key, "read"):
             return self._client.patiently(whole)
 
     def write(
@@ -91,44 +89,30 @@ class S3Remote:
         if_match: str | None = None,
         md5: str | None = None,
         moved: Moved | None = None,
-    ) -> str:
+    ) -> None:
         condition = {"IfNoneMatch": "*"} if if_absent else {}
         condition |= {"IfMatch": if_match} if if_match else {}
+        has_changed = _CHANGED + _NOT_FOUND * bool(if_match)
         try:
-            for name in condition:
-                self._require_condition(name, key)
-            return self._uploader.put(self._path(key), source, condition, md5, moved)
-        except FailedCallError as error:
-            code = error.code
-            if condition and (code in _CHANGED or (if_match and code in _NOT_FOUND)):
-                raise ChangedObjectError(f"{self.name(key)}: {error}") from error
-            raise self._problem("written", key, error) from error
+            with self._explained(key, "written", has_changed if condition else ()):
+                for name in condition:
+                    self._require_condition(name, key)
+                self._put(key, source, condition, md5, moved)
         except OSError as error:
             raise SegError(f"{source!s}: cannot be read ({error.strerror}).") from error
 
     def require_writable(self) -> None:
-        """Check that the bucket can be written to; nothing is left there.
-
-        (But an upload without parts, where the answer to its beginning is lost.)
-
-        Raises:
-            SegError: it cannot be written to.
-        """
-        place = {"Bucket": self.bucket, "Key": self._path("published/writable")}
-        try:
+        # (Where the answer is lost, an upload without parts is left.)
+        place = self._place("published/writable")
+        with self._explained("", "written"):
             begun = self._client.call("create_multipart_upload", **place)
-        except FailedCallError as error:
-            raise self._problem("written", "", error) from error
         with suppress(FailedCallError):
             upload = begun["UploadId"]
             self._client.call("abort_multipart_upload", **place, UploadId=upload)
 
     def delete(self, key: str) -> None:
-        place = {"Bucket": self.bucket, "Key": self._path(key)}
-        try:
-            self._client.call("delete_object", **place)
-        except FailedCallError as error:
-            raise self._problem("deleted", key, error) from error
+        with self._explained(key, "deleted"):
+            self._client.call("delete_object", **self._place(key))
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
         """List the prefix, unless it holds far more objects than asked for."""
@@ -139,43 +123,62 @@ class S3Remote:
             first = self._list(places[0])
             answers_to_list = _PLACES + len(first) * _PLACES // _LISTED_AT_ONCE
             if answers_to_list > len(keys):
-                sizes = pool.map(self._size, keys)
-                pairs: Iterable[tuple[str, int | None]] = zip(keys, sizes, strict=True)
-            else:
-                listings = [first, *pool.map(self._list, places[1:])]
-                pairs = (pair for listing in listings for pair in listing.items())
-            wanted = set(keys)
-            return {k: size for k, size in pairs if size is not None and k in wanted}
+                found = dict(zip(keys, pool.map(self._size, keys), strict=True))
+                return {key: size for key, size in found.items() if size is not None}
+            listings = [first, *pool.map(self._list, places[1:])]
+        sizes = dict(pair for found in listings for pair in found.items())
+        return {key: sizes[key] for key in keys if key in sizes}
+
+    def objects(self, start: str) -> Iterator[Listed]:
+        root = self._path("")
+        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self._path(start)}
+        while True:
+            with self._explained(start, "read"):
+                page = self._client.call("list_objects_v2", **asked)
+            for found in page.get("Contents", ()):
+                key = found["Key"].removeprefix(root)
+                modified_s = found["LastModified"].timestamp()
+                yield Listed(key, int(found["Size"]), modified_s)
+            if not page.get("IsTruncated"):
+                return
+            asked["ContinuationToken"] = page["NextContinuationToken"]
 
     @contextmanager
-    def _reading(self, key: str) -> Iterator[None]:
+    def _explained(
+        self, key: str, done: str, has_changed: tuple[str, ...] = ()
+    ) -> Iterator[None]:
+        """Turn a failed call into the exception of a remote."""
         try:
             yield
         except FailedCallError as error:
-            if error.code in _NOT_FOUND:
+            if done == "read" and error.code in _NOT_FOUND:
                 raise MissingObjectError from error
-            raise self._problem("read", key, error) from error
+            if error.code in has_changed:
+                raise ChangedObjectError(f"{self.name(key)}: {error}") from error
+            kind = RefusedError if error.status in _REFUSED else SegError
+            raise kind(
+                f"{self.name(key)}: cannot be {done}. {error}. {_remedy(error, done)}"
+            ) from error
 
-    def _presign(self, path: str) -> str:
-        """An address at which the object can be read for some minutes.
-
-        Raises:
-            ValueError: it cannot be signed; boto3's request will tell why.
-        """
-        place = {"Bucket": self.bucket, "Key": path}
-        try:
-            return self._client.presign("get_object", place, _SIGNED_FOR_S)
-        except FailedCallError as error:
-            raise ValueError(str(error)) from error
-
-    def _secret(self) -> str:
-        try:
-            secret = self._client.secret()
-        except FailedCallError as error:
-            raise ValueError(str(error)) from error
-        if not secret:
-            raise ValueError("no credentials")
-        return secret
+    def _put(
+        self,
+        key: str,
+        source: bytes | Path,
+        condition: Mapping[str, str],
+        md5: str | None,
+        moved: Moved | None,
+    ) -> None:
+        place = self._place(key)
+        if isinstance(source, Path) and not condition and _is_large(source):
+            with self._large:
+                self._client.upload(source, place, md5=md5, moved=moved)
+            return
+        content = source if isinstance(source, bytes) else read_file(source)
+        received = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        require_same(source, expected=md5, received=received)
+        self._client.call("put_object", **place, Body=content, **condition)
+        if moved:
+            moved(len(content))
 
     def _require_condition(self, name: str, key: str) -> None:
         """Make sure that the store refuses a write whose condition fails.
@@ -185,7 +188,7 @@ class S3Remote:
         with self._probing:
             if name in self._conditions:
                 return
-            probe = {"Bucket": self.bucket, "Key": self._path(f"{key}.{uuid.uuid4()}")}
+            probe = self._place(f"{key}.{uuid.uuid4()}")
             self._client.call("put_object", **probe, Body=b"")
             try:
                 self._client.call(
@@ -207,41 +210,27 @@ class S3Remote:
             "a recent MinIO, Ceph or SeaweedFS."
         )
 
-    def objects(self, start: str) -> Iterator[Listed]:
-        """All objects whose key begins so; `start` ends with /, or is empty."""
-        root = self._path("")
-        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self._path(start)}
-        while True:
-            with self._reading(start):
-                page = self._client.call("list_objects_v2", **asked)
-            for found in page.get("Contents", ()):
-                key = found["Key"].removeprefix(root)
-                modified_s = found["LastModified"].timestamp()
-                yield Listed(key, int(found["Size"]), modified_s)
-            if not page.get("IsTruncated"):
-                return
-            asked["ContinuationToken"] = page["NextContinuationToken"]
-
     def _list(self, place: str) -> dict[str, int]:
         """Sizes of all objects whose key begins so."""
         return {found.key: found.size_bytes for found in self.objects(place)}
 
     def _size(self, key: str) -> int | None:
-        place = {"Bucket": self.bucket, "Key": self._path(key)}
         try:
-            with self._reading(key):
-                return int(self._client.call("head_object", **place)["ContentLength"])
+            with self._explained(key, "read"):
+                answer = self._client.call("head_object", **self._place(key))
+                return int(answer["ContentLength"])
         except MissingObjectError:
             return None
+
+    def _place(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self._path(key)}
 
     def _path(self, key: str) -> str:
         return f"{self.prefix}/{key}".lstrip("/")
 
-    def _problem(self, done: str, key: str, error: FailedCallError) -> SegError:
-        kind = RefusedError if error.status in _REFUSED else SegError
-        return kind(
-            f"{self.name(key)}: cannot be {done}. {error}. {_remedy(error, done)}"
-        )
+
+def _is_large(source: Path) -> bool:
+    return source.stat().st_size > PART
 
 
 def _remedy(error: FailedCallError, done: str) -> str:

@@ -1,10 +1,4 @@
-"""Presigned addresses for reading objects, made faster than boto3 makes them.
-
-boto3 signs one address; the others differ from it by the object's path alone.
-
-Source: Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters (AWS
-Signature Version 4)".
-"""
+"""Presigned addresses for reading objects, made faster than boto3 makes them."""
 
 import hashlib
 import hmac
@@ -19,27 +13,20 @@ _RENEWED_AFTER_S = 120  # of the minutes for which an address holds
 _ANY = "x"  # the path that boto3 signs
 
 
-class _Pattern(NamedTuple):
-    """The parts shared by all addresses that are signed at one time."""
-
-    scheme: str
-    host: str
-    folder: str  # the path's part before the object's
-    query: str  # without the signature
-    before: str  # of the string to sign: all but the last line
-    key: bytes
-
-
 class Signer:
-    """Signs addresses of a bucket's objects; for a single thread at a time, or many.
+    """Signs addresses of a bucket's objects, from any thread.
+
+    boto3 signs one address; the others differ from it by the object's path alone.
 
     Args:
-        presign: boto3's own signed address of an object.
-        secret: the secret key in use; called when `presign` was.
+        presign: boto3's signed address of an object, and the secret key in use.
+
+    Source: Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters
+    (AWS Signature Version 4)".
     """
 
-    def __init__(self, presign: Callable[[str], str], secret: Callable[[], str]):
-        self._presign, self._secret = presign, secret
+    def __init__(self, presign: Callable[[str], tuple[str, str]]):
+        self._presign = presign
         self._pattern: _Pattern | None = None
         self._until = 0.0
         self._renewing = threading.Lock()
@@ -52,18 +39,25 @@ class Signer:
         """
         with self._renewing:
             if self._pattern is None or time.monotonic() > self._until:
-                self._pattern = _learn(self._presign(_ANY), self._secret())
+                self._pattern = _learn(*self._presign(_ANY))
                 self._until = time.monotonic() + _RENEWED_AFTER_S
             pattern = self._pattern
         return pattern.scheme, pattern.host, _signed(pattern, path)
 
 
-def _learn(address: str, secret: str) -> _Pattern:
-    """Parse an address that boto3 signed, and check that ours is the same.
+class _Pattern(NamedTuple):
+    """The parts shared by all addresses that are signed at one time."""
 
-    Raises:
-        ValueError: it is not; or the address has another form.
-    """
+    scheme: str
+    host: str
+    folder: str  # the path's part before the object's
+    query: str  # without the signature
+    before: str  # of the string to sign: all but the last line
+    key: bytes
+
+
+def _learn(address: str, secret: str) -> _Pattern:
+    """Parse an address that boto3 signed, and check that ours is the same."""
     scheme, _, rest = address.partition("://")
     place, _, query = rest.partition("?")
     host, _, target = place.partition("/")

@@ -18,7 +18,7 @@ from seglib.data.pairs import Pair
 from seglib.data.shards import INDEX_FILE, read_shard_index
 from seglib.models.contract import CUSTOM
 from seglib.models.model import SegmentationModel
-from seglib.storage.digests import file_sha256
+from seglib.storage.files import file_sha256
 from seglib.training.distillation import Distillation
 
 _TRAINER = "seglib.training.trainer"

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from seglib.errors import SegError
-from seglib.storage.backends.base import MissingObjectError, Remote
+from seglib.storage.backends import MissingObjectError, Remote
 from seglib.storage.backends.local import FolderRemote
 from seglib.storage.remotes import open_remote
 from seglib.training.checkpoints.snapshot import Snapshot
@@ -142,7 +142,7 @@ class Checkpoints:
     def remove(self) -> None:
         """Remove the checkpoints of this training; a failure is a warning."""
         self._wait()
-        self._start(self._remove_or_warn)
+        self._start(lambda: _or_warn(lambda: _remove_all(self._remote)))
         self._wait()
         if self._thread and self._thread.is_alive():
             logger.warning(
@@ -199,7 +199,8 @@ class Checkpoints:
             self._is_failing = False
             self._newest, self.written_step = slot, snapshot.facts["step"]
             if snapshot.is_outcome:
-                self._remove_or_warn(_SLOTS[1 - slot])  # four times its size
+                older = _SLOTS[1 - slot]  # four times its size
+                _or_warn(lambda: self._remote.delete(older))
         self._cost_s += time.thread_time() - started
 
     def _start(self, work: Callable[[], None]) -> None:
@@ -211,15 +212,6 @@ class Checkpoints:
         if self._thread:
             self._thread.join(_PATIENCE_S)
 
-    def _remove_or_warn(self, slot: str = "") -> None:
-        try:
-            if slot:
-                self._remote.delete(slot)
-            else:
-                _remove_all(self._remote)
-        except SegError as error:
-            logger.warning("%s The checkpoints there are no longer needed.", error)
-
 
 def forget(folder: str) -> None:
     """Remove the outcome of a training whose model has reached a safe place.
@@ -230,8 +222,12 @@ def forget(folder: str) -> None:
     """
     if not re.fullmatch(r".+/[0-9a-f]{64}", folder):
         return
+    _or_warn(lambda: _remove_all(open_remote(folder, create=True)))
+
+
+def _or_warn(remove: Callable[[], None]) -> None:
     try:
-        _remove_all(open_remote(folder, create=True))
+        remove()
     except SegError as error:
         logger.warning("%s The checkpoints there are no longer needed.", error)
 

@@ -66,14 +66,13 @@ class Snapshot:
         if received != content[len(body) :]:
             raise ValueError(f"broken: its checksum differs, {len(content):,} bytes")
         try:
-            start = len(_MAGIC) + 8
-            (length,) = struct.unpack_from("<Q", content, len(_MAGIC))
-            head = json.loads(bytes(body[start : start + length]))
-            reader = _Reader(body, start + length)
-            arrays = {
-                name: [reader.array(*described) for described in layout]
-                for name, layout in head["layout"].items()
-            }
+            head, end = _head(body)
+            arrays: dict[str, list[np.ndarray]] = {}
+            for name, layout in head["layout"].items():
+                arrays[name] = []
+                for dtype, shape in layout:
+                    arrays[name].append(_array(body, end, dtype, shape))
+                    end += arrays[name][-1].nbytes
             return cls(facts=dict(head["facts"]), arrays=arrays)
         except Exception as error:  # a checksum says nothing of what it is the sum of
             reason = f"{type(error).__name__}: {error}"
@@ -86,11 +85,9 @@ class Snapshot:
         Raises:
             ValueError: not the beginning of a checkpoint.
         """
-        start = len(_MAGIC) + 8
-        if not beginning.startswith(_MAGIC) or len(beginning) < start:
+        if not beginning.startswith(_MAGIC) or len(beginning) < len(_MAGIC) + 8:
             raise ValueError("not a checkpoint")
-        (length,) = struct.unpack_from("<Q", beginning, len(_MAGIC))
-        facts: dict[str, Any] = json.loads(beginning[start : start + length])["facts"]
+        facts: dict[str, Any] = _head(memoryview(beginning))[0]["facts"]
         return facts
 
     def _buffers(self) -> Iterator[memoryview]:
@@ -114,17 +111,18 @@ def restore(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -
         variable.assign(array)
 
 
-class _Reader:
-    """Reads one array after the other from a buffer."""
+def _head(content: memoryview) -> tuple[dict[str, Any], int]:
+    """The head of a file, and where its values begin."""
+    start = len(_MAGIC) + 8
+    (length,) = struct.unpack_from("<Q", content, len(_MAGIC))
+    return json.loads(bytes(content[start : start + length])), start + length
 
-    def __init__(self, buffer: memoryview, start: int):
-        self._buffer, self._position = buffer, start
 
-    def array(self, dtype: str, shape: Sequence[int]) -> np.ndarray:
-        kind = np.dtype(dtype)
-        if kind.kind in "OSUmM":
-            raise TypeError(f"an array of {kind}")
-        count = int(np.prod(shape, dtype=np.int64))
-        array = np.frombuffer(self._buffer, kind, count, self._position)
-        self._position += array.nbytes
-        return array.reshape(shape)
+def _array(
+    content: memoryview, start: int, dtype: str, shape: Sequence[int]
+) -> np.ndarray:
+    kind = np.dtype(dtype)
+    if kind.kind in "OSUmM":
+        raise TypeError(f"an array of {kind}")
+    count = int(np.prod(shape, dtype=np.int64))
+    return np.frombuffer(content, kind, count, start).reshape(shape)

@@ -105,7 +105,7 @@ def write_dataset(root: Path, masks: dict[str, dict[str, int]]) -> None:
 @pytest.fixture(scope="session")
 def pushed(tmp_path_factory: pytest.TempPathFactory) -> Versions:
     """Shared by all tests: nothing is written to it."""
-    from seglib.storage import pin_at
+    from seglib.storage.pins import pin_at
 
     base = tmp_path_factory.mktemp("versions")
     repository = base / "repository"

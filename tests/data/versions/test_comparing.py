@@ -15,8 +15,8 @@ from seglib.data.verification.verifier import verify
 from seglib.data.versions import compare_versions, count_version, to_markdown
 from seglib.data.versions.class_counts import read_class_counts, verified_counts
 from seglib.errors import DatasetError
-from seglib.storage import hash_folder, open_remote
-from seglib.storage.dvc.directory_hashes import list_folder
+from seglib.storage.hashes import hash_folder, list_folder
+from seglib.storage.remotes import open_remote
 from tests.fakes.pushing import object_path, push
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from seglib.data.versions import compare_versions, count_version
-from seglib.storage import default_remote, read_pin
+from seglib.storage.pins import default_remote, read_pin
 
 
 @pytest.fixture

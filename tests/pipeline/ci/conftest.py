@@ -1,20 +1,17 @@
 """A forge, KFP and MLflow on loopback, and commands that meet them."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from pipeline.__main__ import main
 from pipeline.ci.github import GitHub
 from pipeline.http import Patience
-from tests.fakes.forge_server import (
-    REPOSITORY,
-    TOKEN,
-    ForgeServer,
-    serve_forge,
-)
+from tests.fakes.forge_server import REPOSITORY, TOKEN, ForgeServer, serve_forge
 from tests.fakes.kfp_api import KfpApi
-from tests.pipeline.ci.nursery import Ended, Nursery
 from tests.pipeline.ci.world import (
     KFP_TOKEN,
     Tracking,
@@ -37,15 +34,6 @@ def github(forge_server: ForgeServer) -> GitHub:
 
 
 @pytest.fixture(scope="session")
-def nursery(
-    tmp_path_factory: pytest.TempPathFactory, repository: Path
-) -> Iterator[Nursery]:
-    nursery = Nursery(tmp_path_factory.mktemp("nursery"), repository)
-    yield nursery
-    nursery.close()
-
-
-@pytest.fixture(scope="session")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
     with new_tracking(tmp_path_factory.mktemp("tracking")) as tracking:
         yield tracking
@@ -55,7 +43,6 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
 def kfp() -> Iterator[KfpApi]:
     with KfpApi(token=KFP_TOKEN) as api:
         yield api
-    assert not api.violations
 
 
 @pytest.fixture
@@ -64,13 +51,24 @@ def world(tmp_path: Path, forge_server: ForgeServer, kfp: KfpApi) -> World:
 
 
 @pytest.fixture
-def run(world: World, nursery: Nursery) -> Callable[..., Ended]:
-    """Runs a command to its end, and checks its exit status."""
+def run(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs a command in the clone, checks its exit status, and gives its output."""
 
-    def run(*words: str, status: int = 0, **changes: str) -> Ended:
+    def run(*words: str, status: int = 0, **changes: str) -> str:
         environment = {**world.environment, **changes}
-        ended = nursery.run(words, folder=world.git.root, environment=environment)
-        assert ended.status == status, ended.output
-        return ended
+        with monkeypatch.context() as patch:
+            for name in list(os.environ):
+                patch.delenv(name)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.chdir(world.git.root)
+            patch.setattr(sys, "argv", ["pipeline", *words])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        output = "".join(capfd.readouterr())
+        assert (ended.value.code or 0) == status, output
+        return output
 
     return run

@@ -9,12 +9,12 @@ from pathlib import Path
 from pipeline.ci.git import Git
 
 CONFIG = "configs/trial.yaml"
-_FILES = {
+FILES = {
     "README.md": "streets\n",
     "Dockerfile": "FROM scratch\n",
     "requirements.lock": "numpy==2\n",
     "seglib/training/losses.py": "\n",
-    CONFIG: "epochs: 1\n",
+    CONFIG: "train:\n  epochs: 3\n",
 }
 
 
@@ -24,7 +24,7 @@ def new_repository(folder: Path, files: Mapping[str, str] | None = None) -> Git:
     _git(folder, "init", "--quiet", "--initial-branch", "main")
     _git(folder, "config", "user.name", "Tester")
     _git(folder, "config", "user.email", "tester@example.com")
-    commit(folder, files or {**_FILES, "data.dvc": pin("a" * 32)})
+    commit(folder, files or {**FILES, "data.dvc": pin("a" * 32)})
     return Git(folder)
 
 

@@ -7,10 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from pipeline.ci.changes import find_changes
 from pipeline.ci.git import Git
 from pipeline.ci.image import inputs_hash
-from pipeline.ci.plan import Plan, Wish, changes_of_branch, make_plan
+from pipeline.ci.plan import Plan, Wish, changes_of_branch, find_changes, make_plan
 from seglib.errors import SegError, UsageError
 from tests.pipeline.ci.repositories import CONFIG, commit, new_repository, pin
 
@@ -66,7 +65,7 @@ def test_a_shallow_clone_is_enough_where_the_commit_was_handled_or_it_is_forced(
     shallow: Git,
 ) -> None:
     head = shallow.commit("HEAD")
-    assert not make_plan(shallow, Wish(), was_handled={head}.__contains__).is_needed
+    assert not make_plan(shallow, Wish(), was_handled={head}.__contains__).reasons
     assert _plan(shallow, force=True).reasons == ("asked for: --force",)
 
 
@@ -115,7 +114,7 @@ def test_a_detached_head_and_a_linked_worktree_are_clones_like_others(
     linked = Git(tmp_path / "linked")
     assert linked.root == tmp_path / "linked"
     plan = _plan(linked, since="HEAD~1")
-    assert (plan.before, plan.is_needed) == (git.commit("HEAD~1"), False)
+    assert (plan.before, plan.reasons) == (git.commit("HEAD~1"), ())
 
 
 @pytest.mark.parametrize("name", ["configs/tria.yaml", "trial.yaml"])
@@ -159,7 +158,7 @@ def test_what_lies_beside_a_project_in_a_subfolder_is_not_its_own(
     commit(
         monorepo.root.parent, {"other/seglib/training/losses.py": "x", "data.dvc": "x"}
     )
-    assert not _plan(monorepo, since=before).is_needed
+    assert not _plan(monorepo, since=before).reasons
     assert inputs_hash(monorepo, "HEAD", "cpu") == image
     (monorepo.root.parent / "data.txt").write_text("x")
     assert monorepo.uncommitted() == []
@@ -171,7 +170,9 @@ def test_a_configuration_file_may_lie_beside_the_project(monorepo: Git) -> None:
     config = Path("../shared.yaml")
     before = monorepo.commit("HEAD")
     now = commit(monorepo.root.parent, {"shared.yaml": "train: {epochs: 3}\n"})
-    assert find_changes(monorepo, before, now, config=config).config == (str(config),)
+    assert find_changes(monorepo, before, now, Wish(config=config)).reasons == (
+        f"config: {config}",
+    )
 
 
 def test_the_command_starts_anywhere_in_the_project(

@@ -2,65 +2,115 @@
 
 import pytest
 
-from pipeline.ci.forge import Comment, Commit, ForgeError, PullRequest, State, Status
-from pipeline.ci.github import GitHub, find_forge, missing
+from pipeline.ci.github import (
+    ForgeError,
+    GitHub,
+    Place,
+    State,
+    Status,
+    commit_page,
+    find_forge,
+    missing,
+    pull_request,
+)
 from tests.fakes.forge_server import REPOSITORY, TOKEN, Fault, ForgeServer
 
 SHA = "c0ffee" * 6 + "c0ff"
-PULL = PullRequest(7)
+PULL = pull_request(7)
+PLACE = "issues/7"
+MARKER = "<!-- seglib:diff -->"
 
 
-def test_a_status_that_is_set_is_the_one_that_is_read(github: GitHub) -> None:
+def test_a_status_that_is_set_is_the_one_that_is_read_and_is_set_once(
+    github: GitHub, forge_server: ForgeServer
+) -> None:
     context = "seglib/retrain"
     assert github.status(SHA, context) is None
     for state in (State.pending, State.success):
-        github.set_status(SHA, Status(context, state, "a run", "https://a.test/run"))
+        status = Status(context, state, "a run", "https://a.test/run")
+        assert github.set_status(SHA, status)
+        assert not github.set_status(SHA, status)
     github.set_status(SHA, Status("other", State.error, "another's"))
-    found = github.status(SHA, context)
-    assert found == Status(context, State.success, "a run", "https://a.test/run")
+    assert github.status(SHA, context) == status
+    assert len(forge_server.statuses[SHA]) == 3
 
 
-@pytest.mark.parametrize("place", [PULL, Commit(SHA)], ids=str)
-def test_a_comment_is_created_listed_edited_and_deleted(
-    forge_server: ForgeServer, github: GitHub, place: PullRequest | Commit
+def test_texts_that_the_forge_would_refuse_are_cut(
+    forge_server: ForgeServer, github: GitHub
+) -> None:
+    status = Status("a", State.pending, "y" * 200)
+    assert github.set_status(SHA, status)
+    assert not github.set_status(SHA, status)
+    assert forge_server.statuses[SHA][0]["description"] == "y" * 139 + "…"
+    github.keep_comment(PULL, "diff", "x" * 100_000)
+    (body,) = forge_server.bodies(PLACE)
+    assert len(body) < 65_536
+    assert "100,000 characters long" in body
+
+
+@pytest.mark.parametrize("place", [PULL, commit_page(SHA)], ids=lambda one: one.name)
+def test_a_comment_is_updated_in_place(
+    forge_server: ForgeServer, github: GitHub, place: Place
 ) -> None:
     forge_server.permissions.add("contents")
-    created = github.create_comment(place, "first")
-    github.edit_comment(place, created, "second")
-    assert github.comments(place) == [Comment(created.id, "second")]
-    github.delete_comment(place, created)
-    github.delete_comment(place, created)  # gone already: no error
-    assert github.comments(place) == []
-    with pytest.raises(ForgeError, match="404"):
-        github.edit_comment(place, created, "third")
+    assert github.keep_comment(place, "diff", "one", create=False) == "not needed"
+    assert github.keep_comment(place, "diff", "one") == "created"
+    assert github.keep_comment(place, "diff", "one") == "unchanged"
+    assert github.keep_comment(place, "diff", "two") == "updated"
+    assert github.keep_comment(place, "other", "three") == "created"
+    assert forge_server.bodies(PLACE if place is PULL else f"commits/{SHA}") == [
+        f"{MARKER}\ntwo",
+        "<!-- seglib:other -->\nthree",
+    ]
 
 
-def test_lists_are_read_to_their_last_page(
+@pytest.mark.parametrize("status", [500, 0])
+@pytest.mark.parametrize("after", [False, True], ids=["not done", "done"])
+def test_a_lost_answer_is_not_sent_again_blindly_and_is_repaired_by_the_next_run(
+    forge_server: ForgeServer, github: GitHub, status: int, *, after: bool
+) -> None:
+    forge_server.faults.append(Fault("POST", "comments", status, after=after))
+    with pytest.raises(ForgeError):
+        github.keep_comment(PULL, "diff", "one")
+    assert len(forge_server.bodies(PLACE)) == after
+    assert github.keep_comment(PULL, "diff", "one") in ("created", "unchanged")
+    assert forge_server.bodies(PLACE) == [f"{MARKER}\none"]
+
+
+def test_of_many_that_were_created_at_once_the_oldest_stays(
     forge_server: ForgeServer, github: GitHub
 ) -> None:
     forge_server.page_size = 3
-    for number in range(8):
-        forge_server.add_comment("issues/7", f"text {number}")
-    found = github.comments(PULL)
-    assert [one.body for one in found] == [f"text {number}" for number in range(8)]
+    for text in ("ours", *"abcdefg"):
+        forge_server.add_comment(PLACE, f"{MARKER}\n{text}")
+    # One that is gone meanwhile is no error.
+    forge_server.faults.append(Fault("DELETE", "comments", 404, after=True))
+    assert github.keep_comment(PULL, "diff", "ours") == "unchanged"
+    assert forge_server.bodies(PLACE) == [f"{MARKER}\nours"]
 
 
-def test_comments_of_others_are_none_of_ours(
+def test_a_person_who_writes_the_marker_does_not_get_our_comment(
     forge_server: ForgeServer, github: GitHub
 ) -> None:
-    forge_server.add_comment("issues/7", "a person's", login="eve", kind="User")
-    forge_server.add_comment("issues/7", "the bot's")
-    forge_server.add_comment("issues/7", "nobody's")["user"] = None  # as GitHub may
-    assert [one.body for one in github.comments(PULL)] == ["the bot's"]
+    forged = f"{MARKER}\nall is well"
+    forge_server.add_comment(PLACE, forged, login="eve", kind="User")
+    forge_server.add_comment(PLACE, forged)["user"] = None  # as GitHub may
+    github.keep_comment(PULL, "diff", "one")
+    assert forge_server.bodies(PLACE) == [forged, forged, f"{MARKER}\none"]
 
 
 def test_a_persons_token_knows_its_owners_comments(
     forge_server: ForgeServer, github: GitHub
 ) -> None:
     forge_server.login = "ada"
-    forge_server.add_comment("issues/7", "a bot's")
-    forge_server.add_comment("issues/7", "hers", login="ada", kind="User")
-    assert [one.body for one in github.comments(PULL)] == ["hers"]
+    forge_server.add_comment(PLACE, f"{MARKER}\na bot's")
+    forge_server.add_comment(PLACE, f"{MARKER}\nhers", login="ada", kind="User")
+    # Who asks is not guessed while the server fails, or the comment would be doubled.
+    forge_server.faults += [Fault("GET", "/user", 500)] * 5
+    with pytest.raises(ForgeError, match="500"):
+        github.keep_comment(PULL, "diff", "new")
+    assert github.keep_comment(PULL, "diff", "new") == "updated"
+    assert forge_server.bodies(PLACE) == [f"{MARKER}\na bot's", f"{MARKER}\nnew"]
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 0])
@@ -69,17 +119,8 @@ def test_a_server_that_fails_twice_is_asked_again(
 ) -> None:
     forge_server.faults += [Fault("POST", "statuses", status)] * 2
     github.set_status(SHA, Status("a", State.success, "text"))
-    assert len(forge_server.requests) == 3
+    assert len(forge_server.requests) == 4
     assert len(forge_server.statuses[SHA]) == 1
-
-
-def test_a_server_that_always_fails_is_named(
-    forge_server: ForgeServer, github: GitHub
-) -> None:
-    forge_server.faults += [Fault("GET", "statuses", 503)] * 20
-    with pytest.raises(ForgeError, match="status 503"):
-        github.status(SHA, "a")
-    assert len(forge_server.requests) == 5
 
 
 @pytest.mark.parametrize("status", [403, 429])
@@ -88,35 +129,46 @@ def test_a_limit_of_requests_is_waited_for(
 ) -> None:
     headers = {"Retry-After": "1"}
     forge_server.faults.append(Fault("POST", "comments", status, headers=headers))
-    github.create_comment(PULL, "text")
-    assert forge_server.bodies("issues/7") == ["text"]
+    assert github.keep_comment(PULL, "diff", "one") == "created"
 
 
-def test_a_limit_that_lasts_an_hour_is_not_waited_for(
-    forge_server: ForgeServer, github: GitHub
+_ELSEWHERE = {"Link": '<http://a.test/>; rel="next"'}
+
+
+@pytest.mark.parametrize(
+    ("fault", "times", "message"),
+    [
+        (Fault("GET", "statuses", 503), 5, "status 503"),
+        # A limit that lasts an hour is not waited for.
+        (
+            Fault("GET", "statuses", 429, headers={"Retry-After": "3600"}),
+            1,
+            "ends in 60 minutes",
+        ),
+        (Fault("GET", "statuses", 200, headers=_ELSEWHERE), 1, "on another server"),
+        (
+            Fault("GET", "statuses", 302, headers={"Location": "http://a.test/"}),
+            1,
+            "status 302",
+        ),
+    ],
+    ids=["always fails", "limit", "next page elsewhere", "redirect"],
+)
+def test_what_a_server_does_wrong_is_named(
+    forge_server: ForgeServer, github: GitHub, fault: Fault, times: int, message: str
 ) -> None:
-    fault = Fault("GET", "statuses", 429, headers={"Retry-After": "3600"})
-    forge_server.faults.append(fault)
-    with pytest.raises(ForgeError, match="ends in 60 minutes"):
+    forge_server.faults += [fault] * times
+    with pytest.raises(ForgeError, match=message):
         github.status(SHA, "a")
-
-
-@pytest.mark.parametrize("status", [500, 0])
-def test_a_comment_whose_answer_was_lost_is_not_sent_again_blindly(
-    forge_server: ForgeServer, github: GitHub, status: int
-) -> None:
-    forge_server.faults.append(Fault("POST", "comments", status, after=True))
-    with pytest.raises(ForgeError):
-        github.create_comment(PULL, "text")
-    assert forge_server.bodies("issues/7") == ["text"]
+    assert len(forge_server.requests) == times
 
 
 def test_the_server_notes_what_github_would_not_take(
     forge_server: ForgeServer, github: GitHub
 ) -> None:
     with pytest.raises(ForgeError, match="404"):
-        github._ask("GET", f"{github._root}/status")
-    github._ask("POST", github._list(PULL), {"body": "text", "bold": True})
+        github._ask("GET", "status")
+    github._ask("POST", PULL.comments, {"body": "text", "bold": True})
     assert len(forge_server.violations) == 2
     forge_server.violations.clear()
 
@@ -129,58 +181,19 @@ def test_a_commit_that_nobody_pushed_has_no_status(
     assert github.status(SHA, "a") is None
 
 
-def test_who_asks_is_not_guessed_while_the_server_fails(
-    forge_server: ForgeServer, github: GitHub
-) -> None:
-    """Else a person's comments would not be found, and doubled."""
-    forge_server.login = "ada"
-    forge_server.add_comment("issues/7", "hers", login="ada", kind="User")
-    forge_server.faults += [Fault("GET", "/user", 500)] * 5
-    with pytest.raises(ForgeError, match="500"):
-        github.comments(PULL)
-
-
 def test_a_server_that_is_away_is_named() -> None:
     away = GitHub(REPOSITORY, token=TOKEN, address="http://127.0.0.1:9")
     with pytest.raises(ForgeError, match=r"GET http://127\.0\.0\.1:9/\S+: no answer"):
         away.status(SHA, "a")
 
 
-def test_a_missing_permission_is_named(
-    forge_server: ForgeServer, github: GitHub
+def test_no_error_repeats_the_token_which_goes_nowhere_unencrypted(
+    forge_server: ForgeServer,
 ) -> None:
-    comment = github.create_comment(Commit(SHA), "text")
-    with pytest.raises(ForgeError, match=r"status 403.*contents: write"):
-        github.edit_comment(Commit(SHA), comment, "other")
-
-
-def test_no_error_repeats_the_token(forge_server: ForgeServer) -> None:
     wrong = GitHub(REPOSITORY, token="wrong-canary", address=forge_server.url)
     with pytest.raises(ForgeError, match="401") as caught:
         wrong.status(SHA, "a")
-    assert "canary" not in str(caught.value)
-    assert "canary" not in repr(wrong)
-
-
-def test_a_list_that_goes_on_elsewhere_does_not_take_the_token_there(
-    forge_server: ForgeServer, github: GitHub
-) -> None:
-    fault = Fault(
-        "GET", "comments", 200, headers={"Link": '<http://a.test/>; rel="next"'}
-    )
-    forge_server.faults.append(fault)
-    with pytest.raises(ForgeError, match="on another server"):
-        github.comments(PULL)
-
-
-def test_a_redirect_is_not_followed(forge_server: ForgeServer, github: GitHub) -> None:
-    fault = Fault("GET", "statuses", 302, headers={"Location": "http://a.test/"})
-    forge_server.faults.append(fault)
-    with pytest.raises(ForgeError, match="status 302"):
-        github.status(SHA, "a")
-
-
-def test_the_token_does_not_go_over_the_network_unencrypted() -> None:
+    assert "canary" not in f"{caught.value}{wrong!r}"
     with pytest.raises(ForgeError, match="over https only"):
         GitHub(REPOSITORY, token=TOKEN, address="http://forge.test/api")
 

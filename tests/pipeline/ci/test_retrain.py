@@ -1,6 +1,6 @@
 """Retraining end to end on loopback: what a push gets, and what is found by doing it.
 
-The commands run as processes; the forge and KFP's API are servers that check what they
+The forge and KFP's API are servers that check what they
 are asked.
 """
 
@@ -8,30 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kubernetes.config import kube_config
 
-from pipeline.ci.changes import dataset_at
 from pipeline.ci.github import GitHub
-from pipeline.ci.plan import Wish
+from pipeline.ci.plan import Wish, dataset_at
 from pipeline.ci.retrain import plan_for, retrain
-from pipeline.ci.submitting import Means
 from pipeline.kfp.connection import connect
 from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from tests.fakes.forge_server import TOKEN, Fault
 from tests.fakes.kfp_api import Fault as KfpFault
 from tests.fakes.kubernetes_api import KubernetesApi
-from tests.pipeline.ci.nursery import Ended
-from tests.pipeline.ci.repositories import pin, push
-from tests.pipeline.ci.world import CONFIG, IMAGES, KFP_TOKEN, Tracking, World, dataset
+from tests.pipeline.ci.repositories import CONFIG, pin, push
+from tests.pipeline.ci.world import IMAGES, KFP_TOKEN, Tracking, World, dataset
 from tests.pipeline.kfp.conftest import QUICK
 
-Run = Callable[..., Ended]
+Run = Callable[..., str]
 
 
 def test_a_push_that_changes_the_data_is_trained(world: World, run: Run) -> None:
     world.set_status(world.old, "success")
-    said = run("retrain").output
+    said = run("retrain")
     assert "why          data: " in said
     (one,) = world.kfp.runs.values()
     assert f"commit: {world.new}" in one["description"]
@@ -43,7 +39,7 @@ def test_a_push_that_changes_the_data_is_trained(world: World, run: Run) -> None
     assert kept["target_url"].endswith(f"/#/runs/details/{one['run_id']}")
     (version,) = world.kfp.pipeline_versions.values()
     assert f"{IMAGES}@sha256:" in str(version)
-    said = run("retrain").output
+    said = run("retrain")
     assert "nothing that a training depends on has changed" in said
     assert len(world.kfp.runs) == len(world.statuses) == world.builds == 1
 
@@ -54,7 +50,7 @@ def test_a_push_that_changes_nothing_of_a_training_says_so(
     before = world.new
     world.set_status(before, "success")
     world.commit({"README.md": "other"})
-    said = run("retrain", RETRAIN_SINCE=before).output
+    said = run("retrain", RETRAIN_SINCE=before)
     assert "nothing that a training depends on has changed" in said
     assert world.statuses == [("success", f"nothing to train: as {before[:12]}")]
     assert not world.kfp.sent
@@ -62,10 +58,10 @@ def test_a_push_that_changes_nothing_of_a_training_says_so(
 
 
 def test_a_plan_can_be_asked_for_alone(world: World, run: Run) -> None:
-    said = run("retrain", "--dry-run").output
+    said = run("retrain", "--dry-run")
     assert "why          first: " in said
     world.set_status(world.old, "failure")  # it was submitted, and trained in vain
-    said = run("retrain", "--dry-run").output
+    said = run("retrain", "--dry-run")
     assert "why          data: " in said
     assert not world.kfp.sent
     assert not world.statuses
@@ -78,7 +74,7 @@ def test_what_is_asked_for_by_hand_is_trained(world: World, run: Run) -> None:
         "RETRAIN_FORCE": "true",
         "RETRAIN_SET": "epochs=5 min_miou=0.6",
     }
-    said = run("retrain", "--data-rev", world.old, **hand).output
+    said = run("retrain", "--data-rev", world.old, **hand)
     assert "why          asked for: --force" in said
     parameters = world.kfp.run()["runtime_config"]["parameters"]
     assert (parameters["epochs"], parameters["min_miou"]) == (5, 0.6)
@@ -98,7 +94,7 @@ def test_a_cluster_that_is_away_is_an_error_and_the_next_push_makes_up_for_it(
     assert description.startswith("not submitted: http://127.0.0.1:9: nothing listens")
     data = world.new
     world.commit({"README.md": "other"})
-    said = run("retrain", RETRAIN_SINCE=data).output
+    said = run("retrain", RETRAIN_SINCE=data)
     assert "why          " in said
     assert len(world.kfp.runs) == 1
 
@@ -109,16 +105,17 @@ def test_a_run_that_kfp_does_not_list_is_an_error_in_the_status(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    endpoint = Endpoint(host=world.kfp.url, token=KFP_TOKEN, **QUICK)
-    wish = Wish(config=Path(CONFIG), since=world.old)
-    means = Means(
-        image=f"{IMAGES}@sha256:{'ab' * 32}", remote=str(world.folder / "remote")
+    endpoint = Endpoint(host=world.kfp.url, token=KFP_TOKEN, patience=QUICK)
+    wish = Wish(
+        config=Path(CONFIG),
+        since=world.old,
+        image=f"{IMAGES}@sha256:{'ab' * 32}",
+        remote=str(world.folder / "remote"),
     )
     world.add_run("SUCCEEDED", commit=world.old)
     world.kfp.width = 100  # characters of a description; ours is longer
     with KubernetesApi(world.kfp) as kubernetes:
-        path = kubernetes.write_kubeconfig(tmp_path / "kubeconfig")
-        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        kubernetes.use(monkeypatch, tmp_path)
         with pytest.raises(ClusterError, match="Data too long for column"):
             retrain(
                 lambda: connect(endpoint),
@@ -126,7 +123,6 @@ def test_a_run_that_kfp_does_not_list_is_an_error_in_the_status(
                 github,
                 plan_for(world.git, github, wish),
                 wish,
-                means,
                 tracking_uri="",
                 say=lambda _: None,
             )
@@ -152,7 +148,7 @@ def test_data_that_nobody_pushed_are_not_submitted(world: World, run: Run) -> No
 def test_what_the_doctor_finds_is_not_submitted(world: World, run: Run) -> None:
     broken = push(world.folder / "remote", {**dataset("ab"), "train_images/a.png": "x"})
     world.commit({"data.dvc": pin(broken)})
-    said = run("retrain", status=1).output
+    said = run("retrain", status=1)
     assert "doctor       S270" in said
     ((state, description),) = world.statuses
     assert state == "error"
@@ -174,13 +170,13 @@ def test_a_finished_image_can_be_named(world: World, run: Run) -> None:
     run("retrain", SEGLIB_IMAGE=image)
     assert not world.docker_calls
     assert f"image: {image}" in world.kfp.run()["description"]
-    said = run("retrain", "--force", status=2, SEGLIB_IMAGE=f"{IMAGES}:latest").output
+    said = run("retrain", "--force", status=2, SEGLIB_IMAGE=f"{IMAGES}:latest")
     assert "digest" in said
 
 
 def test_files_that_are_not_committed_are_refused(world: World, run: Run) -> None:
     (world.git.root / CONFIG).write_text("epochs: 9\n")
-    said = run("retrain", status=1).output
+    said = run("retrain", status=1)
     assert f"differ from the commit that is to be trained: {CONFIG}" in said
     run("retrain", "--commit", world.old, "--force", status=2)
     assert not world.kfp.runs
@@ -204,15 +200,15 @@ def test_from_the_push_to_the_verdict_and_no_secret_is_written(
     store["MLFLOW_TRACKING_PASSWORD"] = password
     world.forge.faults += [Fault("POST", "statuses", 500), Fault("GET", "statuses", 0)]
     world.kfp.faults.append(KfpFault("run_service_list_runs", status=503))
-    said = [run("retrain", **store).output]
+    said = [run("retrain", **store)]
     run_id = world.kfp.run()["run_id"]
-    said += [run("finalize", **store).output]
+    said += [run("finalize", **store)]
     assert "not ended yet" in said[-1]
     world.kfp.become(run_id, "succeeded")
     tracking.add_row(run_id, "promote")
     world.forge.faults.append(Fault("POST", "comments", 500, after=True))
-    said += [run("finalize", status=1, **store).output]
-    said += [run("finalize", **store).output]  # repairs it
+    said += [run("finalize", status=1, **store)]
+    said += [run("finalize", **store)]  # repairs it
     assert [state for state, _ in world.statuses] == ["pending", "success"]
     (comment,) = world.comments
     assert "| **mIoU** | 0.7912 | +0.0120 | +0.0050 … +0.0190 |" in comment

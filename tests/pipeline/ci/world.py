@@ -15,22 +15,28 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ci.finalizing import CONTEXT
 from pipeline.ci.git import Git
+from pipeline.ci.reporter import CONTEXT
 from seglib.data.image_io import encode_png
 from seglib.evaluation.bootstrap import Comparison, Interval
 from seglib.evaluation.decision import Check, Decision, write_decision
 from seglib.tracking.names import key
-from seglib.tracking.queries import Rows
-from seglib.tracking.run import TrackedRun
+from seglib.tracking.queries import TrackedRuns
 from seglib.tracking.run_end import record_end
+from seglib.tracking.tracked_run import TrackedRun
 from tests.fakes.forge_server import REPOSITORY, TOKEN, ForgeServer
 from tests.fakes.kfp_api import KfpApi
-from tests.pipeline.ci.repositories import commit, new_repository, pin, push
+from tests.pipeline.ci.repositories import (
+    CONFIG,
+    FILES,
+    commit,
+    new_repository,
+    pin,
+    push,
+)
 
 KFP_TOKEN = "kfpCanaryThatMustNotBeWrittenEither7"
 IMAGES = "registry.example.com/team/seglib"
-CONFIG = "configs/trial.yaml"
 EARLIER = timedelta(minutes=5)
 CLASSES = ("road", "car_@all|<b>")  # as whoever made the dataset likes it
 
@@ -177,15 +183,7 @@ def new_world(folder: Path, forge: ForgeServer, kfp: KfpApi) -> World:
     """A world in which nothing was submitted yet."""
     put_docker(folder / "bin")
     old, new = (push(folder / "remote", dataset(names)) for names in ("a", "ab"))
-    files = {
-        "README.md": "streets\n",
-        "Dockerfile": "FROM scratch\n",
-        "requirements.lock": "numpy==2\n",
-        "seglib/training/losses.py": "\n",
-        CONFIG: "train:\n  epochs: 3\n",
-        "data.dvc": pin(old),
-    }
-    git = new_repository(folder / "clone", files)
+    git = new_repository(folder / "clone", {**FILES, "data.dvc": pin(old)})
     before = git.commit("HEAD")
     now = commit(git.root, {"data.dvc": pin(new)})
     return World(folder, git, before, now, forge, kfp)
@@ -263,7 +261,7 @@ class Tracking:
         row = TrackedRun(self.uri, run_id, time_ms=int(1000 * time.time()))
         self._rows.append(row)
         record_end(row, message)
-        return str(Rows(self.uri).find(run_id).status)
+        return str(TrackedRuns(self.uri).find(run_id).status)
 
     def close(self) -> None:
         for row in self._rows:

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from pipeline.history.compare import compare, to_cells, to_csv, to_json, to_markdown
-from seglib.tracking.queries import RowFacts
+from seglib.tracking.queries import RunFacts
 
 
-def row(name: str, *, miou: float, epochs: int, md5: str = "d.dir") -> RowFacts:
-    return RowFacts(
+def row(name: str, *, miou: float, epochs: int, md5: str = "d.dir") -> RunFacts:
+    return RunFacts(
         id=f"id-{name}",
         name=name,
         status="FINISHED",
@@ -29,12 +29,12 @@ def row(name: str, *, miou: float, epochs: int, md5: str = "d.dir") -> RowFacts:
 
 
 @pytest.fixture
-def rows() -> list[RowFacts]:
+def rows() -> list[RunFacts]:
     return [row("first", miou=0.5, epochs=5), row("second", miou=0.625, epochs=9)]
 
 
 def test_what_differs_is_shown_and_what_is_equal_of_the_settings_is_not(
-    rows: list[RowFacts],
+    rows: list[RunFacts],
 ) -> None:
     lines = {(line.section, line.name): to_cells(line) for line in compare(rows)}
     assert lines["setting", "epochs"] == ["5", "9"]
@@ -47,7 +47,7 @@ def test_what_differs_is_shown_and_what_is_equal_of_the_settings_is_not(
     assert ("score", "loss") not in lines, "the last point of a curve is no score"
 
 
-def test_a_value_that_a_run_lacks_is_a_dash_and_null(rows: list[RowFacts]) -> None:
+def test_a_value_that_a_run_lacks_is_a_dash_and_null(rows: list[RunFacts]) -> None:
     lacking = [rows[0], row("third", miou=0.5, epochs=5)]
     lacking[1].metrics.pop("iou/road")  # type: ignore[attr-defined]
     (line,) = (x for x in compare(lacking) if x.section == "IoU")
@@ -57,7 +57,7 @@ def test_a_value_that_a_run_lacks_is_a_dash_and_null(rows: list[RowFacts]) -> No
     assert read["lines"][0]["differences"] == [None, None]
 
 
-def test_the_files_say_the_same(rows: list[RowFacts]) -> None:
+def test_the_files_say_the_same(rows: list[RunFacts]) -> None:
     lines = compare(rows)
     table = list(csv.reader(to_csv(rows, lines).splitlines(keepends=True)))
     assert table[0] == ["section", "name", "first", "second", "second - first"]

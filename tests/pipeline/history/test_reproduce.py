@@ -10,15 +10,15 @@ from pipeline.dag.inputs import code_version
 from pipeline.history.reproduce import difference, recipe
 from seglib.config import Config
 from seglib.errors import SegError
-from seglib.storage import hash_folder
-from seglib.tracking.queries import RowFacts
+from seglib.storage.hashes import hash_folder
+from seglib.tracking.queries import RunFacts
 
 
 @pytest.fixture
-def row(tiny_root: Path) -> RowFacts:
+def row(tiny_root: Path) -> RunFacts:
     """The row of a run of this very code on the tiny scenes."""
     settings = {**Config().flat(), "epochs": 7, "flip": False, "learning_rate": 3e-3}
-    return RowFacts(
+    return RunFacts(
         id="id",
         name="then",
         status="FINISHED",
@@ -35,12 +35,12 @@ def row(tiny_root: Path) -> RowFacts:
     )
 
 
-def tagged(row: RowFacts, **tags: Any) -> RowFacts:
+def tagged(row: RunFacts, **tags: Any) -> RunFacts:
     return replace(row, tags={**row.tags, **tags})
 
 
 def test_a_row_gives_back_its_settings_with_their_types(
-    row: RowFacts, tiny_root: Path
+    row: RunFacts, tiny_root: Path
 ) -> None:
     found = recipe(row, any_code=False)
     assert found.config.train.epochs == 7
@@ -55,7 +55,7 @@ def test_a_row_gives_back_its_settings_with_their_types(
     assert found.data.remote == str(tiny_root)
 
 
-def test_other_code_is_named_with_the_commit_to_check_out(row: RowFacts) -> None:
+def test_other_code_is_named_with_the_commit_to_check_out(row: RunFacts) -> None:
     other = tagged(row, code_version="other", git_commit="abc-dirty")
     with pytest.raises(SegError, match="git checkout abc.*--any-code") as error:
         recipe(other, any_code=False)
@@ -64,7 +64,7 @@ def test_other_code_is_named_with_the_commit_to_check_out(row: RowFacts) -> None
 
 
 def test_data_that_changed_or_went_away_are_named(
-    row: RowFacts, tmp_path: Path, tiny_root: Path
+    row: RunFacts, tmp_path: Path, tiny_root: Path
 ) -> None:
     with pytest.raises(SegError, match="gone"):
         recipe(tagged(row, data_remote=str(tmp_path / "gone")), any_code=False)
@@ -75,7 +75,7 @@ def test_data_that_changed_or_went_away_are_named(
         recipe(other, folder=tiny_root, any_code=False)
 
 
-def test_an_old_row_or_one_without_a_score_cannot_be_reproduced(row: RowFacts) -> None:
+def test_an_old_row_or_one_without_a_score_cannot_be_reproduced(row: RunFacts) -> None:
     with pytest.raises(SegError, match="does not say how it was made"):
         recipe(replace(row, tags={}), any_code=False)
     with pytest.raises(SegError, match="ended without a score: FAILED"):

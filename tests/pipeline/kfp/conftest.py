@@ -3,17 +3,15 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kubernetes.config import kube_config
 
 from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.compile import compile_pipeline
 from pipeline.dag.document import Document, read_document
 from pipeline.dag.inputs import Data
 from pipeline.http import Patience
-from pipeline.kfp.connection import Cluster, connect
+from pipeline.kfp.connection import KfpServer, connect
 from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.order import Order, make_order
 from seglib.config import Config
@@ -22,15 +20,13 @@ from tests.fakes.kubernetes_api import KubernetesApi
 
 IMAGE = f"registry.example/seglib@sha256:{'ab' * 32}"
 DATA = Data(data_md5="0123456789" * 3 + "01.dir", remote="s3://data/dvc", title="")
-QUICK: dict[str, Any] = {  # of an Endpoint
-    "patience": Patience(tries=5, pause_s=0.01, longest_s=0.02),
-    "settle_s": 0.0,
-}
+QUICK = Patience(tries=5, pause_s=0.01, longest_s=0.02)
 
 
 @pytest.fixture(autouse=True)
 def own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither a cluster nor credentials of whoever runs the tests."""
+    """Neither a cluster nor credentials of whoever runs the tests, and no rivals."""
+    monkeypatch.setattr("pipeline.kfp.submission._SETTLE_S", 0.0)
     for name in list(os.environ):
         if name.startswith(("KFP_", "KF_PIPELINES_", "KUBE")):
             monkeypatch.delenv(name)
@@ -55,7 +51,6 @@ def order(document: Document) -> Order:
 def api() -> Iterator[KfpApi]:
     with KfpApi() as api:
         yield api
-    assert not api.violations
 
 
 @pytest.fixture
@@ -64,12 +59,10 @@ def kubernetes(
 ) -> Iterator[KubernetesApi]:
     """The Kubernetes API below KFP's, which a kubeconfig leads to."""
     with KubernetesApi(api) as below:
-        path = below.write_kubeconfig(tmp_path / "kubeconfig")
-        monkeypatch.setenv("KUBECONFIG", str(path))
-        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        below.use(monkeypatch, tmp_path)
         yield below
 
 
 @pytest.fixture
-def cluster(api: KfpApi) -> Cluster:
-    return connect(Endpoint(host=api.url, **QUICK))
+def cluster(api: KfpApi) -> KfpServer:
+    return connect(Endpoint(host=api.url, patience=QUICK))

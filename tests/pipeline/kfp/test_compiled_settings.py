@@ -9,7 +9,7 @@ from pipeline import __main__ as command_line
 from pipeline.dag.cluster_config import ClusterConfig
 from pipeline.dag.compile import compile_pipeline
 from pipeline.dag.document import Document, read_document
-from pipeline.dag.sweep_trials import plan_sweep
+from pipeline.dag.sweep import plan_sweep
 from pipeline.kfp.order import Order, make_order, settings_of
 from seglib.config import Config
 from seglib.data.image_io import write_bytes
@@ -76,9 +76,9 @@ def test_a_sweep_is_another_run_than_a_training_and_than_other_trials(
     other = _compile(tmp_path / "sweep.yaml", "learning_rate=0.001,0.01")
     config = Config()
     keys = {
-        order.triple.key,
-        make_order(sweep, DATA, config).triple.key,
-        make_order(other, DATA, config).triple.key,
+        order.key,
+        make_order(sweep, DATA, config).key,
+        make_order(other, DATA, config).key,
     }
     assert len(keys) == 3
 

@@ -1,16 +1,11 @@
 """Each way in which a cluster can be absent or say no has its own words."""
 
 import json
-import socket
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pipeline.kfp.connection import connect
 from pipeline.kfp.endpoint import Endpoint
@@ -18,7 +13,9 @@ from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
 from pipeline.kfp.runs import get_run, list_runs
 from pipeline.kfp.submission import submit
+from tests.fakes.certificates import self_signed
 from tests.fakes.kfp_api import Fault, KfpApi
+from tests.fakes.loopback import Loopback, Reply, Request, use_kubeconfig
 from tests.fakes.servers import free_port, silent_server
 from tests.pipeline.kfp.conftest import QUICK
 
@@ -27,7 +24,7 @@ HEALTH = "healthz_service_get_healthz"
 
 def _fails(kind: str, message: str, **endpoint: Any) -> ClusterError:
     with pytest.raises(ClusterError, match=message) as caught:
-        connect(Endpoint(**QUICK, **endpoint))
+        connect(Endpoint(patience=QUICK, **endpoint))
     assert caught.value.kind == kind
     assert caught.value.exit_code == 6
     assert "\n" not in str(caught.value)
@@ -60,14 +57,13 @@ def test_https_to_a_server_of_plain_http_says_to_use_http(api: KfpApi) -> None:
 
 
 def test_a_certificate_of_an_unknown_authority_names_ca_cert(tmp_path: Path) -> None:
-    with _tls_server(tmp_path) as (host, certificate):
-        _fails("tls", "no secure connection.*--ca-cert FILE", host=host)
-        other = tmp_path / "other"
-        other.mkdir()
-        with _tls_server(other) as (_, wrong):
-            _fails("tls", "--ca-cert", host=host, ca_cert=str(wrong))
+    certificate = self_signed(tmp_path / "both.pem")
+    other = self_signed(tmp_path / "other.pem")
+    with _Nothing(certificate) as server:
+        _fails("tls", "no secure connection.*--ca-cert FILE", host=server.url)
+        _fails("tls", "--ca-cert", host=server.url, ca_cert=str(other))
         # With the right one it comes through: what answers is no KFP, though.
-        _fails("not-kfp", "no KFP API", host=host, ca_cert=str(certificate))
+        _fails("not-kfp", "no KFP API", host=server.url, ca_cert=str(certificate))
 
 
 def test_missing_and_wrong_credentials_name_the_settings() -> None:
@@ -81,7 +77,7 @@ def test_a_token_file_is_read_anew_for_each_request(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
     with KfpApi(token="first") as api:
-        cluster = connect(Endpoint(host=api.url, token_file=str(file), **QUICK))
+        cluster = connect(Endpoint(host=api.url, token_file=str(file), patience=QUICK))
         api.token = "second"
         with pytest.raises(ClusterError, match="401"):
             list(list_runs(cluster))
@@ -110,7 +106,7 @@ def test_a_redirection_to_a_login_page_is_not_followed(api: KfpApi) -> None:
 
 
 def test_not_allowed_names_the_role(api: KfpApi, order: Order) -> None:
-    cluster = connect(Endpoint(host=api.url, **QUICK))
+    cluster = connect(Endpoint(host=api.url, patience=QUICK))
     message = "User 'jane' is not authorized to create runs in namespace vision"
     api.faults.append(Fault("run_service_create_run", status=403, message=message))
     with pytest.raises(
@@ -142,7 +138,7 @@ def test_another_api_is_not_taken_for_kfps(api: KfpApi) -> None:
 def test_what_kfp_says_of_an_invalid_run_is_kept_and_shortened(
     api: KfpApi, order: Order
 ) -> None:
-    cluster = connect(Endpoint(host=api.url, **QUICK))
+    cluster = connect(Endpoint(host=api.url, patience=QUICK))
     long = "Failed to create a run: InternalServerError: " * 40 + "unknown field 'foo'"
     api.faults.append(Fault("run_service_create_run", status=400, message=long))
     with pytest.raises(ClusterError, match="refuses to create the run") as caught:
@@ -154,7 +150,7 @@ def test_what_kfp_says_of_an_invalid_run_is_kept_and_shortened(
 
 def test_a_failing_server_is_asked_again_before_it_is_an_error(api: KfpApi) -> None:
     api.faults.append(Fault(HEALTH, status=503, times=2))
-    assert connect(Endpoint(host=api.url, **QUICK)).version == "2.17.0"
+    assert connect(Endpoint(host=api.url, patience=QUICK)).version == "2.17.0"
     api.faults.append(Fault(HEALTH, status=500, times=99, message="no database"))
     _fails("broken", r"\(500\): no database.*kubectl logs", host=api.url)
     api.faults.clear()
@@ -163,7 +159,7 @@ def test_a_failing_server_is_asked_again_before_it_is_an_error(api: KfpApi) -> N
 
 
 def test_a_server_that_comes_back_is_waited_for(api: KfpApi, order: Order) -> None:
-    cluster = connect(Endpoint(host=api.url, **QUICK))
+    cluster = connect(Endpoint(host=api.url, patience=QUICK))
     run = submit(cluster, order).run
     api.faults.append(Fault("run_service_get_run", status=0, times=3))
     assert get_run(cluster, run.run_id).run_id == run.run_id
@@ -193,7 +189,7 @@ def test_a_missing_address_names_its_settings() -> None:
 def test_an_unknown_context_of_kubeconfig_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _kubeconfig(tmp_path, monkeypatch, "http://127.0.0.1:1")
+    use_kubeconfig(monkeypatch, tmp_path, "http://127.0.0.1:1", token="")
     message = "no context 'prod'. It has: here. Name one with --context"
     _fails("no-kubeconfig", message, context="prod")
 
@@ -203,8 +199,9 @@ def test_a_cluster_of_kubeconfig_is_reached_through_its_proxy(
 ) -> None:
     path = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
     with KfpApi(prefix=path, token="of-the-kubeconfig") as api:
-        _kubeconfig(tmp_path, monkeypatch, api.url.removesuffix(path))
-        cluster = connect(Endpoint(**QUICK))
+        server = api.url.removesuffix(path)
+        use_kubeconfig(monkeypatch, tmp_path, server, token="of-the-kubeconfig")
+        cluster = connect(Endpoint(patience=QUICK))
         done = submit(cluster, order)
         assert api.run()["run_id"] == done.run.run_id
     assert done.url.startswith("http://localhost:8080/#/runs/details/")
@@ -223,87 +220,16 @@ def test_settings_come_from_the_environment_and_secrets_are_not_shown(
     assert "canary" not in repr(endpoint)
 
 
-def _kubeconfig(place: Path, patch: pytest.MonkeyPatch, server: str) -> None:
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "users": [{"name": "u", "user": {"token": "of-the-kubeconfig"}}],
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-    }
-    file = place / "kubeconfig"
-    file.write_text(yaml.safe_dump(content))
-    patch.setenv("KUBECONFIG", str(file))
-    from kubernetes.config import kube_config
+class _Nothing(Loopback):
+    """Has nothing but 404, by TLS with a certificate that no authority signed."""
 
-    patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(file))
+    def __init__(self, certificate: Path):
+        super().__init__()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        plain = self._server.socket
+        self._server.socket = context.wrap_socket(plain, server_side=True)
+        self.url = self.url.replace("http://", "https://")
 
-
-@contextmanager
-def _tls_server(place: Path) -> Iterator[tuple[str, Path]]:
-    """Speaks TLS with a certificate of its own, and answers everything with 404."""
-    certificate, key = place / "certificate.pem", place / "key.pem"
-    _self_signed(certificate, key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    listener = socket.create_server(("127.0.0.1", 0))
-    stopped = threading.Event()
-
-    def serve() -> None:
-        while not stopped.is_set():
-            try:
-                raw, _ = listener.accept()
-                with context.wrap_socket(raw, server_side=True) as connection:
-                    connection.recv(65536)
-                    connection.sendall(
-                        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"
-                        b"Connection: close\r\n\r\n"
-                    )
-            except OSError:
-                continue
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate
-    finally:
-        stopped.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
-
-
-def _self_signed(certificate: Path, key: Path) -> None:
-    from datetime import UTC, datetime, timedelta
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(private, hashes.SHA256())
-    )
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    def reply(self, request: Request) -> Reply:
+        return Reply(404)

@@ -13,15 +13,15 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from pipeline.garbage.items import Needs
-from pipeline.garbage.place import in_place
-from pipeline.kfp.connection import Cluster
+from pipeline.garbage import Needs, in_place
+from pipeline.kfp.connection import KfpServer
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
 from pipeline.kfp.submission import submit
-from seglib.delivery import remote_outbox as left_behind
+from seglib.delivery.outbox import RemoteOutbox
 from seglib.delivery.recorder import Recorder
-from seglib.storage import fetch, open_remote
+from seglib.storage.fetching import fetch
+from seglib.storage.remotes import open_remote
 from seglib.tracking.mlflow_client import connect as connect_mlflow
 from seglib.training.checkpoints import Checkpoints, Snapshot
 from tests.fakes.kfp_api import KfpApi
@@ -45,23 +45,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     identity = {"parameters": {}, "data_md5": "0.dir", "code_version": "c"}
     for run in (ENDED, RUNNING):
         tracker.apply({"kind": "open", "run": run, "time_ms": 1000, **identity})
-    end = {"kind": "close", "parts": ["record_end"], "state": "FAILED"}
+    end = {"kind": "close", "state": "FAILED"}
     tracker.apply({**end, "run": ENDED, "time_ms": 2000})
     yield uri
     client._tracking_client.store._dispose_engine()
 
 
-@pytest.fixture(params=["s3", "folder"])
-def place(request: Any, s3_server: str, tmp_path: Path) -> str:
+@pytest.fixture
+def place(request: Any, tmp_path: Path) -> str:
     """Three trainings that were given up or go on, an outcome, and unsent events."""
-    url = f"s3://datasets/{tmp_path.name}" if request.param == "s3" else ""
-    url = url or str(tmp_path / "place")
+    url = getattr(request, "param", "") or str(tmp_path / "place")
     for number, run in enumerate((ENDED, RUNNING, LOST)):
         _checkpoint(url, str(number) * 64, run, is_outcome=run == LOST)
     open_remote(url, create=True).write("files/md5/ab/cdef", b"of somebody else")
     for run in (ENDED, RUNNING, LOST):
         message = {"kind": "epoch", "run": run, "row": {"epoch": 1}}
-        left_behind.keep(f"{url}/untracked/{run}", "train", [message])
+        RemoteOutbox(f"{url}/untracked/{run}").keep("train", [message])
     return url
 
 
@@ -98,6 +97,8 @@ def collect(
     return call
 
 
+@pytest.mark.usefixtures("s3_server")
+@pytest.mark.parametrize("place", ["s3://datasets/garbage", ""], indirect=True)
 def test_it_shows_what_nothing_needs_and_frees_it_only_on_request(
     collect: Any, place: str
 ) -> None:
@@ -182,14 +183,14 @@ def test_a_dataset_that_a_running_run_reads_stays(
         assert "a running run reads it" in done.output
         assert old.is_dir()
     finally:
-        end = {"kind": "close", "parts": ["record_end"], "state": "FAILED"}
+        end = {"kind": "close", "state": "FAILED"}
         tracker.apply({**end, **head})
 
 
 def test_a_ghost_of_kubernetes_is_shown_and_ended(
     collect: Any,
     api: KfpApi,
-    cluster: Cluster,
+    cluster: KfpServer,
     order: Order,
     kubernetes: KubernetesApi,
     monkeypatch: pytest.MonkeyPatch,
@@ -202,7 +203,7 @@ def test_a_ghost_of_kubernetes_is_shown_and_ended(
     kubernetes.denied.clear()
     monkeypatch.setenv("KFP_ENDPOINT", api.url)
     assert "KFP may yet list it" in collect("--all").output
-    monkeypatch.setattr("pipeline.garbage.ghosts._GRACE_S", 0)
+    monkeypatch.setattr("pipeline.garbage._GHOST_GRACE_S", 0)
     shown = collect().output
     assert "1 of 1 are needed by nothing" in shown
     assert len(api.ghosts) == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.dag.inputs import Data
-from pipeline.kfp.connection import Cluster, connect
+from pipeline.kfp.connection import KfpServer, connect
 from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.ghosts import Trace
@@ -32,7 +32,7 @@ CREATE_SCHEDULE = "recurring_run_service_create_recurring_run"
 
 @pytest.fixture
 def make(
-    api: KfpApi, cluster: Cluster, order: Order, kubernetes: KubernetesApi
+    api: KfpApi, cluster: KfpServer, order: Order, kubernetes: KubernetesApi
 ) -> Callable[[str], None]:
     """Make a run or a schedule whose description KFP cannot store, beside another."""
 
@@ -118,7 +118,7 @@ def test_where_kubernetes_does_not_answer_nothing_is_made_again(
 
 
 def test_without_a_kubeconfig_a_failed_creation_is_not_repeated(
-    api: KfpApi, cluster: Cluster, order: Order
+    api: KfpApi, cluster: KfpServer, order: Order
 ) -> None:
     api.faults.append(Fault(CREATE, status=503))
     with pytest.raises(ClusterError, match="(?s)503.*not made again. Kubernetes: .*"):
@@ -131,8 +131,8 @@ def test_the_kubernetes_of_another_kfp_is_no_witness(
 ) -> None:
     """The same commit may run there, under the same name: it must not be ended."""
     with KfpApi() as another:
-        cluster = connect(Endpoint(host=another.url, **QUICK))
-        submit(connect(Endpoint(host=api.url, **QUICK)), order)
+        cluster = connect(Endpoint(host=another.url, patience=QUICK))
+        submit(connect(Endpoint(host=api.url, patience=QUICK)), order)
         another.faults.append(Fault(CREATE))
         with pytest.raises(ClusterError, match="may be another cluster"):
             submit(cluster, order)
@@ -163,7 +163,7 @@ def test_a_run_that_kfp_lists_late_is_no_ghost(
 
 
 def test_an_ended_workflow_of_the_same_name_is_no_ghost() -> None:
-    trace = Trace.of_run("ghost")
+    trace = Trace(resource=WORKFLOWS, name="ghost")
     meta = {
         "annotations": {"pipelines.kubeflow.org/run_name": "ghost"},
         "labels": {"workflows.argoproj.io/completed": "true"},
@@ -173,7 +173,7 @@ def test_an_ended_workflow_of_the_same_name_is_no_ghost() -> None:
 
 def test_a_schedules_object_begins_with_what_kubernetes_takes_of_its_name() -> None:
     name = "Streets ä-" + "n" * 40
-    trace = Trace.of_schedule(name, experiment_id="e", version_id="v")
+    trace = Trace(resource=SCHEDULES, name=name)
     assert trace.prefix == "streets-" + "n" * 17
 
 

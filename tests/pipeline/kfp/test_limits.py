@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ci.facts import described
+from pipeline.ci.run_report import described
 from pipeline.dag.document import Document, read_document
 from pipeline.dag.inputs import find_settings
-from pipeline.kfp.connection import Cluster, model
-from pipeline.kfp.limits import fitted
+from pipeline.kfp.connection import KfpServer
+from pipeline.kfp.objects import fitted
 from pipeline.kfp.order import Order
 from pipeline.kfp.schedule_file import Schedule
 from pipeline.kfp.schedules import Wanted, apply, existing_schedules, plan
@@ -45,7 +45,7 @@ def ordered(document: Document, order: Order, tmp_path: Path) -> Callable[[str],
 
 @pytest.mark.parametrize("image", REGISTRIES)
 def test_a_run_of_an_image_with_a_long_name_is_made_and_listed(
-    api: KfpApi, cluster: Cluster, ordered: Callable[[str], Order], image: str
+    api: KfpApi, cluster: KfpServer, ordered: Callable[[str], Order], image: str
 ) -> None:
     order = ordered(image)
     done = submit(cluster, order)
@@ -60,7 +60,7 @@ def test_a_run_of_an_image_with_a_long_name_is_made_and_listed(
 
 @pytest.mark.parametrize("image", REGISTRIES)
 def test_a_schedule_with_the_longest_names_is_made_and_found(
-    api: KfpApi, cluster: Cluster, ordered: Callable[[str], Order], image: str
+    api: KfpApi, cluster: KfpServer, ordered: Callable[[str], Order], image: str
 ) -> None:
     wanted = Wanted(
         group="g" * 40,
@@ -92,7 +92,7 @@ def test_a_text_that_is_too_long_is_cut_at_the_front_of_the_last_value() -> None
     ],
 )
 def test_an_experiments_name_that_does_not_fit_is_refused(
-    api: KfpApi, cluster: Cluster, order: Order, experiment: str, message: str
+    api: KfpApi, cluster: KfpServer, order: Order, experiment: str, message: str
 ) -> None:
     with pytest.raises(SegError, match=message):
         submit(cluster, order, experiment=experiment)
@@ -101,7 +101,7 @@ def test_an_experiments_name_that_does_not_fit_is_refused(
 
 
 def test_a_pipelines_name_that_makes_too_long_a_versions_name_is_refused(
-    api: KfpApi, cluster: Cluster, document: Document, order: Order, tmp_path: Path
+    api: KfpApi, cluster: KfpServer, document: Document, order: Order, tmp_path: Path
 ) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_text(
@@ -113,7 +113,7 @@ def test_a_pipelines_name_that_makes_too_long_a_versions_name_is_refused(
 
 
 def test_characters_are_counted_and_not_bytes(
-    api: KfpApi, cluster: Cluster, order: Order
+    api: KfpApi, cluster: KfpServer, order: Order
 ) -> None:
     submit(cluster, order, experiment="道" * 255)
     (made,) = api.experiments.values()
@@ -128,43 +128,10 @@ def test_characters_are_counted_and_not_bytes(
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(
-    api: KfpApi, cluster: Cluster, order: Order, classes: str, message: str
+    api: KfpApi, cluster: KfpServer, order: Order, classes: str, message: str
 ) -> None:
     order = replace(order, config=find_settings(None, [f"class_names={classes}"]))
     with pytest.raises(SegError, match=message):
         submit(cluster, order)
     assert not api.runs
     assert not api.ghosts
-
-
-@pytest.mark.parametrize(
-    ("texts", "column"),
-    [
-        ({"display_name": "n" * 256, "description": ""}, "DisplayName"),
-        ({"display_name": "too-long", "description": "x" * 256}, "Description"),
-    ],
-)
-def test_the_server_makes_a_ghost_of_what_does_not_fit(
-    api: KfpApi, cluster: Cluster, order: Order, texts: dict[str, str], column: str
-) -> None:
-    """As recorded: 500, with a workflow that runs and that no list shows."""
-    run = submit(cluster, order).run
-    body = api.runs.pop(run.run_id)
-    reference = body["pipeline_version_reference"]
-    wanted = model(
-        "V2beta1Run",
-        experiment_id=body["experiment_id"],
-        pipeline_version_reference=model(
-            "V2beta1PipelineVersionReference", **reference
-        ),
-        runtime_config=model("V2beta1RuntimeConfig", **body["runtime_config"]),
-        **texts,
-    )
-    create = cluster.client.runs.run_service_create_run
-    said = (
-        f"store run {texts['display_name'][:20]}.*Data too long for column '{column}'"
-    )
-    with pytest.raises(Exception, match=f"(?s).*500.*{said}"):
-        create(run=wanted)
-    assert len(api.ghosts) == 1
-    assert not api.runs

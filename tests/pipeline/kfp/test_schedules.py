@@ -3,6 +3,8 @@
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from typer.testing import CliRunner
 
 from pipeline import __main__ as command_line
 from pipeline.dag.document import Document
-from pipeline.kfp.connection import Cluster, connect
+from pipeline.dag.inputs import find_settings
+from pipeline.kfp.connection import KfpServer, connect
 from pipeline.kfp.endpoint import Endpoint
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
@@ -49,7 +52,7 @@ def wanted(order: Order) -> Callable[..., Wanted]:
 
 
 @pytest.fixture
-def reconcile(cluster: Cluster) -> Callable[..., list[Change]]:
+def reconcile(cluster: KfpServer) -> Callable[..., list[Change]]:
     def run(*wanted: Wanted) -> list[Change]:
         changes = plan(wanted, existing_schedules(cluster, "streets"))
         apply(cluster, changes)
@@ -93,10 +96,6 @@ def test_what_changes_is_made_anew_and_the_old_one_deleted_after(
 def test_changed_settings_are_named(
     wanted: Callable[..., Wanted], reconcile: Any, order: Order
 ) -> None:
-    from dataclasses import replace
-
-    from pipeline.dag.inputs import find_settings
-
     reconcile(wanted())
     config = find_settings(None, ["epochs=7"])
     other = replace(wanted(), order=replace(order, config=config))
@@ -170,17 +169,14 @@ def test_two_at_once_leave_one_of_each(
     lists = "recurring_run_service_list_recurring_runs"
     meet = threading.Barrier(2)
     api.faults.append(Fault(lists, status=200, times=2, meet=meet))
-    endpoint = Endpoint(host=api.url, **QUICK)
+    endpoint = Endpoint(host=api.url, patience=QUICK)
     clusters = [connect(endpoint) for _ in range(2)]
 
-    def run(cluster: Cluster) -> None:
+    def run(cluster: KfpServer) -> None:
         apply(cluster, plan([wanted()], existing_schedules(cluster, "streets")))
 
-    threads = [threading.Thread(target=run, args=(one,)) for one in clusters]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(run, clusters))
     run(clusters[0])
     assert len(api.recurring_runs) == 1
 
@@ -195,10 +191,10 @@ def test_two_at_once_leave_one_of_each(
         ({"every": "1d", "start": "tomorrow"}, "`start` must be a time such as"),
         (
             {"every": "1d", "max_concurrency": 11},
-            "`a.max_concurrency` must be ≥ 1 and ≤ 10",
+            "`schedules.a.max_concurrency` must be ≥ 1 and ≤ 10",
         ),
         ({"every": "1d", "confg": "x"}, "Did you mean `config`"),
-        ({"every": 5}, "`a.every` must be of type str"),
+        ({"every": 5}, "`schedules.a.every` must be of type str"),
     ],
 )
 def test_a_wrong_schedule_is_named_with_its_place(
@@ -279,9 +275,9 @@ def test_an_image_without_digest_is_scheduled_for_trials_only(
 
 def test_the_example_is_right(repository: Path) -> None:
     found = read_schedules(repository / "configs" / "schedules.yaml")
-    assert set(found.entries) == {"nightly", "weekly-long"}
-    for entry in found.entries.values():
-        assert (found.folder / entry.config).is_file()
+    assert set(found.schedules) == {"nightly", "weekly-long"}
+    for entry in found.schedules.values():
+        assert (repository / "configs" / entry.config).is_file()
 
 
 def _changes(api: KfpApi) -> list[str]:

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.outcome import Outcome
+from pipeline.local.outcome import RunOutcome
 
 WHOLE = ["train", "evaluate", "gate", "export", "finalize"]
 
 
 def outcome(
     executed: list[str], *, silent: str = "", verdict: str = "promote"
-) -> Outcome:
+) -> RunOutcome:
     finished = {step for step in executed if step != silent}
-    return Outcome(Path(), executed=executed, finished=finished, verdict=verdict)
+    return RunOutcome(Path(), executed=executed, finished=finished, verdict=verdict)
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_a_runner_that_breaks_by_itself_is_a_failure() -> None:
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_stopped_run_exits_as_shells_count_signals(name: str, status: int) -> None:
-    assert Outcome(Path(), state="CANCELED", stopped_by=name).exit_status == status
+    assert RunOutcome(Path(), state="CANCELED", stopped_by=name).exit_status == status

@@ -1,30 +1,24 @@
 """Our own pipeline as it is compiled, and a way to have one examined."""
 
 import copy
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from pipeline.dag.cluster_config import ClusterConfig
+from pipeline.dag.compile import compile_pipeline
 from pipeline.preflight.checkup import examine
 from pipeline.preflight.findings import Finding
 from tests.pipeline.preflight.compiled import IMAGE, Compiled, read_compiled
 
 
 @pytest.fixture(scope="session")
-def compiled_file(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
     path = tmp_path_factory.mktemp("doctor") / "pipeline.yaml"
-    command = [sys.executable, "-m", "pipeline", "compile", "-o", str(path)]
-    command += ["--image", IMAGE, "--gpus", "1"]
-    subprocess.run(command, cwd=repository, check=True, capture_output=True)
-    return path
-
-
-@pytest.fixture(scope="session")
-def compiled(compiled_file: Path) -> Compiled:
-    return read_compiled(compiled_file)
+    cluster = ClusterConfig().with_step("train", gpus=1)
+    compile_pipeline(path, image=IMAGE, cluster=cluster)
+    return read_compiled(path)
 
 
 @pytest.fixture

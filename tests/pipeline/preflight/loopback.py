@@ -5,94 +5,33 @@ which are generated from its published schema.
 """
 
 import base64
-import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import yaml
 from kubernetes import client
 
+from tests.fakes.loopback import Loopback, Reply, Request, kubeconfig
+
 NAMESPACE = "kubeflow"
+_PATHS = {
+    "V1Secret": "secrets",
+    "V1ConfigMap": "configmaps",
+    "V1ServiceAccount": "serviceaccounts",
+    "V1PersistentVolumeClaim": "persistentvolumeclaims",
+}
 
 
-class Reply(NamedTuple):
-    """What a server answers."""
-
-    status: int
-    body: Any = ""
-    headers: Mapping[str, str] = {}
-
-
-class Request(NamedTuple):
-    """What it was asked; header names are in lower case."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-
-
-@contextmanager
-def serve(answer: Callable[[Request], Reply]) -> Iterator[str]:
-    """Run a server on a port of its own; gives its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_any(self) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            reply = answer(Request(self.command, self.path, headers))
-            is_text = isinstance(reply.body, str)
-            body = (reply.body if is_text else json.dumps(reply.body)).encode()
-            self.send_response(reply.status)
-            kind = "text/plain" if is_text else "application/json"
-            for name, value in ({"Content-Type": kind} | dict(reply.headers)).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        do_GET = do_HEAD = do_POST = handle_any  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class CoreApi:
+class CoreApi(Loopback):
     """The objects of a cluster, and those that may not be looked at."""
 
     def __init__(self) -> None:
-        self.token = "right"
+        super().__init__()
         self.asked: list[str] = []
         self.forbidden: set[str] = set()  # beginnings of paths
-        self._objects: dict[str, Any] = {
-            "/version/": client.VersionInfo(
-                major="1",
-                minor="34",
-                git_version="v1.34.1",
-                git_commit="0",
-                git_tree_state="clean",
-                build_date="2026-01-01T00:00:00Z",
-                go_version="go1.25",
-                compiler="gc",
-                platform="linux/amd64",
-            )
-        }
+        version = dict.fromkeys(client.VersionInfo.openapi_types, "0")
+        self._objects: dict[str, Any] = {"/version/": client.VersionInfo(**version)}
         self.nodes: list[client.V1Node] = []
         self.add_namespace(NAMESPACE)
 
@@ -102,16 +41,9 @@ class CoreApi:
 
     def add(self, kind: str, name: str, **fields: Any) -> None:
         """Add an object of the namespace, such as `add("V1Secret", "s3", data=…)`."""
-        path = {
-            "V1Secret": "secrets",
-            "V1ConfigMap": "configmaps",
-            "V1ServiceAccount": "serviceaccounts",
-            "V1PersistentVolumeClaim": "persistentvolumeclaims",
-        }[kind]
         metadata = client.V1ObjectMeta(name=name, namespace=NAMESPACE)
-        self._objects[f"/api/v1/namespaces/{NAMESPACE}/{path}/{name}"] = getattr(
-            client, kind
-        )(metadata=metadata, **fields)
+        path = f"/api/v1/namespaces/{NAMESPACE}/{_PATHS[kind]}/{name}"
+        self._objects[path] = getattr(client, kind)(metadata=metadata, **fields)
 
     def add_secret(self, name: str, *keys: str) -> None:
         value = base64.b64encode(b"correct horse").decode()
@@ -142,69 +74,56 @@ class CoreApi:
         (path,) = (path for path in self._objects if path.endswith(end))
         del self._objects[path]
 
-    def answer(self, request: Request) -> Reply:
+    def reply(self, request: Request) -> Reply:
         self.asked.append(request.path)
-        if request.headers.get("authorization") != f"Bearer {self.token}":
+        if request.headers.get("authorization") != "Bearer right":
             return _status(401, "Unauthorized")
         if any(map(request.path.startswith, self.forbidden)):
             return _status(403, "Forbidden")
         found = self._objects.get(request.path)
         if request.path == "/api/v1/nodes":
             found = client.V1NodeList(items=self.nodes)
-        if found is None:
-            return _status(404, "NotFound")
-        return Reply(200, _json(found))
+        return Reply(200, _json(found)) if found else _status(404, "NotFound")
 
     @contextmanager
-    def run(self, kubeconfig: Path, *, token: str = "right") -> Iterator[None]:
+    def run(self, path: Path, *, token: str = "right") -> Iterator[None]:
         """Serve, with a kubeconfig that leads to it."""
-        with serve(self.answer) as address:
-            write_kubeconfig(kubeconfig, address, token=token)
+        path.write_text(kubeconfig(self.url, token=token))
+        with self:
             yield
 
 
-def write_kubeconfig(path: Path, server: str, *, token: str = "right") -> None:
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    path.write_text(yaml.safe_dump(document))
+class Registry(Loopback):
+    """Manifests by digest, for whoever has a token (Bearer) or a login (Basic).
 
+    Attributes:
+        login: base64 of user:password that it costs; "": nothing.
+    """
 
-class Registry:
-    """Manifests by digest, for whoever fetches a token first."""
+    def __init__(self, *digests: str, login: str = "", scheme: str = "Bearer"):
+        super().__init__()
+        self.digests, self.login, self._scheme = digests, login, scheme
+        self.name = self.url.removeprefix("http://")
 
-    def __init__(self, *digests: str):
-        self.digests = digests
-        self.login = ""  # base64 of user:password that the token costs; "": nothing
-        self.address = ""
-
-    def answer(self, request: Request) -> Reply:
-        if request.path.startswith("/token?"):
-            given = request.headers.get("authorization", "")
+    def reply(self, request: Request) -> Reply:
+        given = request.headers.get("authorization", "")
+        scope = "repository:team/seglib:pull"
+        if request.path == "/token":
             if self.login and given != f"Basic {self.login}":
                 return Reply(401, {"errors": [{"code": "UNAUTHORIZED"}]})
-            assert "scope=repository%3Ateam%2Fseglib%3Apull" in request.path
+            assert request.query["scope"] == scope
             return Reply(200, {"token": "pull"})
-        if request.headers.get("authorization") != "Bearer pull":
-            scope = "repository:team/seglib:pull"
-            challenge = f'realm="{self.address}/token",service="r",scope="{scope}"'
-            return Reply(401, headers={"WWW-Authenticate": f"Bearer {challenge}"})
+        if (
+            given
+            != {"Bearer": "Bearer pull", "Basic": f"Basic {self.login}"}[self._scheme]
+        ):
+            realm = f'realm="{self.url}/token",service="r",scope="{scope}"'
+            return Reply(401, headers={"WWW-Authenticate": f"{self._scheme} {realm}"})
         assert "application/vnd.oci.image.index.v1+json" in request.headers["accept"]
         digest = request.path.removeprefix("/v2/team/seglib/manifests/")
         if digest not in self.digests:
             return Reply(404, {"errors": [{"code": "MANIFEST_UNKNOWN"}]})
         return Reply(200, headers={"Docker-Content-Digest": digest})
-
-    @contextmanager
-    def run(self) -> Iterator[str]:
-        """Serve; gives the registry's name, host:port."""
-        with serve(self.answer) as self.address:
-            yield self.address.removeprefix("http://")
 
 
 def _status(code: int, reason: str) -> Reply:

@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from pipeline.preflight.codes import codes, table
+from pipeline.preflight.findings import codes, table
 from seglib.errors import UsageError
+from tests.fakes.servers import free_port
 from tests.pipeline.preflight.compiled import Compiled
 
 RUN = CliRunner()
@@ -50,6 +51,20 @@ def test_json_has_every_finding_with_its_remedy(tmp_path: Path, ours: Compiled) 
         "what": "seglib:new has a tag",
         "remedy": codes()["P120"].remedy,
     }
+
+
+def test_what_is_looked_at_is_what_the_environment_names_or_what_is_asked_for(
+    tmp_path: Path, ours: Compiled
+) -> None:
+    path = str(ours.write(tmp_path / "p.yaml"))
+    away, other = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    env = {"KFP_ENDPOINT": away, "MLFLOW_TRACKING_URI": away, "KFP_NAMESPACE": ""}
+    words = ["doctor", path, "--json", "--host", other]
+    report = json.loads(RUN.invoke(app, words, env=env).output)
+    kfp, mlflow = f"Kubeflow Pipelines at {other}", f"MLflow at {away}"
+    assert report["checked"][1:] == [kfp, mlflow]
+    alone = json.loads(RUN.invoke(app, [*words, "--offline"], env=env).output)
+    assert len(alone["checked"]) == 1
 
 
 def test_a_code_is_explained() -> None:

@@ -8,16 +8,22 @@ import numpy as np
 import pytest
 
 from pipeline.dag.inputs import Data
-from pipeline.preflight.checks.dataset_size import DatasetSize, measure
-from pipeline.preflight.checks.estimates import RunSettings, batch_bytes, memory_needs
 from pipeline.preflight.checkup import examine
 from pipeline.preflight.findings import Diagnosis
+from pipeline.preflight.sizes import (
+    DatasetSize,
+    RunSettings,
+    batch_bytes,
+    measure,
+    memory_needs,
+)
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png, read_image, read_mask
 from seglib.data.loader import PairSource, training_batches
 from seglib.data.pairs import IMAGE
-from seglib.storage import default_remote, hash_folder, read_pin
+from seglib.storage.hashes import hash_folder
+from seglib.storage.pins import default_remote, read_pin
 from tests.pipeline.preflight.compiled import Compiled
 
 Examine = Callable[..., Diagnosis]
@@ -165,10 +171,11 @@ def test_what_is_too_small_is_one_finding_that_says_why(
 def test_a_dataset_that_cannot_be_listed_is_one_finding(
     weighed: Examine, sample: Data, tmp_path: Path
 ) -> None:
-    away = _data(sample.data_md5, str(tmp_path / "none"))
-    assert [finding.code for finding in weighed(away).findings] == ["S270"]
-    unknown = _data("0" * 32 + ".dir", sample.remote)
-    assert [finding.code for finding in weighed(unknown).findings] == ["S270"]
+    for data in (
+        _data(sample.data_md5, str(tmp_path / "none")),
+        _data("0" * 32 + ".dir", sample.remote),
+    ):
+        assert [finding.code for finding in weighed(data).findings] == ["S270"]
 
 
 def test_files_that_the_remote_lacks_are_one_finding(

@@ -13,24 +13,19 @@ from kubernetes.config import kube_config
 
 from benchmarks.seaweedfs import environment, seaweedfs
 from benchmarks.waiting import HANG_S
-from pipeline.preflight.around import surroundings
-from pipeline.preflight.around.looking import look_at_all
-from pipeline.preflight.around.surroundings import Surroundings
-from pipeline.preflight.codes import codes
-from pipeline.preflight.findings import Finding, in_order
-from pipeline.preflight.pod import Pod
+from pipeline.preflight import surroundings
+from pipeline.preflight.cluster_state import see_repetition
+from pipeline.preflight.findings import Finding, codes, in_order
+from pipeline.preflight.looking import look_at_all
+from pipeline.preflight.pods import Pod
+from pipeline.preflight.surroundings import Surroundings
+from tests.fakes import loopback
 from tests.fakes.kfp_api import Fault, KfpApi
+from tests.fakes.loopback import Answering, Reply, Request
 from tests.fakes.s3_proxy import proxy
 from tests.fakes.servers import MlflowServer, free_port, silent_server
 from tests.pipeline.preflight.compiled import IMAGE
-from tests.pipeline.preflight.loopback import (
-    CoreApi,
-    Registry,
-    Reply,
-    Request,
-    serve,
-    write_kubeconfig,
-)
+from tests.pipeline.preflight.loopback import CoreApi, Registry
 
 DIGEST = IMAGE.partition("@")[2]
 ACCOUNT = "pipeline-runner"
@@ -124,27 +119,15 @@ def test_a_cluster_that_has_everything_gives_no_finding(
     assert not any("maybe" in path for path in api.asked), "it is optional"
 
 
-def _argo(api: CoreApi, strategy: str, key: str = "workflowDefaults") -> None:
+def _argo(strategy: str, key: str = "workflowDefaults") -> dict[str, str]:
     """Its configuration, such as KFP 2.17.0 ships it."""
     default = f"spec: {{templateDefaults: {{retryStrategy: {strategy}}}}}"
     text = default if key == "workflowDefaults" else f"workflowDefaults: {{{default}}}"
-    api.add("V1ConfigMap", "workflow-controller-configmap", data={key: text})
+    return {key: text}
 
 
-@pytest.fixture
-def told(
-    looked: Callable[..., list[Finding | str]], kubeconfig: Path, api: CoreApi
-) -> Callable[..., str]:
-    """What the doctor notes about what Argo repeats."""
-
-    def look(**asked: Any) -> str:
-        with api.run(kubeconfig):
-            found = looked(cluster=True, **asked)
-        assert not any(isinstance(one, Finding) for one in found)
-        (note,) = (one for one in found if "Argo" in str(one))
-        return str(note)
-
-    return look
+def _add_argo(api: CoreApi, strategy: str) -> None:
+    api.add("V1ConfigMap", "workflow-controller-configmap", data=_argo(strategy))
 
 
 @pytest.mark.parametrize("key", ["workflowDefaults", "config"])
@@ -160,36 +143,32 @@ def told(
             f"a step {FAILS} and one whose pod is deleted (retryPolicy Always in",
         ),
         ("{expression: 'true'}", "workflow-controller-configmap), if true"),
+        ("{limit: 2}", "and none whose pod is deleted (retryPolicy OnFailure"),
     ],
 )
 def test_the_doctor_says_what_argo_repeats(
-    told: Callable[..., str], api: CoreApi, key: str, strategy: str, note: str
+    pods: list[Pod], key: str, strategy: str, note: str
 ) -> None:
-    _argo(api, strategy, key)
-    assert note in told()
+    once = [replace(pod, retries=0) for pod in pods]  # which no policy repeats
+    (told,) = see_repetition(_argo(strategy, key), once)
+    assert note in str(told)
 
 
-def test_without_argos_configuration_the_doctor_says_that_it_knows_nothing(
-    told: Callable[..., str],
-) -> None:
-    assert told().startswith("no workflow-controller-configmap: what Argo repeats is")
-
-
-def test_argos_configuration_is_found_in_kfps_namespace_where_runs_have_their_own(
-    told: Callable[..., str], pods: list[Pod], api: CoreApi
+def test_argos_configuration_is_looked_for_in_kfps_namespace_too(
+    looked: Callable[..., list[Finding | str]],
+    kubeconfig: Path,
+    pods: list[Pod],
+    api: CoreApi,
 ) -> None:
     pods[:] = [_pod("exec-gate-model", IMAGE, {})]
     api.add_namespace("vision")
-    _argo(api, "{retryPolicy: Always}")
-    assert "retryPolicy Always" in told(namespace="vision")
-
-
-def test_a_pipeline_without_retries_needs_no_repetition(
-    told: Callable[..., str], pods: list[Pod], api: CoreApi
-) -> None:
-    pods[:] = [replace(pod, retries=0) for pod in pods]
-    _argo(api, "{limit: 2}")
-    assert "and none whose pod is deleted (retryPolicy OnFailure" in told()
+    with api.run(kubeconfig):
+        found = looked(cluster=True, namespace="vision")
+        _add_argo(api, "{retryPolicy: Always}")
+        found += looked(cluster=True, namespace="vision")
+    without, told = (one for one in found if "Argo" in str(one))
+    assert str(without).startswith("no workflow-controller-configmap: what Argo rep")
+    assert "retryPolicy Always" in str(told)
 
 
 def _lost(api: CoreApi) -> None:
@@ -218,9 +197,9 @@ def _lost(api: CoreApi) -> None:
             "may not read",
             lambda api: api.forbidden.add(f"{CONFIG_MAPS}/workflow-controller"),
         ),
-        ("S216", "none whose pod is deleted", lambda api: _argo(api, "{limit: 2}")),
-        ("S216", "no workflow", lambda api: _argo(api, "[1]")),
-        ("S216", "no workflow", lambda api: _argo(api, "{")),
+        ("S216", "none whose pod is deleted", lambda api: _add_argo(api, "{limit: 2}")),
+        ("S216", "no workflow", lambda api: _add_argo(api, "[1]")),
+        ("S216", "no workflow", lambda api: _add_argo(api, "{")),
         (
             "S220",
             f"none fits: 1 without the label pool=gpu; 1 with less {GPU} than 1",
@@ -272,7 +251,8 @@ def test_an_absent_cluster_is_one_finding(
     (without,) = seen(cluster=True)
     assert without.code == "S201"
     assert "no kubeconfig" in without.what
-    write_kubeconfig(kubeconfig, f"http://127.0.0.1:{free_port()}")
+    away = f"http://127.0.0.1:{free_port()}"
+    kubeconfig.write_text(loopback.kubeconfig(away, token="right"))
     (refused,) = seen(cluster=True)
     assert refused.code == "S201"
     assert "Connection refused" in refused.what
@@ -283,7 +263,7 @@ def test_a_cluster_that_never_answers_is_one_finding_in_time(
     seen: Seen, kubeconfig: Path, no_look_is_late: None
 ) -> None:
     with silent_server() as address:
-        write_kubeconfig(kubeconfig, address)
+        kubeconfig.write_text(loopback.kubeconfig(address, token="right"))
         (finding,) = seen(cluster=True, timeout_s=0.1)
     assert finding.code == "S201"
 
@@ -292,8 +272,8 @@ def test_credentials_that_the_cluster_refuses_are_one_finding(
     seen: Seen, kubeconfig: Path, api: CoreApi
 ) -> None:
     with api.run(kubeconfig, token="wrong"):
-        findings = seen(cluster=True, service_account=ACCOUNT)
-    assert [finding.code for finding in findings] == ["S202"]
+        (finding,) = seen(cluster=True, service_account=ACCOUNT)
+    assert finding.code == "S202"
 
 
 _HEALTH = "healthz_service_get_healthz"
@@ -349,50 +329,36 @@ def test_servers_that_are_away_or_silent_are_a_finding_each_in_time(
     assert all("in time" in finding.what for finding in findings)
 
 
-def test_an_image_is_asked_for_with_a_token_and_by_its_digest(
-    seen: Seen, pods: list[Pod], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("scheme", ["Bearer", "Basic"])
+def test_an_image_is_asked_for_with_a_login_and_by_its_digest(
+    seen: Seen,
+    pods: list[Pod],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    scheme: str,
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    registry = Registry(DIGEST)
-    with registry.run() as name:
+    with Registry(DIGEST, login=_base64("me:hunter22"), scheme=scheme) as registry:
+        name = registry.name
         pods[:] = [_pod("exec-gate-model", f"{name}/team/seglib@{DIGEST}", {})]
-        assert seen(images=True) == ()
-        registry.digests = ()
-        (unknown,) = seen(images=True)
-        assert unknown.code == "S240"
-        registry.digests, registry.login = (DIGEST,), _base64("me:hunter22")
         (refused,) = seen(images=True)
         assert refused.code == "S241"
         assert "asked without a login" in refused.what
         login = {"auths": {name: {"auth": registry.login}}}
         (tmp_path / "config.json").write_text(json.dumps(login))
         assert seen(images=True) == ()
+        registry.digests = ()
+        (unknown,) = seen(images=True)
+        assert unknown.code == "S240"
 
 
-def test_an_image_that_names_no_registry_is_asked_of_none(
-    seen: Seen, pods: list[Pod]
-) -> None:
-    pods[:] = [_pod("exec-gate-model", f"team/seglib@{DIGEST}", {})]
-    assert seen(images=True) == ()
-
-
-def test_a_registry_with_basic_authentication_is_asked_with_the_login(
+def test_an_image_that_anybody_may_pull_or_that_names_no_registry_is_no_finding(
     seen: Seen, pods: list[Pod], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    login = _base64("me:hunter22")
-
-    def answer(request: Request) -> Reply:
-        if request.headers.get("authorization") != f"Basic {login}":
-            return Reply(401, headers={"WWW-Authenticate": 'Basic realm="r"'})
-        return Reply(200, headers={"Docker-Content-Digest": DIGEST})
-
-    with serve(answer) as address:
-        name = address.removeprefix("http://")
-        pods[:] = [_pod("exec-gate-model", f"{name}/team/seglib@{DIGEST}", {})]
-        assert [finding.code for finding in seen(images=True)] == ["S241"]
-        auths = {"auths": {name: {"auth": login}}}
-        (tmp_path / "config.json").write_text(json.dumps(auths))
+    with Registry(DIGEST) as registry:
+        names = (f"{registry.name}/team/seglib@{DIGEST}", f"team/seglib@{DIGEST}")
+        pods[:] = [_pod("exec-gate-model", name, {}) for name in names]
         assert seen(images=True) == ()
 
 
@@ -439,8 +405,8 @@ def test_answers_of_mlflow_give_their_findings_without_the_password(
         assert request.headers.get("authorization") == login
         return Reply(200, version) if request.path == "/version" else reply
 
-    with serve(answer) as address:
-        findings = seen(mlflow=address.replace("//", "//me:hunter22@"))
+    with Answering(answer) as server:
+        findings = seen(mlflow=server.url.replace("//", "//me:hunter22@"))
     assert [finding.code for finding in findings] == codes
     assert "hunter22" not in repr(findings)
 
@@ -534,19 +500,9 @@ def test_a_store_that_never_answers_is_one_finding_in_time(
     assert finding.where == "store s3://things/x"
 
 
-def test_what_is_looked_at_is_what_the_environment_names_or_what_is_asked_for() -> None:
-    variables = {
-        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
-        "SEGLIB_CHECKPOINTS": "s3://bucket/checkpoints",
-        "KFP_ENDPOINT": "http://kfp:8080",
-    }
-    found = Surroundings.from_environment(environment=variables, host="http://other")
-    assert found.mlflow == "http://mlflow:5000"
-    assert found.stores == ("s3://bucket/checkpoints",)
-    assert found.host == "http://other"
-    assert not found.cluster
-    local = {"MLFLOW_TRACKING_URI": "sqlite:///x.db", "SEGLIB_CHECKPOINTS": "here"}
-    assert Surroundings.from_environment(environment=local) == Surroundings()
+def test_a_store_of_this_machine_is_not_looked_at() -> None:
+    local = Surroundings(mlflow="sqlite:///x.db", stores=("here",))
+    assert local.looks([]) == []
 
 
 def test_every_code_of_the_surroundings_is_tested() -> None:

@@ -59,7 +59,6 @@ def test_the_command_that_it_prints_submits_the_very_training(
         monkeypatch.setenv("KFP_ENDPOINT", api.url)
         run(*words, "--no-push-check")
         submitted = api.run()["runtime_config"]["parameters"]
-    assert not api.violations
     container = _container(tmp_path / "job.yaml")
     assert json.loads(container["args"][0].replace("$$", "$")) == submitted
     assert container["image"] == IMAGE

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
-from pipeline.kfp.kubernetes_api import KubernetesError
+from pipeline.kfp.failures import ClusterError
 from seglib.errors import UsageError
 from tests.fakes.train_job_api import JOB_B, LOGS, TrainJobApi
 from tests.pipeline.train_job.test_command import GIVEN
@@ -24,15 +24,12 @@ Wait = Callable[..., Any]
 def wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Wait:
     """Runs the command against an API: its status and its lines, or its error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pipeline.train_job.start._PAUSE_S", 0.0)
+    monkeypatch.setattr("pipeline.train_job.job._PAUSE_S", 0.0)
     for name in ("SEGLIB_IMAGE", "SEGLIB_CHECKPOINTS", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
 
     def call(api: TrainJobApi, name: str, *options: str) -> Any:
-        kubeconfig = api.write_kubeconfig(tmp_path / "kubeconfig")
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-        default = "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"
-        monkeypatch.setattr(default, str(kubeconfig))
+        api.use(monkeypatch, tmp_path)
         words = ["train-job", "--wait", "--nodes", "2", "--name", name, *GIVEN]
         words += ["--no-push-check", "--every", "0.01", *options]
         done = CliRunner().invoke(app, words)
@@ -134,14 +131,14 @@ def test_a_server_that_fails_for_a_while_is_asked_again(wait: Wait) -> None:
         assert done.status == 0
         assert done.text.count("It is asked again") == 1
         api.faults = [200, 403]
-        with pytest.raises(KubernetesError, match="403"):
+        with pytest.raises(ClusterError, match="403"):
             wait(api, JOB_A)
 
 
 def test_without_kubeflow_trainer_it_says_so_and_leaves_nothing(wait: Wait) -> None:
     with (
         TrainJobApi(has_trainer=False) as api,
-        pytest.raises(KubernetesError, match="Kubeflow Trainer is not installed there"),
+        pytest.raises(ClusterError, match="Kubeflow Trainer is not installed there"),
     ):
         wait(api, JOB_A)
     assert api.asked == ["GET trainjobs"]
@@ -157,7 +154,7 @@ def test_what_a_refused_job_left_is_removed(wait: Wait) -> None:
             return answer(method, path, query, body)
 
         api.answer = refusing  # type: ignore[method-assign]
-        with pytest.raises(KubernetesError, match="webhook denied the request"):
+        with pytest.raises(ClusterError, match="webhook denied the request"):
             wait(api, JOB_A)
         assert not api.objects
 

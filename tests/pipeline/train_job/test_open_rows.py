@@ -1,4 +1,4 @@
-"""Rows whose training in several pods is over: a real store, and recorded jobs."""
+"""Runs whose training in several pods is over: a real store, and recorded jobs."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -58,11 +58,8 @@ def row(client: Any, tmp_path: Path) -> Callable[..., Any]:
 
 
 def track(api: TrainJobApi, folder: Path) -> str:
-    from kubernetes.config import kube_config
-
-    file = api.write_kubeconfig(folder / "kubeconfig")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(file))
+        api.use(patch, folder)
         done = CliRunner().invoke(app, ["track"], catch_exceptions=False)
     assert done.exit_code == 0
     return done.output

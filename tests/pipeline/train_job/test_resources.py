@@ -124,26 +124,6 @@ def test_the_schemas_refuse_what_they_do_not_know(
         _validate(document)
 
 
-def test_a_train_job_names_the_runtime_that_is_made_before_it() -> None:
-    policy, runtime, job = documents(_training(nodes=4), "job")
-    kinds = [document["kind"] for document in (policy, runtime, job)]
-    assert kinds == ["NetworkPolicy", "TrainingRuntime", "TrainJob"]
-    assert job["spec"]["runtimeRef"] == {
-        "apiGroup": runtime["apiVersion"].split("/")[0],
-        "kind": runtime["kind"],
-        "name": runtime["metadata"]["name"],
-    }
-    assert runtime["spec"]["mlPolicy"] == job["spec"]["trainer"] == {"numNodes": 4}
-    assert len({d["metadata"]["namespace"] for d in (policy, runtime, job)}) == 1
-    (replicated,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
-    # pkg/webhooks/trainingruntime_webhook.go of kubeflow/trainer wants these.
-    assert replicated["replicas"] == 1
-    ancestor = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
-    labels = replicated["template"]["metadata"]["labels"]
-    assert ancestor.items() <= labels.items()
-    assert _container(TRAININGS["plain"])["name"] == "node"
-
-
 @pytest.mark.parametrize("nodes", [2, 11])
 def test_the_hosts_are_those_that_a_job_set_names(nodes: int) -> None:
     """<jobSet.name>-<spec.replicatedJob.name>-<job-index>-<pod-index>.<subdomain>.
@@ -180,61 +160,6 @@ def test_a_pod_runs_a_process_a_gpu_each_with_a_port(gpus: int, processes: int) 
     assert limits.get("nvidia.com/gpu") == (str(gpus) if gpus else None)
 
 
-def test_one_failed_pod_starts_all_of_them_again() -> None:
-    spec = _of(TRAININGS["rich"], "TrainingRuntime")["spec"]["template"]["spec"]
-    assert spec["failurePolicy"] == {
-        "maxRestarts": 4,
-        "restartStrategy": "BlockingRecreate",
-        "rules": spec["failurePolicy"]["rules"],
-    }
-    job = spec["replicatedJobs"][0]["template"]["spec"]
-    assert job["backoffLimit"] == 0
-    assert job["activeDeadlineSeconds"] == 5400  # 1h30m
-    assert job["template"]["spec"]["restartPolicy"] == "Never"
-    variables = _environment(TRAININGS["rich"])
-    assert variables["SEGLIB_RETRIES"] == "4"
-    assert variables["SEGLIB_ATTEMPT"] == {
-        "fieldPath": "metadata.annotations['jobset.sigs.k8s.io/restart-attempt']"
-    }
-
-
-def test_an_error_that_comes_every_time_ends_the_job_at_once() -> None:
-    """The status fails the Job for its own reason, and JobSet ends by that reason."""
-    spec = _of(TRAININGS["plain"], "TrainingRuntime")["spec"]["template"]["spec"]
-    (job,) = spec["replicatedJobs"]
-    (by_pod,) = job["template"]["spec"]["podFailurePolicy"]["rules"]
-    assert by_pod["action"] == "FailJob"
-    (container,) = job["template"]["spec"]["template"]["spec"]["containers"]
-    assert by_pod["onExitCodes"] == {
-        "containerName": container["name"],
-        "operator": "In",
-        "values": [78],
-    }
-    (by_job,) = spec["failurePolicy"]["rules"]
-    assert by_job["action"] == "FailJobSet"
-    assert by_job["onJobFailureReasons"] == ["PodFailurePolicy"]
-
-
-def test_all_that_a_job_makes_is_found_by_its_label() -> None:
-    label = {"seglib-train-job": "job"}
-    for document in documents(TRAININGS["plain"], "job"):
-        assert label.items() <= document["metadata"]["labels"].items()
-    template = _of(TRAININGS["plain"], "TrainingRuntime")["spec"]["template"]
-    (job,) = template["spec"]["replicatedJobs"]
-    for made in (template, job["template"], job["template"]["spec"]["template"]):
-        assert label.items() <= made["metadata"]["labels"].items()
-
-
-def test_only_pods_of_the_job_reach_its_pods(training: Training) -> None:
-    spec = _of(training, "NetworkPolicy")["spec"]
-    own = {"podSelector": {"matchLabels": {"seglib-train-job": "job"}}}
-    assert spec == {**own, "policyTypes": ["Ingress"], "ingress": [{"from": [own]}]}
-    labels = _template(training)["metadata"]["labels"]
-    assert own["podSelector"]["matchLabels"].items() <= labels.items()
-    spread = _template(training)["spec"]["topologySpreadConstraints"][0]
-    assert spread["labelSelector"] == own["podSelector"]
-
-
 def test_every_pod_is_restricted_as_pod_security_understands_it(
     training: Training,
 ) -> None:
@@ -253,33 +178,6 @@ def test_every_pod_is_restricted_as_pod_security_understands_it(
     }
     kinds = {kind for volume in spec["volumes"] for kind in volume.keys() - {"name"}}
     assert kinds <= {"emptyDir", "persistentVolumeClaim"}
-
-
-def test_a_pod_is_one_of_the_step_train() -> None:
-    spec = _template(TRAININGS["rich"])["spec"]
-    (container,) = spec["containers"]
-    assert container["resources"] == {
-        "requests": {"cpu": "500m", "memory": "1.5Gi"},
-        "limits": {"cpu": "8", "memory": "8Gi", "nvidia.com/gpu": "2"},
-    }
-    assert container["imagePullPolicy"] == "Always"
-    assert spec["imagePullSecrets"] == [{"name": "registry"}]
-    assert spec["serviceAccountName"] == "trainer"
-    assert spec["nodeSelector"] == {"accelerator": "l4"}
-    assert spec["tolerations"] == [
-        {"key": "spot", "operator": "Equal", "value": "yes", "effect": "NoExecute"},
-        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
-    ]
-    assert spec["securityContext"]["runAsUser"] == 1001
-    assert spec["securityContext"]["fsGroup"] == 1002
-    assert spec["volumes"] == [
-        {"name": "tmp", "emptyDir": {"sizeLimit": "20Gi"}},
-        {"name": "cache", "persistentVolumeClaim": {"claimName": "fetched"}},
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}},
-    ]
-    mounts = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
-    assert mounts == {"tmp": "/tmp", "cache": "/fetched", "shm": "/dev/shm"}
-    assert _environment(TRAININGS["rich"])["SEGLIB_CACHE"] == "/fetched"
 
 
 def test_without_the_option_each_pod_fetches_into_a_folder_of_its_own() -> None:

@@ -1,4 +1,3 @@
-import http.server
 import threading
 
 import pytest
@@ -7,52 +6,37 @@ from benchmarks.waiting import HANG_S
 from seglib.errors import SegError
 from seglib.training.checkpoints import Checkpoints
 from seglib.training.checkpoints import manager as keeping
+from tests.fakes.loopback import Loopback, Reply
 from tests.fakes.s3_proxy import proxy
 
 KEY = "f" * 64
 PLACE = "s3://datasets/of/checkpoints"
 
 
-class _Silent(http.server.BaseHTTPRequestHandler):
+class _Silent(Loopback):
     """A store that has nothing, and never answers who writes or deletes."""
 
-    asked: threading.Event
-    released: threading.Event
+    def __init__(self):
+        super().__init__()
+        self.asked, self.released = threading.Event(), threading.Event()
 
-    def do_GET(self):
-        content = b"<Error><Code>NoSuchKey</Code></Error>"
-        self.send_response(404)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def do_PUT(self):
+    def reply(self, request):
+        if request.method == "GET":
+            return Reply(404, "<Error><Code>NoSuchKey</Code></Error>")
         self.asked.set()
         self.released.wait(HANG_S)
-
-    do_DELETE = do_PUT  # noqa: N815 (as http.server wants it)
-
-    def log_message(self, *_):
-        pass
+        return Reply(0)
 
 
 @pytest.fixture
 def silent_server(monkeypatch):
-    handler = type(
-        "Handler",
-        (_Silent,),
-        {"asked": threading.Event(), "released": threading.Event()},
-    )
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    yield handler
-    handler.released.set()
-    server.shutdown()
-    server.server_close()
+    with _Silent() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield server
+        server.released.set()
 
 
 def test_a_bucket_keeps_checkpoints_until_they_are_removed(

@@ -1,4 +1,6 @@
+import hashlib
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -74,3 +76,29 @@ def test_values_are_copies_and_go_back_where_they_were():
     assert np.asarray(variables[0]).sum() == 4
     with pytest.raises(ValueError, match="longer"):
         restore(variables[:1], taken)
+
+
+def _signed(head: bytes) -> bytes:
+    body = b"seglib checkpoint 1\n" + struct.pack("<Q", len(head)) + head
+    return body + hashlib.sha256(body).digest()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _signed(b"")[:-36] + _signed(b"")[-32:],
+        _signed(b""),
+        _signed(b"[]"),
+        _signed(b"null"),
+        _signed(b"{}"),
+        _signed(b"[" * 100_000),
+        _signed(b'{"facts": 1, "layout": {}}'),
+        _signed(b'{"facts": {}, "layout": []}'),
+        _signed(b'{"facts": {}, "layout": {"network": [["float32", [9]]]}}'),
+        _signed(b'{"facts": {}, "layout": {"network": [["object", [0]]]}}'),
+        _signed(b'{"facts": {}, "layout": {"network": [["float32", "wide"]]}}'),
+    ],
+)
+def test_a_signed_file_of_another_form_is_no_checkpoint(content: bytes) -> None:
+    with pytest.raises(ValueError, match="malformed|its checksum differs"):
+        Snapshot.from_bytes(content)

@@ -1,1 +1,0 @@
-"""Storage that no row, model, publication or running job needs."""

@@ -1,1 +1,0 @@
-"""The surroundings of a run: cluster, KFP, registry, MLflow, S3."""

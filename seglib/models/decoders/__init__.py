@@ -1,1 +1,0 @@
-"""Decoders: features in, logits out; a module for each family."""

@@ -1,1 +1,0 @@
-"""The layout of DVC: pins, directory hashes, listings, differences of versions."""

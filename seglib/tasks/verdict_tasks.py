@@ -1,0 +1,84 @@
+"""The tasks `gate-model` and `finalize`: what a run's model and the run come to."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seglib.config import Config
+from seglib.delivery.sending import closing
+from seglib.evaluation.decision import write_decision
+from seglib.registry.promotion import standing
+from seglib.runtime.events import source_tags, tell
+from seglib.runtime.kfp_run import ending
+from seglib.runtime.step import Artifact
+from seglib.steps.gate import gate
+from seglib.tasks.task import configure, task
+
+
+def gate_model(
+    *,
+    manifest: Artifact,
+    model: Artifact,
+    evaluation: Artifact,
+    decision: Artifact,
+    summary: Artifact,
+    **given: Any,
+) -> str:
+    """Is a model good enough, and better than the champion?
+
+    Returns:
+        "promote" or "hold".
+    """
+    inputs = {"manifest": manifest, "model": model, "evaluation": evaluation}
+    paths = {name: Path(artifact.path) for name, artifact in inputs.items()}
+    with (
+        task("gate", out=decision, inputs=list(inputs.values())) as step,
+        tempfile.TemporaryDirectory() as place,
+    ):
+        config = configure(step, given).gate
+        stands = standing(config.registered_model, paths, folder=Path(place))
+        decided = gate(
+            **paths, champion=stands.champion, barred=stands.barred, config=config
+        )
+        write_decision(decided, Path(decision.path))
+        shutil.copy(Path(decision.path) / "decision.md", summary.path)
+        step.send(
+            "decided",
+            lineage=step.lineage,
+            verdict=decided.verdict,
+            reasons="; ".join(decided.reasons),
+            metrics=decided.metrics,
+            registry=stands.entry,
+            decision=decision.path,
+            **{name: str(path) for name, path in paths.items()},
+        )
+    return decided.verdict
+
+
+def finalize(*, status: Any, **identity: str) -> None:
+    """Tell how the run ended, and send what its steps could not.
+
+    Args:
+        status: KFP's PipelineTaskFinalStatus; a hint, where KFP's API says more.
+        identity: data_md5, remote and code_version.
+    """
+    end = ending(status.state)
+    given = settings_of(end.pop("parameters", {}))
+    with closing() as events:
+        tell(events, "close", **end, parameters=given, **identity, tags=source_tags())
+
+
+def settings_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run among its parameters, as KFP's API tells them.
+
+    Each has its setting's type (JSON writes 1 for 1.0). Those that differ by trial are
+    left out: the chosen trial's are the run's.
+    """
+    swept = str(parameters.get("swept", "")).split(",")
+    return {
+        name: type(default)(parameters[name])
+        for name, default in Config().flat().items()
+        if name in parameters and name not in swept
+    }
