@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from seglib.errors import UsageError, unknown
+from seglib.loss_formula import parse_loss
 from seglib.settings import (
     NUMBER,
     WHOLE,
@@ -114,7 +115,7 @@ class TrainConfig:
 
     epochs: Positive = setting(30, "passes of steps_per_epoch steps")
     batch_size: Positive = setting(8, "views in a step")
-    learning_rate: AboveZero = setting(1e-3, "peak; cosine decay to 1 % of it")
+    learning_rate: AboveZero = setting(1e-3, "its peak; see schedule")
     encoder_learning_rate: UpToOne = setting(
         1.0,
         "of the encoder, as a share of learning_rate; to keep the encoder "
@@ -127,11 +128,35 @@ class TrainConfig:
     freeze_epochs: Natural = setting(
         0, "first epochs, in which the encoder keeps its weights"
     )
-    weight_decay: AtLeastZero = setting(1e-4, "of AdamW")
-    warmup_steps: Natural = setting(50, "linear, from 0")
+    loss: str = setting(
+        "cross_entropy",
+        "a loss or a sum of them: `cross_entropy + 0.5 * dice`; see training.md",
+    )
+    class_weights: str = setting(
+        "power",
+        "power: see class_weight_power; median_frequency; none; or numbers, "
+        "comma-separated, one a class",
+    )
     class_weight_power: Share = setting(
         0.25, "weight = (1 / pixel share) ** power; 0: equal"
     )
+    rare_class_views: Share = setting(
+        0.0, "share of the views that show a class drawn by its rarity"
+    )
+    optimizer: Literal["adamw", "sgd"] = setting("adamw", "see momentum")
+    momentum: BelowOne = setting(0.9, "of sgd")
+    weight_decay: AtLeastZero = setting(1e-4, "decoupled; not of biases and norms")
+    clip_norm: AtLeastZero = setting(0.0, "largest norm of all gradients; 0: any")
+    ema_decay: BelowOne = setting(
+        0.0, "of the weights' moving average, which is validated and kept; 0: none"
+    )
+    accumulate: Positive = setting(
+        1, "parts of a batch that are computed one after the other, to save memory"
+    )
+    schedule: Literal["cosine", "poly", "constant", "one_cycle"] = setting(
+        "cosine", "of the learning rate, after its warm-up"
+    )
+    warmup_steps: Natural = setting(50, "linear, from 0")
     crop_height: Natural = setting(0, "pixels that one view shows; 0: image_height")
     crop_width: Natural = setting(0, "pixels that one view shows; 0: image_width")
     min_scale: AboveZero = setting(
@@ -149,10 +174,21 @@ class TrainConfig:
         "auto", "always, never; auto: timed with the precisions, on GPUs only"
     )
     validate_every: Positive = setting(1, "epochs between two looks at the val split")
+    best_by: Literal["miou", "miou_frequency_weighted", "pixel_accuracy"] = setting(
+        "miou", "score on the val split of the epoch that is kept"
+    )
+    patience: Natural = setting(
+        0, "validations without a better score, after which training ends; 0: never"
+    )
     train_seed: Integer = setting(0, "of first weights, order and views")
 
     def __post_init__(self) -> None:
         _require_sides(self, "crop_height", "crop_width")
+        parse_loss(self.loss)
+        if self.class_weights not in ("power", "median_frequency", "none"):
+            _require_weights(self.class_weights)
+        whole = self.batch_size % self.accumulate == 0
+        require(whole, "accumulate", "a divisor of batch_size", self.accumulate)
         scales = (self.min_scale, self.max_scale)
         require(scales[0] <= scales[1], "min_scale", "> 0 and ≤ max_scale", scales)
 
@@ -288,6 +324,15 @@ def _sections(config: type[Config]) -> dict[str, Any]:
 
 def _keys(part: Any) -> list[str]:
     return [setting.name for setting in dataclasses.fields(part)]
+
+
+def _require_weights(text: str) -> None:
+    try:
+        fits = all(0 <= float(number) < float("inf") for number in text.split(","))
+    except ValueError:
+        fits = False
+    expected = "power, median_frequency, none, or numbers ≥ 0 such as `1, 2.5, 1`"
+    require(fits, "class_weights", expected, text)
 
 
 def _require_sides(owner: Any, *names: str) -> None:

@@ -5,6 +5,7 @@ alone, not on the number of threads.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import SupportsIndex
 
 import cv2
@@ -20,6 +21,7 @@ _MOST_THREADS = 8  # 16 of 16 cores loaded 1,075 images/s, 8 of them 1,064
 _EPOCHS = 2**20  # without end, but countable: grain needs the length to fit an index
 
 ImageAndMask = tuple[np.ndarray, np.ndarray]
+Point = tuple[int, int]  # row, column
 
 
 class PairSource:
@@ -47,6 +49,10 @@ class PairSource:
             self._cache[index] = image, mask
         return image, mask
 
+    def name(self, index: int) -> str:
+        """What a message calls a pair."""
+        return self._pairs[index].image.name
+
     def _decode(self, index: int) -> ImageAndMask:
         return read_pair(self._pairs[index], self.inputs)
 
@@ -60,6 +66,7 @@ def training_batches(
     first_step: int = 0,
     share: tuple[int, int] = (0, 1),
     num_threads: int = 0,
+    rare: RareViews | None = None,
 ) -> grain.IterDataset:
     """Endless shuffled batches: images uint8 (N, H, W, C), masks int32 (N, H, W).
 
@@ -68,6 +75,7 @@ def training_batches(
     Args:
         share: (k, n): of each batch the k-th of n equal parts, k from 0 on. The parts
             together are the batch that one reader gets, up to the order inside of it.
+        rare: views of rare classes among the others.
         num_threads: that load at the same time; the batches are the same with any
             number. 0: one a core, as far as more were measured to load faster.
     """
@@ -75,7 +83,7 @@ def training_batches(
     part, parts = share
     void = VOID if ignore_index is None else ignore_index
     colours = next(iter(source.inputs.values()))
-    transform = RandomView(image_size, void, config, colours=colours)
+    transform = RandomView(image_size, void, config, colours=colours, rare=rare)
     return (
         grain.MapDataset.source(source)
         .seed(config.train_seed)
@@ -90,10 +98,43 @@ def training_batches(
     )
 
 
+def batch_members(source: PairSource, config: TrainConfig, step: int) -> list[int]:
+    """The indices of the pairs in the batch of a step, which is counted from 0."""
+    shuffled = grain.MapDataset.range(len(source)).seed(config.train_seed).shuffle()
+    batches = shuffled.repeat(_EPOCHS).batch(config.batch_size)
+    return [int(index) for index in batches[step]]
+
+
 def crop_size(image_size: tuple[int, int], config: TrainConfig) -> tuple[int, int]:
     """The (height, width) of a training view."""
     height, width = image_size
     return config.crop_height or height, config.crop_width or width
+
+
+@dataclass(frozen=True)
+class RareViews:
+    """Views that show a class drawn by its rarity.
+
+    source: of all pairs.
+    pixels: int64 (images, num_classes), counts of each mask.
+    chances: float64 (num_classes,), of each class to be drawn; they sum to 1.
+    share: of all views.
+    """
+
+    source: PairSource
+    pixels: np.ndarray
+    chances: np.ndarray
+    share: float
+
+    def draw(self, rng: np.random.Generator) -> tuple[ImageAndMask, Point] | None:
+        """A pair and a pixel of the class in it, or nothing as `share` has it."""
+        if rng.random() >= self.share:
+            return None
+        drawn = rng.choice(len(self.chances), p=self.chances)
+        image, mask = self.source[rng.choice(np.flatnonzero(self.pixels[:, drawn]))]
+        pixel = rng.choice(np.flatnonzero(mask.reshape(-1) == drawn))
+        row, column = divmod(int(pixel), mask.shape[1])
+        return (image, mask), (row, column)
 
 
 class RandomView(grain.transforms.RandomMap):
@@ -110,15 +151,19 @@ class RandomView(grain.transforms.RandomMap):
         config: TrainConfig,
         *,
         colours: int = 3,
+        rare: RareViews | None = None,
     ):
-        self._colours = colours
+        self._colours, self._rare = colours, rare
         self._image_size, self._void, self._config = image_size, void, config
         self._crop_size = crop_size(image_size, config)
 
     def random_map(
         self, element: ImageAndMask, rng: np.random.Generator
     ) -> ImageAndMask:
-        image, mask = self._zoom_and_crop(*element, rng)
+        focus = None
+        if self._rare and (drawn := self._rare.draw(rng)):
+            element, focus = drawn
+        image, mask = self._zoom_and_crop(*element, rng, focus)
         if self._config.flip and rng.random() < 0.5:
             # OpenCV mirrors 13 times as fast as NumPy copies an array backwards.
             image = cv2.flip(image, 1).reshape(image.shape)
@@ -130,13 +175,20 @@ class RandomView(grain.transforms.RandomMap):
         return image, mask
 
     def _zoom_and_crop(
-        self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator
+        self,
+        image: np.ndarray,
+        mask: np.ndarray,
+        rng: np.random.Generator,
+        focus: Point | None = None,
     ) -> ImageAndMask:
         low, high = np.log(self._config.min_scale), np.log(self._config.max_scale)
         zoom = np.exp(rng.uniform(low, high))
         height, width = self._crop_size
-        rows = _window(image.shape[0], zoom * self._image_size[0], height, rng)
-        columns = _window(image.shape[1], zoom * self._image_size[1], width, rng)
+        row, column = focus or (None, None)
+        rows = _window(image.shape[0], zoom * self._image_size[0], height, rng, row)
+        columns = _window(
+            image.shape[1], zoom * self._image_size[1], width, rng, column
+        )
         out_image = np.zeros((height, width, image.shape[2]), np.uint8)
         out_mask = np.full((height, width), self._void, np.int32)
         size = (columns.length, rows.length)
@@ -171,15 +223,26 @@ class _Window:
 
 
 def _window(
-    image_length: int, zoomed: float, out_length: int, rng: np.random.Generator
+    image_length: int,
+    zoomed: float,
+    out_length: int,
+    rng: np.random.Generator,
+    focus: int | None,
 ) -> _Window:
-    """Choose a window; `zoomed` is the whole image's length in output pixels."""
+    """Choose a window; `zoomed` is the whole image's length in output pixels.
+
+    Args:
+        focus: a pixel of the image that the window shows.
+    """
     if zoomed <= out_length:
         length = max(1, round(zoomed))
         place = int(rng.integers(0, out_length - length + 1))
         return _Window(0, image_length, length, place)
     visible = max(1, round(image_length * out_length / zoomed))
-    start = int(rng.integers(0, image_length - visible + 1))
+    first, last = 0, image_length - visible
+    if focus is not None:
+        first, last = max(first, focus - visible + 1), min(last, focus)
+    start = int(rng.integers(first, last + 1))
     return _Window(start, start + visible, out_length, 0)
 
 

@@ -37,9 +37,12 @@ class ShardSource(PairSource):
     def __len__(self) -> int:
         return len(self._records)
 
+    def name(self, index: int) -> str:
+        return f"record {index}"
+
     def _decode(self, index: int) -> ImageAndMask:
         *images, mask = unpack_record(self._records[index])
-        name = f"record {index}"
+        name = self.name(index)
         decoded = [
             decode_image(image, channels=channels, name=name)
             for image, channels in zip(images, self.inputs.values(), strict=True)

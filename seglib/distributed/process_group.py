@@ -9,7 +9,7 @@ validates, writes and reports.
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -126,16 +126,17 @@ class ProcessGroup:
                 state[0] += self.index
                 variable.assign(state)
 
-    def share_steps(self, trainee: "keras.Model", *, loss: Any, metric: Any) -> None:
-        """Let a compiled model's training steps work on one part of each batch.
+    def run(self, function: Callable[..., Any], *tensors: Any) -> Any:
+        """Call a function of tensors, inside of a graph, where `sum_tensors` works."""
+        return function(*tensors)
+
+    def sum_tensors(self, tensors: Sequence[Any]) -> list[Any]:
+        """Sum tensors over the processes, inside of `run`, without a gradient.
 
         Args:
-            trainee: compiled with this loss and this metric.
-            loss: a mean over pixels, whose `pixel_weights(masks, num_classes)` are
-                what each pixel counts in it, (N, H, W).
-            metric: its `count(masks, logits)` is summed over the processes, and
-                assigned to its variable `confusion`.
+            tensors: of the same shapes in every process; None stays None.
         """
+        return list(tensors)
 
     def lost_as_error(self) -> AbstractContextManager[None]:
         """Within it, the loss of another process is a `LostProcessError`."""

@@ -4,20 +4,20 @@ import contextlib
 import logging
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from seglib.distributed.cluster import Cluster
+from seglib.distributed.graph_sums import share_batch_statistics, sum_in_graph
 from seglib.distributed.process_group import (
     LostProcessError,
     ProcessGroup,
     signal_handlers,
 )
 from seglib.distributed.rendezvous import meet
-from seglib.distributed.train_step import share_batch_statistics, shared_train_function
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import first_line
 
@@ -80,10 +80,11 @@ class TensorFlowGroup(ProcessGroup):
     def share_batch_statistics(self, network: keras.Model) -> None:
         share_batch_statistics(network)
 
-    def share_steps(self, trainee: keras.Model, *, loss: Any, metric: Any) -> None:
-        trainee.train_function = shared_train_function(
-            trainee, loss=loss, metric=metric, strategy=self._strategy
-        )
+    def run(self, function: Callable[..., Any], *tensors: Any) -> Any:
+        return self._strategy.run(function, args=tensors)
+
+    def sum_tensors(self, tensors: Sequence[Any]) -> list[Any]:
+        return sum_in_graph(tensors)
 
     @contextlib.contextmanager
     def lost_as_error(self) -> Iterator[None]:

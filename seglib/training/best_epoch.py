@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from seglib.data.pairs import Pair
@@ -31,20 +30,26 @@ class BestEpoch:
     val: pairs on which is measured, at their original size.
     out: folder of the model. None: nothing is saved.
     draw_curves: gives the picture of a history.
+    best_by: the score that decides which epoch is best.
     """
 
     model: SegmentationModel
     val: Sequence[Pair]
     out: Path | None
     draw_curves: DrawCurves
+    best_by: str = "miou"
 
-    def measure(self, network: keras.Model) -> float:
-        """Val mIoU; NaN without a val split."""
+    def measure(self, weights: list[np.ndarray]) -> Scores | None:
+        """Scores of a network's weights on the val split; None without one."""
         if not self.val:
-            return float("nan")
-        self.model.network.set_weights(network.get_weights())
+            return None
+        self.model.network.set_weights(weights)
         counts = sum(image.confusion for image in score_pairs(self.model, self.val))
-        return Scores(np.asarray(counts)).miou
+        return Scores(np.asarray(counts))
+
+    def score(self, scores: Scores | None) -> float:
+        """The score that decides; NaN without scores."""
+        return float(getattr(scores, self.best_by)) if scores else float("nan")
 
     def save(self, weights: list[np.ndarray], history: list[Row]) -> None:
         """Write the best model so far to OUT.unfinished; a failure is a warning."""

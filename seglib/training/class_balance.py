@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from seglib.config import TrainConfig
-from seglib.data.loader import PairSource
+from seglib.data.loader import PairSource, RareViews
 from seglib.errors import SegError, UsageError
+
+_TEMPERATURE = 0.1  # the smaller, the more the rarest class is favoured
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,20 @@ class ClassBalance:
         weights[known] = np.median(frequency) / frequency
         return weights
 
-    def chances(self, temperature: float) -> np.ndarray:
-        """How likely each class is to be drawn, float64 (num_classes,): rare ones most.
+    def rare_views(self, source: PairSource, share: float) -> RareViews | None:
+        """Views that show rare classes more often; None for a share of 0.
 
-        Args:
-            temperature: > 0; the smaller, the more the rarest class is favoured.
+        A class is drawn by exp((1 − f) / T) of its share f of all pixels.
 
-        Reference: Hoyer, Dai and Van Gool 2022, "DAFormer", equations 5 and 6 (rare
-        class sampling).
+        Reference: Hoyer, Dai and Van Gool 2022, "DAFormer: Improving Network
+        Architectures and Training Strategies for Domain-Adaptive Semantic
+        Segmentation", arXiv:2111.14887 (rare class sampling).
         """
-        share = self.pixels.sum(0) / max(1, self.pixels.sum())
-        powers = np.where(share > 0, np.exp((1 - share) / temperature), 0.0)
-        return powers / powers.sum()
+        if not share:
+            return None
+        frequency = self.pixels.sum(0) / max(1, self.pixels.sum())
+        powers = np.where(frequency > 0, np.exp(-frequency / _TEMPERATURE), 0.0)
+        return RareViews(source, self.pixels, powers / powers.sum(), share)
 
 
 def class_weights(class_pixels: np.ndarray, power: float) -> np.ndarray:

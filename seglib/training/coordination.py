@@ -16,7 +16,6 @@ from typing import cast
 from seglib.distributed.process_group import ProcessGroup, Terminated, signal_handlers
 from seglib.models.model import SegmentationModel
 from seglib.training.checkpoints import Checkpoints, Snapshot
-from seglib.training.learner import Learner
 from seglib.training.precision import Numerics
 from seglib.training.state import TrainingState, require_state
 
@@ -108,17 +107,19 @@ class Coordinator:
         state.is_terminating = terminating > 0
         return over > 0
 
-    def save(self, state: TrainingState, learner: Learner, *, epoch_ends: bool) -> None:
+    def save(
+        self, state: TrainingState, take: Callable[[], Snapshot], *, epoch_ends: bool
+    ) -> None:
         """Write a checkpoint where one is due.
 
         Args:
+            take: gives the snapshot.
             epoch_ends: now, which is a good moment.
 
         Raises:
             Terminated: SIGTERM has come to a process of the group, and the state is
                 written.
         """
-        take = partial(state.snapshot, learner.network, learner.optimizer)
         if state.is_terminating:
             if self.checkpoints and self.checkpoints.write_last(take):
                 step = state.step

@@ -1,25 +1,27 @@
-"""AdamW with a learning rate of its own for the encoder, and the schedule."""
+"""The optimizer: AdamW or SGD, with a learning rate of its own for the encoder."""
 
-import math
 from typing import Any
 
 import keras
+import numpy as np
 
 from seglib.config import TrainConfig
 from seglib.errors import UsageError
 
 
 def build_optimizer(
-    config: TrainConfig, network: keras.Model
+    config: TrainConfig, network: keras.Model, *, parts: int = 1
 ) -> keras.optimizers.Optimizer:
     """The optimizer of a network, with its variables.
 
     (Variables that appear while a graph is traced have it traced a second time.)
 
     Args:
-        config: learning_rate, encoder_learning_rate and weight_decay.
+        config: optimizer, momentum, learning_rate, encoder_learning_rate, weight_decay,
+            clip_norm and ema_decay.
         network: its trainable variables are what the optimizer updates; norms and
             biases do not decay.
+        parts: calls whose gradients are averaged for one update.
 
     Raises:
         UsageError: `encoder_learning_rate` for a network without an encoder.
@@ -27,16 +29,49 @@ def build_optimizer(
     slower = set()
     if config.encoder_learning_rate != 1:
         slower = {weight.path for weight in encoder_of(network).trainable_variables}
-    optimizer = TwoRateAdamW(
-        slower,
-        config.encoder_learning_rate,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-    )
+    options: dict[str, Any] = {
+        "learning_rate": config.learning_rate,
+        "weight_decay": config.weight_decay,
+        "global_clipnorm": config.clip_norm or None,
+        "gradient_accumulation_steps": parts if parts > 1 else None,
+    }
+    if config.ema_decay:
+        options |= {"use_ema": True, "ema_momentum": config.ema_decay}
+    optimizer: keras.optimizers.Optimizer
+    if config.optimizer == "sgd":
+        options["momentum"] = config.momentum
+        optimizer = TwoRateSGD(slower, config.encoder_learning_rate, **options)
+    else:
+        optimizer = TwoRateAdamW(slower, config.encoder_learning_rate, **options)
     # Norms and biases carry no capacity; decaying them only slows the statistics.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(network.trainable_variables)
+    for variable, average in _averages(optimizer):
+        average.assign(variable)  # Keras begins at 0 where gradients are accumulated
     return optimizer
+
+
+def averaged_weights(
+    optimizer: keras.optimizers.Optimizer, network: keras.Model
+) -> list[np.ndarray]:
+    """The weights of a network, in place of which their moving averages come.
+
+    Statistics of batch normalisation, and weights that do not learn, are as they are.
+
+    Reference: Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by
+    Averaging"; here with exponential weights, as `ema_decay` says.
+    """
+    averages = {variable.path: average for variable, average in _averages(optimizer)}
+    chosen = [averages.get(weight.path, weight) for weight in network.weights]
+    return [keras.ops.convert_to_numpy(weight) for weight in chosen]
+
+
+def _averages(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:
+    """Each variable with its moving average; empty without `ema_decay`."""
+    if not optimizer.use_ema:
+        return []
+    averages = optimizer._model_variables_moving_average  # noqa: SLF001 - no public one
+    return list(zip(optimizer._trainable_variables, averages, strict=True))  # noqa: SLF001
 
 
 def encoder_of(network: keras.Model) -> keras.Model:
@@ -57,19 +92,21 @@ def encoder_of(network: keras.Model) -> keras.Model:
     )
 
 
-class TwoRateAdamW(keras.optimizers.AdamW):
-    """AdamW whose learning rate is smaller for some variables.
+class _TwoRates:
+    """Smaller steps for some variables.
 
-    (Scaling their gradients would do nothing: Adam divides by their size.)
+    (Scaling their gradients would do nothing to Adam, which divides by their size.)
 
     Args:
         slower: paths of these variables.
         factor: of their learning rate.
 
-    Reference: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization",
-    arXiv:1711.05101; Howard and Ruder 2018, "Universal Language Model Fine-tuning for
-    Text Classification" (learning rates that differ between layers).
+    Reference: Howard and Ruder 2018, "Universal Language Model Fine-tuning for Text
+    Classification" (learning rates that differ between layers).
     """
+
+    _trainable_variables: list[Any]
+    _get_variable_index: Any
 
     def __init__(self, slower: set[str], factor: float, **kwargs: Any):
         super().__init__(**kwargs)
@@ -80,32 +117,12 @@ class TwoRateAdamW(keras.optimizers.AdamW):
         known = self._trainable_variables[self._get_variable_index(variable)]
         if known.path in self._slower:
             learning_rate = learning_rate * self._factor
-        super().update_step(gradient, variable, learning_rate)
+        super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
 
 
-def learning_rate_at(step: int, total_steps: int, config: TrainConfig) -> float:
-    """Linear warm-up, then cosine decay to 1 % of the peak at the last step.
+class TwoRateAdamW(_TwoRates, keras.optimizers.AdamW):
+    """Loshchilov and Hutter 2019, "Decoupled Weight Decay", arXiv:1711.05101."""
 
-    Args:
-        step: from 0.
-        total_steps: of the training; warm-up takes a tenth of them at most.
-        config: learning_rate (the peak) and warmup_steps.
 
-    Returns:
-        The learning rate of this step.
-
-    Example:
-        >>> config = TrainConfig(learning_rate=1.0, warmup_steps=10)
-        >>> [round(learning_rate_at(s, 110, config), 3) for s in (0, 4, 10, 59, 109)]
-        [0.1, 0.5, 1.0, 0.513, 0.01]
-
-    Reference: Loshchilov and Hutter 2017, "SGDR: Stochastic Gradient Descent with Warm
-    Restarts", arXiv:1608.03983, without restarts; Goyal et al. 2017, "Accurate, Large
-    Minibatch SGD", arXiv:1706.02677 (warm-up).
-    """
-    warmup = min(config.warmup_steps, total_steps // 10)
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1, total_steps - warmup - 1)
-    cosine = (1 + math.cos(math.pi * progress)) / 2
-    return config.learning_rate * (0.01 + 0.99 * cosine)
+class TwoRateSGD(_TwoRates, keras.optimizers.SGD):
+    """Stochastic gradient descent with momentum; its weight decay is decoupled, too."""

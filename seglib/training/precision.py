@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from seglib.config import TrainConfig
 from seglib.errors import UsageError
@@ -35,9 +34,11 @@ class Numerics:
 
     precision: str = "float32"
     xla: bool = False
+    parts: int = 1  # of a batch, whose gradients are accumulated
 
     def __str__(self) -> str:
-        return f"{self.precision} with XLA" if self.xla else self.precision
+        text = f"{self.precision} with XLA" if self.xla else self.precision
+        return f"{text}, batches in {self.parts} parts" if self.parts > 1 else text
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def candidates(
         xla = [True]  # the other backends are built on it
     else:
         xla = [False, True]
-    return [Numerics(precision, each) for each in xla for precision in precisions]
+    parts = config.accumulate
+    return [Numerics(name, each, parts) for each in xla for name in precisions]
 
 
 def xla_obstacle(processes: int) -> str:
@@ -173,17 +175,13 @@ def fastest(timings: Mapping[Numerics, Timing], steps: int) -> Numerics:
     return min(timings, key=lambda c: timings[c].compile_s + steps * timings[c].step_s)
 
 
-def time_steps(
-    network: keras.Model, batch_shape: tuple[int, int, int], channels: int
-) -> Timing:
-    """Train a compiled network on empty images of (images, height, width)."""
-    images = np.zeros((*batch_shape, channels), np.uint8)
-    masks = np.zeros(batch_shape, np.int32)
+def time_steps(step: Callable[[], None]) -> Timing:
+    """Take a step several times, for a second or so."""
     durations: list[float] = []
     while len(durations) <= _LEAST_TIMED or (
         len(durations) <= _MOST_TIMED and sum(durations[1:]) < 1
     ):
         started = time.perf_counter()
-        network.train_on_batch(images, masks)
+        step()
         durations.append(time.perf_counter() - started)
     return Timing(compile_s=durations[0], step_s=min(durations[1:]))

@@ -12,6 +12,7 @@ import numpy as np
 from seglib.config import PRECISIONS
 from seglib.evaluation.metrics import Scores
 from seglib.training.checkpoints import Snapshot, restore, values
+from seglib.training.learner import StepResult
 from seglib.training.precision import Numerics
 
 Row = dict[str, float]
@@ -93,12 +94,15 @@ class TrainingState:
     numerics: the precision and compiler it was begun with.
     confusion: int64 (num_classes, num_classes), pixels of this epoch's steps so far.
     step: steps done.
+    scored: steps whose outcomes are in `confusion` and `loss_sum`.
     loss_sum: of the losses of this epoch's steps so far.
     learning_rate: of the next step.
+    last_rate: of the newest step in `loss_sum`.
     history: a row for each epoch done.
-    best_miou: on the val split; NaN if the best epoch was not validated.
+    best_score: on the val split; NaN if the best epoch was not validated.
+    best_epoch: from 1; 0 before the first.
     best_weights: of the network after the best epoch; none before the first.
-    is_over: the time limit is reached.
+    is_over: the time limit is reached, or nothing gets better any more.
     is_terminating: SIGTERM has reached a process of the group.
     """
 
@@ -106,10 +110,13 @@ class TrainingState:
     clock: Clock
     confusion: np.ndarray
     step: int = 0
+    scored: int = 0
     loss_sum: float = 0.0
     learning_rate: float = 0.0
+    last_rate: float = 0.0
     history: list[Row] = field(default_factory=list)
-    best_miou: float = -1.0
+    best_score: float = -1.0
+    best_epoch: int = 0
     best_weights: list[np.ndarray] = field(default_factory=list)
     is_over: bool = False
     is_terminating: bool = False
@@ -124,27 +131,31 @@ class TrainingState:
         self.confusion[:] = 0
         self.clock.begin_epoch()
 
-    def add_step(self, loss: float, counts: np.ndarray) -> None:
+    def end_step(self) -> None:
         self.step += 1
-        self.loss_sum += loss
-        self.confusion += counts
         self.clock.end_step()
 
-    def end_epoch(self, epoch: int, steps: int, rate: float, miou: float) -> Row:
+    def add_result(self, result: StepResult) -> None:
+        """Add the outcome of the next step that has none yet."""
+        self.scored += 1
+        self.loss_sum += result.loss
+        self.confusion += result.confusion
+        self.last_rate = result.learning_rate
+
+    def end_epoch(self, epoch: int, steps: int, scores: Scores | None) -> Row:
         """Add a row to the history.
 
         Args:
             epoch: its number, from 1.
             steps: that it took.
-            rate: the learning rate of the last of them.
-            miou: on the val split, or NaN.
+            scores: on the val split, if it was validated.
         """
         row = {
             "epoch": epoch,
             "loss": self.loss_sum / steps,
             "train_miou": Scores(self.confusion).miou,
-            "val_miou": miou,
-            "learning_rate": rate,
+            "val_miou": scores.miou if scores else float("nan"),
+            "learning_rate": self.last_rate,
             "duration_s": self.clock.epoch_s,
         }
         self.history.append(row)
@@ -171,7 +182,8 @@ class TrainingState:
                 "step": self.step,
                 "numerics": asdict(self.numerics),
                 "loss_sum": self.loss_sum,
-                "best_miou": self.best_miou,
+                "best_miou": self.best_score,
+                "best_epoch": self.best_epoch,
                 "history": list(self.history),
                 "clock": self.clock.facts(),
             },
@@ -195,7 +207,8 @@ class TrainingState:
         facts, arrays = snapshot.facts, snapshot.arrays
         restore(network.variables, arrays["network"])
         self.step, self.history = facts["step"], facts["history"]
-        self.loss_sum, self.best_miou = facts["loss_sum"], facts["best_miou"]
+        self.loss_sum, self.best_score = facts["loss_sum"], facts["best_miou"]
+        self.scored, self.best_epoch = self.step, facts.get("best_epoch", 0)
         self.confusion = arrays["confusion"][0].copy()
         self.best_weights = [array.copy() for array in arrays["best"]]
         self.clock.resume(facts["clock"])
@@ -236,17 +249,17 @@ def _shapes_fit(snapshot: Snapshot, network: keras.Model) -> dict[str, bool]:
     best, weights = given.get("best"), _shapes(network.weights)
     if snapshot.is_outcome:
         return {"best": best == weights}
-    moments = given.get("optimizer", [])[2:]  # after iterations and learning rate
-    trainable = iter(_shapes(network.trainable_variables))
+    # After iterations and learning rate come moments, averages and sums, as the
+    # settings have it, of each variable that learns; a frozen encoder has none.
+    moments = given.get("optimizer", [()])[2:]
+    trainable = _shapes(network.trainable_variables)
     classes = network.output_shape[-1]
     return {
         "network": given.get("network") == _shapes(network.variables),
         "best": best in ([], weights),  # none before the first epoch
         "confusion": given.get("confusion") == [(classes, classes)],
-        # Two for each variable that learns; a frozen encoder has none.
-        "optimizer": bool(moments)
-        and moments[::2] == moments[1::2]
-        and all(shape in trainable for shape in moments[::2]),
+        "optimizer": len(given.get("optimizer", ())) >= 2
+        and all(shape in trainable for shape in moments),
     }
 
 
@@ -257,8 +270,9 @@ def _shapes(arrays: Iterable[Any]) -> list[tuple[int, ...]]:
 def _are_numerics(given: Any) -> bool:
     return (
         isinstance(given, Mapping)
-        and given.keys() == {"precision", "xla"}
+        and {"precision", "xla"} <= given.keys() <= {"precision", "xla", "parts"}
         and given["precision"] in PRECISIONS
+        and isinstance(given.get("parts", 1), int)
         and isinstance(given["xla"], bool)
     )
 

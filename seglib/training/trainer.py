@@ -13,25 +13,30 @@ import numpy as np
 
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
-from seglib.data.loader import PairSource, training_batches
+from seglib.data.loader import PairSource, batch_members, training_batches
 from seglib.data.shards import ShardSource
 from seglib.distributed.process_group import ProcessGroup
 from seglib.errors import DivergedError
+from seglib.evaluation.metrics import Scores
 from seglib.hardware import keep_freed_memory
+from seglib.loss_formula import parse_loss
 from seglib.models.contract import CUSTOM
 from seglib.models.model import SegmentationModel
 from seglib.training import precision
 from seglib.training.best_epoch import BestEpoch, DrawCurves
 from seglib.training.checkpoints import Checkpoints, Snapshot, restore
 from seglib.training.checkpoints.key import content_key
+from seglib.training.class_balance import ClassBalance
 from seglib.training.coordination import Coordinator
 from seglib.training.distillation import Distillation
-from seglib.training.learner import Learner
-from seglib.training.losses import CrossEntropy, class_weights, count_class_pixels
-from seglib.training.optimizer import learning_rate_at
+from seglib.training.learner import Learner, StepResult
+from seglib.training.losses import build_loss
+from seglib.training.schedule import learning_rate_at
 from seglib.training.state import Clock, Row, TrainingState
 
 logger = logging.getLogger(__name__)
+
+_AHEAD = 4  # steps whose outcomes are not waited for
 
 
 @dataclass(kw_only=True)
@@ -78,7 +83,9 @@ class Trainer:
         self.model.adopt_classes(self.data)
         self.contract = self.model.contract
         self.val = self.data.splits.get("val", ())
-        self.best_epoch = BestEpoch(self.model, self.val, self.out, self.draw_curves)
+        self.best_epoch = BestEpoch(
+            self.model, self.val, self.out, self.draw_curves, self.config.best_by
+        )
         keep_freed_memory()
         self.coordinator = Coordinator(self.group, self.checkpoints)
         key = partial(
@@ -102,14 +109,15 @@ class Trainer:
         one_pass = max(1, len(self.source) // config.batch_size)
         self.steps_per_epoch = config.steps_per_epoch or one_pass
         self.planned_steps = self.steps_per_epoch * config.epochs
-        pixels = count_class_pixels(
+        self.balance = ClassBalance.count(
             self.source,
             num_classes=contract.num_classes,
             ignore_index=contract.ignore_index,
         )
-        weights = class_weights(pixels, config.class_weight_power)
-        self.loss = CrossEntropy(
-            ignore_index=contract.ignore_index, class_weights=weights.tolist()
+        self.loss = build_loss(
+            parse_loss(config.loss),
+            ignore_index=contract.ignore_index,
+            class_weights=self.balance.weights(config).tolist(),
         )
 
     def build_model(self) -> None:
@@ -171,7 +179,7 @@ class Trainer:
                 if self.state.is_over:
                     return
                 ends = self._is_between_epochs
-                self.coordinator.save(self.state, self.learner, epoch_ends=ends)
+                self.coordinator.save(self.state, self._snapshot, epoch_ends=ends)
 
     def finish(self, outcome: Snapshot | None = None) -> list[Row]:
         """Give the model its best weights, and write the artifact.
@@ -233,6 +241,7 @@ class Trainer:
             first_step=self.state.step,
             share=(self.group.index, self.group.count),
             num_threads=self.loader_threads,
+            rare=self.balance.rare_views(self.source, self.config.rare_class_views),
         )
         return iter(batches)
 
@@ -247,49 +256,79 @@ class Trainer:
 
     def _take_step(self, images: np.ndarray, masks: np.ndarray) -> None:
         rate = self.state.learning_rate
-        loss, counts = self.learner.take_step(images, masks, learning_rate=rate)
-        self.state.add_step(loss, counts)
+        self.learner.take_step(images, masks, learning_rate=rate)
+        self.state.end_step()
+        self._add_results(pending=_AHEAD)
         self.state.is_over = self._decide()
-        if not np.isfinite(loss):
-            raise DivergedError(
-                f"The loss is {loss} at step {self.state.step}: training diverged. "
-                f"Lower `learning_rate` (now {self.config.learning_rate})."
-            )
         if self.on_step:
             self.on_step(self.state.step, self._total_steps)
 
+    def _add_results(self, *, pending: int = 0) -> None:
+        """Add the outcomes of steps to the state, but those of the newest `pending`."""
+        for result in self.learner.results(pending=pending):
+            self.state.add_result(result)
+            if not np.isfinite(result.loss):
+                raise DivergedError(self._divergence(result))
+
     def _decide(self) -> bool:
-        """Agree on the next step with the other processes; whether the time is over."""
+        """Agree on the next step with the other processes; whether it is over."""
         step, total = self.state.step, self._total_steps
         return self.coordinator.decide(
             self.state,
             learning_rate=learning_rate_at(step, total, self.config),
-            is_over=self.clock.left_s <= 0,
+            is_over=self.clock.left_s <= 0 or self._is_stalled,
         )
 
     def _end_epoch(self) -> None:
         """Validate and report, in process 0; the others wait for it."""
+        self._add_results()
         if self.group.is_first:
             state, learner = self.state, self.learner
             epoch, steps = divmod(state.step - 1, self.steps_per_epoch)
-            miou, best = self._validate(epoch + 1), state.best_miou
-            row = state.end_epoch(epoch + 1, steps + 1, learner.learning_rate, miou)
-            if miou > best or np.isnan(best) or not self.val:
-                state.best_miou = miou
-                state.best_weights = learner.network.get_weights()
-                self.best_epoch.save(state.best_weights, state.history)
+            weights = learner.weights
+            scores, best = self._validate(epoch + 1, weights), state.best_score
+            row = state.end_epoch(epoch + 1, steps + 1, scores)
+            score = self.best_epoch.score(scores)
+            if score > best or np.isnan(best) or not self.val:
+                state.best_score, state.best_weights = score, weights
+                state.best_epoch = epoch + 1
+                self.best_epoch.save(weights, state.history)
             if self.on_epoch:
                 self.on_epoch(row)
-            is_best = miou > best
+            is_best = score > best
             line = state.line(row, epochs=self.config.epochs, is_best=is_best)
             logger.info("%s", line)
-        self._decide()
+        self.state.is_over = self._decide()
 
-    def _validate(self, epoch: int) -> float:
-        """Val mIoU where it is due, else NaN."""
+    def _validate(self, epoch: int, weights: list[np.ndarray]) -> Scores | None:
+        """On the val split, where it is due."""
         is_last = epoch == self.config.epochs or self.state.is_over
         is_due = epoch % self.config.validate_every == 0 or is_last
-        return self.best_epoch.measure(self.learner.network) if is_due else np.nan
+        return self.best_epoch.measure(weights) if is_due else None
+
+    @property
+    def _is_stalled(self) -> bool:
+        """Whether `patience` validations in a row were no better than the best."""
+        rows = self.state.history[self.state.best_epoch :]
+        since = sum(not np.isnan(row["val_miou"]) for row in rows)
+        return 0 < self.config.patience <= since
+
+    def _divergence(self, result: StepResult) -> str:
+        """What to say of a loss that is not finite."""
+        step = self.state.scored
+        members = batch_members(self.source, self.config, step - 1)
+        names = ", ".join(self.source.name(index) for index in members)
+        return (
+            f"The loss is {result.loss} at step {step}: training diverged. Its learning "
+            f"rate: {result.learning_rate:.3g}, its images: {names}. "
+            f"Lower `learning_rate` (now {self.config.learning_rate}), or clip the "
+            "gradients by `clip_norm: 1`."
+        )
+
+    def _snapshot(self) -> Snapshot:
+        """All that the training resumes from, after the outcomes of all its steps."""
+        self._add_results()
+        return self.state.snapshot(self.learner.network, self.learner.optimizer)
 
     def _report(self, history: list[Row]) -> None:
         """Replay the epochs of an interrupted run: `on_epoch` has not seen them."""

@@ -1,62 +1,10 @@
-"""A training step that several processes take together, each on its part of a batch.
-
-The loss of a batch is Σ w·nll / Σ w over all pixels that count. A process sees some of
-them: it weights its own loss with its share of Σ w, and the sum of these parts over the
-processes is the loss of the whole batch; the sum of their gradients is its gradient.
-"""
+"""Sums over the processes inside of a TensorFlow graph, and statistics from them."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-
-_LEAST_WEIGHT = 1e-6  # of a batch without a pixel that counts
-
-TrainFunction = Callable[[Iterator[Any]], dict[str, Any]]
-
-
-def shared_train_function(
-    trainee: keras.Model, *, loss: Any, metric: Any, strategy: Any
-) -> TrainFunction:
-    """Build what Keras calls for a step: it takes the next batch of an iterator.
-
-    The gradients are summed within the strategy and applied outside of it, where the
-    optimizer behaves as in a single process.
-
-    Args:
-        trainee, loss, metric: as for `ProcessGroup.share_steps`. A trainee may add
-            losses of its own, which are means over images.
-        strategy: a `tf.distribute.MultiWorkerMirroredStrategy` of one device a process.
-
-    Returns:
-        A function of an iterator of (images, masks, …) that gives {"loss": scalar}, of
-        the whole batch, and sets the metric to the whole batch's counts.
-    """
-    import tensorflow as tf
-
-    def differentiate(images: Any, masks: Any) -> list[Any]:
-        with tf.GradientTape() as tape:
-            logits = trainee(images, training=True)
-            weight = keras.ops.sum(loss.pixel_weights(masks, logits.shape[-1]))
-            total = keras.ops.maximum(_sum(weight), _LEAST_WEIGHT)
-            own = loss(masks, logits) * weight / total
-            own += sum(trainee.losses) / strategy.num_replicas_in_sync
-        gradients = tape.gradient(own, trainee.trainable_variables)
-        return _sum_all([own, metric.count(masks, logits), *gradients])
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def step(images: Any, masks: Any) -> Any:
-        whole, counts, *gradients = strategy.run(differentiate, args=(images, masks))
-        trainee.optimizer.apply(gradients, trainee.trainable_variables)
-        metric.confusion.assign(counts)  # as Keras, which resets it before each step
-        return whole
-
-    def train_function(batches: Iterator[Any]) -> dict[str, Any]:
-        images, masks, *_ = next(batches)
-        return {"loss": step(images, masks)}
-
-    return train_function
 
 
 def share_batch_statistics(network: keras.Model) -> None:
@@ -97,12 +45,7 @@ def _moments(
     return nearby + offset, keras.ops.maximum(square - keras.ops.square(offset), 0)
 
 
-def _sum(value: Any) -> Any:
-    """Sum a tensor over the processes; no gradient flows through it."""
-    return _sum_all([value])[0]
-
-
-def _sum_all(values: Sequence[Any]) -> list[Any]:
+def sum_in_graph(values: Sequence[Any]) -> list[Any]:
     """Sum tensors over the processes, those of one type at once; None stays None."""
     import tensorflow as tf
 

@@ -1,0 +1,72 @@
+"""One training step, compiled: logits, loss, gradients, update.
+
+The loss is a function of sums over the whole batch. A process adds what the others'
+sums are as a constant; so the gradient that it computes is its part of the batch's, and
+the sum of these parts over the processes is the whole.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from seglib.distributed.process_group import ProcessGroup
+from seglib.evaluation.metrics import MeanIoU
+from seglib.training.losses import SegmentationLoss
+
+# images (N, H, W, C), masks (N, H, W), learning rate → loss, confusion matrix
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+def compiled_step(
+    trainee: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    *,
+    loss: SegmentationLoss,
+    metric: MeanIoU,
+    group: ProcessGroup,
+    xla: bool,
+) -> Step:
+    """Build the function of a training step; its first call traces and compiles it.
+
+    Args:
+        trainee: a network, or one that adds losses of its own: means over images.
+        optimizer: built for the trainable variables.
+        loss: on the masks.
+        metric: its `count` gives the confusion matrix.
+        group: the processes that take the step together.
+        xla: compile by XLA.
+
+    Returns:
+        A function of this process's part of a batch and the learning rate. It gives the
+        loss and the confusion matrix of the whole batch before the step, as tensors:
+        on a GPU it returns before they are computed.
+    """
+    import tensorflow as tf
+
+    def differentiate(images: Any, masks: Any) -> list[Any]:
+        with tf.GradientTape() as tape:
+            logits = trainee(images, training=True)
+            own = loss.sums(masks, logits)
+            flat = keras.tree.flatten(own)
+            whole = [
+                part + tf.stop_gradient(total - part)
+                for part, total in zip(flat, group.sum_tensors(flat), strict=True)
+            ]
+            value = loss.value(keras.tree.pack_sequence_as(own, whole))
+            others = tf.add_n([*trainee.losses, 0.0]) / group.count
+            objective = value + others
+        gradients = tape.gradient(objective, trainee.trainable_variables)
+        counts = metric.count(masks, logits)
+        others, *summed = group.sum_tensors([others, counts, *gradients])
+        return [value + others, *summed]
+
+    @tf.function(jit_compile=xla, autograph=False, reduce_retracing=True)
+    def step(images: Any, masks: Any, learning_rate: Any) -> tuple[Any, Any]:
+        value, counts, *gradients = group.run(differentiate, images, masks)
+        # Keras would trace a schedule object anew for each weight of the network.
+        optimizer.learning_rate.assign(learning_rate)
+        optimizer.apply(gradients, trainee.trainable_variables)
+        return value, counts
+
+    return step
