@@ -70,7 +70,7 @@ def _term(node: ast.expr, text: str) -> Term:
             raise UsageError(f"`loss`: a factor must be > 0. Received: {factor:g}.")
     keywords: list[ast.keyword] = []
     if isinstance(node, ast.Call) and not node.args:
-        node, keywords = node.func, node.keywords
+        keywords, node = node.keywords, node.func
     if not isinstance(node, ast.Name):
         raise _misread(text)
     if node.id not in LOSSES:

@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 from seglib.cli.main import app
 from seglib.config import AugmentConfig, TrainConfig
 from seglib.data.image_io import read_image, read_mask, write_image
-from seglib.data.loader import RandomView
 from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
 from seglib.data.shards import ShardSource
 from seglib.data.verification.loading import load_dataset
 from seglib.data.verification.verifier import verify
+from seglib.data.views import RandomView
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.models import ENCODERS, build_custom, build_model
 from seglib.models.contract import Contract

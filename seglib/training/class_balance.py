@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from seglib.config import TrainConfig
-from seglib.data.loader import PairSource, RareViews
+from seglib.data.loader import PairSource
+from seglib.data.views import RareViews
 from seglib.errors import SegError, UsageError
 
 _TEMPERATURE = 0.1  # the smaller, the more the rarest class is favoured
@@ -96,7 +97,7 @@ class ClassBalance:
             return None
         frequency = self.pixels.sum(0) / max(1, self.pixels.sum())
         powers = np.where(frequency > 0, np.exp(-frequency / _TEMPERATURE), 0.0)
-        return RareViews(source, self.pixels, powers / powers.sum(), share)
+        return RareViews(source.__getitem__, self.pixels, powers / powers.sum(), share)
 
 
 def class_weights(class_pixels: np.ndarray, power: float) -> np.ndarray:

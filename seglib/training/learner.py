@@ -4,13 +4,13 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
 from seglib.config import TrainConfig
-from seglib.data.loader import crop_size
+from seglib.data.views import crop_size
 from seglib.distributed.process_group import ProcessGroup
 from seglib.errors import SegError
 from seglib.evaluation.metrics import MeanIoU
@@ -20,17 +20,9 @@ from seglib.training.distillation import Distillation, Distiller
 from seglib.training.losses import SegmentationLoss
 from seglib.training.optimizer import averaged_weights, build_optimizer, encoder_of
 from seglib.training.precision import Numerics, Timing, time_steps
-from seglib.training.step import Step, compiled_step
+from seglib.training.step import Step, StepResult, compiled_step
 
 logger = logging.getLogger(__name__)
-
-
-class StepResult(NamedTuple):
-    """The outcome of a step, of the whole batch and before the step."""
-
-    loss: float
-    confusion: np.ndarray  # int64 (num_classes, num_classes), pixels
-    learning_rate: float
 
 
 class Learner:
@@ -134,9 +126,10 @@ class Learner:
         while len(self._pending) > pending:
             outcome, learning_rate = self._pending.popleft()
             losses, counts = zip(*outcome, strict=True)
+            first = np.asarray(counts[0]).astype(np.int64)
             yield StepResult(
                 float(np.mean([float(each) for each in losses])),
-                sum(np.asarray(each).astype(np.int64) for each in counts),
+                sum((np.asarray(c).astype(np.int64) for c in counts[1:]), first),
                 learning_rate,
             )
 
@@ -161,9 +154,9 @@ class Learner:
         can_halve = images % parts == 0 and self._group.count == 1
         if self._is_proven or not can_halve:
             raise SegError(
-                f"The device's memory cannot hold {images // self.numerics.parts} views "
-                "of the training size at once. Lower `batch_size`, or the size of the "
-                "views: `crop_height` and `crop_width`."
+                f"The device's memory cannot hold {images // self.numerics.parts} "
+                "views of the training size at once. Lower `batch_size`, or the size "
+                "of the views: `crop_height` and `crop_width`."
             ) from error
         logger.warning(
             "out of memory with %d views at once: each batch is taken in %d parts of "

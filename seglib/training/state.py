@@ -12,8 +12,8 @@ import numpy as np
 from seglib.config import PRECISIONS
 from seglib.evaluation.metrics import Scores
 from seglib.training.checkpoints import Snapshot, restore, values
-from seglib.training.learner import StepResult
 from seglib.training.precision import Numerics
+from seglib.training.step import StepResult
 
 Row = dict[str, float]
 

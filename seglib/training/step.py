@@ -6,13 +6,23 @@ the sum of these parts over the processes is the whole.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from seglib.distributed.process_group import ProcessGroup
 from seglib.evaluation.metrics import MeanIoU
 from seglib.training.losses import SegmentationLoss
+
+
+class StepResult(NamedTuple):
+    """The outcome of a step, of the whole batch and before the step."""
+
+    loss: float
+    confusion: np.ndarray  # int64 (num_classes, num_classes), pixels
+    learning_rate: float
+
 
 # images (N, H, W, C), masks (N, H, W), learning rate → loss, confusion matrix
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]

@@ -29,10 +29,11 @@ from seglib.training.checkpoints.key import content_key
 from seglib.training.class_balance import ClassBalance
 from seglib.training.coordination import Coordinator
 from seglib.training.distillation import Distillation
-from seglib.training.learner import Learner, StepResult
+from seglib.training.learner import Learner
 from seglib.training.losses import build_loss
 from seglib.training.schedule import learning_rate_at
 from seglib.training.state import Clock, Row, TrainingState
+from seglib.training.step import StepResult
 
 logger = logging.getLogger(__name__)
 
@@ -319,8 +320,8 @@ class Trainer:
         members = batch_members(self.source, self.config, step - 1)
         names = ", ".join(self.source.name(index) for index in members)
         return (
-            f"The loss is {result.loss} at step {step}: training diverged. Its learning "
-            f"rate: {result.learning_rate:.3g}, its images: {names}. "
+            f"The loss is {result.loss} at step {step}: training diverged. Its "
+            f"learning rate: {result.learning_rate:.3g}, its images: {names}. "
             f"Lower `learning_rate` (now {self.config.learning_rate}), or clip the "
             "gradients by `clip_norm: 1`."
         )

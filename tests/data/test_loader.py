@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seglib.config import TrainConfig
-from seglib.data.loader import VOID, PairSource, RandomView, training_batches
+from seglib.data.loader import VOID, PairSource, training_batches
 from seglib.data.shards import ShardSource, pack_record, unpack_record
+from seglib.data.views import RandomView
 from seglib.errors import SegError
 
 PLAIN = TrainConfig(color_jitter=0.0)
