@@ -114,12 +114,9 @@ def train_job(
     if output:
         write_training(training, output, name=name)
     _tell(training, output, name)
-    status = 0
     if wait:
         made = documents(training, name)
-        status = _run(training, made, again, every, longest or math.inf, context)
-    if status:
-        raise typer.Exit(status)
+        _run(training, made, again, every, longest or math.inf, context)
     words = _submission(config, settings or [], training, compilation)
     echo("The pipeline takes it over, evaluates it and puts it before the gate:")
     echo(f"  {shlex.join(words)}")
@@ -151,8 +148,8 @@ def _run(
     every: float,
     longest: float,
     context: str,
-) -> int:
-    """Start a job and follow it; the exit status."""
+) -> None:
+    """Start a job and follow it; unless it completes, exit with its status."""
     from pipeline.kfp.kubernetes_api import kubernetes_at
     from pipeline.train_job.follow import Follower
     from pipeline.train_job.start import start
@@ -175,7 +172,8 @@ def _run(
         echo(f"{name} was deleted; `python -m pipeline track` closes its row in MLflow")
     elif end == "":
         echo(f"{name} still runs. {on_the_way}")
-    return _STATUSES[end]
+    if status := _STATUSES[end]:
+        raise typer.Exit(status)
 
 
 def _kubectl(training: "Training") -> str:
