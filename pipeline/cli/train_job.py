@@ -44,12 +44,7 @@ def train_job(
     config: opt.ConfigFile = None,
     settings: opt.Settings = None,
     cache: Annotated[
-        bool,
-        option(
-            "Mount the claim of fetched data: one that all nodes can mount. Default: "
-            "each pod fetches into a folder of its own.",
-            "--cache",
-        ),
+        bool, option("Mount the claim of fetched data, as all nodes can.", "--cache")
     ] = False,
     name: Annotated[
         str, optional("Of the job. Default: by commit, data and content.")
@@ -59,11 +54,7 @@ def train_job(
         bool, option("Start it, and follow its pods' logs to its end.", "--wait")
     ] = False,
     again: Annotated[
-        bool,
-        option(
-            "Delete a job of the same name that has ended, and start it again.",
-            "--again",
-        ),
+        bool, option("Replace a job of the same name that has ended.", "--again")
     ] = False,
     every: opt.Every = 2.0,
     longest: opt.Longest = 0.0,
