@@ -97,6 +97,7 @@ def test_a_publication_survives_temporary_faults_and_writes_nothing_twice(
     published = publish(folder, url, name="m")
     assert (published.sent_files, published.latest.key) == (4, published.key)
     assert len(_keys(tmp_path.name)) == 4 + 2  # files, listing, pointer
+    assert not store.unchecked
     root = fetch_published(url, "m", cache=tmp_path / "cache")
     assert contents(root) == contents(folder)
 
