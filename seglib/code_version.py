@@ -56,14 +56,6 @@ def code_digest(
     return digest.hexdigest()
 
 
-def imported_modules(
-    *modules: str, without: Collection[str] = (), root: Path | None = None
-) -> set[str]:
-    """Names of the modules of ours that `code_digest` counts, these included."""
-    sources, _ = _closure(modules, frozenset(without), root)
-    return {name for name in sources if "/" not in name}
-
-
 def _closure(
     modules: Collection[str], without: Collection[str], root: Path | None
 ) -> tuple[dict[str, Path], set[str]]:

@@ -26,12 +26,7 @@ class Image(NamedTuple):
 
 
 def provide_image(
-    git: Git,
-    commit: str,
-    *,
-    repository: str,
-    variant: str = "cpu",
-    docker: str = "docker",
+    git: Git, commit: str, *, repository: str, variant: str = "cpu"
 ) -> Image:
     """The image of a commit; of the same inputs there is one.
 
@@ -42,7 +37,6 @@ def provide_image(
         commit: the one that is checked out; its files go in.
         repository: in the registry, such as registry.example.com/team/seglib.
         variant: cpu or gpu.
-        docker: the program.
     """
     if not _REPOSITORY.fullmatch(repository):
         raise UsageError(
@@ -51,25 +45,25 @@ def provide_image(
             f"Received: {repository!r}."
         )
     tag = f"{repository}:{variant}-{inputs_hash(git, commit, variant)}"
-    if digest := _look_up(docker, tag):
+    if digest := _look_up(tag):
         return Image(f"{repository}@{digest}", built=False)
     done = _run(
-        *(docker, "buildx", "build", "--push", "--tag", tag),
+        *("buildx", "build", "--push", "--tag", tag),
         *("--build-arg", f"VARIANT={variant}", "--build-arg", f"COMMIT={commit}"),
         str(git.root),
         shown=True,
     )
     if done.returncode:
         raise SegError(
-            f"{docker} buildx build --push: exit status {done.returncode}; its output "
+            f"docker buildx build --push: exit status {done.returncode}; its output "
             f"is above. The image is to be {tag}: is the registry logged in to (docker "
             "login), and is there room for the build?"
         )
     # Not every builder tells the digest that the registry gives; the registry does.
-    if not (digest := _look_up(docker, tag)):
+    if not (digest := _look_up(tag)):
         raise SegError(
             f"{tag}: was pushed, but the registry gives no digest of it. Expected "
-            f"`{docker} buildx imagetools inspect {tag}` to show one."
+            f"`docker buildx imagetools inspect {tag}` to show one."
         )
     return Image(f"{repository}@{digest}", built=True)
 
@@ -80,22 +74,24 @@ def inputs_hash(git: Git, commit: str, variant: str) -> str:
     return hashlib.sha256(git.hashes(commit, paths).encode()).hexdigest()[:16]
 
 
-def _look_up(docker: str, tag: str) -> str:
+def _look_up(tag: str) -> str:
     """The digest of a tag in its registry; empty if there is none.
 
     Why there is none is of no matter: a registry that says no will say so to the push.
     """
     words = ("buildx", "imagetools", "inspect", tag, "--format", "{{json .Manifest}}")
-    done = _run(docker, *words)
+    done = _run(*words)
     found = _DIGEST.search(done.stdout) if done.returncode == 0 else None
     return found.group() if found else ""
 
 
 def _run(*words: str, shown: bool = False) -> "subprocess.CompletedProcess[str]":
+    """Docker's answer."""
+    command = ["docker", *words]
     try:
-        return subprocess.run(words, capture_output=not shown, text=True, check=False)
+        return subprocess.run(command, capture_output=not shown, text=True, check=False)
     except OSError as error:
         raise SegError(
-            f"{words[0]} cannot be run ({error.strerror}). Building the image needs "
-            "Docker with buildx; or name one that is there: --image NAME@sha256:…."
+            f"docker cannot be run ({error.strerror}). Building the image needs Docker "
+            "with buildx; or name one that is there: --image NAME@sha256:…."
         ) from error

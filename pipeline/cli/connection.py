@@ -28,11 +28,7 @@ class ClusterAddress:
         ),
     ] = ""
     namespace: Annotated[
-        str,
-        option(
-            "Where KFP is; on a server of several users, yours.",
-            **_variable("KFP_NAMESPACE"),
-        ),
+        str, option("Of KFP; with several users, yours.", **_variable("KFP_NAMESPACE"))
     ] = "kubeflow"
     context: Context = ""
     token_file: Annotated[
@@ -45,25 +41,13 @@ class ClusterAddress:
     ] = None
     ca_cert: Annotated[
         Path | None,
-        optional(
-            "Of the authority that signed the server's certificate.",
-            **_variable("KFP_CA_CERT"),
-        ),
+        optional("Of the server's authority.", **_variable("KFP_CA_CERT")),
     ] = None
     ui_host: Annotated[
-        str,
-        optional(
-            "Of the user interface, for links. Default: --host.",
-            **_variable("KFP_UI_ENDPOINT"),
-        ),
+        str, optional("Of links. Default: --host.", **_variable("KFP_UI_ENDPOINT"))
     ] = ""
     timeout: Annotated[
-        float,
-        option(
-            "Seconds that the server has for an answer.",
-            min=0.1,
-            **_variable("KFP_TIMEOUT"),
-        ),
+        float, option("Seconds for an answer.", min=0.1, **_variable("KFP_TIMEOUT"))
     ] = 30.0
 
     def connect(self) -> "KfpServer":

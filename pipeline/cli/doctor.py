@@ -24,13 +24,7 @@ class Around:
     """What to look at beside the document: the fields of `Surroundings`."""
 
     cluster: Annotated[
-        bool,
-        option(
-            "Look at the cluster of the kubeconfig: namespace, secrets, config maps, "
-            "claims, service account, nodes.",
-            "--cluster",
-            **_PANEL,
-        ),
+        bool, option("Look at the cluster of the kubeconfig.", "--cluster", **_PANEL)
     ] = False
     context: Context = ""
     namespace: Annotated[
@@ -40,12 +34,7 @@ class Around:
         "pipeline-runner"
     )
     host: Annotated[
-        str,
-        optional(
-            "Kubeflow Pipelines. KFP_TOKEN or KFP_TOKEN_FILE log in.",
-            envvar="KFP_ENDPOINT",
-            **_PANEL,
-        ),
+        str, optional("Of Kubeflow Pipelines.", envvar="KFP_ENDPOINT", **_PANEL)
     ] = ""
     images: Annotated[
         bool, option("Ask the registries for the images.", "--images", **_PANEL)
@@ -54,12 +43,7 @@ class Around:
         str, optional("An MLflow server.", envvar=TRACKING_URI, **_PANEL)
     ] = ""
     mlflow_host: Annotated[
-        str,
-        optional(
-            "The name and port under which pods reach it, such as "
-            "mlflow.kubeflow.svc:5000.",
-            **_PANEL,
-        ),
+        str, optional("Its name for pods, as mlflow.kubeflow.svc:5000.", **_PANEL)
     ] = ""
     stores: Annotated[
         list[str] | None,
@@ -99,19 +83,11 @@ def doctor(
     ] = False,
     data: Annotated[
         str,
-        optional(
-            "data.dvc, or a dataset's hash (MD5.dir): compare the sizes of memory, "
-            "shared memory and disk with what it needs."
-        ),
+        optional("data.dvc, or a hash (MD5.dir): is there memory and disk for it?"),
     ] = "",
     remote: Remote = "",
     offline: Annotated[
-        bool,
-        option(
-            "Look at the document alone, whatever the environment names.",
-            "--offline",
-            **_PANEL,
-        ),
+        bool, option("Look at the document alone.", "--offline", **_PANEL)
     ] = False,
 ) -> None:
     """Examine a pipeline that this project compiled, and its surroundings.

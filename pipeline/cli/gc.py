@@ -33,10 +33,7 @@ def collect(
     ] = "",
     cache: Annotated[
         Path | None,
-        optional(
-            "Of fetched data; in a pod, the mounted claim. Default: SEGLIB_CACHE, else "
-            "~/.cache/seglib."
-        ),
+        optional("Of fetched data. Default: SEGLIB_CACHE, else ~/.cache/seglib."),
     ] = None,
     older_than: Annotated[
         float, option("Days; what was changed or used later stays.", min=0)

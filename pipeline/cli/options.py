@@ -82,10 +82,7 @@ Settings = Annotated[
     list[str] | None, optional(SETTINGS, "--set", metavar="NAME=VALUE")
 ]
 DataFolder = Annotated[
-    Path | None,
-    optional(
-        "A dataset's folder (see docs/data-format.md). Default: what data.dvc pins."
-    ),
+    Path | None, optional("A dataset's folder. Default: what data.dvc pins.")
 ]
 Remote = Annotated[
     str,
@@ -107,11 +104,7 @@ AllowTag = Annotated[
 ]
 ClusterFile = Annotated[
     Path | None,
-    optional(
-        "A YAML file of what the steps' pods need. Default: configs/cluster.yaml where "
-        "it is there.",
-        "--cluster",
-    ),
+    optional("What the steps' pods need. Default: configs/cluster.yaml.", "--cluster"),
 ]
 Checkpoints = Annotated[
     str,
@@ -218,10 +211,7 @@ class Submission(_Pipeline):
     """A compiled pipeline, and how the cluster runs it."""
 
     pipeline: Annotated[
-        Path | None,
-        optional(
-            "A compiled pipeline, which names its image. Default: it is compiled."
-        ),
+        Path | None, optional("A compiled one. Default: it is compiled now.")
     ] = None
     push_check: PushCheck = True
     service_account: Annotated[

@@ -98,10 +98,7 @@ def sweep(
     output: Annotated[
         Path | None,
         optional(
-            "Write the sweep as a document for Kubeflow Pipelines instead. The options "
-            "that follow are for it.",
-            "--output",
-            "-o",
+            "Compile it instead; for that are the options below.", "--output", "-o"
         ),
     ] = None,
     *,
@@ -143,10 +140,7 @@ def compile_document(
     output: Annotated[Path, option("The YAML file to write.", "--output", "-o")],
     compilation: Compilation,
     manifest: Annotated[
-        bool,
-        option(
-            "Write the Kubernetes resources Pipeline and PipelineVersion.", "--manifest"
-        ),
+        bool, option("Write Kubernetes' Pipeline and PipelineVersion.", "--manifest")
     ] = False,
 ) -> None:
     """Write the pipeline as a document for Kubeflow Pipelines.

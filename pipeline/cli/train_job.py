@@ -44,12 +44,7 @@ def train_job(
     config: opt.ConfigFile = None,
     settings: opt.Settings = None,
     cache: Annotated[
-        bool,
-        option(
-            "Mount the claim of fetched data: one that all nodes can mount. Default: "
-            "each pod fetches into a folder of its own.",
-            "--cache",
-        ),
+        bool, option("Mount the claim of fetched data, as all nodes can.", "--cache")
     ] = False,
     name: Annotated[
         str, optional("Of the job. Default: by commit, data and content.")
@@ -59,11 +54,7 @@ def train_job(
         bool, option("Start it, and follow its pods' logs to its end.", "--wait")
     ] = False,
     again: Annotated[
-        bool,
-        option(
-            "Delete a job of the same name that has ended, and start it again.",
-            "--again",
-        ),
+        bool, option("Replace a job of the same name that has ended.", "--again")
     ] = False,
     every: opt.Every = 2.0,
     longest: opt.Longest = 0.0,
@@ -114,12 +105,9 @@ def train_job(
     if output:
         write_training(training, output, name=name)
     _tell(training, output, name)
-    status = 0
     if wait:
         made = documents(training, name)
-        status = _run(training, made, again, every, longest or math.inf, context)
-    if status:
-        raise typer.Exit(status)
+        _run(training, made, again, every, longest or math.inf, context)
     words = _submission(config, settings or [], training, compilation)
     echo("The pipeline takes it over, evaluates it and puts it before the gate:")
     echo(f"  {shlex.join(words)}")
@@ -151,8 +139,8 @@ def _run(
     every: float,
     longest: float,
     context: str,
-) -> int:
-    """Start a job and follow it; the exit status."""
+) -> None:
+    """Start a job and follow it; unless it completes, exit with its status."""
     from pipeline.kfp.kubernetes_api import kubernetes_at
     from pipeline.train_job.job import Follower, start
 
@@ -174,7 +162,8 @@ def _run(
         echo(f"{name} was deleted; `python -m pipeline track` closes its row in MLflow")
     elif end == "":
         echo(f"{name} still runs. {on_the_way}")
-    return _STATUSES[end]
+    if status := _STATUSES[end]:
+        raise typer.Exit(status)
 
 
 def _kubectl(training: "Training") -> str:

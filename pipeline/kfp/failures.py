@@ -1,6 +1,6 @@
 """Each way in which a cluster is absent or refuses, as one line with its remedy.
 
-And how long an absence is borne by those who look at it again and again.
+`look_again` asks again and again, and tolerates a server that is away for a while.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from seglib.errors import SegError
 
-_AWAY_S = 600.0  # that a server may be away while it is looked at
+_AWAY_S = 600.0  # that a server may be away
 _LONGEST = 400  # characters of what a server says itself
 _FORWARD = "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80"
 _NO_API = (

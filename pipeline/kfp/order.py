@@ -39,8 +39,13 @@ class Order:
     document: Document
     data: Data
     config: Config
-    code_version: str
     commit: str
+
+    @cached_property
+    def code_version(self) -> str:
+        """The code is the image's, so its digest is the code's version."""
+        digest = digest_of(self.document.image).removeprefix("sha256:")
+        return digest[:16] or code_version()
 
     @cached_property
     def key(self) -> str:
@@ -85,19 +90,9 @@ class Order:
 def make_order(
     document: Document, data: Data, config: Config, *, commit: str = ""
 ) -> Order:
-    """An order; the code is the image's, so its digest is the code's version.
-
-    Args:
-        commit: of the code. Default: this checkout's.
-    """
-    digest = digest_of(document.image).removeprefix("sha256:")
-    return Order(
-        document=document,
-        data=data,
-        config=config,
-        code_version=digest[:16] or code_version(),
-        commit=commit or git_commit(),
-    )
+    """An order of a commit, by default this checkout's."""
+    commit = commit or git_commit()
+    return Order(document=document, data=data, config=config, commit=commit)
 
 
 def run_name(commit: str, data_md5: str, tag: str) -> str:

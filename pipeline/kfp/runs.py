@@ -14,6 +14,8 @@ from seglib.errors import SegError
 from seglib.runtime.workflow import (
     CANCELED,
     FAILED,
+    PENDING,
+    RUNNING,
     SKIPPED,
     SUCCEEDED,
     RunStep,
@@ -157,12 +159,9 @@ def run_of(server: KfpServer, key: str) -> Run | None:
     Returns:
         One that succeeded, else one that is still running; `None` where there is none.
     """
-    found = _submitted(server, key)
-    for state in (SUCCEEDED, "RUNNING", "PAUSED", "PENDING"):
-        for run in found:
-            if run.state == state:
-                return run
-    return None
+    best = (SUCCEEDED, RUNNING, "PAUSED", PENDING)
+    found = (run for run in _submitted(server, key) if run.state in best)
+    return min(found, key=lambda run: best.index(run.state), default=None)
 
 
 def was_stopped(run: Run) -> bool:
@@ -237,4 +236,4 @@ def _state(found: Any) -> str:
         entry.state == CANCELING for entry in found.state_history or ()
     ):
         return CANCELED
-    return "PENDING" if text in ("", "RUNTIME_STATE_UNSPECIFIED") else text
+    return PENDING if text in ("", "RUNTIME_STATE_UNSPECIFIED") else text

@@ -62,19 +62,6 @@ class Wanted:
         text = json.dumps(parts, sort_keys=True, default=datetime.isoformat)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    @property
-    def description(self) -> str:
-        """By which it is known. Its parameters say data and configuration."""
-        facts = self.order.facts
-        return fitted(
-            {
-                "schedule": f"{self.group}/{self.name}",
-                "content": self.content,
-                "commit": facts["commit"],
-                "image": facts["image"],
-            }
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Existing:
@@ -179,12 +166,18 @@ def _create(server: KfpServer, wanted: Wanted) -> None:
     if _equal(server, wanted):
         return  # somebody was faster than this plan
     order, schedule = wanted.order, wanted.schedule
+    told = {  # by which it is known; its parameters say data and configuration
+        "schedule": f"{wanted.group}/{wanted.name}",
+        "content": wanted.content,
+        "commit": order.facts["commit"],
+        "image": order.document.image,
+    }
     version = ensure_version(server, order.document)
     experiment = wanted.experiment or order.document.name
     body = sendable(
         kfp_server_api.V2beta1RecurringRun(
             display_name=f"{wanted.group}-{wanted.name}",
-            description=wanted.description,
+            description=fitted(told),
             experiment_id=ensure_experiment(server, experiment),
             pipeline_version_reference=version,
             runtime_config=kfp_server_api.V2beta1RuntimeConfig(

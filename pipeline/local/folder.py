@@ -65,14 +65,7 @@ def create_run_folder(runs: Path, name: str = "") -> Path:
 
 
 def link_outputs(folder: Path, outputs: Mapping[str, Path]) -> dict[str, Path]:
-    """Link what the steps gave into the run's folder.
-
-    Args:
-        outputs: the output folder of each step that has one.
-
-    Returns:
-        The links by their names.
-    """
+    """Link the outputs of steps into the run's folder; gives the links by name."""
     links = {}
     for name, (step, inside) in LINKS.items():
         target = outputs[step] / inside if step in outputs else None

@@ -96,9 +96,6 @@ class RunTracker:
 def send_unsent(folder: Path, uri: str, *, warn: Callable[[str], None]) -> Tracked:
     """Send what a run's folder, or a step's output, keeps for the store.
 
-    Args:
-        uri: of the store.
-
     Raises:
         SegError: no such folder, or its run is still going on.
     """

@@ -82,10 +82,7 @@ def write_lineage(
 
 
 def read_lineage(path: Path) -> dict[str, Any]:
-    """The content of an export's lineage.json.
-
-    Args:
-        path: the file, or the export's folder.
+    """The content of an export's lineage.json, the file or the folder with it.
 
     Raises:
         SegError: no such file, or another one.

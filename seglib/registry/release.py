@@ -72,10 +72,7 @@ def record_publication(run: TrackedRun, event: Event) -> None:
 
 
 def announce(registry: Registry, version: ModelVersion, published: Publication) -> bool:
-    """Move `latest` to a version's export if the version is champion.
-
-    Returns:
-        Whether it is.
+    """Move `latest` to a version's export if the version is champion; gives whether.
 
     Raises:
         ConnectionError: the remote cannot be written to; it may be tried again.

@@ -59,10 +59,6 @@ class RunningStep:
         """Append an event of this step, with the trial of the sweep that it is."""
         tell(self._events, kind, step=self.name, **self._trial, **content)
 
-    def start(self) -> None:
-        """Tell that the step starts."""
-        self.send("started", lineage=self.lineage)
-
     def finish(self, folder: Path) -> None:
         """Write the provenance of the output, and tell that the step has ended."""
         now = time.time()

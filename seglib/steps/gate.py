@@ -63,9 +63,7 @@ def gate(
     config = config or GateConfig()
     metrics = _read_metrics(evaluation / "metrics.json")
     split = metrics["split"]
-    checks = [_miou(metrics, config), _baseline(metrics)]
-    if config.max_model_mb:
-        checks.append(_size(model, config))
+    checks = _fixed_limits(metrics, model, config)
     if config.max_latency_ms:
         checks.append(_latency(model, manifest, split, config))
     if barred:
@@ -75,7 +73,8 @@ def gate(
         same = f"this is the champion, {champion.title}"
         checks.append(Check("champion", True, same))
     elif champion:
-        problem, compared = _contest(model, champion, evaluation, manifest, config)
+        mine, images = evaluation / COUNTS, (manifest, split)
+        problem, compared = _contest(model, champion, mine, images, config)
         if problem:
             checks.append(Check("champion", False, problem))
         if compared:
@@ -92,8 +91,8 @@ def gate(
 def _contest(
     model: Path,
     champion: Champion,
-    evaluation: Path,
-    manifest: Path,
+    mine: Path,
+    images: tuple[Path, str],
     config: GateConfig,
 ) -> tuple[str, Comparison | None]:
     """The reason why the two cannot be compared, or the comparison."""
@@ -105,11 +104,9 @@ def _contest(
         return f"{champion.title} cannot be fetched ({in_a_line(error)})", None
     if problem := _unlike(model, other):
         return f"{champion.title} {problem}", None
-    mine = read_counts(evaluation / COUNTS)
-    split = _read_metrics(evaluation / "metrics.json")["split"]
     compared = compare(
-        mine,
-        _count(other, manifest, split),
+        read_counts(mine),
+        _count(other, *images),
         confidence=config.confidence,
         block=config.bootstrap_block,
     )
@@ -126,25 +123,20 @@ def _read_metrics(path: Path) -> dict[str, Any]:
     return metrics
 
 
-def _miou(metrics: dict[str, Any], config: GateConfig) -> Check:
+def _fixed_limits(
+    metrics: dict[str, Any], model: Path, config: GateConfig
+) -> list[Check]:
     miou = float("nan") if metrics["miou"] is None else metrics["miou"]
-    limit = config.min_miou
-    text = f"mIoU {miou:.4f}, at least {limit:.4f} wanted"
-    return Check("min_miou", miou >= limit, text)
-
-
-def _baseline(metrics: dict[str, Any]) -> Check:
-    miou = float("nan") if metrics["miou"] is None else metrics["miou"]
-    baseline = metrics["baseline_miou"]
+    least, baseline = config.min_miou, metrics["baseline_miou"]
+    text = f"mIoU {miou:.4f}, at least {least:.4f} wanted"
+    checks = [Check("min_miou", miou >= least, text)]
     text = f"mIoU {miou:.4f}, above the majority class's {baseline:.4f} wanted"
-    return Check("baseline", miou > baseline, text)
-
-
-def _size(model: Path, config: GateConfig) -> Check:
-    megabytes = (model / "model.keras").stat().st_size / 1e6
-    limit = config.max_model_mb
-    text = f"network of {megabytes:.1f} MB, at most {limit:g} wanted"
-    return Check("max_model_mb", megabytes <= limit, text)
+    checks.append(Check("baseline", miou > baseline, text))
+    if most := config.max_model_mb:
+        megabytes = (model / "model.keras").stat().st_size / 1e6
+        text = f"network of {megabytes:.1f} MB, at most {most:g} wanted"
+        checks.append(Check("max_model_mb", megabytes <= most, text))
+    return checks
 
 
 def _latency(model: Path, manifest: Path, split: str, config: GateConfig) -> Check:

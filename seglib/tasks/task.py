@@ -50,7 +50,7 @@ def task(
             name, uri=out.uri, events=events, inputs=lineage, trial=trial
         )
         with _failures_told(step), plain_log_lines():
-            step.start()
+            step.send("started", lineage=step.lineage)
             require_tracking()
             with watching(step.load) if watched else nullcontext():
                 yield step

@@ -17,13 +17,7 @@ FAILURE = ("failed_step", "failure")  # tags of the pipeline run, until another 
 
 
 class Children:
-    """The step runs of one pipeline run.
-
-    Args:
-        client: an MlflowClient.
-        parent_id: the pipeline run's MLflow run.
-        run: the pipeline run's name.
-    """
+    """The step runs of one pipeline run, `parent_id` in MLflow."""
 
     def __init__(self, client: Any, *, experiment_id: str, parent_id: str, run: str):
         self._client = client
@@ -58,13 +52,10 @@ class Children:
                 self._client.delete_tag(self._parent_id, name)
 
     def begin(self, step: str, *, time_ms: int, adopted: str = "") -> str:
-        """Start a step's run, or continue that of an earlier attempt.
+        """Start a step's run, or continue that of an earlier attempt; gives its id.
 
         Args:
             adopted: the run that KFP's own plugin made for this step.
-
-        Returns:
-            The MLflow id.
         """
         found = self.find(step)
         tags = {
@@ -91,11 +82,7 @@ class Children:
         return self._ended_ms(found) if found else 0
 
     def end(self, step: str, status: str, *, time_ms: int) -> None:
-        """End a step's run, if it has one.
-
-        Args:
-            status: MLflow's word: FINISHED, FAILED or KILLED.
-        """
+        """End a step's run, if it has one: FINISHED, FAILED or KILLED."""
         if found := self.find(step):
             self._client.set_terminated(found, status, end_time=time_ms)
 

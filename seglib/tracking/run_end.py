@@ -25,12 +25,7 @@ _EXITED = re.compile(r"Error \(exit code 1\)")  # it ended itself, and told why
 
 
 def status_of(event: Event, tags: Mapping[str, str]) -> str:
-    """MLflow's word for how a run ended.
-
-    Args:
-        event: of the end.
-        tags: of the run, with what the steps told.
-    """
+    """MLflow's word for how a run ended, by that event and the run's tags."""
     state = event["state"]
     word = event.get("word", state)  # the exit task's, where it knows better
     certain = _CERTAIN.get(state)

@@ -8,8 +8,6 @@ limits requests where a test says so.
 import json
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -205,14 +203,6 @@ class ForgeServer(Loopback):
         except PermissionError as error:
             return 403, {"message": str(error.args[0])}
         return described["success"], found
-
-
-@contextmanager
-def serve_forge() -> Iterator[ForgeServer]:
-    """A forge with nothing in it."""
-    with ForgeServer() as forge:
-        yield forge
-    assert not forge.violations
 
 
 def _place(name: str) -> str:

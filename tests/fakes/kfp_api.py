@@ -33,7 +33,6 @@ from tests.fakes.recorded_runs import Recorded, recorded_body
 
 _LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
 _V1_RUN = re.compile(r"/apis/v1beta1/runs/([^/:]+)")
-_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14}
 _FINISHED = ("SUCCEEDED", "FAILED")
 _JSON = {"Content-Type": "application/json"}
 # Operations by their names in kfp-server-api, below /apis/v2beta1/.
@@ -126,7 +125,7 @@ class Fault:
     text: str = ""  # of the answer, instead of the JSON of a message
 
     def reply(self) -> Reply:
-        text = self.text or _error(self.status, self.message)
+        text = self.text or _error(self.message)
         return Reply(self.status, text, {**_JSON, **self.headers})
 
 
@@ -226,15 +225,8 @@ class KfpApi(Loopback):
             if other["display_name"] == name and same:
                 raise Refusal(409, f"Already exist error: experiment {name}")
         self._namespace(given.get("namespace", ""))
-        made = {
-            "experiment_id": _new_id(),
-            "namespace": "",
-            **given,
-            "created_at": self._now(),
-            "storage_state": "AVAILABLE",
-        }
-        self.experiments[made["experiment_id"]] = made
-        return made
+        made = {"namespace": "", **given, "storage_state": "AVAILABLE"}
+        return self._keep(self.experiments, "experiment_id", made)
 
     def experiment_service_list_experiments(self, request: Call) -> Any:
         self._namespace(request.query.get("namespace", ""))
@@ -247,16 +239,8 @@ class KfpApi(Loopback):
             raise Refusal(400, "Invalid input error: pipeline's name cannot be empty")
         if any(one["name"] == name for one in self.pipelines.values()):
             raise Refusal(409, f"Already exist error: The name {name} already exist")
-        made = {
-            "display_name": name,
-            "namespace": "",
-            **given,
-            "name": name,
-            "pipeline_id": _new_id(),
-            "created_at": self._now(),
-        }
-        self.pipelines[made["pipeline_id"]] = made
-        return made
+        made = {"display_name": name, "namespace": "", **given, "name": name}
+        return self._keep(self.pipelines, "pipeline_id", made)
 
     def pipeline_service_list_pipelines(self, request: Call) -> Any:
         return self._page(request, "pipelines", self.pipelines.values())
@@ -273,17 +257,9 @@ class KfpApi(Loopback):
         spec = documents[0]
         if len(documents) > 1:
             spec = {"pipeline_spec": documents[0], "platform_spec": documents[1]}
-        made = {
-            "display_name": name,
-            **given,
-            "name": name,
-            "pipeline_id": pipeline_id,
-            "pipeline_version_id": _new_id(),
-            "created_at": self._now(),
-            "pipeline_spec": spec,
-        }
-        self.pipeline_versions[made["pipeline_version_id"]] = made
-        return made
+        made = {"display_name": name, **given, "name": name}
+        made |= {"pipeline_id": pipeline_id, "pipeline_spec": spec}
+        return self._keep(self.pipeline_versions, "pipeline_version_id", made)
 
     def pipeline_service_list_pipeline_versions(self, request: Call) -> Any:
         pipeline_id = request.id
@@ -361,15 +337,6 @@ class KfpApi(Loopback):
 
     def recurring_run_service_create_recurring_run(self, request: Call) -> Any:
         given = self._job(request.json)
-        trigger = given.get("trigger", {})
-        if len(trigger) != 1:
-            raise Refusal(400, "Invalid input error: a trigger is one of two kinds")
-        cron = trigger.get("cron_schedule", {}).get("cron", "* * * * * *")
-        if len(cron.split()) != 6:
-            raise Refusal(400, f"Invalid input error: not a cron expression: {cron}")
-        most = given.get("max_concurrency", "")
-        if not most.isdigit() or not 1 <= int(most) <= 10:
-            raise Refusal(400, f"Invalid input error: max_concurrency {most!r}")
         enabled = given.get("mode") == "ENABLE"
         made = {
             **given,
@@ -440,7 +407,7 @@ class KfpApi(Loopback):
                 self._authenticate(call)
                 reply = Reply(200, getattr(self, call.operation)(call))
         except Refusal as refusal:
-            reply = Reply(refusal.status, _error(refusal.status, str(refusal)), _JSON)
+            reply = Reply(refusal.status, _error(str(refusal)), _JSON)
         return fault.reply() if fault and failing else reply
 
     def _authenticate(self, request: Call) -> None:
@@ -470,33 +437,13 @@ class KfpApi(Loopback):
     def _job(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What a run and a recurring run share, checked."""
         self._required(given, "display_name")
-        experiment = self._required(given, "experiment_id")
-        self._get(self.experiments, experiment)
+        self._get(self.experiments, self._required(given, "experiment_id"))
         reference = given.get("pipeline_version_reference")
         if (reference is None) == ("pipeline_spec" not in given):
             raise Refusal(400, "Invalid input error: a spec or a version is needed")
         if reference:
-            version_id = reference.get("pipeline_version_id", "")
-            spec = self._get(self.pipeline_versions, version_id)["pipeline_spec"]
-        else:
-            spec = given["pipeline_spec"]
-        spec = spec.get("pipeline_spec", spec)
-        known = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-        parameters = given.get("runtime_config", {}).get("parameters", {})
-        if unknown := sorted(parameters.keys() - known.keys()):
-            raise Refusal(
-                400,
-                "Failed to create a run: Invalid input error: parameter(s) provided "
-                f"are not required or exist: {', '.join(unknown)}",
-            )
-        optional = {k for k, v in known.items() if v.get("isOptional")}
-        if missing := sorted(known.keys() - parameters.keys() - optional):
-            raise Refusal(
-                400,
-                "Failed to create a run: Invalid input error: pipeline requiring "
-                f"input has no parameter(s) provided: {', '.join(missing)}",
-            )
-        return {**given, "experiment_id": experiment}
+            self._get(self.pipeline_versions, reference.get("pipeline_version_id", ""))
+        return dict(given)
 
     def _store(self, made: Mapping[str, Any], kind: str, key: str) -> None:
         """Fail as recorded where a text does not fit; by then Kubernetes has it."""
@@ -548,6 +495,11 @@ class KfpApi(Loopback):
                 400, "Invalid input error: In single-user mode, no list by namespace"
             )
 
+    def _keep(self, kept: dict[str, Any], key: str, given: Mapping[str, Any]) -> Any:
+        made = {**given, key: _new_id(), "created_at": self._now()}
+        kept[made[key]] = made
+        return made
+
     def _get(self, kept: Mapping[str, Any], key: str) -> Any:
         if key not in kept:
             raise Refusal(404, f"Resource {key} not found")
@@ -587,13 +539,9 @@ def _message(name: str) -> str:
     return str(json.loads(recorded_body(name)[1])["message"])
 
 
-def _error(status: int, message: str) -> str:
-    code = _CODES.get(status, 2)
-    kind = "type.googleapis.com/google.rpc.Status"
-    details = [{"@type": kind, "code": code, "message": message}]
-    return json.dumps(
-        {"error": message, "code": code, "message": message, "details": details}
-    )
+def _error(message: str) -> str:
+    """As far as a client reads it; a code of gRPC is left out."""
+    return json.dumps({"error": message, "message": message, "details": []})
 
 
 def _new_id() -> str:

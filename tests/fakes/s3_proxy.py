@@ -32,6 +32,7 @@ class Proxy:
     fault: Callable[[str, str, int], int | str] = lambda *_: ""
     seen: Counter = field(default_factory=Counter)  # (method, path) -> requests
     ranges: list[str] = field(default_factory=list)  # parts that were asked for
+    unchecked: list[str] = field(default_factory=list)  # written without an md5
     held: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -78,6 +79,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with self.proxy.lock:
             self.proxy.seen[self.command, path] += 1
             self.proxy.ranges += self.headers.get_all("Range") or []
+            if self.command == "PUT" and "Content-MD5" not in self.headers:
+                self.proxy.unchecked.append(path)
             number = self.proxy.seen[self.command, path]
         fault = self.proxy.fault(self.command, path, number)
         if isinstance(fault, int):

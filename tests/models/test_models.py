@@ -159,7 +159,7 @@ def test_the_receptive_field_of_a_pixel_is_centred_on_it(
 
 @pytest.mark.parametrize(
     ("encoder", "channels"),
-    [("compact", 1), ("plain", 4), ("efficientnet_lite0", 6), ("resnet50", 4)],
+    [("compact", 1), ("plain", 4), ("efficientnet_lite0", 6), ("mobilenet", 4)],
 )
 def test_images_need_not_be_rgb(encoder, channels, tmp_path):
     model = _build("unet", encoder, channels=channels, num_classes=2)

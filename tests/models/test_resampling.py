@@ -113,3 +113,18 @@ def test_padding_goes_below_and_right():
     assert y.shape == (1, 4, 4, 1)
     assert y[0, 3].sum() == 0
     assert y[0, :3].all()
+
+
+def test_padding_is_the_same_in_training_on_a_gpu(monkeypatch):
+    """Also in a graph that was traced before the size was known."""
+    import tensorflow as tf
+
+    monkeypatch.setattr("seglib.models.layers.resampling.has_gpu", lambda: True)
+    layer = PadToMultiple(4)
+    pad = tf.function(
+        lambda x: layer(x, training=True),
+        input_signature=[tf.TensorSpec((None, None, None, 2))],
+    )
+    for size in ((3, 5), (4, 8), (1, 4)):
+        x = np.random.default_rng(0).normal(size=(2, *size, 2)).astype("float32")
+        np.testing.assert_array_equal(pad(x), layer(x))

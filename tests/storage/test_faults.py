@@ -27,7 +27,7 @@ from tests.storage.conftest import BUCKET
 def store(s3_server, monkeypatch) -> Iterator[Proxy]:
     """The S3 server, as seen through a proxy that makes it fail."""
     with proxy(s3_server) as front:
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
         monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)
         monkeypatch.setenv("AWS_ENDPOINT_URL", front.address)
         yield front
@@ -40,6 +40,11 @@ def folder(tmp_path) -> Path:
     for number in range(3):
         (root / f"{number}").write_bytes(b"%d" % number * 1000)
     return root
+
+
+@pytest.fixture
+def large_file(folder) -> None:
+    (folder / "large").write_bytes(bytes(9_000_000))  # two parts
 
 
 def _keys(prefix: str) -> list[str]:
@@ -83,14 +88,16 @@ def test_answers_that_are_always_too_short_are_named_and_not_cached(
 
 
 @pytest.mark.parametrize("fault", [503, "lost", "short", "torn"])
+@pytest.mark.usefixtures("large_file")
 def test_a_publication_survives_temporary_faults_and_writes_nothing_twice(
     store, folder, tmp_path, fault
 ):
     url = f"s3://{BUCKET}/{tmp_path.name}"
     store.fault = lambda _, __, number: fault if number == 1 else ""
     published = publish(folder, url, name="m")
-    assert (published.sent_files, published.latest.key) == (3, published.key)
-    assert len(_keys(tmp_path.name)) == 3 + 2  # files, listing, pointer
+    assert (published.sent_files, published.latest.key) == (4, published.key)
+    assert len(_keys(tmp_path.name)) == 4 + 2  # files, listing, pointer
+    assert not store.unchecked
     root = fetch_published(url, "m", cache=tmp_path / "cache")
     assert contents(root) == contents(folder)
 

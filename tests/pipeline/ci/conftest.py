@@ -10,21 +10,16 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.ci.github import GitHub
 from pipeline.http import Patience
-from tests.fakes.forge_server import REPOSITORY, TOKEN, ForgeServer, serve_forge
+from tests.fakes.forge_server import REPOSITORY, TOKEN, ForgeServer
 from tests.fakes.kfp_api import KfpApi
-from tests.pipeline.ci.world import (
-    KFP_TOKEN,
-    Tracking,
-    World,
-    new_tracking,
-    new_world,
-)
+from tests.pipeline.ci.world import KFP_TOKEN, Tracking, World, new_world
 
 
 @pytest.fixture
 def forge_server() -> Iterator[ForgeServer]:
-    with serve_forge() as server:
+    with ForgeServer() as server:
         yield server
+    assert not server.violations
 
 
 @pytest.fixture
@@ -35,8 +30,9 @@ def github(forge_server: ForgeServer) -> GitHub:
 
 @pytest.fixture(scope="session")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
-    with new_tracking(tmp_path_factory.mktemp("tracking")) as tracking:
-        yield tracking
+    tracking = Tracking(tmp_path_factory.mktemp("tracking"))
+    yield tracking
+    tracking.close()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The image of a commit: of the same inputs there is one."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,10 @@ def git(tmp_path: Path) -> Git:
 
 
 @pytest.fixture
-def docker(tmp_path: Path) -> Path:
-    return put_docker(tmp_path / "bin")
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = put_docker(tmp_path / "bin")
+    monkeypatch.setenv("PATH", str(path.parent), prepend=os.pathsep)
+    return path
 
 
 def _calls(docker: Path) -> list[list[str]]:
@@ -29,10 +33,7 @@ def _calls(docker: Path) -> list[list[str]]:
 
 def test_an_image_is_built_once_and_then_found(git: Git, docker: Path) -> None:
     head = git.commit("HEAD")
-    first, second = (
-        provide_image(git, head, repository=IMAGES, docker=str(docker))
-        for _ in range(2)
-    )
+    first, second = (provide_image(git, head, repository=IMAGES) for _ in range(2))
     assert first.built
     assert not second.built
     assert first.reference == second.reference
@@ -87,14 +88,20 @@ def test_the_inputs_are_what_the_dockerfile_copies(repository: Path) -> None:
     ],
 )
 def test_a_build_that_leaves_no_image_says_why(
-    git: Git, docker: Path, fault: str, message: str
+    git: Git,
+    docker: Path,
+    fault: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if fault:
         (docker.parent / fault).touch()
     else:
         docker.unlink()
+        (docker.parent / "git").symlink_to(str(shutil.which("git")))
+        monkeypatch.setenv("PATH", str(docker.parent))
     with pytest.raises(SegError, match=message):
-        provide_image(git, git.commit("HEAD"), repository=IMAGES, docker=str(docker))
+        provide_image(git, git.commit("HEAD"), repository=IMAGES)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import stat
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -266,12 +265,3 @@ class Tracking:
     def close(self) -> None:
         for row in self._rows:
             row._client._tracking_client.store._dispose_engine()
-
-
-@contextmanager
-def new_tracking(folder: Path) -> Iterator[Tracking]:
-    tracking = Tracking(folder)
-    try:
-        yield tracking
-    finally:
-        tracking.close()

@@ -19,7 +19,7 @@ ODD = [
 ]  # fmt: skip
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     steps=st.lists(st.integers(0, 10**6), min_size=1, max_size=12),
     odd=st.sampled_from(ODD),

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -83,44 +82,6 @@ def training(request: pytest.FixtureRequest) -> Training:
 
 def test_every_resource_keeps_its_published_schema(training: Training) -> None:
     for document in documents(training, "job"):
-        _validate(document)
-
-
-@pytest.mark.parametrize(
-    ("kind", "path", "wrong"),
-    [
-        ("TrainJob", "spec.trainer.nodes", 2),
-        ("TrainJob", "spec.trainer.numNodes", "2"),
-        ("TrainJob", "spec.runtimeRef.name", ""),
-        ("TrainJob", "spec.podTemplateOverrides", []),  # of an older version
-        ("TrainingRuntime", "spec.mlPolicy.tensorflow", {}),
-        ("TrainingRuntime", "spec.template.spec.failurePolicy.restartStrategy", "All"),
-        ("TrainingRuntime", "spec.template.spec.replicatedJobs.0.replica", 1),
-        (
-            "TrainingRuntime",
-            "spec.template.spec.failurePolicy.rules.0.action",
-            "FailJob",
-        ),
-        (
-            "TrainingRuntime",
-            "spec.template.spec.replicatedJobs.0.template.spec.podFailurePolicy.rule",
-            [],
-        ),
-        ("NetworkPolicy", "spec.ingress.0.form", []),
-    ],
-)
-def test_the_schemas_refuse_what_they_do_not_know(
-    kind: str, path: str, wrong: Any
-) -> None:
-    document = _of(TRAININGS["plain"], kind)
-    _validate(document)
-    *parents, last = path.split(".")
-    place: Any = document
-    for step in parents:
-        place = place[int(step) if step.isdigit() else step]
-    place[last] = wrong
-    errors = (jsonschema.ValidationError, kubernetes_validate.ValidationError)
-    with pytest.raises(errors):
         _validate(document)
 
 
@@ -299,7 +260,7 @@ def test_a_variable_of_the_training_cannot_be_set_in_the_clusters_file() -> None
 
 def _of(training: Training, kind: str) -> dict[str, Any]:
     (found,) = [d for d in documents(training, "job") if d["kind"] == kind]
-    return deepcopy(found)
+    return found
 
 
 def _template(training: Training) -> dict[str, Any]:
