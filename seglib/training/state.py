@@ -161,6 +161,11 @@ class TrainingState:
         self.history.append(row)
         return row
 
+    def is_stalled(self, patience: int) -> bool:
+        """Whether so many validations in a row were no better than the best; 0: no."""
+        rows = self.history[self.best_epoch :]
+        return 0 < patience <= sum(not math.isnan(row["val_miou"]) for row in rows)
+
     def line(self, row: Row, *, epochs: int, is_best: bool) -> str:
         """What the log says of an epoch, and of the time that is left for `epochs`."""
         left_s = self.clock.elapsed_s * (epochs / row["epoch"] - 1)

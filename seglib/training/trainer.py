@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, pairwise
@@ -13,8 +13,6 @@ import numpy as np
 
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
-from seglib.data.loader import PairSource, batch_members, training_batches
-from seglib.data.shards import ShardSource
 from seglib.distributed.process_group import ProcessGroup
 from seglib.errors import DivergedError
 from seglib.evaluation.metrics import Scores
@@ -26,14 +24,13 @@ from seglib.training import precision
 from seglib.training.best_epoch import BestEpoch, DrawCurves
 from seglib.training.checkpoints import Checkpoints, Snapshot, restore
 from seglib.training.checkpoints.key import content_key
-from seglib.training.class_balance import ClassBalance
 from seglib.training.coordination import Coordinator
 from seglib.training.distillation import Distillation
 from seglib.training.learner import Learner
 from seglib.training.losses import build_loss
 from seglib.training.schedule import learning_rate_at
 from seglib.training.state import Clock, Row, TrainingState
-from seglib.training.step import StepResult
+from seglib.training.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
 
@@ -102,23 +99,13 @@ class Trainer:
     def load_data(self) -> None:
         """Open the training images, and weight the classes by their pixels."""
         contract, config = self.contract, self.config
-        self.source = (
-            ShardSource(self.shards, inputs=contract.inputs)
-            if self.shards
-            else PairSource(self.data.pairs("train"), inputs=contract.inputs)
-        )
-        one_pass = max(1, len(self.source) // config.batch_size)
-        self.steps_per_epoch = config.steps_per_epoch or one_pass
+        self.images = TrainingData.open(self.data, self.shards, contract, config)
+        self.steps_per_epoch = self.images.steps_per_epoch
         self.planned_steps = self.steps_per_epoch * config.epochs
-        self.balance = ClassBalance.count(
-            self.source,
-            num_classes=contract.num_classes,
-            ignore_index=contract.ignore_index,
-        )
         self.loss = build_loss(
             parse_loss(config.loss),
             ignore_index=contract.ignore_index,
-            class_weights=self.balance.weights(config).tolist(),
+            class_weights=self.images.balance.weights(config).tolist(),
         )
 
     def build_model(self) -> None:
@@ -141,7 +128,7 @@ class Trainer:
             "training %s on %s: %d images, %d epochs of %d steps, %s, %s parameters%s",
             self.contract.architecture,
             self.contract.encoder,
-            len(self.source),
+            len(self.images.source),
             self.config.epochs,
             self.steps_per_epoch,
             numerics,
@@ -171,7 +158,12 @@ class Trainer:
             if left <= 0:
                 continue
             self._begin_phase(first, last)
-            for images, masks in islice(self._batches(), left):
+            batches = self.images.batches(
+                first_step=self.state.step,
+                group=self.group,
+                num_threads=self.loader_threads,
+            )
+            for images, masks in islice(batches, left):
                 if self._is_between_epochs:
                     self.state.begin_epoch()
                 self._take_step(images, masks)
@@ -233,19 +225,6 @@ class Trainer:
         self.snapshot = None  # it is four times the size of the network
         self._decide()
 
-    def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        batches = training_batches(
-            self.source,
-            image_size=self.contract.image_size,
-            ignore_index=self.contract.ignore_index,
-            config=self.config,
-            first_step=self.state.step,
-            share=(self.group.index, self.group.count),
-            num_threads=self.loader_threads,
-            rare=self.balance.rare_views(self.source, self.config.rare_class_views),
-        )
-        return iter(batches)
-
     @property
     def _is_between_epochs(self) -> bool:
         return self.state.step % self.steps_per_epoch == 0
@@ -269,7 +248,7 @@ class Trainer:
         for result in self.learner.results(pending=pending):
             self.state.add_result(result)
             if not np.isfinite(result.loss):
-                raise DivergedError(self._divergence(result))
+                raise DivergedError(self.images.divergence(self.state.scored, result))
 
     def _decide(self) -> bool:
         """Agree on the next step with the other processes; whether it is over."""
@@ -277,7 +256,8 @@ class Trainer:
         return self.coordinator.decide(
             self.state,
             learning_rate=learning_rate_at(step, total, self.config),
-            is_over=self.clock.left_s <= 0 or self._is_stalled,
+            is_over=self.clock.left_s <= 0
+            or self.state.is_stalled(self.config.patience),
         )
 
     def _end_epoch(self) -> None:
@@ -307,28 +287,10 @@ class Trainer:
         is_due = epoch % self.config.validate_every == 0 or is_last
         return self.best_epoch.measure(weights) if is_due else None
 
-    @property
-    def _is_stalled(self) -> bool:
-        """Whether `patience` validations in a row were no better than the best."""
-        rows = self.state.history[self.state.best_epoch :]
-        since = sum(not np.isnan(row["val_miou"]) for row in rows)
-        return 0 < self.config.patience <= since
-
-    def _divergence(self, result: StepResult) -> str:
-        """What to say of a loss that is not finite."""
-        step = self.state.scored
-        members = batch_members(self.source, self.config, step - 1)
-        names = ", ".join(self.source.name(index) for index in members)
-        return (
-            f"The loss is {result.loss} at step {step}: training diverged. Its "
-            f"learning rate: {result.learning_rate:.3g}, its images: {names}. "
-            f"Lower `learning_rate` (now {self.config.learning_rate}), or clip the "
-            "gradients by `clip_norm: 1`."
-        )
-
     def _snapshot(self) -> Snapshot:
         """All that the training resumes from, after the outcomes of all its steps."""
         self._add_results()
+        self.state.numerics = self.learner.numerics
         return self.state.snapshot(self.learner.network, self.learner.optimizer)
 
     def _report(self, history: list[Row]) -> None:

@@ -1,0 +1,84 @@
+"""The training images of a training: their pairs, class balance and batches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from seglib.config import TrainConfig
+from seglib.data.dataset import Dataset
+from seglib.data.loader import PairSource, batch_members, training_batches
+from seglib.data.shards import ShardSource
+from seglib.distributed.process_group import ProcessGroup
+from seglib.models.contract import Contract
+from seglib.training.class_balance import ClassBalance
+from seglib.training.step import StepResult
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a training learns from."""
+
+    source: PairSource
+    balance: ClassBalance
+    contract: Contract
+    config: TrainConfig
+
+    @classmethod
+    def open(
+        cls, data: Dataset, shards: Path | None, contract: Contract, config: TrainConfig
+    ) -> Self:
+        """Open the train split, or the shards in its place, and count its classes.
+
+        Raises:
+            SegError: a file cannot be read, or a mask holds an id that is no class.
+        """
+        source = (
+            ShardSource(shards, inputs=contract.inputs)
+            if shards
+            else PairSource(data.pairs("train"), inputs=contract.inputs)
+        )
+        balance = ClassBalance.count(
+            source,
+            num_classes=contract.num_classes,
+            ignore_index=contract.ignore_index,
+        )
+        return cls(source, balance, contract, config)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        one_pass = max(1, len(self.source) // self.config.batch_size)
+        return self.config.steps_per_epoch or one_pass
+
+    def batches(
+        self, *, first_step: int, group: ProcessGroup, num_threads: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """This process's parts of the batches, without end, from a step on."""
+        batches = training_batches(
+            self.source,
+            image_size=self.contract.image_size,
+            ignore_index=self.contract.ignore_index,
+            config=self.config,
+            first_step=first_step,
+            share=(group.index, group.count),
+            num_threads=num_threads,
+            rare=self.balance.rare_views(self.source, self.config.rare_class_views),
+        )
+        return iter(batches)
+
+    def divergence(self, step: int, result: StepResult) -> str:
+        """What to say of a loss that is not finite.
+
+        Args:
+            step: from 1.
+        """
+        members = batch_members(self.source, self.config, step - 1)
+        names = ", ".join(self.source.name(index) for index in members)
+        return (
+            f"The loss is {result.loss} at step {step}: training diverged. Its "
+            f"learning rate: {result.learning_rate:.3g}, its images: {names}. Lower "
+            f"`learning_rate` (now {self.config.learning_rate}), or clip the gradients "
+            "by `clip_norm: 1`."
+        )
