@@ -84,6 +84,7 @@ class Learner:
             metric=self._metric,
             group=group or self._group,
             xla=self.numerics.xla,
+            clip_norm=self._config.clip_norm,
         )
 
     def take_step(

@@ -17,8 +17,8 @@ def build_optimizer(
     (Variables that appear while a graph is traced have it traced a second time.)
 
     Args:
-        config: optimizer, momentum, learning_rate, encoder_learning_rate, weight_decay,
-            clip_norm and ema_decay.
+        config: optimizer, momentum, learning_rate, encoder_learning_rate, weight_decay
+            and ema_decay.
         network: its trainable variables are what the optimizer updates; norms and
             biases do not decay.
         parts: calls whose gradients are averaged for one update.
@@ -32,7 +32,6 @@ def build_optimizer(
     options: dict[str, Any] = {
         "learning_rate": config.learning_rate,
         "weight_decay": config.weight_decay,
-        "global_clipnorm": config.clip_norm or None,
         "gradient_accumulation_steps": parts if parts > 1 else None,
     }
     if config.ema_decay:

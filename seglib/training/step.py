@@ -5,7 +5,7 @@ sums are as a constant; so the gradient that it computes is its part of the batc
 the sum of these parts over the processes is the whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -36,6 +36,7 @@ def compiled_step(
     metric: MeanIoU,
     group: ProcessGroup,
     xla: bool,
+    clip_norm: float = 0.0,
 ) -> Step:
     """Build the function of a training step; its first call traces and compiles it.
 
@@ -46,6 +47,7 @@ def compiled_step(
         metric: its `count` gives the confusion matrix.
         group: the processes that take the step together.
         xla: compile by XLA.
+        clip_norm: largest norm of all gradients together; 0: any.
 
     Returns:
         A function of this process's part of a batch and the learning rate. It gives the
@@ -76,7 +78,32 @@ def compiled_step(
         value, counts, *gradients = group.run(differentiate, images, masks)
         # Keras would trace a schedule object anew for each weight of the network.
         optimizer.learning_rate.assign(learning_rate)
+        if clip_norm:
+            gradients = clipped(gradients, clip_norm)
         optimizer.apply(gradients, trainee.trainable_variables)
         return value, counts
 
     return step
+
+
+def clipped(gradients: Sequence[Any], norm: float) -> list[Any]:
+    """Scale gradients so that their norm, all taken as one vector, is this at most.
+
+    (Keras's own wants them all of one type.)
+
+    Reference: Pascanu, Mikolov and Bengio 2013, "On the difficulty of training
+    recurrent neural networks", arXiv:1211.5063.
+    """
+    squares = [
+        keras.ops.sum(keras.ops.square(keras.ops.cast(gradient, "float32")))
+        for gradient in gradients
+        if gradient is not None
+    ]
+    length = keras.ops.sqrt(keras.ops.sum(keras.ops.stack(squares)))
+    scale = norm / keras.ops.maximum(length, norm)
+    return [
+        gradient
+        if gradient is None
+        else gradient * keras.ops.cast(scale, gradient.dtype)
+        for gradient in gradients
+    ]

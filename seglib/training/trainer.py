@@ -253,11 +253,11 @@ class Trainer:
     def _decide(self) -> bool:
         """Agree on the next step with the other processes; whether it is over."""
         step, total = self.state.step, self._total_steps
+        is_stalled = self.state.is_stalled(self.config.patience)
         return self.coordinator.decide(
             self.state,
             learning_rate=learning_rate_at(step, total, self.config),
-            is_over=self.clock.left_s <= 0
-            or self.state.is_stalled(self.config.patience),
+            is_over=self.clock.left_s <= 0 or is_stalled,
         )
 
     def _end_epoch(self) -> None:

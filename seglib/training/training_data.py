@@ -16,6 +16,8 @@ from seglib.models.contract import Contract
 from seglib.training.class_balance import ClassBalance
 from seglib.training.step import StepResult
 
+_NAMED = 8  # images of a batch
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -75,10 +77,11 @@ class TrainingData:
             step: from 1.
         """
         members = batch_members(self.source, self.config, step - 1)
-        names = ", ".join(self.source.name(index) for index in members)
+        names = ", ".join(self.source.name(index) for index in members[:_NAMED])
+        more = f" and {len(members) - _NAMED} more" if len(members) > _NAMED else ""
         return (
             f"The loss is {result.loss} at step {step}: training diverged. Its "
-            f"learning rate: {result.learning_rate:.3g}, its images: {names}. Lower "
-            f"`learning_rate` (now {self.config.learning_rate}), or clip the gradients "
-            "by `clip_norm: 1`."
+            f"learning rate: {result.learning_rate:.3g}, its images: {names}{more}. "
+            f"Lower `learning_rate` (now {self.config.learning_rate}), or clip the "
+            "gradients by `clip_norm: 1`."
         )

@@ -124,8 +124,10 @@ def test_a_loss_that_is_not_finite_ends_with_advice(tiny_dataset):
     model = build(5)
     weights = [np.full_like(w, np.inf) for w in model.network.get_weights()]
     model.network.set_weights(weights)
-    with pytest.raises(SegError, match="Lower `learning_rate`"):
+    with pytest.raises(SegError, match="Lower `learning_rate`") as error:
         train(model, tiny_dataset, config=config)
+    named = r"at step \d: .* rate: .+, its images: (train_\d\.png(, )?){4}\. Lower"
+    assert re.search(named, str(error.value))
 
 
 def test_a_mask_id_that_the_model_does_not_know_is_an_error(tiny_dataset):
@@ -255,3 +257,55 @@ def test_training_runs_in_bfloat16_with_xla_where_that_is_asked_for(
         (row,) = train(model, tiny_dataset, config=config)
     assert math.isfinite(row["loss"])
     assert "bfloat16 with XLA" in caplog.text
+
+
+def test_training_ends_after_as_many_validations_without_progress_as_asked_for(
+    tiny_dataset,
+):
+    config = TrainConfig(
+        epochs=9, batch_size=4, steps_per_epoch=1, patience=2, learning_rate=1e-9
+    )
+    model = build(5)
+    history = train(model, tiny_dataset, config=config)
+    best = int(np.argmax([row["val_miou"] for row in history]))
+    assert len(history) == best + 3 < 9
+
+
+def test_every_choice_of_the_optimisation_trains_and_resumes(tiny_dataset, tmp_path):
+    """A training that is interrupted after an epoch ends as one that is not."""
+    config = TrainConfig(
+        epochs=2,
+        batch_size=4,
+        steps_per_epoch=2,
+        loss="ohem + 0.5 * dice",
+        class_weights="median_frequency",
+        rare_class_views=0.5,
+        optimizer="sgd",
+        clip_norm=1.0,
+        ema_decay=0.9,
+        accumulate=2,
+        schedule="one_cycle",
+        best_by="pixel_accuracy",
+        learning_rate=0.1,
+    )
+
+    class InterruptionError(Exception):
+        pass
+
+    def interrupt(row):
+        if row["epoch"] == 2 and not (tmp_path / "again").exists():
+            (tmp_path / "again").touch()
+            raise InterruptionError
+
+    whole = train(build(3), tiny_dataset, config=config)
+    kept = tmp_path / "kept"
+    with pytest.raises(InterruptionError):
+        train(
+            build(3), tiny_dataset, config=config, checkpoints=kept, on_epoch=interrupt
+        )
+    model = build(3)
+    resumed = train(model, tiny_dataset, config=config, checkpoints=kept)
+    for one, other in zip(whole, resumed, strict=True):
+        for name in ("loss", "train_miou", "val_miou", "learning_rate"):
+            assert one[name] == pytest.approx(other[name], rel=1e-6)
+    assert np.isfinite(whole[-1]["loss"])
