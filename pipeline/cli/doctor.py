@@ -108,7 +108,7 @@ def doctor(
 
     if explain or codes:
         text = findings.explain(explain.upper()) if explain else findings.table()
-        typer.echo(text.rstrip())
+        echo(text.rstrip())
         return
     if document is None:
         raise UsageError(
