@@ -123,12 +123,12 @@ REQUIRE_BUILDKIT = $(REQUIRE_ENGINE); \
 
 .PHONY: test
 test: lint kubectl $(DOCS_READY) ## All checks: format, lint, import contracts, types, tests
-	$(PY) -m pytest --numprocesses 2 --dist loadfile
+	$(PY) -m pytest --numprocesses 3 --dist loadfile
 
 .PHONY: test-busy
 test-busy: $(DEV_READY) ## The tests beside two busy loops, as on a slow machine
 	yes >/dev/null & one=$$!; yes >/dev/null & trap "kill $$one $$!" EXIT; \
-	  $(PY) -m pytest --numprocesses 2 --dist loadfile
+	  $(PY) -m pytest --numprocesses 3 --dist loadfile
 
 .PHONY: test-slow
 test-slow: $(DEV_READY) ## The tests that take minutes
