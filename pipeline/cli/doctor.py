@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import Context, Remote, grouped, option, optional
-from seglib.cli.terminal import Terminal
+from seglib.cli.terminal import Terminal, echo
 from seglib.environment import CHECKPOINTS, TRACKING_URI
 from seglib.errors import UsageError
 
