@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -18,6 +19,7 @@ from seglib.training.step import StepResult
 Row = dict[str, float]
 
 _ROW = {"epoch", "loss", "train_miou", "val_miou", "learning_rate", "duration_s"}
+_MOST_SLOTS = 4  # of AdamW with an average, which accumulates gradients
 _CLOCK = {"elapsed_s", "epoch_s", "timed_s", "untimed_steps"}
 
 
@@ -254,18 +256,30 @@ def _shapes_fit(snapshot: Snapshot, network: keras.Model) -> dict[str, bool]:
     best, weights = given.get("best"), _shapes(network.weights)
     if snapshot.is_outcome:
         return {"best": best == weights}
-    # After iterations and learning rate come moments, averages and sums, as the
-    # settings have it, of each variable that learns; a frozen encoder has none.
-    moments = given.get("optimizer", [()])[2:]
-    trainable = _shapes(network.trainable_variables)
     classes = network.output_shape[-1]
     return {
         "network": given.get("network") == _shapes(network.variables),
         "best": best in ([], weights),  # none before the first epoch
         "confusion": given.get("confusion") == [(classes, classes)],
-        "optimizer": len(given.get("optimizer", ())) >= 2
-        and all(shape in trainable for shape in moments),
+        "optimizer": _is_optimizer(
+            given.get("optimizer", []), _shapes(network.trainable_variables)
+        ),
     }
+
+
+def _is_optimizer(
+    given: list[tuple[int, ...]], trainable: list[tuple[int, ...]]
+) -> bool:
+    """Whether an optimizer of these variables can have variables of these shapes.
+
+    After iterations and learning rate it has as many of each variable that learns as
+    the settings say: moments, an average, a sum. A frozen encoder has none.
+    """
+    counts, known = Counter(given[2:]), Counter(trainable)
+    return len(given) >= 2 and any(
+        all(n % each == 0 and n // each <= known[shape] for shape, n in counts.items())
+        for each in range(1, _MOST_SLOTS + 1)
+    )
 
 
 def _shapes(arrays: Iterable[Any]) -> list[tuple[int, ...]]:

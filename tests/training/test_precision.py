@@ -3,6 +3,7 @@
 import logging
 
 import keras
+import numpy as np
 import pytest
 
 from seglib.config import TrainConfig
@@ -132,7 +133,8 @@ def test_a_candidate_that_fails_is_left_out_and_the_log_says_why(monkeypatch, ca
         network = build_network(model.contract, precision=numerics.precision)
         loss = _loss_that_xla_refuses if numerics == BFLOAT16_XLA else CrossEntropy()
         network.compile("sgd", loss, jit_compile=numerics.xla)
-        return time_steps(network, (1, 32, 32), 3)
+        images, masks = np.zeros((1, 32, 32, 3)), np.zeros((1, 32, 32), np.int32)
+        return time_steps(lambda: network.train_on_batch(images, masks))
 
     with caplog.at_level(logging.INFO, logger="seglib.training.precision"):
         choice = choose_numerics([FLOAT32, BFLOAT16_XLA, FLOAT32_XLA], measure, 10**7)
