@@ -62,6 +62,10 @@ def train(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="Or a sum of losses: `cross_entropy + 0.5 * dice`."),
+    ] = None,
     shards: Annotated[
         Path | None, typer.Option(help="Folder of `seglib augment`, to learn from.")
     ] = None,
@@ -89,6 +93,9 @@ def train(
             help="Threads that load images; the model is the same. 0: one a core.",
         ),
     ] = 0,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard's event files.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Go on where the same training was interrupted.")
     ] = True,
@@ -129,12 +136,14 @@ def train(
             freeze_epochs=freeze_epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            loss=loss,
         ),
         start_from=start_from,
         teacher=teacher,
         shards=shards,
         checkpoints=checkpoints,
         loader_threads=loader_threads,
+        tensorboard=tensorboard,
         resume=resume,
         num_classes=num_classes,
         ignore_index=ignore_index,
@@ -169,6 +178,7 @@ def _train(
     shards: Path | None,
     checkpoints: str | None,
     loader_threads: int,
+    tensorboard: Path | None,
     resume: bool,
     num_classes: int | None,
     ignore_index: int | None,
@@ -210,6 +220,7 @@ def _train(
                 checkpoints=kept,
                 processes=group,
                 loader_threads=loader_threads,
+                tensorboard=tensorboard,
                 on_step=told,
             )
     except (KeyboardInterrupt, Terminated):

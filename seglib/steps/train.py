@@ -12,6 +12,7 @@ from seglib.report.plots import curves_png
 from seglib.training.checkpoints import Checkpoints
 from seglib.training.distillation import Distillation
 from seglib.training.state import Row
+from seglib.training.tensorboard import tensorboard_writer
 from seglib.training.trainer import Trainer
 
 
@@ -20,14 +21,15 @@ def train(
     data: Dataset,
     *,
     config: TrainConfig | None = None,
-    shards: Path | None = None,
+    shards: str | Path | None = None,
     distillation: Distillation | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     checkpoints: Checkpoints | str | Path | None = None,
     processes: ProcessGroup | None = None,
     loader_threads: int = 0,
     on_epoch: Callable[[Row], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    tensorboard: str | Path | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> list[Row]:
     """Train a model in place, on one device; its best epoch's weights are kept.
@@ -37,8 +39,8 @@ def train(
             decides which epoch is best. Without a val split the last epoch is kept.
         shards: folder that `seglib augment` wrote, in place of the train split.
         distillation: a teacher from which the model learns, beside the masks.
-        out: where the artifact goes at the end: network, contract, history.json and
-            curves.png. Until then the best epoch so far lies beside it, as
+        out: where the artifact goes at the end: network, contract, history.json, .csv
+            and curves.png. Until then the best epoch so far lies beside it, as
             `NAME.unfinished`, and survives an interruption.
         checkpoints: where the state of the training is saved meanwhile, a folder or
             s3://bucket/prefix. The same training, started again, resumes from there,
@@ -56,6 +58,7 @@ def train(
         on_epoch: called with each row of the history, those of an interrupted part
             included.
         on_step: called after each step with (steps done, steps in all).
+        tensorboard: folder that gets the history as event files, epoch by epoch.
         now: gives the time in seconds, from which `max_minutes` counts.
 
     Returns:
@@ -70,16 +73,24 @@ def train(
     """
     if isinstance(checkpoints, str | Path):
         checkpoints = Checkpoints(checkpoints)
+    group = processes or ProcessGroup()
+    if tensorboard and group.is_first:
+        told = on_epoch, tensorboard_writer(Path(tensorboard))
+
+        def on_epoch(row: Row) -> None:
+            for tell in filter(None, told):
+                tell(row)
+
     trainer = Trainer(
         model=model,
         data=data,
         config=config or TrainConfig(),
         draw_curves=curves_png,
-        shards=shards,
+        shards=Path(shards) if shards else None,
         distillation=distillation,
-        out=out,
+        out=Path(out) if out else None,
         checkpoints=checkpoints,
-        group=processes or ProcessGroup(),
+        group=group,
         loader_threads=loader_threads,
         on_epoch=on_epoch,
         on_step=on_step,

@@ -1,5 +1,7 @@
 """Validation after an epoch, and the artifact with the best weights so far."""
 
+import csv
+import io
 import json
 import logging
 import math
@@ -76,8 +78,15 @@ class BestEpoch:
             {key: None if math.isnan(value) else value for key, value in row.items()}
             for row in history
         ]
-        text = json.dumps(rows, indent=1) + "\n"
-        files = {"history.json": text.encode(), "curves.png": self.draw_curves(rows)}
+        table = io.StringIO()
+        lines = csv.DictWriter(table, history[0], lineterminator="\n")
+        lines.writeheader()
+        lines.writerows(rows)  # empty where an epoch was not validated
+        files = {
+            "history.json": (json.dumps(rows, indent=1) + "\n").encode(),
+            "history.csv": table.getvalue().encode(),
+            "curves.png": self.draw_curves(rows),
+        }
         self.model.save(folder, extra_files=files)
 
 

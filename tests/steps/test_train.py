@@ -34,6 +34,9 @@ def test_the_history_has_a_row_an_epoch_and_is_told_as_it_comes(trained):
     assert trained.epochs == trained.history
     written = json.loads((trained.folder / "history.json").read_text())
     assert written == trained.history
+    lines = (trained.folder / "history.csv").read_text().splitlines()
+    assert lines[0].split(",") == list(trained.history[0])
+    assert [float(x) for x in lines[1].split(",")] == [*trained.history[0].values()]
     # Cosine decay to 1 % of the peak.
     assert trained.history[-1]["learning_rate"] == pytest.approx(3e-5, rel=0.01)
 
