@@ -14,6 +14,7 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 3e-3,
     "freeze_epochs": 1,
     "encoder_learning_rate": 0.5,
+    "loss": "cross_entropy + dice",  # whose value is no mean over the processes
 }
 
 
