@@ -7,6 +7,7 @@ loss of their whole batch, and its exact gradient.
 Ignored pixels, and ids that are no class, count nowhere.
 """
 
+import abc
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from seglib.loss_formula import Term
 _LEAST = 1e-6  # of a denominator: a batch without a pixel that counts has loss 0
 
 
-class SegmentationLoss(keras.losses.Loss):
+class SegmentationLoss(keras.losses.Loss, abc.ABC):
     """What all losses have in common.
 
     Args:
@@ -47,13 +48,13 @@ class SegmentationLoss(keras.losses.Loss):
         """
         return self.value(self.sums(y_true, y_pred))
 
+    @abc.abstractmethod
     def sums(self, masks: Any, logits: Any) -> tuple[Any, ...]:
         """What the loss is made of: float32 tensors that add up over parts of a batch.
 
         Args:
             masks, logits: as for `call`.
         """
-        raise NotImplementedError
 
     def value(self, sums: tuple[Any, ...]) -> Any:
         """The loss, a scalar, from the sums of a whole batch: here of a mean, Σ / n."""

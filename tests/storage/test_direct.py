@@ -1,6 +1,5 @@
 """The quick way to small objects, against servers of all kinds of manners."""
 
-import datetime as dt
 import functools
 import http.server
 import ssl
@@ -8,15 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import boto3
 import pytest
 from botocore.config import Config
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +18,7 @@ from benchmarks.waiting import HANG_S
 from seglib.storage.backends import direct
 from seglib.storage.backends.direct import LARGEST, read_small
 from seglib.storage.backends.signing import Signer
+from tests.fakes.certificates import self_signed
 
 OBJECTS = {f"small/{number}": b"%d " % number * number for number in range(200)}
 
@@ -210,33 +205,8 @@ def test_a_proxy_is_left_to_others(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> Path:
-    """A key, and a certificate for localhost that it signed itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("certificate") / "both.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+def certificate(tmp_path_factory):
+    return self_signed(tmp_path_factory.mktemp("certificate") / "both.pem")
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])
