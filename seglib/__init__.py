@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from seglib.config import ExportConfig as ExportConfig
     from seglib.config import TrainConfig as TrainConfig
     from seglib.data.dataset import Dataset as Dataset
+    from seglib.data.fixing.fixer import fix as fix
     from seglib.data.verification.loading import load_dataset as load_dataset
     from seglib.data.verification.verifier import verify as verify
     from seglib.errors import DatasetError as DatasetError
@@ -61,6 +62,7 @@ _HOMES = {
     "distributed": "seglib.distributed",
     "evaluate": "seglib.steps.evaluate",
     "export": "seglib.steps.export",
+    "fix": "seglib.data.fixing.fixer",
     "load_dataset": "seglib.data.verification.loading",
     "load_model": "seglib.models.model",
     "predict": "seglib.steps.predict",

@@ -20,6 +20,7 @@ FUNCTIONS = {
     "build_model",
     "evaluate",
     "export",
+    "fix",
     "load_dataset",
     "load_model",
     "predict",

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,6 +129,13 @@ def folders_by_name(given: list[str]) -> dict[str, Path]:
 
 @contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    with stage_bar(text) as update:
+        yield partial(update, text)
+
+
+@contextmanager
+def stage_bar(text: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar of several stages: it is told the name of each, done and total."""
     columns = (
         _title(),
         BarColumn(),
@@ -137,8 +145,9 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
     with _progress(*columns) as progress:
         task = progress.add_task(visible(text), total=None)
 
-        def update(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+        def update(stage: str, done: int, total: int) -> None:
+            shown = visible(stage)
+            progress.update(task, description=shown, completed=done, total=total)
 
         yield update
 

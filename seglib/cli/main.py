@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,11 +28,14 @@ from seglib.cli.console import (
     override,
     progress_bar,
     set_up_logging,
+    stage_bar,
 )
 from seglib.cli.terminal import echo, run_commands, tell_error
 from seglib.config import Config
-from seglib.errors import SegError
+from seglib.errors import SegError, UsageError
 from seglib.plain_text import visible
+
+_SHOWN_FILES = 5
 
 
 def _new_app() -> typer.Typer:
@@ -73,6 +77,7 @@ def verify(
 
     Exit code 0: clean. 1: problems. 2: wrong use.
     """
+    from seglib.data.fixing.fixer import FIXABLE
     from seglib.data.verification.verifier import verify as run
     from seglib.steps.verify import write_verification
 
@@ -83,18 +88,86 @@ def verify(
     if out:
         write_verification(verification, out)
         console.print(f"report: {out / 'report.html'}")
+    _tell_findings(verification)
+    found = {p.kind for p in (*verification.problems, *verification.warnings)}
+    if found & FIXABLE:
+        kinds = ", ".join(sorted(found & FIXABLE))
+        told = f"{kinds}: `seglib fix {data} --out NEW` writes a copy without them"
+        console.print(f"{told}, where only one answer is right", soft_wrap=True)
+    if not verification.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def fix(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="New folder for the fixed copy.")],
+    num_classes: NumClasses = None,
+    ignore_index: IgnoreIndex = None,
+    ignored_color: Annotated[
+        str | None,
+        typer.Option(help="Of ignored pixels in coloured masks, such as 0,0,0."),
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write a copy of a dataset in which all is fixed that has one right answer.
+
+    Masks named otherwise than their images, other file formats, colours in place of
+    class ids (by the palette of dataset.yaml), ids such as 0 and 255 or counted from 1,
+    differing colour tables, alpha channels, needless or too few bits, and masks drawn
+    on a photograph before its EXIF orientation turned it. The dataset itself is only
+    read; fixes.csv in the copy lists every change.
+
+    Exit code 0: the copy is clean, or there was nothing to fix. 1: problems are left.
+    2: wrong use.
+    """
+    from seglib.data.fixing.fixer import LOG
+    from seglib.data.fixing.fixer import fix as run
+
+    check_folder(data)
+    settings = data_config(config, num_classes, ignore_index)
+    colour = _colour(ignored_color) if ignored_color else None
+    with stage_bar("copying") as progress:
+        done = run(data, out, config=settings, ignored_colour=colour, progress=progress)
+    for line in done.unfixed[:_SHOWN_FILES]:
+        console.print(Text.assemble(("left as it is:", "yellow"), f" {visible(line)}"))
+    if (more := len(done.unfixed) - _SHOWN_FILES) > 0:
+        console.print(f"… and {more:,} more files left as they are")
+    counts = Counter((change.kind, change.told) for change in done.changes)
+    for (kind, told), count in sorted(counts.items()):
+        console.print(f"{count:,} × {kind}: {told}", soft_wrap=True, markup=False)
+    if done.changes:
+        console.print(f"fixed copy: {out}, every change: {out / LOG}", soft_wrap=True)
+    else:
+        console.print("nothing was found that has one right answer; nothing written")
+    _tell_findings(done.verification)
+    if not done.verification.ok:
+        raise typer.Exit(1)
+
+
+def _colour(text: str) -> tuple[int, int, int]:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not all(p.isdecimal() and int(p) < 256 for p in parts):
+        raise UsageError(
+            "--ignored-color must be red,green,blue, each 0 … 255, such as 0,0,0. "
+            f"Received: {text!r}."
+        )
+    red, green, blue = map(int, parts)
+    return red, green, blue
+
+
+def _tell_findings(verification: Any) -> None:
     try:
         verification.raise_if_bad()
     except SegError as error:
         tell_error(error)  # before the warnings
     for warning in verification.warnings:
         console.print(Text.assemble(("warning:", "yellow"), f" {visible(warning)}"))
-    if not verification.ok:
-        raise typer.Exit(1)
-    dataset = verification.dataset
-    counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())
-    told = f" {counts} pairs, {dataset.num_classes} classes"
-    console.print(Text.assemble(("clean:", "green"), told))
+    if verification.ok:
+        dataset = verification.dataset
+        counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())
+        told = f" {counts} pairs, {dataset.num_classes} classes"
+        console.print(Text.assemble(("clean:", "green"), told))
 
 
 @app.command()

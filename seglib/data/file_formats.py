@@ -131,6 +131,13 @@ def lossy_format(encoded: bytes) -> str:
     return "WebP" if is_webp and b"VP8 " in _webp_chunks(encoded) else ""
 
 
+def content_suffix(encoded: bytes) -> str:
+    """The suffix of an image file by its first bytes, such as `.png`; else ""."""
+    if encoded.startswith(b"RIFF") and encoded[8:12] != b"WEBP":
+        return ""
+    return next((s for magic, s in _SUFFIXES.items() if encoded.startswith(magic)), "")
+
+
 def png_palette(encoded: bytes) -> bytes:
     """The colour table of a PNG, three bytes a colour; empty without a palette."""
     if encoded.startswith(PNG_MAGIC):
@@ -223,6 +230,16 @@ _FORMATS: dict[bytes, Callable[[bytes], Header]] = {
     b"MM\0*": _tiff,
     b"II+\0": _tiff,
     b"MM\0+": _tiff,
+}
+
+
+_SUFFIXES = {
+    PNG_MAGIC: ".png",
+    _JPEG: ".jpg",
+    b"BM": ".bmp",
+    b"GIF8": ".gif",
+    b"RIFF": ".webp",
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), ".tif"),
 }
 
 

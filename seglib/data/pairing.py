@@ -5,9 +5,11 @@ same name in two ways. Links are followed, to files and to folders alike.
 """
 
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from seglib.data.image_io import IMAGE_SUFFIXES
+from seglib.data.naming import NamePattern, find_patterns
 from seglib.data.pairs import Inputs, Pair
 from seglib.data.problems import Problem
 from seglib.storage.files import check_file, normal, visible_files
@@ -40,6 +42,11 @@ def list_split(
         files = files_by_stem(root / name, problems)
         if not files and part != "mask":
             continue  # the problem is of the folder, not of each image
+        if part == "mask" and (found_names := _other_names(images, files, root / name)):
+            problems.append(found_names)
+            stems = set()
+            found[part] = files
+            continue
         for stem in sorted(stems - files.keys()):
             expected = f"{name}/{stem}.{'png' if part == 'mask' else '*'}"
             problems.append(_without(images[stem], "image", part, expected))
@@ -64,6 +71,24 @@ def list_split(
         for stem in sorted(stems)
     )
     return tuple(pairs), problems
+
+
+def mask_names(
+    images: Collection[str], masks: Collection[str]
+) -> list[tuple[NamePattern, dict[str, str]]]:
+    """How masks are named after images, where most have other stems than these.
+
+    Args:
+        images: all stems of images.
+        masks: all stems of masks.
+
+    Returns:
+        As `find_patterns`, of those without a partner.
+    """
+    lonely = set(images) - set(masks)
+    if 2 * len(lonely) <= len(images):
+        return []  # the names are those of the format, and a file is missing
+    return find_patterns(lonely, set(masks) - set(images))
 
 
 def files_by_stem(folder: Path, problems: list[Problem]) -> dict[str, Path]:
@@ -109,6 +134,22 @@ def same_stem(path: Path, other: Path) -> str:
         f"same stem as {other.name}, from which only Unicode normalization (NFC, NFD) "
         "tells it apart"
     )
+
+
+def _other_names(
+    images: Mapping[str, Path], masks: Mapping[str, Path], folder: Path
+) -> Problem | None:
+    patterns = mask_names(images, masks)
+    if not patterns:
+        return None
+    told = " or ".join(str(pattern) for pattern, _ in patterns[:3])
+    reason = f"the masks' stems are not those of the images: {told}"
+    remedy = (
+        "`seglib fix` renames the masks in a copy."
+        if len(patterns) == 1
+        else "Move the masks that are not meant out of the folder; then `seglib fix`."
+    )
+    return Problem(folder, reason, remedy, "names-differ")
 
 
 def _without(path: Path, part: str, missing: str, expected: str) -> Problem:

@@ -5,7 +5,7 @@ information. The dataset is never changed.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -44,10 +44,11 @@ _MAX_THREADS = 16  # each holds a decoded image
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """The findings. `pairs` holds the pairs without problems."""
+    """The findings. `pairs` holds the pairs without problems, `inspections` all."""
 
     dataset: Dataset
     pairs: Mapping[str, tuple[PairFacts, ...]]
+    inspections: Mapping[str, Sequence[Inspection]]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     notes: tuple[Problem, ...]
@@ -132,6 +133,7 @@ def examine(
     return Verification(
         dataset=dataset,
         pairs=pairs,
+        inspections=inspections,
         problems=_of(problems, PROBLEM),
         warnings=_of(problems, WARNING),
         notes=_of(problems, NOTE),

@@ -1,0 +1,1 @@
+"""Fixing of datasets: what has one right answer, in a copy."""
