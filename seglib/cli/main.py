@@ -32,7 +32,8 @@ from seglib.cli.console import (
 )
 from seglib.cli.terminal import echo, run_commands, tell_error
 from seglib.config import Config
-from seglib.errors import SegError, UsageError
+from seglib.data.problems import NOTE, PROBLEM, SEVERITIES
+from seglib.errors import SegError, UsageError, unknown
 from seglib.plain_text import visible
 
 _SHOWN_FILES = 5
@@ -72,29 +73,52 @@ def verify(
     out: Annotated[
         Path | None, typer.Option(help="Folder for manifest.json and report.html.")
     ] = None,
+    fail_on: Annotated[
+        str, typer.Option(help="problem, warning or note: what exits with 1.")
+    ] = PROBLEM,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(help="Kind of warning or note to leave out; may be repeated."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all findings as JSON.")
+    ] = False,
 ) -> None:
     """Open every file of a dataset and report what is wrong with it.
 
-    Exit code 0: clean. 1: problems. 2: wrong use.
+    docs/findings.md explains each kind of finding; `severities` in dataset.yaml gives
+    kinds another severity for good.
+
+    Exit code 0: clean. 1: findings of the severity --fail-on, or a worse one. 2: wrong
+    use.
     """
     from seglib.data.fixing.fixer import FIXABLE
     from seglib.data.verification.verifier import verify as run
-    from seglib.steps.verify import write_verification
+    from seglib.steps.verify import findings_json, write_verification
 
     check_folder(data)
+    if fail_on not in SEVERITIES:
+        raise UsageError(str(unknown("severity", fail_on, SEVERITIES)))
     settings = data_config(config, num_classes, ignore_index)
     with progress_bar("verifying") as progress:
-        verification = run(data, config=settings, progress=progress)
+        verification = run(
+            data, config=settings, ignore=ignore or (), progress=progress
+        )
     if out:
         write_verification(verification, out)
-        console.print(f"report: {out / 'report.html'}")
-    _tell_findings(verification)
-    found = {p.kind for p in (*verification.problems, *verification.warnings)}
-    if found & FIXABLE:
-        kinds = ", ".join(sorted(found & FIXABLE))
-        told = f"{kinds}: `seglib fix {data} --out NEW` writes a copy without them"
-        console.print(f"{told}, where only one answer is right", soft_wrap=True)
-    if not verification.ok:
+    if as_json:  # plain: for other programs
+        typer.echo(json.dumps(findings_json(verification), indent=2))
+    else:
+        if out:
+            console.print(f"report: {out / 'report.html'}")
+        _tell_findings(verification, notes=fail_on == NOTE)
+        found = {p.kind for p in (*verification.problems, *verification.warnings)}
+        if found & FIXABLE:
+            kinds = ", ".join(sorted(found & FIXABLE))
+            told = f"{kinds}: `seglib fix {data} --out NEW` writes a copy without them"
+            console.print(f"{told}, where one answer is right", soft_wrap=True)
+    levels = (verification.problems, verification.warnings, verification.notes)
+    if any(levels[: SEVERITIES.index(fail_on) + 1]):
         raise typer.Exit(1)
 
 
@@ -156,13 +180,15 @@ def _colour(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _tell_findings(verification: Any) -> None:
+def _tell_findings(verification: Any, *, notes: bool = False) -> None:
     try:
         verification.raise_if_bad()
     except SegError as error:
         tell_error(error)  # before the warnings
     for warning in verification.warnings:
         console.print(Text.assemble(("warning:", "yellow"), f" {visible(warning)}"))
+    for note in verification.notes if notes else ():
+        console.print(Text.assemble(("note:", "cyan"), f" {visible(note)}"))
     if verification.ok:
         dataset = verification.dataset
         counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())

@@ -78,6 +78,7 @@ class Scan:
     problems: tuple[Problem, ...]
     knows_classes: bool  # else the number is a stand-in; see `infer_classes`
     has_palette: bool
+    severities: Mapping[str, str]  # kind of finding → severity, by dataset.yaml
 
 
 def config_options(config: DataConfig) -> dict[str, Any]:
@@ -141,7 +142,8 @@ def scan_dataset(
         ignore_index=ignore,
         others=others,
     )
-    return Scan(dataset, tuple(problems), bool(given), bool(palette))
+    severities = dict(description.get("severities") or {})
+    return Scan(dataset, tuple(problems), bool(given), bool(palette), severities)
 
 
 def _list_splits(

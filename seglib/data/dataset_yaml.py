@@ -7,13 +7,21 @@ from typing import Any
 
 from seglib.config import LARGEST_ID, MAX_CLASSES
 from seglib.data.pairs import IMAGE
-from seglib.errors import DatasetError, unknown
+from seglib.data.problems import IGNORE, SEVERITIES, check_kind
+from seglib.errors import DatasetError, UsageError, unknown
 from seglib.plain_text import visible_line
 from seglib.storage.documents import parse_yaml, read_yaml
 from seglib.storage.files import normal
 
 DESCRIPTION = "dataset.yaml"
-_KEYS = ("class_names", "palette", "ignore_index", "num_classes", "inputs")
+_KEYS = (
+    "class_names",
+    "palette",
+    "ignore_index",
+    "num_classes",
+    "inputs",
+    "severities",
+)
 _INPUT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TAKEN = (IMAGE, "images", "mask", "segmentation")
 
@@ -79,6 +87,7 @@ def _check_description(path: Path, description: dict[str, Any]) -> None:
                 f"Received: {value}."
             )
     _check_inputs(path, description.get("inputs") or {})
+    _check_severities(path, description.get("severities") or {})
     palette = description.get("palette") or []
     if not isinstance(palette, list):
         raise DatasetError(f"{path}: `palette` must be a list. Received: {palette!r}.")
@@ -118,6 +127,25 @@ def _check_inputs(path: Path, inputs: Any) -> None:
                 f"{path}: the input `{name}` must have 1 (grey), 3 (RGB) or 4 (RGBA) "
                 f"channels. Received: {channels!r}."
             )
+
+
+def _check_severities(path: Path, severities: Any) -> None:
+    if not isinstance(severities, dict):
+        raise DatasetError(
+            f"{path}: `severities` must give kinds of findings another severity, such "
+            f"as {{duplicate: note}}. Received: {severities!r}."
+        )
+    for kind, severity in severities.items():
+        if severity not in (*SEVERITIES, IGNORE):
+            expected = ", ".join((*SEVERITIES, IGNORE))
+            raise DatasetError(
+                f"{path}: the severity of `{kind}` must be one of {expected}. "
+                f"Received: {severity!r}."
+            )
+        try:
+            check_kind(str(kind), severity)
+        except UsageError as error:
+            raise DatasetError(f"{path}: {error}") from error
 
 
 def _is_colour(colour: Any) -> bool:

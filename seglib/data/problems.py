@@ -1,13 +1,67 @@
 """Problems of a dataset, and their grouping for reports."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from seglib.errors import UsageError, unknown
+
 PROBLEM, WARNING, NOTE = "problem", "warning", "note"  # only the first is fatal
 
 _TOLD = 5  # problems of one nature
+
+# Each kind, and how severe it is; docs/findings.md says what it means. Some are
+# problems only where nothing useful would be left.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    # listing and files
+    "missing-folder": (PROBLEM,),
+    "empty-split": (PROBLEM,),
+    "names-differ": (PROBLEM,),
+    "image-without-mask": (PROBLEM,),
+    "mask-without-image": (PROBLEM,),
+    "incomplete-sample": (PROBLEM,),
+    "same-stem": (PROBLEM,),
+    "not-an-image": (PROBLEM,),
+    "unreadable-file": (PROBLEM,),
+    "damaged-file": (PROBLEM,),
+    "unfit-file": (PROBLEM,),
+    "too-large": (PROBLEM,),
+    "description": (PROBLEM,),
+    "split-missing": (WARNING,),
+    "folder-not-read": (WARNING,),
+    # masks
+    "size-mismatch": (PROBLEM,),
+    "colours-for-ids": (PROBLEM,),
+    "ids-out-of-range": (PROBLEM,),
+    "too-few-classes": (PROBLEM,),
+    "classes-inferred": (PROBLEM, NOTE),
+    "anti-aliased-mask": (WARNING,),
+    "lossy-mask": (WARNING,),
+    "stretched-ids": (WARNING,),
+    "alpha-mask": (WARNING,),
+    "palettes-differ": (WARNING,),
+    "palette-masks": (NOTE,),
+    "all-ignored": (WARNING,),
+    "one-class": (WARNING,),
+    # images
+    "sixteen-bits": (PROBLEM, WARNING),
+    "exif-rotation": (WARNING,),
+    # pairs and splits
+    "duplicate": (WARNING,),
+    "near-duplicate": (NOTE,),
+    "leakage": (WARNING,),
+    "near-leakage": (WARNING,),
+    "sequence-leakage": (WARNING,),
+    "class-ignored": (WARNING,),
+    "class-absent": (WARNING,),
+    "class-not-in-train": (WARNING,),
+    "class-not-scored": (NOTE,),
+    "class-drift": (NOTE,),
+    "brightness-drift": (NOTE,),
+}
+SEVERITIES = (PROBLEM, WARNING, NOTE)
+IGNORE = "ignore"
 
 
 @dataclass(frozen=True, order=True)
@@ -22,6 +76,22 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}. {self.remedy}".rstrip()
+
+
+def check_kind(kind: str, wanted: str) -> None:
+    """Check that findings of a kind may be given another severity, or be ignored.
+
+    Raises:
+        UsageError: there is no such kind, or it would leave a dataset that cannot be
+            trained on.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of finding", kind, KINDS)
+    if PROBLEM in KINDS[kind] and wanted != PROBLEM:
+        raise UsageError(
+            f"`{kind}` is a problem, without whose remedy nothing can be trained: it "
+            f"cannot become `{wanted}`. See `seglib fix`, or remove the pair."
+        )
 
 
 def group(problems: Iterable[Problem]) -> list[list[Problem]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from seglib.data.manifest import Manifest, write_manifest
 from seglib.data.problems import Problem, relative_path
@@ -41,11 +42,7 @@ def write_verification(
         root="" if remote else str(dataset.root.resolve()),
         others=dataset.others,
     )
-    findings = {
-        "problems": verification.problems,
-        "warnings": verification.warnings,
-        "notes": verification.notes,
-    }
+    findings = _findings(verification)
     page = verification_page(dataset, manifest, findings)
     write_text(out / REPORT, page)
     # Last: who finds a manifest finds its report, too.
@@ -56,6 +53,30 @@ def write_verification(
             key: _to_json(dataset.root, found) for key, found in findings.items()
         },
     )
+
+
+def findings_json(verification: Verification) -> dict[str, Any]:
+    """The findings for other programs: what was read, and each with its kind."""
+    dataset = verification.dataset
+    return {
+        "format_version": 1,
+        "dataset": str(dataset.root),
+        "ok": verification.ok,
+        "pairs": {split: len(pairs) for split, pairs in dataset.splits.items()},
+        "num_classes": dataset.num_classes,
+        **{
+            severity: _to_json(dataset.root, found)
+            for severity, found in _findings(verification).items()
+        },
+    }
+
+
+def _findings(verification: Verification) -> dict[str, tuple[Problem, ...]]:
+    return {
+        "problems": verification.problems,
+        "warnings": verification.warnings,
+        "notes": verification.notes,
+    }
 
 
 def _to_json(root: Path, problems: Iterable[Problem]) -> list[dict[str, str]]:

@@ -4,28 +4,213 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.image_io import MIN_LEVELS, levels_left
+from seglib.data.pairs import Pair
 from seglib.data.problems import NOTE, PROBLEM, WARNING, Problem
-from seglib.data.verification.pair_checks import FileFacts, Inspection
+from seglib.data.verification.pair_checks import (
+    FileFacts,
+    Inspection,
+    mask_digest,
+    pixel_digest,
+)
+from seglib.data.verification.similarity import near_pairs, sequences
 from seglib.storage.files import is_left_behind
 
 Inspections = Mapping[str, Sequence[Inspection]]
+Place = tuple[str, Inspection]  # split, and a pair in it
+
+_LEAST_FOR_DRIFT = 10  # images in each split
+_LARGE_EFFECT = 0.8  # standard deviations; Cohen 1988, "Statistical Power Analysis"
+_VISIBLE = 10  # of 256 levels of grey
+_DRIFT = 3  # times
+_NOTABLE_SHARE = 0.005  # of the pixels
 _SHOWN_NAMES = 8
 
 
 def check_duplicates(inspections: Inspections) -> list[Problem]:
-    """Problems for images with equal pixels, inside a split and across splits."""
-    copies: dict[str, list[tuple[str, Inspection]]] = defaultdict(list)
+    """Warnings for images with equal pixels, inside a split and across splits."""
+    alike: dict[tuple[object, ...], list[Place]] = defaultdict(list)
     for split, found in inspections.items():
         for inspection in found:
             if inspection.image:
-                copies[inspection.image.pixels].append((split, inspection))
+                key = (inspection.size, inspection.look.hash)
+                alike[key].append((split, inspection))
     warnings = []
-    for (split, first), *others in copies.values():
-        for other_split, other in others:
-            warnings.append(_duplicate(split, first, other_split, other))
+    for group in alike.values():
+        for (split, first), *others in _equal(group):
+            for other_split, other in others:
+                warnings.append(_duplicate(split, first, other_split, other))
     return warnings
+
+
+def check_likeness(
+    inspections: Inspections, duplicates: list[Problem]
+) -> list[Problem]:
+    """Findings of images that look alike without being equal.
+
+    Warnings across splits, where they flatter the score, and notes inside of one.
+
+    Args:
+        duplicates: of images with equal pixels, which are left out.
+    """
+    equal = {problem.path for problem in duplicates}
+    places = [
+        (split, inspection)
+        for split, found in inspections.items()
+        for inspection in found
+        if inspection.image and inspection.pair.image not in equal
+    ]
+    problems = []
+    told: set[Path] = set()
+    for i, j in near_pairs([each.look.hash for _, each in places]):
+        (split, first), (other_split, other) = places[i], places[j]
+        path = other.pair.image
+        if path in told:
+            continue
+        told.add(path)
+        name = f"{split}_images/{first.pair.image.name}"
+        reason = f"looks like {name}"
+        if split == other_split:
+            remedy = "If they show the same, they count twice: remove one."
+            problems.append(Problem(path, reason, remedy, "near-duplicate", NOTE))
+        else:
+            reason = f"leakage: {reason}, of another split"
+            remedy = f"If they show the same, remove it from {split} or {other_split}."
+            problems.append(Problem(path, reason, remedy, "near-leakage", WARNING))
+    return problems
+
+
+def check_sequences(dataset: Dataset) -> list[Problem]:
+    """A warning where frames of one sequence, by their names, are in two splits."""
+    frames = {
+        split: sequences_of(dataset.splits[split])
+        for split in SPLITS
+        if split in dataset.splits
+    }
+    if len(set().union(*frames.values())) < 2:
+        return []  # one beginning for all names says nothing
+    problems = []
+    train = frames.get("train", {})
+    for split in ("val", "test"):
+        shared = sorted(train.keys() & frames.get(split, {}).keys())
+        if not shared:
+            continue
+        affected = sum(len(train[name]) for name in shared)
+        total = len(dataset.splits["train"])
+        shown = ", ".join(
+            f"{name}… ({len(train[name]):,} in train, {len(frames[split][name]):,} in "
+            f"{split})"
+            for name in shared[:_SHOWN_NAMES]
+        )
+        more = len(shared) - _SHOWN_NAMES
+        reason = (
+            f"leakage: {affected:,} of {total:,} train images are, by their names, of "
+            f"sequences that {split} has, too: {shown}"
+            f"{f' and {more:,} more' if more > 0 else ''}"
+        )
+        remedy = (
+            "Frames of one video are alike, and flatter the score: keep each sequence "
+            "in one split. If the names mean something else, ignore this finding."
+        )
+        path = dataset.root / f"{split}_images"
+        problems.append(Problem(path, reason, remedy, "sequence-leakage", WARNING))
+    return problems
+
+
+def check_drift(dataset: Dataset, inspections: Inspections) -> list[Problem]:
+    """Notes where a split is brighter than train, or shows other shares of classes.
+
+    Args:
+        dataset: with its classes.
+        inspections: by split. All masks must be valid.
+    """
+    problems: list[Problem] = []
+    train = inspections.get("train", ())
+    for split in ("val", "test"):
+        other = inspections.get(split, ())
+        if min(len(train), len(other)) < _LEAST_FOR_DRIFT:
+            continue
+        problems += _brightness_drift(dataset.root, train, split, other)
+        problems += _class_drift(dataset, train, split, other)
+    return problems
+
+
+def _brightness_drift(
+    root: Path,
+    train: Sequence[Inspection],
+    split: str,
+    other: Sequence[Inspection],
+) -> list[Problem]:
+    ours, theirs = (
+        np.array([each.look.brightness for each in found]) for found in (train, other)
+    )
+    spread = float(np.sqrt((ours.var(ddof=1) + theirs.var(ddof=1)) / 2))
+    apart = float(theirs.mean() - ours.mean())
+    if abs(apart) < _LARGE_EFFECT * spread or abs(apart) < _VISIBLE:
+        return []
+    word = "brighter" if apart > 0 else "darker"
+    reason = (
+        f"{split} is {word} than train: mean grey {theirs.mean():.0f} and "
+        f"{ours.mean():.0f}, {abs(apart) / spread:.1f} standard deviations apart"
+    )
+    remedy = "Train with brightness like that, or with more `color_jitter`."
+    path = root / f"{split}_images"
+    return [Problem(path, reason, remedy, "brightness-drift", NOTE)]
+
+
+def _class_drift(
+    dataset: Dataset,
+    train: Sequence[Inspection],
+    split: str,
+    other: Sequence[Inspection],
+) -> list[Problem]:
+    ours, theirs = (_shares(dataset, found) for found in (train, other))
+    strange = [
+        f"{index} ({dataset.class_names[index]}, {ours[index]:.2%} and "
+        f"{theirs[index]:.2%})"
+        for index in range(dataset.num_classes)
+        if min(ours[index], theirs[index]) > 0
+        and max(ours[index], theirs[index]) >= _NOTABLE_SHARE
+        and max(ours[index] / theirs[index], theirs[index] / ours[index]) >= _DRIFT
+    ]
+    if not strange:
+        return []
+    more = len(strange) - _SHOWN_NAMES
+    reason = (
+        f"shares of pixels differ {_DRIFT} times or more between train and {split}: "
+        f"{', '.join(strange[:_SHOWN_NAMES])}{f' and {more} more' if more > 0 else ''}"
+    )
+    remedy = "Scores on such a split say little of classes that are rare there."
+    path = dataset.root / f"{split}_segmentation"
+    return [Problem(path, reason, remedy, "class-drift", NOTE)]
+
+
+def _shares(dataset: Dataset, inspections: Sequence[Inspection]) -> np.ndarray:
+    """Share of each class in the counted pixels: float (num_classes,)."""
+    pixels = np.zeros(dataset.num_classes)
+    for inspection in inspections:
+        for index, count in inspection.ids.items():
+            if index != dataset.ignore_index and index < dataset.num_classes:
+                pixels[index] += count
+    return pixels / max(1.0, pixels.sum())
+
+
+def sequences_of(pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    """The stems of a split by sequence."""
+    return sequences(pair.stem for pair in pairs)
+
+
+def _equal(group: list[Place]) -> list[list[Place]]:
+    """Images of a group by their pixels' digest, where there are several."""
+    if len(group) == 1:
+        return []
+    copies: dict[str, list[Place]] = defaultdict(list)
+    for split, inspection in group:
+        copies[pixel_digest(inspection.pair.image)].append((split, inspection))
+    return list(copies.values())
 
 
 def check_classes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
@@ -154,7 +339,8 @@ def _depth(root: Path, what: str, files: Sequence[FileFacts]) -> list[Problem]:
 def _duplicate(
     split: str, first: Inspection, other_split: str, other: Inspection
 ) -> Problem:
-    same_mask = first.mask and other.mask and first.mask.pixels == other.mask.pixels
+    both = first.mask and other.mask
+    same_mask = both and mask_digest(first.pair.mask) == mask_digest(other.pair.mask)
     but = "" if same_mask else ", but their masks differ"
     name = f"{split}_images/{first.pair.image.name}"
     if split == other_split:

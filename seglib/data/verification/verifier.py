@@ -7,7 +7,7 @@ information. The dataset is never changed.
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from seglib.data.dataset import SPLITS, Dataset, config_options, scan_dataset
 from seglib.data.manifest import InputFacts, PairFacts
 from seglib.data.pairs import Inputs, Pair
 from seglib.data.problems import (
+    IGNORE,
     NOTE,
     PROBLEM,
     WARNING,
     Problem,
+    check_kind,
     some_of_each,
 )
 from seglib.data.verification.mask_checks import (
@@ -32,10 +34,13 @@ from seglib.data.verification.pair_checks import Inspection, inspect_pair
 from seglib.data.verification.split_checks import (
     check_classes,
     check_depths,
+    check_drift,
     check_duplicates,
     check_ignored,
     check_layout,
+    check_likeness,
     check_palettes,
+    check_sequences,
 )
 from seglib.errors import DatasetError
 
@@ -74,6 +79,7 @@ def verify(
     root: str | Path,
     *,
     config: DataConfig | None = None,
+    ignore: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Open every file of a dataset folder and gather its problems.
@@ -81,13 +87,18 @@ def verify(
     Args:
         root: folder in the dataset format.
         config: the classes of a folder without a dataset.yaml.
+        ignore: kinds of warnings and notes that are left out; see docs/findings.md.
         progress: called with (pairs opened, all pairs).
 
     Raises:
         DatasetError: there is nothing to verify (no folder, no split), or the
             dataset.yaml cannot be understood.
+        UsageError: an unknown kind to ignore, or one of problems.
     """
-    return examine(root, config_options(config or DataConfig()), progress=progress)
+    for kind in ignore:
+        check_kind(kind, IGNORE)
+    options = config_options(config or DataConfig())
+    return examine(root, options, ignore=ignore, progress=progress)
 
 
 def examine(
@@ -95,6 +106,7 @@ def examine(
     options: Mapping[str, Any],
     *,
     splits: Collection[str] = SPLITS,
+    ignore: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Verify a dataset, or some splits of it; see `verify`.
@@ -126,10 +138,18 @@ def examine(
     problems += check_depths(dataset, inspections)
     pairs = _usable_pairs(dataset, inspections, problems)
     problems += check_palettes(dataset, inspections)
-    problems += check_duplicates(inspections)
+    duplicates = check_duplicates(inspections)
+    problems += duplicates
+    problems += check_likeness(inspections, duplicates)
+    problems += check_sequences(dataset)
     if not _of(problems, PROBLEM):  # which the counts would be wrong of
         problems += check_classes(dataset, inspections)
-    problems.sort()
+        problems += check_drift(dataset, inspections)
+    severities = {**scan.severities, **dict.fromkeys(ignore, IGNORE)}
+    problems = sorted(
+        replace(problem, severity=severities.get(problem.kind, problem.severity))
+        for problem in problems
+    )
     return Verification(
         dataset=dataset,
         pairs=pairs,

@@ -1,0 +1,148 @@
+"""Images that look alike are found, and splits that differ."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seglib.data.image_io import encode_jpeg, write_image
+from seglib.data.verification.similarity import NEAR_BITS, look_of, near_pairs
+from seglib.data.verification.verifier import verify
+from tests.fakes.dataset_folder import DatasetFolder
+
+BITS_OF_128 = st.integers(min_value=1, max_value=2**128 - 1)
+
+
+def kinds(found) -> set[str]:
+    every = (*found.problems, *found.warnings, *found.notes)
+    return {problem.kind for problem in every}
+
+
+@given(st.lists(BITS_OF_128, max_size=12), st.data())
+def test_near_hashes_are_found_without_comparing_all(hashes, data):
+    for value in hashes[:4]:
+        flipped = data.draw(st.lists(st.integers(0, 127), max_size=6))
+        hashes.append(value ^ sum({1 << bit for bit in flipped}) or 1)
+    expected = {
+        (i, j)
+        for j in range(len(hashes))
+        for i in range(j)
+        if (hashes[i] ^ hashes[j]).bit_count() <= NEAR_BITS
+    }
+    assert set(near_pairs(hashes)) == expected
+
+
+def test_a_scaled_or_compressed_copy_looks_like_its_original():
+    image = cv2.resize(DatasetFolder.pixels("a"), (640, 480))
+    compressed = cv2.imdecode(
+        np.frombuffer(encode_jpeg(image, quality=50), np.uint8), cv2.IMREAD_COLOR_RGB
+    )
+    looks = [
+        look_of(each).hash
+        for each in (image, compressed, cv2.resize(image, (320, 240)))
+    ]
+    assert all((looks[0] ^ other).bit_count() <= NEAR_BITS for other in looks)
+    other = look_of(cv2.resize(DatasetFolder.pixels("b"), (640, 480))).hash
+    assert (looks[0] ^ other).bit_count() > 10 * NEAR_BITS
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 700, 1), (400, 3, 3)])
+def test_an_image_of_any_shape_has_a_look(shape, dtype):
+    assert look_of(np.zeros(shape, dtype)) == (0, 0.0)
+
+
+def compressed(folder: DatasetFolder, split: str, stem: str) -> None:
+    """Replace an image by a compressed copy of train/a, of four times its size."""
+    for at in ("a", stem):
+        where = "train" if at == "a" else split
+        big = cv2.resize(folder.pixels("a"), (256, 192))
+        write_image(folder.image(where, at), big)
+        mask = cv2.resize(folder.ids(), (256, 192), interpolation=cv2.INTER_NEAREST)
+        write_image(folder.mask(where, at), mask)
+    folder.image(split, stem).with_suffix(".jpg").write_bytes(encode_jpeg(big))
+    folder.image(split, stem).unlink()
+
+
+def test_a_compressed_copy_in_another_split_is_leakage(folder):
+    compressed(folder, "val", "d")
+    found = verify(folder.root)
+    assert kinds(found) == {"near-leakage"}
+    assert "looks like train_images/a.png" in found.warnings[0].reason
+
+
+def test_a_compressed_copy_in_the_same_split_is_a_note(folder):
+    compressed(folder, "train", "b")
+    assert kinds(verify(folder.root)) == {"near-duplicate"}
+
+
+def named(folder: DatasetFolder, **stems: list[str]) -> None:
+    """Pairs of these stems in place of those of the splits."""
+    for split, names in stems.items():
+        for part in ("images", "segmentation"):
+            for path in (folder.root / f"{split}_{part}").iterdir():
+                path.unlink()
+        for name in names:
+            write_image(folder.image(split, name), folder.pixels(name))
+            write_image(folder.mask(split, name), folder.ids())
+
+
+def frames(sequence: str, first: int, count: int = 3) -> list[str]:
+    return [f"{sequence}_{number:04}" for number in range(first, first + count)]
+
+
+def test_frames_of_a_sequence_in_two_splits_are_leakage(folder):
+    named(folder, train=[*frames("one", 0), *frames("two", 0)], val=frames("two", 9))
+    found = verify(folder.root)
+    (leak,) = found.warnings
+    assert leak.kind == "sequence-leakage"
+    assert "3 of 6 train images" in leak.reason
+    assert "two_… (3 in train, 3 in val)" in leak.reason
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        ([*frames("one", 0), *frames("two", 0)], frames("three", 0)),
+        (frames("street", 0), frames("street", 9)),  # one name for all says nothing
+        (["a", "b"], ["c", "d"]),
+        ([*frames("one", 0), *frames("two", 0, 2)], frames("two", 9, 2)),  # too few
+    ],
+)
+def test_whole_sequences_in_one_split_are_none(folder, train, val):
+    named(folder, train=train, val=val)
+    assert "sequence-leakage" not in kinds(verify(folder.root))
+
+
+def many(folder: DatasetFolder, *, darker: int = 0, cars: int = 60) -> None:
+    """Ten pairs in each split; those of val may be darker, or show other cars."""
+    for split in ("train", "val"):
+        for index in range(10):
+            pixels = folder.pixels(f"{split}{index}", size=(24, 32))
+            ids = folder.ids()
+            if split == "val":
+                pixels = np.clip(pixels.astype(int) - darker, 0, 255).astype(np.uint8)
+                ids[ids == 2] = 1
+                ids.ravel()[400 : 400 + cars] = 2
+            write_image(folder.image(split, f"{split}{index}"), pixels)
+            write_image(folder.mask(split, f"{split}{index}"), ids)
+
+
+def test_a_darker_split_is_noted(folder):
+    many(folder, darker=70)
+    found = verify(folder.root)
+    assert kinds(found) == {"brightness-drift"}
+    assert "val is darker than train" in found.notes[0].reason
+
+
+def test_other_shares_of_a_class_are_noted(folder):
+    many(folder, cars=6)
+    found = verify(folder.root)
+    assert kinds(found) == {"class-drift"}
+    assert "2 (car, " in found.notes[0].reason
+
+
+def test_like_splits_are_not_noted(folder):
+    many(folder)
+    assert not kinds(verify(folder.root))
