@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -54,6 +55,7 @@ def set_up_logging() -> None:
     """Show what the package logs, and warnings of others; keep TensorFlow quiet."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", tensorflow_log_level())
     logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
+    warnings.filterwarnings("ignore", module="PIL")  # findings say it, with the file
     logging.getLogger("seglib").setLevel(logging.INFO)
 
 

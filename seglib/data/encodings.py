@@ -70,7 +70,7 @@ def _header(encoded: bytes) -> Image.Image | None:
         return None
     try:
         return open_header(encoded)
-    except (OSError, SyntaxError, ValueError):
+    except Exception:  # noqa: BLE001 - of a damaged header Pillow raises any kind
         return None  # their other decoder takes more, or says what is wrong
 
 

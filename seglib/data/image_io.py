@@ -152,7 +152,7 @@ def decode_mask(encoded: bytes, *, name: str = "mask") -> np.ndarray:
     if is_palette(encoded) or is_small_tiff(encoded):
         try:
             mask = np.asarray(open_header(encoded))
-        except (OSError, SyntaxError, ValueError) as error:
+        except Exception as error:  # of a damaged file Pillow raises any kind
             raise SegError(f"{name}: the mask cannot be decoded ({error}).") from error
     else:
         mask = _decode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED, name)
