@@ -33,7 +33,10 @@ def colour_table(encoded: bytes) -> bytes:
     if encoded.startswith(PNG_MAGIC):
         return png_palette(encoded)
     header = _header(encoded)
-    return bytes((header and header.getpalette()) or ())
+    try:
+        return bytes((header and header.getpalette()) or ())
+    except Exception:  # noqa: BLE001 - of what follows the header, too
+        return b""
 
 
 def bits_of_grey(encoded: bytes) -> int:
@@ -77,4 +80,5 @@ def _header(encoded: bytes) -> Image.Image | None:
 def _tiff_bits(header: Image.Image) -> int:
     """Bits a sample of a TIFF; of another format 8."""
     tags = getattr(header, "tag_v2", {_BITS_PER_SAMPLE: (8,)})
-    return int(tags.get(_BITS_PER_SAMPLE, (1,))[0])
+    bits = tags.get(_BITS_PER_SAMPLE) or (1,)
+    return bits[0] if isinstance(bits[0], int) else 1
