@@ -4,8 +4,9 @@
 # Options, given as `make run DATA=…`; variables of the environment don't count.
 # A dataset folder; empty: the sample dataset.
 DATA =
-# A YAML file of configs/; empty: the defaults.
+# A YAML file; empty: planned from DATA, for so many MINUTES of training.
 CONFIG = $(if $(DATA),,configs/sample.yaml)
+MINUTES = 20
 # Where results and the tracking store go.
 RUNS = runs
 # gpu: TensorFlow with the CUDA libraries, on Linux with an NVIDIA driver.
@@ -59,13 +60,13 @@ help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z][a-z-]*:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nOptions of run: DATA=folder CONFIG=file.yaml RUNS=folder VARIANT=gpu\n'
+	@printf '\nOptions of run: DATA=folder CONFIG=file.yaml MINUTES=20 RUNS=folder VARIANT=gpu\n'
 
 .PHONY: run
 run: $(RUN_READY) ## The whole pipeline: verify, augment, train, evaluate, gate, export
 	$(PY) -m pipeline run --runs "$(RUNS)" \
 	  $(if $(DATA),--data "$(DATA)") \
-	  $(if $(CONFIG),--config "$(CONFIG)")
+	  $(if $(CONFIG),--config "$(CONFIG)",--plan $(MINUTES))
 
 .PHONY: environment
 environment: $(RUN_READY) ## The environment in .venv, without the tools of development
@@ -200,7 +201,7 @@ benchmark-fetch: $(DEV_READY) ## 10,000 files from S3: seglib, dvc pull, and bar
 
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)
-	$(COMPILE) --extra pretrained --extra mlflow --group dev \
+	$(COMPILE) --extra pretrained --extra mlflow --extra hub --group dev \
 	  $(if $(UPGRADE),--upgrade) -o requirements-dev.lock
 	$(COMPILE) --extra pretrained --extra mlflow --group pipeline \
 	  --constraints requirements-dev.lock -o requirements.lock

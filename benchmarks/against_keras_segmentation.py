@@ -47,13 +47,13 @@ def main() -> None:
 
 def _ours(name: str, options: argparse.Namespace) -> dict[str, float]:
     from benchmarks.camvid import open_camvid, train_for
-    from seglib.hardware import has_native_bfloat16
+    from seglib.hardware import half_format
     from seglib.models import build_model
 
     data, config = open_camvid(options.camvid, options.config)
     height, width = config.model.image_height, config.model.image_width
     model = build_model(name, num_classes=data.num_classes, image_size=(height, width))
-    precision = "bfloat16" if has_native_bfloat16() else "float32"
+    precision = half_format() or "float32"
     train = replace(config.train, precision=precision, batch_size=BATCH_SIZE)
     trained = train_for(model, data, train, options.minutes)
     return {**vars(trained), "parameters": model.network.count_params()}

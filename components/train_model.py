@@ -28,6 +28,7 @@ def train_model(
     class_weights: str,
     class_weight_power: float,
     rare_class_views: float,
+    deep_supervision: float,
     optimizer: str,
     momentum: float,
     weight_decay: float,

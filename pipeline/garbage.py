@@ -137,7 +137,7 @@ def in_place(url: str, needs: Needs) -> Iterator[Item]:
 
 
 def in_cache(cache: Path, needs: Needs) -> Iterator[Item]:
-    """The datasets of a cache of fetched data, and contents of no dataset.
+    """The datasets of a cache, contents of no dataset, and decoded images.
 
     A dataset was used last when it was fetched last: its lock says when, also where
     nothing had to come.
@@ -160,6 +160,18 @@ def in_cache(cache: Path, needs: Needs) -> Iterator[Item]:
                 modified_s=modified_s,
                 needed=needed,
                 free=partial(_remove_dataset, cache, root, modified_s),
+            )
+    for index in sorted((cache / "decoded").glob("*/index.npy")):
+        with suppress(FileNotFoundError):
+            folder = index.parent
+            modified_s = folder.stat().st_mtime  # of its last use
+            yield Item(
+                kind="decoded images",
+                name=str(folder),
+                size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+                modified_s=modified_s,
+                needed=needs.too_young(modified_s),
+                free=partial(_remove_decoded, folder, modified_s),
             )
     for name in ("files", "partial"):
         found: list[tuple[Path, float]] = []
@@ -274,6 +286,14 @@ def _remove_dataset(cache: Path, root: Path, modified_s: float) -> bool:
         with suppress(FileNotFoundError):
             if path.lstat().st_ino in own and _left_since(path):
                 path.unlink()
+    return True
+
+
+def _remove_decoded(folder: Path, modified_s: float) -> bool:
+    """Unless it was used meanwhile; a training that reads it keeps it until it ends."""
+    if folder.stat().st_mtime != modified_s:
+        return False
+    shutil.rmtree(folder)
     return True
 
 

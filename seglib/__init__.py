@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from seglib.models import transfer_weights as transfer_weights
     from seglib.models.model import SegmentationModel as SegmentationModel
     from seglib.models.model import load_model as load_model
+    from seglib.registry.weights import fetch_weights as fetch_weights
     from seglib.steps.augment import augment as augment
     from seglib.steps.evaluate import evaluate as evaluate
     from seglib.steps.export import export as export
+    from seglib.steps.plan import plan as plan
     from seglib.steps.predict import predict as predict
     from seglib.steps.train import train as train
     from seglib.steps.visualize import visualize as visualize
@@ -62,9 +64,11 @@ _HOMES = {
     "distributed": "seglib.distributed",
     "evaluate": "seglib.steps.evaluate",
     "export": "seglib.steps.export",
+    "fetch_weights": "seglib.registry.weights",
     "fix": "seglib.data.fixing.fixer",
     "load_dataset": "seglib.data.verification.loading",
     "load_model": "seglib.models.model",
+    "plan": "seglib.steps.plan",
     "predict": "seglib.steps.predict",
     "predict_uncertainty": "seglib.inference.uncertainty",
     "train": "seglib.steps.train",

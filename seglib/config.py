@@ -31,11 +31,20 @@ from seglib.settings import (
 from seglib.storage.pointers import pointer_key
 from seglib.storage.remotes import parse_url
 
-Precision = Literal["float32", "bfloat16", "auto"]
+Precision = Literal["float32", "bfloat16", "float16", "auto"]
 PRECISIONS = get_args(Precision)
 LARGEST_ID = 65535  # that a mask of 16 bits can hold
 # A confusion matrix of as many classes takes 8 MiB, and each scored image has one.
 MAX_CLASSES = 1024
+# Of `seglib.evaluation.metrics.Scores`; those of a class as `class_iou/NAME`.
+MEAN_SCORES = (
+    "miou",
+    "mean_dice",
+    "mean_accuracy",
+    "pixel_accuracy",
+    "miou_frequency_weighted",
+)
+CLASS_SCORES = ("class_iou", "class_dice", "class_recall", "class_precision")
 SMALLEST_SIDE = 16  # pixels, of what a network sees
 
 
@@ -92,9 +101,12 @@ class ModelConfig:
     architecture: str = setting("compact", "see `seglib models`")
     encoder: str = setting("", '"": the architecture\'s own')
     weights: str = setting(
-        "", '"": random; "imagenet", or a file of the encoder\'s weights'
+        "",
+        '"": random; imagenet, ade20k, a file, a model\'s folder, s3://… or models:/…',
     )
-    weights_sha256: str = setting("", 'digest that the file must have; "": not checked')
+    weights_sha256: str = setting(
+        "", 'digest that the file or model must have; "": not checked'
+    )
     image_height: Natural = setting(0, "pixels; 0: that of the first training image")
     image_width: Natural = setting(0, "pixels; 0: that of the first training image")
     channels: Integer = setting(3, "of the image: 1 grey, 3 RGB, 4 RGBA")
@@ -143,6 +155,10 @@ class TrainConfig:
     rare_class_views: Share = setting(
         0.0, "share of the views that show a class drawn by its rarity"
     )
+    deep_supervision: AtLeastZero = setting(
+        0.0,
+        "weight of the loss on inner maps, where the architecture has some; 0: none",
+    )
     optimizer: Literal["adamw", "sgd"] = setting("adamw", "see momentum")
     momentum: BelowOne = setting(0.9, "of sgd")
     weight_decay: AtLeastZero = setting(1e-4, "decoupled; not of biases and norms")
@@ -173,9 +189,14 @@ class TrainConfig:
     xla: Literal["auto", "always", "never"] = setting(
         "auto", "always, never; auto: timed with the precisions, on GPUs only"
     )
-    validate_every: Positive = setting(1, "epochs between two looks at the val split")
-    best_by: Literal["miou", "miou_frequency_weighted", "pixel_accuracy"] = setting(
-        "miou", "score on the val split of the epoch that is kept"
+    validate_every: Natural = setting(
+        1, "epochs between two looks at the val split; 0: as a tenth of the time allows"
+    )
+    best_by: str = setting(
+        "miou",
+        "score on the val split of the epoch that is kept: miou, mean_dice, "
+        "mean_accuracy, pixel_accuracy, miou_frequency_weighted, or one of a class: "
+        "class_iou/NAME",
     )
     patience: Natural = setting(
         0, "validations without a better score, after which training ends; 0: never"
@@ -185,10 +206,17 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _require_sides(self, "crop_height", "crop_width")
         parse_loss(self.loss)
+        score, slash, of_class = self.best_by.partition("/")
+        if score not in (CLASS_SCORES if slash and of_class else MEAN_SCORES):
+            of_classes = [f"{name}/NAME" for name in CLASS_SCORES]
+            raise unknown("`best_by`", self.best_by, [*MEAN_SCORES, *of_classes])
         if self.class_weights not in ("power", "median_frequency", "none"):
             _require_weights(self.class_weights)
-        whole = self.batch_size % self.accumulate == 0
-        require(whole, "accumulate", "a divisor of batch_size", self.accumulate)
+        if self.batch_size % self.accumulate:
+            sizes = range(1, self.batch_size + 1)
+            parts = ", ".join(str(n) for n in sizes if self.batch_size % n == 0)
+            expected = f"one of {parts}, which divide batch_size={self.batch_size}"
+            require(False, "accumulate", expected, self.accumulate)
         scales = (self.min_scale, self.max_scale)
         require(scales[0] <= scales[1], "min_scale", "> 0 and ≤ max_scale", scales)
 

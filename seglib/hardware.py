@@ -139,13 +139,32 @@ def keep_freed_memory() -> None:
         mallopt(_TOP_PAD, 64 * 2**20)
 
 
-def has_native_bfloat16() -> bool:
-    """Whether products of bfloat16 run in hardware rather than emulated."""
+def half_format() -> str:
+    """The 16-bit format whose products run in hardware rather than emulated, or "".
+
+    bfloat16 where it does; GPUs before NVIDIA's Ampere (compute capability 8) have
+    float16 alone, from Volta (7) on.
+    """
     if has_gpu():
-        return True
+        major = _compute_capability()[0]
+        return "bfloat16" if major >= 8 else "float16" if major >= 7 else ""
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else ""
+
+
+def _compute_capability() -> tuple[int, int]:
+    """Of the first GPU; that of an Ampere where the backend does not tell."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return 8, 0
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    major, minor = details.get("compute_capability", (8, 0))
+    return major, minor
 
 
 def _has_gpu_driver(devices: Path) -> bool:

@@ -108,6 +108,13 @@ def test_names_may_be_given_as_a_list(load):
         ("export: {publish_to: 's3://b?x=1'}", r"`publish_to`: Unknown setting"),
         ("export: {publish_name: 'a b'}", r"`publish_name`: .*Received: name='a b'"),
         ("export: {publish_name: ''}", r"`publish_name`: `name` must be of letters"),
+        (
+            "train: {accumulate: 3}",
+            r"`accumulate` must be one of 1, 2, 4, 8, which div",
+        ),
+        ("train: {best_by: iou}", r"Unknown `best_by`: `iou`. Did you mean `miou`\?"),
+        ("train: {best_by: class_iou}", r"Did you mean `class_iou/NAME`\?"),
+        ("train: {best_by: miou/car}", r"Unknown `best_by`: `miou/car`"),
         ("train: 3", r"`train` must be a section. Received: 3"),
         ("- train", r"a section with keys such as `data:`"),
         ("train: [", r"not valid YAML"),

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from seglib.hardware import tensorflow_log_level, usable_cores
+from seglib.hardware import half_format, tensorflow_log_level, usable_cores
 
 
 @pytest.fixture
@@ -51,6 +51,16 @@ def test_the_error_of_finding_no_gpu_is_left_out_where_there_is_none(tmp_path, d
     assert tensorflow_log_level(tmp_path) == "3"
     (tmp_path / device).touch()
     assert tensorflow_log_level(tmp_path) == "2"
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((6, 1), ""), ((7, 5), "float16"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")],
+)
+def test_a_gpu_before_ampere_has_float16_alone(monkeypatch, capability, expected):
+    monkeypatch.setattr("seglib.hardware.has_gpu", lambda: True)
+    monkeypatch.setattr("seglib.hardware._compute_capability", lambda: capability)
+    assert half_format() == expected
 
 
 @pytest.mark.slow  # it starts TensorFlow

@@ -62,7 +62,7 @@ def collect(
     """
     from pipeline.garbage import Needs, in_cache, in_cluster, in_place
     from pipeline.local.tracker import existing_store
-    from seglib.storage.fetching import cache_folder
+    from seglib.storage.files import cache_folder
 
     needs = Needs.ask(existing_store(Path("runs")), grace_days=older_than)
     if needs.rows is None:

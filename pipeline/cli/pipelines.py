@@ -9,6 +9,7 @@ import typer
 from pipeline.cli import options as opt
 from pipeline.cli.options import Compilation, grouped, option, optional
 from seglib.cli.terminal import Terminal, echo
+from seglib.errors import UsageError
 
 app = typer.Typer()
 
@@ -32,6 +33,15 @@ def run(
     data: opt.DataFolder = None,
     config: opt.ConfigFile = None,
     settings: opt.Settings = None,
+    plan: Annotated[
+        float,
+        option(
+            "In place of --config: plan from the data, as `seglib plan` does, for so "
+            "many minutes of training. 0: the defaults.",
+            metavar="MINUTES",
+            min=0,
+        ),
+    ] = 0.0,
     runs: opt.Runs = Path("runs"),
     runner: Annotated[
         Runner, option("What a step is: a process, or a container.")
@@ -60,20 +70,34 @@ def run(
 
     python -m pipeline run --data ~/camvid --config configs/camvid-cpu.yaml
 
+    python -m pipeline run --data ~/camvid --plan 20
+
     python -m pipeline run --set epochs=5 --set min_miou=0.6 --name quick
     """
     from pipeline.dag.inputs import find_data, find_settings
     from pipeline.local.execution import execute
+    from pipeline.local.planned import plan_file
 
+    changes = settings or ()
+    if plan and config:
+        raise UsageError("--plan makes a configuration, and --config names one.")
+    chosen, found = find_settings(config, changes), find_data(data)
+    console = Terminal()
+    if plan:
+        config = plan_file(
+            found, chosen, minutes=plan, runs=runs, anew=not cache, say=console.print
+        )
+        chosen = find_settings(config, changes)
     outcome = execute(
-        find_settings(config, settings or ()),
-        find_data(data),
+        chosen,
+        found,
         runs=runs,
         name=name,
         cache=cache,
         docker=runner is Runner.docker,
         tracking_required=tracking is Tracking.required,
-        console=Terminal(),
+        plan=config if plan else None,
+        console=console,
     )
     raise typer.Exit(outcome.exit_status)
 

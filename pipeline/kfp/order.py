@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from pipeline.dag.inputs import (
 )
 from seglib.config import Config
 from seglib.errors import SegError, UsageError
+from seglib.registry.weights import pin_weights
 
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")
 _NAME = re.compile(r".+-(?P<tag>[0-9a-f]{16}(-[0-9a-f]{8})?)")
@@ -90,7 +91,8 @@ class Order:
 def make_order(
     document: Document, data: Data, config: Config, *, commit: str = ""
 ) -> Order:
-    """An order of a commit, by default this checkout's."""
+    """An order of a commit, by default this checkout's; its weights are pinned."""
+    config = replace(config, model=pin_weights(config.model))
     commit = commit or git_commit()
     return Order(document=document, data=data, config=config, commit=commit)
 

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from seglib.config import Config
 from seglib.delivery.outbox import EVENT_FILE
 from seglib.environment import CHECKPOINTS, EVENTS, RUN_ID, TASK_RUN, TRACKING_URI
 from seglib.hardware import tensorflow_log_level
+from seglib.registry.weights import pin_weights
 from seglib.runtime.events import Event, EventReader, append_event, now_ms
 from seglib.runtime.provenance import FAILURE_REASON
 from seglib.runtime.trials import label
@@ -51,6 +52,7 @@ def execute(
     tracking_required: bool = False,
     tags: Mapping[str, str] | None = None,
     sweep: Sweep | None = None,
+    plan: Path | None = None,
     console: Console,
 ) -> RunOutcome:
     """Run the pipeline in a new folder of `runs`, and print what it comes to.
@@ -62,6 +64,7 @@ def execute(
         tags: of the MLflow run, besides those of its source.
         sweep: train several times, and go on with the best, whose settings are the
             run's.
+        plan: file that the configuration is from, to be kept beside the outputs.
 
     Returns:
         The outcome. A failed step is an outcome, and so is Ctrl-C.
@@ -73,7 +76,10 @@ def execute(
     require_splits(data, config, sweep=sweep is not None)
     check_publication(config, docker=docker)
     uri = tracking_uri(runs)  # one that can never be a store is told before an hour
+    config = replace(config, model=pin_weights(config.model, uri=uri))
     folder = create_run_folder(runs, name)
+    if plan:
+        shutil.copy(plan, folder / "plan.yaml")
     told = {
         RUN_ID: folder.name,
         EVENTS: str(folder / EVENT_FILE),

@@ -1,10 +1,12 @@
 """The folder of a run, and the links in it that are the same in every run.
 
-- runs/20261122-140501/: pipeline.yaml, request.json, pipeline.log, events.jsonl;
+- runs/20261122-140501/: pipeline.yaml, request.json, pipeline.log, events.jsonl,
+  plan.yaml where the configuration was planned;
   steps/ with the outputs of the steps that this run executed; and links to all of its
   outputs, whichever run made them: report.html, overlays, metrics.json, model, export …
 - runs/latest: a link to the newest run
 - runs/.cache/: KFP's index of the outputs that can be reused
+- runs/.plans/: configurations that were planned from the data
 - runs/.checkpoints/: where trainings are, so that a stopped one can be gone on with
 - runs/mlflow.db, runs/mlflow-artifacts/: the tracking store
 """

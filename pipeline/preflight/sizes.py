@@ -91,7 +91,7 @@ def check_sizes(document: Document, pods: list[Pod], data: Data) -> Seen:
         ),
         channels=int(given["channels"]),
     )
-    memory, disk = memory_needs(size, settings), _disk_needs(size)
+    memory, disk = memory_needs(size, settings), disk_needs(size, settings)
     batches = batch_bytes(size, settings)
     for pod in pods:
         limit, need = pod.limit("Memory"), memory.get(pod.step)
@@ -156,7 +156,7 @@ def memory_needs(size: DatasetSize, settings: RunSettings) -> dict[str, Need]:
     """By step: the bytes that are in memory at the same time."""
     pair = size.decoded_pair_bytes(settings.channels)
     records = size.pairs["train"] * (1 + settings.copies)
-    cached = min(records * pair, CACHED_BYTES)
+    cached = min(_decoded_bytes(size, settings), CACHED_BYTES)
     batches = batch_bytes(size, settings)
     at_once = min(PAIRS_AUGMENTED_AT_ONCE, size.pairs["train"])
     window = at_once * (1 + settings.copies) * pair
@@ -189,11 +189,16 @@ def batch_bytes(size: DatasetSize, settings: RunSettings) -> int:
     return PREFETCHED_BATCHES * settings.batch_size * height * width * pixel
 
 
-def _disk_needs(size: DatasetSize) -> dict[str, Need]:
-    """By step: the bytes that it fetches into its cache."""
+def _decoded_bytes(size: DatasetSize, settings: RunSettings) -> int:
+    records = size.pairs["train"] * (1 + settings.copies)
+    return records * size.decoded_pair_bytes(settings.channels)
+
+
+def disk_needs(size: DatasetSize, settings: RunSettings) -> dict[str, Need]:
+    """By step: the bytes that it fetches into its cache, or decodes there."""
     scored = ("test" if size.pairs["test"] else "val",)
     fetched = {"verify": _SPLITS, "augment": ("train",), "train": ("val",)}
-    return {
+    needs = {
         step: Need(
             sum(size.encoded_bytes.get(split, 0) for split in splits),
             f"it fetches {' and '.join(splits)}, "
@@ -204,6 +209,11 @@ def _disk_needs(size: DatasetSize) -> dict[str, Need]:
             **dict.fromkeys(("evaluate", "gate", "export"), scored),
         }.items()
     }
+    if (decoded := _decoded_bytes(size, settings)) > CACHED_BYTES:
+        fetched_bytes, because = needs["train"]
+        because += f"; {readable(decoded)} of decoded images do not fit the memory"
+        needs["train"] = Need(fetched_bytes + decoded, because)
+    return needs
 
 
 def _check_disk(pod: Pod, need: Need) -> Iterator[Finding]:
@@ -227,8 +237,7 @@ def _too_small(has: str, need: Need) -> str:
 def _describe(size: DatasetSize, settings: RunSettings) -> str:
     """The estimate in one line."""
     pairs = ", ".join(f"{size.pairs[s]} {s}" for s in _SPLITS if size.pairs[s])
-    records = size.pairs["train"] * (1 + settings.copies)
-    decoded = records * size.decoded_pair_bytes(settings.channels)
+    decoded = _decoded_bytes(size, settings)
     return (
         f"dataset: {pairs} pairs, {readable(size.total_bytes)} as they are stored; "
         f"with {settings.told_copies} of {size.height}×{size.width} pixels "

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seglib.cli import data as cli_data
+from seglib.cli import plan as cli_plan
 from seglib.cli import publish as cli_published
 from seglib.cli import train as cli_train
 from seglib.cli.console import (
@@ -46,6 +47,7 @@ def _new_app() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
+    app.command()(cli_plan.plan)
     app.command()(cli_train.train)
     remotes = "Remotes, on S3 or in a folder"
     app.add_typer(cli_data.app, name="data", rich_help_panel=remotes)
@@ -377,12 +379,16 @@ def models() -> None:
         others = f"{len(fitting_encoders(name)) - 1} of {len(ENCODERS) - 1}"
         table.add_row(name, architecture.encoder, others, architecture.summary)
     console.print(table)
-    table = Table("encoder", "strides", "ImageNet weights")
+    table = Table("encoder", "strides", "trained weights")
     for name, encoder in ENCODERS.items():
         strides = f"{2 ** encoder.levels[0]} … {encoder.stride}"
         weights = "from a package" if encoder.load else "–"
         if encoder.needs_download:
             weights = "downloaded by Keras, or a file"
+        elif encoder.extra:
+            weights = "a preset of keras-hub (pip install 'seglib[hub]')"
+        elif name.startswith("mit_"):
+            weights = "ade20k, cityscapes (keras-hub), or a file"
         table.add_row(name, strides, weights)
     console.print(table)
     table = Table("keras_segmentation's name", "architecture", "encoder")

@@ -41,7 +41,10 @@ def train(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="`imagenet`, or a file of the encoder's weights."),
+        typer.Option(
+            help="`imagenet`, `ade20k`, a file, a model's folder, s3://bucket/path or "
+            "models:/name@alias."
+        ),
     ] = None,
     freeze_epochs: Annotated[
         int | None, typer.Option(min=0, help="First epochs without the encoder.")
@@ -117,6 +120,11 @@ def train(
     from seglib.hardware import gpu_count
 
     settings = Config.load(config)
+    if config is None:
+        console.print(
+            "no --config: the defaults hold. `seglib plan` writes a configuration for "
+            "these data, this machine and your minutes."
+        )
     work = partial(
         _train,
         data=data,
@@ -189,10 +197,12 @@ def _train(
     from seglib.distributed.process_group import Terminated
     from seglib.models import build_from_config, transfer_weights
     from seglib.models.model import load_model
+    from seglib.registry.weights import fetch_weights
     from seglib.steps.train import train as run
     from seglib.training.checkpoints import Checkpoints
     from seglib.training.distillation import Distillation
 
+    first_weights = fetch_weights(model.weights)
     distillation = Distillation(teacher=load_model(teacher)) if teacher else None
     dataset = open_dataset(
         data,
@@ -205,7 +215,7 @@ def _train(
     kept = Checkpoints(checkpoints or beside, resume=resume)
     # The same first weights whenever the command is given: it may be a second time.
     keras.utils.set_random_seed(train.train_seed)
-    network = build_from_config(model, dataset)
+    network = build_from_config(model, dataset, weights=first_weights)
     if start_from:
         transfer_weights(load_model(start_from), network)
     try:

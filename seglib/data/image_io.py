@@ -128,6 +128,19 @@ def decode_picture(
     return decode_image(file.getvalue(), channels=channels, name=name)
 
 
+def stored_channels(path: Path) -> tuple[int, int]:
+    """Channels (1, 3 or 4) and bits a sample (8 or 16) that an image file stores.
+
+    An alpha channel that is the same everywhere is no channel.
+    """
+    buffer = np.frombuffer(_read_bytes(path), np.uint8)
+    image = _decode(buffer, cv2.IMREAD_UNCHANGED, str(path))
+    bits = 8 * image.itemsize
+    if image.ndim == 2:
+        return 1, bits
+    return (4 if image.shape[2] == 4 and np.ptp(image[..., 3]) else 3), bits
+
+
 def levels_left(largest: int) -> int:
     """Number of 8-bit levels that distinguish values up to a 16-bit one."""
     return (largest >> 8) + 1

@@ -4,17 +4,27 @@ grain runs the work in threads; the order and every random choice depend on the 
 alone, not on the number of threads.
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import SupportsIndex
 
 import grain
 
+from seglib.code_version import code_digest
 from seglib.config import TrainConfig
-from seglib.data.pairs import Inputs, Pair, read_pair
+from seglib.data.decoded import DecodedPairs, DecodedPairsError, open_decoded
+from seglib.data.pairs import Inputs, Pair, read_pair, spread
 from seglib.data.views import ImageAndMask, RandomView, RareViews
-from seglib.hardware import CACHED_BYTES, PREFETCHED_BATCHES, usable_cores
+from seglib.hardware import CACHED_BYTES, PREFETCHED_BATCHES, free_bytes, usable_cores
+from seglib.storage.files import cache_folder, files_sha256
+
+logger = logging.getLogger(__name__)
 
 VOID = 65535  # pads masks where a dataset has no ignored id; no class has it
+_MEASURED = 16  # pairs, to estimate what all of them take
 _MOST_THREADS = 8  # 16 of 16 cores loaded 1,075 images/s, 8 of them 1,064
 _EPOCHS = 2**20  # without end, but countable: grain needs the length to fit an index
 
@@ -23,26 +33,65 @@ class PairSource:
     """Random access to decoded pairs: image uint8 (H, W, C), mask (H, W).
 
     The image is the sample's `inputs`, joined along the channels. Decoded pairs stay
-    in memory, up to 4 GiB: decoding costs far more than the rest.
+    in memory, up to 4 GiB, or where `keep_decoded` puts them: decoding costs far more
+    than the rest.
     """
 
     def __init__(self, pairs: Sequence[Pair], *, inputs: Inputs):
         self._pairs, self.inputs = pairs, inputs
         self._cache: dict[int, ImageAndMask] = {}
-        self._cached_bytes = 0
+        self._cached_bytes, self._most_bytes = 0, CACHED_BYTES
+        self._on_disk: DecodedPairs | None = None
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def __getitem__(self, index: SupportsIndex) -> ImageAndMask:
         index = int(index)
+        if self._on_disk is not None:
+            return self._on_disk[index]
         if index in self._cache:
             return self._cache[index]
         image, mask = self._decode(index)
-        if self._cached_bytes < CACHED_BYTES:
+        if self._cached_bytes < self._most_bytes:
             self._cached_bytes += image.nbytes + mask.nbytes
             self._cache[index] = image, mask
         return image, mask
+
+    def keep_decoded(self, log: Callable[[str], None] = logger.info) -> None:
+        """Keep decoded pairs in memory where they fit there, else in the disk's cache.
+
+        Args:
+            log: told what was chosen.
+
+        Raises:
+            SegError: a file cannot be read.
+        """
+        free = free_bytes()
+        if free is not None:
+            self._most_bytes = min(CACHED_BYTES, free // 2)
+        some = [self[i] for i in spread(range(len(self)), _MEASURED)]
+        each = sum(image.nbytes + mask.nbytes for image, mask in some) / len(some)
+        needed = int(each * len(self))
+        what = f"{len(self)} decoded images, {needed / 1e9:.2f} GB"
+        if needed <= self._most_bytes:
+            log(f"{what}: in memory")
+            return
+        log(f"{what}: more than the memory has room for")
+        try:
+            self._on_disk = open_decoded(
+                cache_folder() / "decoded",
+                self._decoded_key(),
+                count=len(self),
+                size_bytes=needed,
+                decode=self._decode,
+            )
+        except DecodedPairsError as error:
+            most = self._most_bytes / 1e9
+            log(f"{most:.2f} GB stay in memory, the others are decoded anew. {error}")
+        else:
+            self._cache.clear()
+            log(f"mapped from {self._on_disk.folder}")
 
     def name(self, index: int) -> str:
         """What a message calls a pair."""
@@ -50,6 +99,18 @@ class PairSource:
 
     def _decode(self, index: int) -> ImageAndMask:
         return read_pair(self._pairs[index], self.inputs)
+
+    def _content(self) -> list[Path]:
+        """The files that the pairs are decoded from."""
+        return [path for pair in self._pairs for path in pair.all_files()]
+
+    def _decoded_key(self) -> str:
+        parts = [
+            list(self.inputs.items()),
+            code_digest("seglib.data.pairs"),
+            files_sha256(self._content()),
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def training_batches(

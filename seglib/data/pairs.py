@@ -42,6 +42,10 @@ class Pair:
             raise DatasetError(missing_input(missing[0], inputs, {IMAGE, *self.others}))
         return [self.image if name == IMAGE else self.others[name] for name in inputs]
 
+    def all_files(self) -> list[Path]:
+        """The image, the mask, and the others in the order of their names."""
+        return [self.image, self.mask, *(self.others[n] for n in sorted(self.others))]
+
 
 def missing_input(name: str, expected: Inputs, received: set[str]) -> str:
     """The problem of a dataset that lacks an input of a model, as a sentence."""

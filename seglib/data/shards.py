@@ -31,9 +31,8 @@ class ShardSource(PairSource):
                 "configuration."
             )
         super().__init__([], inputs=inputs)
-        self._records = grain.sources.ArrayRecordDataSource(
-            [str(folder / name) for name in index["shards"]]
-        )
+        self._files = [folder / name for name in index["shards"]]
+        self._records = grain.sources.ArrayRecordDataSource(list(map(str, self._files)))
 
     def __len__(self) -> int:
         return len(self._records)
@@ -49,6 +48,9 @@ class ShardSource(PairSource):
             for image, channels in zip(images, self.inputs.values(), strict=True)
         ]
         return join(decoded), decode_mask(mask, name=name)
+
+    def _content(self) -> list[Path]:
+        return self._files
 
 
 def read_shard_index(folder: Path) -> dict[str, Any]:

@@ -98,17 +98,23 @@ class ProcessGroup:
             SegError: it differs from that of process 0; names the processes.
         """
 
-    def require_divisible(self, batch_size: int) -> None:
+    def require_divisible(self, batch_size: int, parts: int = 1) -> None:
         """Refuse a batch that the processes cannot share evenly.
 
+        Args:
+            parts: that each process takes its share in.
+
         Raises:
-            UsageError: the batch size is no multiple of their number.
+            UsageError: the batch size is no multiple of processes and parts.
         """
-        if batch_size % self.count:
+        whole = self.count * parts
+        if rest := batch_size % whole:
+            in_parts = f", each in {parts} parts" if parts > 1 else ""
+            sizes = {max(whole, batch_size - rest), batch_size - rest + whole}
             raise UsageError(
-                f"`batch_size` must be a multiple of the {self.count} processes that "
-                f"share a batch. Received: batch_size={batch_size}. Change it, or "
-                "start fewer processes."
+                f"`batch_size` must be a multiple of {whole}: {self.count} processes "
+                f"share a batch{in_parts}. Received: batch_size={batch_size}. Use "
+                f"{' or '.join(map(str, sorted(sizes)))}, or start fewer processes."
             )
 
     def share_batch_statistics(self, network: "keras.Model") -> None:

@@ -88,6 +88,12 @@ class Scores:
         return _ratio(np.diag(self.confusion), self.confusion.sum(0))
 
     @property
+    def class_dice(self) -> np.ndarray:
+        """Twice the intersection over the sum of both areas, float64 (num_classes,)."""
+        areas = self.confusion.sum(0) + self.confusion.sum(1)
+        return _ratio(2 * np.diag(self.confusion), areas)
+
+    @property
     def class_share(self) -> np.ndarray:
         """Share of the counted pixels that are of a class, float64 (num_classes,)."""
         return _ratio(self.confusion.sum(1), np.asarray(self.confusion.sum()))
@@ -96,6 +102,16 @@ class Scores:
     def miou(self) -> float:
         """Mean IoU over the classes that occur."""
         return _mean(self.class_iou)
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean Dice over the classes that occur."""
+        return _mean(self.class_dice)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean recall over the classes with true pixels."""
+        return _mean(self.class_recall)
 
     @property
     def miou_frequency_weighted(self) -> float:

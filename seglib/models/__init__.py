@@ -9,7 +9,7 @@ from seglib.models.build import (
     copy_network,
 )
 from seglib.models.encoders import ENCODERS
-from seglib.models.weights import Transfer, transfer_weights
+from seglib.models.transfer import Transfer, transfer_weights
 
 __all__ = [
     "ARCHITECTURES",

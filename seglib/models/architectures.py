@@ -20,6 +20,19 @@ class Architecture:
     summary: str
     levels: tuple[int, ...] = ()  # that its encoder must have
     needs_pools: bool = False  # of 2×2 maxima in its encoder
+    # Maps that deep supervision classifies, by the encoder's levels: names of layers,
+    # or of the encoder's maps.
+    auxiliary: Callable[[tuple[int, ...]], list[str]] = lambda _: []
+
+
+def _first_row(levels: tuple[int, ...]) -> list[str]:
+    """Of U-Net++: the nodes of the finest level, but the last, which is classified."""
+    return [f"node{levels[0]}_{step}_relu" for step in range(1, len(levels) - 1)]
+
+
+def _stage_four(_: tuple[int, ...]) -> list[str]:
+    """The encoder's map at stride 16."""
+    return ["P4"]
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -37,7 +50,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "unet": Architecture(decoders.build_unet, "plain", "U-Net with same padding"),
     "unet_plus_plus": Architecture(
-        decoders.build_unet_plus_plus, "plain", "U-Net++: densely joined levels"
+        decoders.build_unet_plus_plus,
+        "plain",
+        "U-Net++: densely joined levels",
+        auxiliary=_first_row,
     ),
     "fpn": Architecture(
         decoders.build_fpn,
@@ -55,17 +71,25 @@ ARCHITECTURES: dict[str, Architecture] = {
         "vanilla",
         "averages of the image's regions",
         levels=(3, 5),
+        auxiliary=_stage_four,
     ),
     "deeplab_v3_plus": Architecture(
         decoders.build_deeplab_v3_plus,
         "efficientnet_lite0",
         "atrous convolutions of several rates",
         levels=(2, 5),
+        auxiliary=_stage_four,
     ),
     "segformer": Architecture(
         decoders.build_segformer,
         "mit_b0",
         "transformer encoder, linear decoder",
+        levels=(2, 3, 4, 5),
+    ),
+    "segformer_wide": Architecture(
+        partial(decoders.build_segformer, width=768),
+        "mit_b2",
+        "SegFormer-B2 … B5, whose decoder is wider",
         levels=(2, 3, 4, 5),
     ),
     "fcn_8": Architecture(

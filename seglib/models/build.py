@@ -1,6 +1,7 @@
 """Models from names, from configs, from contracts, and from one's own layers."""
 
-from pathlib import Path
+import dataclasses
+from os import PathLike
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ from seglib.models.layers.blocks import Channels, Normalize
 from seglib.models.layers.resampling import CropLike, PadToMultiple
 from seglib.models.layers.upsampling import ResizeLike
 from seglib.models.model import SegmentationModel
-from seglib.models.weights import load_weights
+from seglib.models.weights import load_weights, normalization_of
 
 
 def build_model(
@@ -28,7 +29,7 @@ def build_model(
     channels: int = 3,
     others: Inputs | None = None,
     encoder: str | None = None,
-    weights: str | Path | None = None,
+    weights: str | PathLike[str] | None = None,
     weights_sha256: str | None = None,
     class_names: tuple[str, ...] = (),
     palette: tuple[tuple[int, int, int], ...] = (),
@@ -47,9 +48,10 @@ def build_model(
             {"depth": 1}. Pretrained weights see the image at first, and learn to use
             the others.
         encoder: a key of `ENCODERS`. Default: the architecture's own.
-        weights: "imagenet" for a pretrained encoder, or a file of its weights.
-            Default: random.
-        weights_sha256: hexadecimal digest that the file must have.
+        weights: "imagenet" for a pretrained encoder, "ade20k" or "cityscapes" for
+            SegFormer, a model's folder, or a file of weights; what is elsewhere is
+            brought by `seglib.fetch_weights`. Default: random.
+        weights_sha256: hexadecimal digest that the file, or the model, must have.
         class_names, palette, ignore_index: kept in the model's contract. Default:
             those of the dataset that it is trained on.
 
@@ -58,8 +60,7 @@ def build_model(
     """
     architecture, encoder = resolve(name, encoder)
     inputs = {IMAGE: channels, **(others or {})}
-    total = sum(inputs.values())
-    normalization = ENCODERS[encoder].normalization.for_channels(channels, total)
+    normalization = normalization_of(encoder, weights, inputs)
     contract = Contract(
         architecture=architecture,
         encoder=encoder,
@@ -70,14 +71,22 @@ def build_model(
         channel_order=normalization.channel_order,
         **_classes(num_classes, class_names, palette, ignore_index),
     )
-    network = build_network(contract)
+    model = SegmentationModel(build_network(contract), contract)
     if weights:
-        load_weights(network, encoder, weights, inputs=inputs, sha256=weights_sha256)
-    return SegmentationModel(network, contract)
+        digest = load_weights(model, weights, sha256=weights_sha256)
+        origin = f"{weights} (sha256 {digest})" if digest else str(weights)
+        model.contract = dataclasses.replace(contract, first_weights=origin)
+    return model
 
 
-def build_from_config(config: ModelConfig, dataset: Dataset) -> SegmentationModel:
-    """Build the model that a config describes for a dataset's classes."""
+def build_from_config(
+    config: ModelConfig, dataset: Dataset, *, weights: str | PathLike[str] | None = None
+) -> SegmentationModel:
+    """Build the model that a config describes for a dataset's classes.
+
+    Args:
+        weights: what `config.weights` names, where it has been fetched.
+    """
     size = (config.image_height, config.image_width)
     if not config.image_height:
         first = next(iter(dataset.splits.values()))[0]
@@ -90,7 +99,7 @@ def build_from_config(config: ModelConfig, dataset: Dataset) -> SegmentationMode
         channels=config.channels,
         others=dataset.others,
         encoder=config.encoder or None,
-        weights=config.weights or None,
+        weights=weights or config.weights or None,
         weights_sha256=config.weights_sha256 or None,
         class_names=dataset.class_names,
         palette=dataset.palette,
@@ -171,9 +180,8 @@ def build_network(contract: Contract, *, precision: str = "float32") -> keras.Mo
     model of its own.
     """
     previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(
-        "mixed_bfloat16" if precision == "bfloat16" else "float32"
-    )
+    policy = precision if precision == "float32" else f"mixed_{precision}"
+    keras.config.set_dtype_policy(policy)
     try:
         encoder = ENCODERS[contract.encoder]
         images = keras.Input((None, None, contract.channels), name="image")
@@ -200,7 +208,7 @@ def copy_network(model: SegmentationModel, *, precision: str) -> keras.Model:
     """A second network with the same weights, to train in another number format.
 
     Raises:
-        UsageError: bfloat16 of a network of one's own layers, whose formats are its
+        UsageError: 16 bits of a network of one's own layers, whose formats are its
             maker's.
     """
     if model.contract.architecture != CUSTOM:

@@ -47,6 +47,7 @@ class Contract:
     class_names: tuple[str, ...]
     palette: tuple[tuple[Integer, Integer, Integer], ...]
     ignore_index: Integer | None
+    first_weights: str = ""  # where training began: address and sha256, if not random
 
     def __post_init__(self) -> None:
         count, channels = self.num_classes, self.channels
@@ -119,6 +120,8 @@ class Contract:
 
     def to_json(self) -> str:
         values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        if not self.first_weights:  # unknown to earlier versions
+            del values["first_weights"]
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -9,8 +9,13 @@ from typing import Any
 
 import keras
 
-from seglib.models.features import Features
-from seglib.models.layers.blocks import classify, conv_bn_relu, separable_conv_bn_relu
+from seglib.models.features import CENTRED, Features
+from seglib.models.layers.blocks import (
+    batch_norm,
+    classify,
+    conv_bn_relu,
+    separable_conv_bn_relu,
+)
 from seglib.models.layers.resampling import MaxUnpool, RegionPool
 from seglib.models.layers.upsampling import ResizeLike
 
@@ -204,18 +209,31 @@ def build_deeplab_v3_plus(features: Features, num_classes: int) -> Any:
     return features.upsample(classify(x, num_classes), 2, 0, name="head_up")
 
 
-def build_segformer(features: Features, num_classes: int) -> Any:
+def build_segformer(
+    features: Features, num_classes: int, *, width: int = _WIDTH
+) -> Any:
     """P2 … P5 brought to one width and to stride 4, joined, mixed and classified.
+
+    Maps are enlarged as the published weights know it: every cell counts as centred on
+    its pixels, whatever the encoder says.
+
+    Args:
+        width: 256 in SegFormer-B0 and B1, 768 in B2 … B5.
 
     Reference: Xie et al. 2021, "SegFormer: Simple and Efficient Design for Semantic
     Segmentation with Transformers".
     """
+    features = Features(features.maps, CENTRED)
     joined = []
     for level in (5, 4, 3, 2):
-        x = keras.layers.Dense(_WIDTH, name=f"linear{level}")(features[level])
+        x = keras.layers.Dense(width, name=f"linear{level}")(features[level])
         joined.append(features.upsample(x, level, 2, name=f"linear{level}_up"))
     x = keras.layers.Concatenate(name="join")(joined)
-    x = conv_bn_relu(x, _WIDTH, 1, name="mix")
+    x = keras.layers.Conv2D(
+        width, 1, use_bias=False, kernel_initializer="he_normal", name="mix_conv"
+    )(x)
+    x = batch_norm(x, epsilon=1e-5, name="mix_bn")
+    x = keras.layers.ReLU(name="mix_relu")(x)
     x = keras.layers.Dropout(0.1, name="mix_drop")(x)
     return features.upsample(classify(x, num_classes), 2, 0, name="head_up")
 

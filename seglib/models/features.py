@@ -5,6 +5,9 @@ from typing import Any
 
 from seglib.models.layers.upsampling import LearntUpsample, Upsample
 
+# Offsets of maps whose cells lie in the middle of the pixels that they cover.
+CENTRED = {f"P{level}": (2**level - 1) / 2 for level in range(6)}
+
 
 @dataclass(frozen=True)
 class Features:

@@ -9,6 +9,7 @@ import dataclasses
 import warnings
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from seglib.models.contract import (
     read_contract,
     require_fit,
 )
+from seglib.models.encoders.keras_hub import require_keras_hub
 from seglib.models.layers.upsampling import resize_bilinear
 from seglib.storage.atomic_write import whole_folder
 
@@ -58,6 +60,23 @@ class ServedGraph(keras.Model):
         return resize_bilinear(logits, height, width)
 
 
+class ClassIds(keras.Model):
+    """The most probable class of each pixel of images (N, H, W, C): ids (N, H, W).
+
+    It is found on the device, from which come one or two bytes a pixel then instead of
+    a logit a class.
+    """
+
+    def __init__(self, served: ServedGraph, dtype: str):
+        super().__init__()
+        self.served, self._ids = served, dtype
+        self.jit_compile = False  # see `ServedGraph`
+
+    def call(self, images: Any, *, training: bool = False) -> Any:
+        logits = self.served(images, training=training)
+        return keras.ops.cast(keras.ops.argmax(logits, axis=-1), self._ids)
+
+
 class SegmentationModel:
     """A network together with its contract."""
 
@@ -65,6 +84,7 @@ class SegmentationModel:
         self.network = network
         self.contract = contract
         self.served = ServedGraph(network, contract.image_size)
+        self._class_ids = ClassIds(self.served, np.dtype(self.mask_dtype).name)
 
     def adopt_classes(self, data: Dataset) -> None:
         """Copy the names, colours and ignored id of a dataset to the contract.
@@ -122,7 +142,8 @@ class SegmentationModel:
 
     def predict_batch(self, images: np.ndarray) -> np.ndarray:
         """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
-        return self._logits(images).argmax(-1).astype(self.mask_dtype)
+        require_memory(images.shape, self.contract.num_classes)
+        return self._class_ids.predict_on_batch(images)
 
     @property
     def mask_dtype(self) -> type[np.uint8] | type[np.uint16]:
@@ -167,9 +188,17 @@ def load_model(path: str | Path) -> SegmentationModel:
 
     path = Path(path)
     contract = read_contract(path)
+    _import_custom_layers(path / NETWORK)
     network = _load_network(path / NETWORK)
     require_fit(contract, network, path)
     return SegmentationModel(network, contract)
+
+
+def _import_custom_layers(path: Path) -> None:
+    """Import keras-hub where the network has layers of its own kinds."""
+    with suppress(OSError, KeyError, zipfile.BadZipFile), zipfile.ZipFile(path) as file:
+        if b'"keras_hub>' in file.read("config.json"):
+            require_keras_hub(f"{path}: a network of which some layers are keras-hub's")
 
 
 def _load_network(path: Path) -> Any:

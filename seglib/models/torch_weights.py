@@ -1,15 +1,19 @@
 """Reads a PyTorch state dict without PyTorch, and without executing anything.
 
-A checkpoint in PyTorch's original (pre-zip) layout is five pickles in a row (magic
-number, protocol, system, state dict, storage keys) and then, for each key, an int64
-count and the raw little-endian numbers. A pickle may name any callable; this reader
-answers only the five names that a state dict needs, each with an inert class of its
-own, and refuses every other. The file's SHA-256 is checked before it is opened.
+Three layouts: PyTorch's original (five pickles in a row: magic number, protocol,
+system, state dict, storage keys, and then, for each key, an int64 count and the raw
+little-endian numbers), its zip archive (one pickle, and a file of numbers for each
+storage), and safetensors (a JSON header and raw numbers). A pickle may name any
+callable; this reader answers only the names that a state dict needs, each with an
+inert class of its own, and refuses every other.
 """
 
 import hashlib
 import io
+import json
+import math
 import pickle
+import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,21 +25,28 @@ from seglib.errors import SegError
 from seglib.storage.files import read_file
 
 _MAGIC = 0x1950A86A20F9469CFC6C
-_STORAGES = {
+_ZIP = b"PK\x03\x04"
+_STORAGES: dict[str, np.dtype] = {
     "FloatStorage": np.dtype("<f4"),
     "LongStorage": np.dtype("<i8"),
 }
+_SAFETENSORS: dict[str, np.dtype] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "I64": np.dtype("<i8"),
+}
+_MAX_HEADER = 100 << 20  # bytes, as in safetensors itself
 
 
-def read_state_dict(path: Path, *, sha256: str) -> dict[str, np.ndarray]:
+def read_state_dict(path: Path, *, sha256: str | None = None) -> dict[str, np.ndarray]:
     """Read the tensors of a checkpoint file.
 
     Args:
-        path: a `.pth` file in the original layout.
-        sha256: hexadecimal digest that the file must have.
+        path: a `.pth`, `.bin` or `.safetensors` file.
+        sha256: hexadecimal digest that the file must have. Default: any.
 
     Returns:
-        Arrays by parameter name, float32 or int64, in PyTorch's axis order.
+        Arrays by parameter name, in PyTorch's axis order.
 
     Raises:
         SegError: no such file, another digest, or a file that is not a state dict.
@@ -45,15 +56,21 @@ def read_state_dict(path: Path, *, sha256: str) -> dict[str, np.ndarray]:
     except OSError as error:
         raise SegError(f"{path}: cannot be read ({error.strerror}).") from error
     received = hashlib.sha256(content).hexdigest()
-    if received != sha256:
+    if sha256 and received != sha256:
         raise SegError(
             f"{path}: these are not the pinned weights. Expected: sha256 {sha256}. "
             f"Received: {received}. Install the package again."
         )
-    stream = io.BytesIO(content)
     try:
-        return _read(stream)
-    except (pickle.UnpicklingError, EOFError, IndexError, KeyError, TypeError) as error:
+        if content.startswith(_ZIP):
+            return _read_zip(content)
+        if content[8:9] == b"{":
+            return _read_safetensors(content)
+        return _read(io.BytesIO(content))
+    except (
+        *(pickle.UnpicklingError, EOFError, IndexError, KeyError, TypeError),
+        *(ValueError, AttributeError, zipfile.BadZipFile),
+    ) as error:
         raise SegError(f"{path}: not a plain PyTorch state dict ({error}).") from error
 
 
@@ -83,7 +100,7 @@ class _Tensor:
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    def __init__(self, stream: io.BytesIO):
+    def __init__(self, stream: Any):
         super().__init__(stream)
         self.storages: dict[str, _Storage] = {}
 
@@ -97,8 +114,8 @@ class _StateDictUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"`{module}.{name}` is refused")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _device, count, view = pid
-        if kind != "storage" or view is not None:
+        kind, dtype, key, _device, count, *view = pid
+        if kind != "storage" or view not in ([], [None]):
             raise pickle.UnpicklingError(f"unknown reference {kind!r}")
         return self.storages.setdefault(key, _Storage(dtype, count))
 
@@ -134,3 +151,40 @@ def _read(stream: io.BytesIO) -> dict[str, np.ndarray]:
             raise EOFError(f"storage {key} is cut short")
         storage.numbers = np.frombuffer(content, storage.dtype)
     return {name: tensor.array() for name, tensor in tensors.items()}
+
+
+def _read_zip(content: bytes) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        (pickled,) = (n for n in archive.namelist() if n.endswith("/data.pkl"))
+        folder = pickled.removesuffix("data.pkl")
+        unpickler = _StateDictUnpickler(io.BytesIO(archive.read(pickled)))
+        tensors = unpickler.load()
+        for key, storage in unpickler.storages.items():
+            numbers = np.frombuffer(archive.read(f"{folder}data/{key}"), storage.dtype)
+            if len(numbers) != storage.count:
+                raise pickle.UnpicklingError(
+                    f"storage {key} has {len(numbers)} numbers"
+                )
+            storage.numbers = numbers
+    return {name: tensor.array() for name, tensor in tensors.items()}
+
+
+def _read_safetensors(content: bytes) -> dict[str, np.ndarray]:
+    start = 8 + int.from_bytes(content[:8], "little")
+    if start > min(len(content), _MAX_HEADER):
+        raise EOFError("its header is cut short")
+    tensors = {}
+    for name, entry in json.loads(content[8:start]).items():
+        if name == "__metadata__":
+            continue
+        if entry["dtype"] not in _SAFETENSORS:
+            raise TypeError(f"`{name}` is of type {entry['dtype']}")
+        begin, end = (start + offset for offset in entry["data_offsets"])
+        dtype = _SAFETENSORS[entry["dtype"]]
+        shape = tuple(entry["shape"])
+        if not start <= begin <= end <= len(content):
+            raise EOFError(f"`{name}` is cut short")
+        if end - begin != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"`{name}` has {end - begin} bytes, its shape is {shape}")
+        tensors[name] = np.frombuffer(content[begin:end], dtype).reshape(shape)
+    return tensors

@@ -1,18 +1,17 @@
 """Fetch a dataset, or a part of it, from a remote; every md5 is checked."""
 
 import difflib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from seglib.environment import CACHE
 from seglib.errors import DatasetError, SegError
 from seglib.storage.atomic_write import file_lock
 from seglib.storage.backends import Moved, object_key
 from seglib.storage.content_cache import ContentCache, clear_left
+from seglib.storage.files import cache_folder
 from seglib.storage.hashes import Entry
 from seglib.storage.listings import Listing, read_listing
 from seglib.storage.remotes import open_remote
@@ -73,12 +72,6 @@ def fetch(
             "another folder by the environment variable SEGLIB_CACHE."
         ) from error
     return root
-
-
-def cache_folder(cache: Path | None = None) -> Path:
-    """The folder given, else the environment's SEGLIB_CACHE, else ~/.cache/seglib."""
-    chosen = cache or os.environ.get(CACHE) or "~/.cache/seglib"
-    return Path(chosen).expanduser()
 
 
 def _wanted(listing: Listing, paths: Iterable[str], data_md5: str) -> tuple[Entry, ...]:

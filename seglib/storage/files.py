@@ -1,4 +1,4 @@
-"""Regular files of a user, opened without waiting, and their SHA-256.
+"""Regular files of a user, opened without waiting, and their SHA-256; the cache.
 
 An entry of a folder may also be a FIFO, a device, a link to nothing or a loop of
 links. Each is an `OSError` here whose `strerror` says what it is.
@@ -9,9 +9,11 @@ import hashlib
 import os
 import stat
 import unicodedata
+from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
 
+from seglib.environment import CACHE
 from seglib.errors import SegError
 
 _MODEL = ("model.keras", "contract.json")
@@ -91,10 +93,21 @@ def file_sha256(path: Path) -> str:
 
 def model_digest(path: Path) -> str:
     """SHA-256 over the network and the contract of a model; raises as `file_sha256`."""
+    return files_sha256(path / name for name in _MODEL)
+
+
+def files_sha256(paths: Iterable[Path]) -> str:
+    """SHA-256 over the contents of files, in their order; raises as `file_sha256`."""
     digest = hashlib.sha256()
-    for name in _MODEL:
-        digest.update(bytes.fromhex(file_sha256(path / name)))
+    for path in paths:
+        digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()
+
+
+def cache_folder(cache: Path | None = None) -> Path:
+    """The folder given, else the environment's SEGLIB_CACHE, else ~/.cache/seglib."""
+    chosen = cache or os.environ.get(CACHE) or "~/.cache/seglib"
+    return Path(chosen).expanduser()
 
 
 def is_left_behind(name: str) -> bool:

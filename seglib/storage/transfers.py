@@ -106,7 +106,7 @@ def copy_checked(
         out.truncate(out.seek(0))
         digest = new_digest(is_legacy=is_legacy)
         try:
-            for chunk in _resumed(source, key):
+            for chunk in resumed(source, key):
                 if stop and stop.is_set():
                     raise CancelledError
                 digest.update(chunk)
@@ -131,7 +131,7 @@ def copy_checked(
     )
 
 
-def _resumed(source: Remote, key: str) -> Iterator[bytes]:
+def resumed(source: Remote, key: str) -> Iterator[bytes]:
     """The object's bytes, over as many connections as it takes."""
     done = breaks = 0
     while True:

@@ -14,6 +14,7 @@ from seglib.distributed import ProcessGroup, join
 from seglib.environment import CHECKPOINTS, LOADER_THREADS
 from seglib.errors import DatasetError
 from seglib.models import build_from_config
+from seglib.registry.weights import fetch_weights
 from seglib.runtime.provenance import (
     FAILURE_REASON,
     KEPT,
@@ -98,7 +99,7 @@ def _train(
     # The next pod builds the same network, and so finds its checkpoint.
     keras.utils.set_random_seed(config.train.train_seed)
     train(
-        build_from_config(network, data),
+        build_from_config(network, data, weights=fetch_weights(network.weights)),
         data,
         config=config.train,
         shards=shards,

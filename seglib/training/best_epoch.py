@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from seglib.data.pairs import Pair
-from seglib.errors import SegError
+from seglib.errors import SegError, unknown
 from seglib.evaluation.metrics import Scores
 from seglib.evaluation.scoring import score_pairs
 from seglib.models.model import SegmentationModel
@@ -33,6 +33,9 @@ class BestEpoch:
     out: folder of the model. None: nothing is saved.
     draw_curves: gives the picture of a history.
     best_by: the score that decides which epoch is best.
+
+    Raises:
+        UsageError: `best_by` names a class that the model does not have.
     """
 
     model: SegmentationModel
@@ -40,6 +43,11 @@ class BestEpoch:
     out: Path | None
     draw_curves: DrawCurves
     best_by: str = "miou"
+
+    def __post_init__(self) -> None:
+        _, _, name = self.best_by.partition("/")
+        if name and name not in self.model.contract.class_names:
+            raise unknown("class in `best_by`", name, self.model.contract.class_names)
 
     def measure(self, weights: list[np.ndarray]) -> Scores | None:
         """Scores of a network's weights on the val split; None without one."""
@@ -50,8 +58,24 @@ class BestEpoch:
         return Scores(np.asarray(counts))
 
     def score(self, scores: Scores | None) -> float:
-        """The score that decides; NaN without scores."""
-        return float(getattr(scores, self.best_by)) if scores else float("nan")
+        """The score that decides; NaN without scores.
+
+        Raises:
+            SegError: the val split gives none.
+        """
+        if not scores:
+            return float("nan")
+        kind, _, name = self.best_by.partition("/")
+        score, true = getattr(scores, kind), scores.confusion.sum(1)
+        if name:
+            index = self.model.contract.class_names.index(name)
+            score, true = score[index], true[index]
+        if not true.any():
+            raise SegError(
+                f"The val split has no pixel of {name or 'any class'}, so that there "
+                f"is no `{self.best_by}`. Choose another `best_by`, or add images."
+            )
+        return float(np.nan_to_num(score))  # no prediction of a class: no precision
 
     def save(self, weights: list[np.ndarray], history: list[Row]) -> None:
         """Write the best model so far to OUT.unfinished; a failure is a warning."""

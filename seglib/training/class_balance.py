@@ -50,7 +50,7 @@ class ClassBalance:
         """One weight a class, float64 (num_classes,), as `class_weights` says.
 
         Raises:
-            UsageError: not one number a class.
+            UsageError: as `require_weights`.
         """
         if config.class_weights == "none":
             return np.ones(self.pixels.shape[1])
@@ -58,13 +58,7 @@ class ClassBalance:
             return self.median_frequency()
         if config.class_weights == "power":
             return class_weights(self.pixels.sum(0), config.class_weight_power)
-        given = np.array([float(x) for x in config.class_weights.split(",")])
-        if len(given) != self.pixels.shape[1]:
-            raise UsageError(
-                f"`class_weights` must be one number for each of the "
-                f"{self.pixels.shape[1]} classes. Received: {len(given)} numbers."
-            )
-        return given
+        return np.array(require_weights(config, self.pixels.shape[1]))
 
     def median_frequency(self) -> np.ndarray:
         """The median frequency over that of a class, float64 (num_classes,).
@@ -98,6 +92,24 @@ class ClassBalance:
         frequency = self.pixels.sum(0) / max(1, self.pixels.sum())
         powers = np.where(frequency > 0, np.exp(-frequency / _TEMPERATURE), 0.0)
         return RareViews(source.__getitem__, self.pixels, powers / powers.sum(), share)
+
+
+def require_weights(config: TrainConfig, num_classes: int) -> list[float]:
+    """The numbers of `class_weights`, one a class; none where it is a word.
+
+    Raises:
+        UsageError: not one number a class.
+    """
+    if config.class_weights.isidentifier():
+        return []
+    numbers = [float(number) for number in config.class_weights.split(",")]
+    if len(numbers) != num_classes:
+        raise UsageError(
+            f"`class_weights` must be one number for each of the {num_classes} "
+            f"classes, in the order of their ids. Received: {len(numbers)} numbers. Or "
+            "use `power`, `median_frequency` or `none`."
+        )
+    return numbers
 
 
 def class_weights(class_pixels: np.ndarray, power: float) -> np.ndarray:

@@ -42,7 +42,7 @@ class Distiller(keras.Model):
     """A model that answers as its student, and adds the losses of a `Distillation`.
 
     Input: images (N, H, W, C) in 0 … 255; output: the student's logits, float32
-    (N, H, W, num_classes).
+    (N, H, W, num_classes), and its auxiliary ones, if it has any.
 
     Raises:
         UsageError: teacher and student differ in classes or channels, or the pairwise
@@ -52,10 +52,11 @@ class Distiller(keras.Model):
     def __init__(self, student: keras.Model, options: Distillation):
         super().__init__()
         teacher = options.teacher.network
-        if student.output.shape[-1] != teacher.output.shape[-1]:
+        logits, *auxiliary = student.outputs
+        if logits.shape[-1] != teacher.output.shape[-1]:
             raise UsageError(
                 "Teacher and student must answer with the same classes. Received: "
-                f"{teacher.output.shape[-1]} and {student.output.shape[-1]}."
+                f"{teacher.output.shape[-1]} and {logits.shape[-1]}."
             )
         if student.input.shape[-1] != teacher.input.shape[-1]:
             raise UsageError(
@@ -67,12 +68,13 @@ class Distiller(keras.Model):
         self.teacher = _with_features(keras.models.clone_model(teacher), pairwise)
         self.teacher.set_weights(teacher.get_weights())
         self.teacher.trainable = False
-        self._options = options
+        self._options, self._auxiliary = options, len(auxiliary)
 
     def call(self, images: Any, *, training: bool = False) -> Any:
         # A network of one output returns a tensor, not a list of one.
         answers = self.student(images, training=training)
-        logits, *features = keras.tree.flatten(answers)
+        logits, *others = keras.tree.flatten(answers)
+        auxiliary, features = others[: self._auxiliary], others[self._auxiliary :]
         if training:
             answers = self.teacher(images, training=False)
             known, *known_features = keras.tree.flatten(answers)
@@ -84,7 +86,7 @@ class Distiller(keras.Model):
                 )
                 loss = keras.ops.mean(keras.ops.square(difference))
                 self.add_loss(self._options.pairwise_weight * loss)
-        return logits
+        return [logits, *auxiliary] if auxiliary else logits
 
 
 def _divergence(known: Any, logits: Any, temperature: float) -> Any:
@@ -100,7 +102,7 @@ def _divergence(known: Any, logits: Any, temperature: float) -> Any:
 
 def _with_features(network: keras.Model, wanted: bool) -> keras.Model:
     """The same network, with its encoder's deepest features as a second output."""
-    outputs = [network.output]
+    outputs = list(network.outputs)
     if wanted:
         encoder = next((x for x in network.layers if x.name == "encoder"), None)
         if encoder is None:

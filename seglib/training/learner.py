@@ -2,7 +2,8 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from seglib.errors import SegError
 from seglib.evaluation.metrics import MeanIoU
 from seglib.models import copy_network
 from seglib.models.model import SegmentationModel
+from seglib.training.checkpoints import restore, values
+from seglib.training.deep_supervision import with_auxiliary
 from seglib.training.distillation import Distillation, Distiller
 from seglib.training.losses import SegmentationLoss
 from seglib.training.optimizer import averaged_weights, build_optimizer, encoder_of
@@ -51,22 +54,36 @@ class Learner:
         self.numerics, self._contract = numerics, model.contract
         self.network = copy_network(model, precision=numerics.precision)
         group.share_batch_statistics(self.network)
-        self._trainee = self.network
+        self._supervised = self.network
+        if config.deep_supervision:
+            self._supervised = with_auxiliary(self.network, model.contract)
+        self._trainee = self._supervised
         if distillation:
-            self._trainee = Distiller(self.network, distillation)
+            self._trainee = Distiller(self._supervised, distillation)
         self._metric = MeanIoU(model.contract.num_classes, model.contract.ignore_index)
-        self._pending: deque[tuple[list[Any], float]] = deque()
+        self._pending: deque[Future[StepResult]] = deque()
+        # A copy from a GPU waits for all steps that were begun before it was asked for.
+        self._reader = ThreadPoolExecutor(1, "results")
         self.optimizer: keras.optimizers.Optimizer
         self._step: Step
         self._is_proven = False  # one step has found room in memory
+        self._is_compiled = False  # by the trial, for the training that begins now
 
     @property
     def weights(self) -> list[np.ndarray]:
         """What is validated and kept: the weights, or their moving average."""
         return averaged_weights(self.optimizer, self.network)
 
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Those of the network, and of what is beside it in the training alone."""
+        own = self.network.variables
+        known = {variable.path for variable in own}
+        return [*own, *(v for v in self._supervised.variables if v.path not in known)]
+
     def freeze_encoder(self, *, frozen: bool) -> None:
         """Keep the encoder's weights and statistics, or let it learn; then compile."""
+        self._is_compiled = False
         encoder_of(self.network).trainable = not frozen
 
     def compile(self, group: ProcessGroup | None = None) -> None:
@@ -75,8 +92,10 @@ class Learner:
         Args:
             group: that takes the steps. Default: that of the training.
         """
-        parts = self.numerics.parts
-        self.optimizer = build_optimizer(self._config, self.network, parts=parts)
+        if self._is_compiled:
+            self._is_compiled = False
+            return
+        self.optimizer = self._new_optimizer()
         self._step = compiled_step(
             self._trainee,
             self.optimizer,
@@ -85,6 +104,15 @@ class Learner:
             group=group or self._group,
             xla=self.numerics.xla,
             clip_norm=self._config.clip_norm,
+            auxiliary_weight=self._config.deep_supervision,
+        )
+
+    def _new_optimizer(self) -> keras.optimizers.Optimizer:
+        return build_optimizer(
+            self._config,
+            self._supervised,
+            parts=self.numerics.parts,
+            scales_loss=self.numerics.precision == "float16",
         )
 
     def take_step(
@@ -119,20 +147,14 @@ class Learner:
             except tf.errors.ResourceExhaustedError as error:
                 self._halve(len(images), error)
                 continue
-            self._pending.append((outcome, learning_rate))
+            reading = self._reader.submit(_read, outcome, learning_rate)
+            self._pending.append(reading)
             return
 
     def results(self, *, pending: int = 0) -> Iterator[StepResult]:
         """Outcomes of steps, oldest first, until so many are left."""
         while len(self._pending) > pending:
-            outcome, learning_rate = self._pending.popleft()
-            losses, counts = zip(*outcome, strict=True)
-            first = np.asarray(counts[0]).astype(np.int64)
-            yield StepResult(
-                float(np.mean([float(each) for each in losses])),
-                sum((np.asarray(c).astype(np.int64) for c in counts[1:]), first),
-                learning_rate,
-            )
+            yield self._pending.popleft().result()
 
     def time(self) -> Timing:
         """Take a few steps in this process alone; the weights are not to be used."""
@@ -149,15 +171,27 @@ class Learner:
 
         return time_steps(step)
 
+    def restart(self, fresh: "Learner") -> None:
+        """Return to the state before any step, and keep what a trial has compiled.
+
+        Args:
+            fresh: whose weights and random state are taken over.
+        """
+        restore(self.variables, values(fresh.variables))
+        restore(self.optimizer.variables, values(self._new_optimizer().variables))
+        self._is_compiled = True
+
     def _halve(self, images: int, error: Exception) -> None:
         """Take batches in twice as many parts from now on."""
         parts = 2 * self.numerics.parts
-        can_halve = images % parts == 0 and self._group.count == 1
-        if self._is_proven or not can_halve:
+        can_halve = images % parts == 0
+        if self._is_proven or not can_halve or self._group.count > 1:
+            # Several processes would have to agree, amid a sum that the others wait in.
+            remedy = f"Set `accumulate: {parts}`, or lower" if can_halve else "Lower"
             raise SegError(
                 f"The device's memory cannot hold {images // self.numerics.parts} "
-                "views of the training size at once. Lower `batch_size`, or the size "
-                "of the views: `crop_height` and `crop_width`."
+                f"views of the training size at once. {remedy} `batch_size`, or the "
+                "size of the views: `crop_height` and `crop_width`."
             ) from error
         logger.warning(
             "out of memory with %d views at once: each batch is taken in %d parts of "
@@ -168,3 +202,10 @@ class Learner:
         )
         self.numerics = replace(self.numerics, parts=parts)
         self.compile()
+
+
+def _read(outcome: Sequence[tuple[Any, Any]], learning_rate: float) -> StepResult:
+    """Wait for the outcome of a step: a loss and a confusion matrix for each part."""
+    losses = [float(loss) for loss, _ in outcome]
+    counts = [np.asarray(count).astype(np.int64) for _, count in outcome]
+    return StepResult(float(np.mean(losses)), np.sum(counts, axis=0), learning_rate)

@@ -1,5 +1,6 @@
 """The optimizer: AdamW or SGD, with a learning rate of its own for the encoder."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -10,7 +11,11 @@ from seglib.errors import UsageError
 
 
 def build_optimizer(
-    config: TrainConfig, network: keras.Model, *, parts: int = 1
+    config: TrainConfig,
+    network: keras.Model,
+    *,
+    parts: int = 1,
+    scales_loss: bool = False,
 ) -> keras.optimizers.Optimizer:
     """The optimizer of a network, with its variables.
 
@@ -22,6 +27,8 @@ def build_optimizer(
         network: its trainable variables are what the optimizer updates; norms and
             biases do not decay.
         parts: calls whose gradients are averaged for one update.
+        scales_loss: as float16 needs it. The scale is halved, and the update left out,
+            where a gradient is not finite; after 2,000 updates it is doubled.
 
     Raises:
         UsageError: `encoder_learning_rate` for a network without an encoder.
@@ -47,6 +54,9 @@ def build_optimizer(
     optimizer.build(network.trainable_variables)
     for variable, average in _averages(optimizer):
         average.assign(variable)  # Keras begins at 0 where gradients are accumulated
+    if scales_loss:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(network.trainable_variables)
     return optimizer
 
 
@@ -67,6 +77,7 @@ def averaged_weights(
 
 def _averages(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:
     """Each variable with its moving average; empty without `ema_decay`."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # if it scales losses
     if not optimizer.use_ema:
         return []
     averages = optimizer._model_variables_moving_average  # noqa: SLF001 - no public one
@@ -107,7 +118,9 @@ class _TwoRates:
     _trainable_variables: list[Any]
     _get_variable_index: Any
 
-    def __init__(self, slower: set[str], factor: float, **kwargs: Any):
+    def __init__(
+        self, slower: Collection[str] = (), factor: float = 1.0, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self._slower, self._factor = slower, factor
 
@@ -120,7 +133,39 @@ class _TwoRates:
 
 
 class TwoRateAdamW(_TwoRates, keras.optimizers.AdamW):
-    """Loshchilov and Hutter 2019, "Decoupled Weight Decay", arXiv:1711.05101."""
+    """Keras's AdamW, with one operation for the update of a variable in place of 27.
+
+    Reference: Loshchilov and Hutter 2019, "Decoupled Weight Decay", arXiv:1711.05101.
+    """
+
+    def _backend_update_step(
+        self, grads: Any, trainable_variables: Any, learning_rate: Any
+    ) -> None:
+        ops, step = keras.ops, keras.ops.cast(self.iterations + 1, "float64")
+        betas = [ops.cast(beta, "float64") for beta in (self.beta_1, self.beta_2)]
+        common = [learning_rate, learning_rate * self._factor]
+        common += [ops.power(beta, step) for beta in betas]
+        # All of them reach `update_step` in place of the rate.
+        super()._backend_update_step(grads, trainable_variables, common)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        import tensorflow as tf
+
+        rate, slow_rate, *powers = (tf.cast(x, variable.dtype) for x in learning_rate)
+        index = self._get_variable_index(variable)
+        is_slow = self._trainable_variables[index].path in self._slower
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=powers[0],
+            beta2_power=powers[1],
+            lr=slow_rate if is_slow else rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(tf.convert_to_tensor(gradient), variable.dtype),
+        )
 
 
 class TwoRateSGD(_TwoRates, keras.optimizers.SGD):

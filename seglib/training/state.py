@@ -1,9 +1,8 @@
-"""The state of a training between two steps: its time, its snapshot, and its check."""
+"""The state of a training between two steps: its snapshot, and its check."""
 
 import math
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ import numpy as np
 from seglib.config import PRECISIONS
 from seglib.evaluation.metrics import Scores
 from seglib.training.checkpoints import Snapshot, restore, values
+from seglib.training.clock import CLOCK_FACTS, Clock
 from seglib.training.precision import Numerics
 from seglib.training.step import StepResult
 
@@ -20,73 +20,7 @@ Row = dict[str, float]
 
 _ROW = {"epoch", "loss", "train_miou", "val_miou", "learning_rate", "duration_s"}
 _MOST_SLOTS = 4  # of AdamW with an average, which accumulates gradients
-_CLOCK = {"elapsed_s", "epoch_s", "timed_s", "untimed_steps"}
-
-
-class Clock:
-    """The time that a training has taken, across its interruptions.
-
-    Args:
-        max_minutes: after which it ends; 0: never.
-        now: gives the time in seconds.
-    """
-
-    def __init__(self, max_minutes: float, now: Callable[[], float] = time.monotonic):
-        self._now = now
-        self._started = self._epoch_started = self._timed_from = now()
-        self._limit_s = 60 * max_minutes or float("inf")
-        self._untimed_steps = 0
-        self._first_step_is_done = False
-        self._timed_s = 0.0  # before the interruption
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the training began, without those between its processes."""
-        return self._now() - self._started
-
-    @property
-    def epoch_s(self) -> float:
-        """Seconds since the epoch began."""
-        return self._now() - self._epoch_started
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until the limit; infinite without one."""
-        return self._limit_s - self.elapsed_s
-
-    def begin_epoch(self) -> None:
-        self._epoch_started = self._now()
-
-    def end_step(self) -> None:
-        """Note the end of a step; the first of a process compiles, and is not timed."""
-        if not self._first_step_is_done:
-            self._first_step_is_done = True
-            self._untimed_steps += 1
-            self._timed_from = self._now() - self._timed_s
-
-    def total_steps(self, done: int, planned: int) -> int:
-        """As planned, or as many as the time still allows at the present pace."""
-        timed = done - self._untimed_steps
-        if self._limit_s == float("inf") or timed < 1:
-            return planned
-        pace = (self._now() - self._timed_from) / timed
-        return min(planned, done + max(1, round(self.left_s / pace)))
-
-    def facts(self) -> dict[str, float]:
-        """What `resume` needs in another process, as JSON values."""
-        return {
-            "elapsed_s": self.elapsed_s,
-            "epoch_s": self.epoch_s,
-            "timed_s": self._now() - self._timed_from,
-            "untimed_steps": self._untimed_steps,
-        }
-
-    def resume(self, facts: Mapping[str, float]) -> None:
-        """Count on from the `facts` of another process's clock."""
-        self._started -= facts["elapsed_s"]
-        self._epoch_started = self._now() - facts["epoch_s"]
-        self._timed_s = facts["timed_s"]
-        self._untimed_steps = int(facts["untimed_steps"])
+_LEAST_VALIDATED = 5  # epochs of a training, at even distances after the first
 
 
 @dataclass(kw_only=True)
@@ -163,10 +97,21 @@ class TrainingState:
         self.history.append(row)
         return row
 
+    def is_validation_due(self, every: int, total_steps: int) -> bool:
+        """Whether to validate after this epoch, if it is not the last one.
+
+        Args:
+            every: so many epochs; 0: as is affordable, and a few times in any case.
+            total_steps: of the training, as far as is known.
+        """
+        if every:
+            return (len(self.history) + 1) % every == 0
+        least = _LEAST_VALIDATED * self.step // total_steps
+        return self.clock.can_afford_validation() or _validations(self.history) < least
+
     def is_stalled(self, patience: int) -> bool:
         """Whether so many validations in a row were no better than the best; 0: no."""
-        rows = self.history[self.best_epoch :]
-        return 0 < patience <= sum(not math.isnan(row["val_miou"]) for row in rows)
+        return 0 < patience <= _validations(self.history[self.best_epoch :])
 
     def line(self, row: Row, *, epochs: int, is_best: bool) -> str:
         """What the log says of an epoch, and of the time that is left for `epochs`."""
@@ -181,7 +126,9 @@ class TrainingState:
         )
 
     def snapshot(
-        self, network: keras.Model, optimizer: keras.optimizers.Optimizer
+        self,
+        variables: Sequence[keras.Variable],
+        optimizer: keras.optimizers.Optimizer,
     ) -> Snapshot:
         """Copies of all that a training resumes from."""
         return Snapshot(
@@ -195,7 +142,7 @@ class TrainingState:
                 "clock": self.clock.facts(),
             },
             arrays={
-                "network": values(network.variables),
+                "network": values(variables),
                 "optimizer": values(optimizer.variables),
                 "confusion": [self.confusion.copy()],
                 "best": self.best_weights,
@@ -209,10 +156,10 @@ class TrainingState:
             arrays={"best": self.best_weights},
         )
 
-    def restore(self, snapshot: Snapshot, network: keras.Model) -> None:
+    def restore(self, snapshot: Snapshot, variables: Sequence[keras.Variable]) -> None:
         """Take over a snapshot; its optimizer is restored where that is compiled."""
         facts, arrays = snapshot.facts, snapshot.arrays
-        restore(network.variables, arrays["network"])
+        restore(variables, arrays["network"])
         self.step, self.history = facts["step"], facts["history"]
         self.loss_sum, self.best_score = facts["loss_sum"], facts["best_miou"]
         self.scored, self.best_epoch = self.step, facts.get("best_epoch", 0)
@@ -240,7 +187,7 @@ def require_state(snapshot: Snapshot, network: keras.Model) -> None:
     fits = {"history": rows_fit}
     if not snapshot.is_outcome:
         fits["numerics"] = _are_numerics(facts.get("numerics"))
-        fits["clock"] = _are_numbers(facts.get("clock"), _CLOCK)
+        fits["clock"] = _are_numbers(facts.get("clock"), CLOCK_FACTS)
         for name in ("loss_sum", "best_miou"):
             fits[name] = isinstance(facts.get(name), int | float)
     for name, ok in fits.items():
@@ -251,18 +198,26 @@ def require_state(snapshot: Snapshot, network: keras.Model) -> None:
             raise ValueError(f"malformed: `{name}` has the shapes of another network")
 
 
+def _validations(rows: Iterable[Row]) -> int:
+    """How many of these epochs were validated."""
+    return sum(not math.isnan(row["val_miou"]) for row in rows)
+
+
 def _shapes_fit(snapshot: Snapshot, network: keras.Model) -> dict[str, bool]:
     given = {name: _shapes(arrays) for name, arrays in snapshot.arrays.items()}
     best, weights = given.get("best"), _shapes(network.weights)
     if snapshot.is_outcome:
         return {"best": best == weights}
-    classes = network.output_shape[-1]
+    classes, own = network.output_shape[-1], _shapes(network.variables)
+    learnt = given.get("network", [])
+    auxiliary = learnt[len(own) :]  # heads of the training alone
     return {
-        "network": given.get("network") == _shapes(network.variables),
+        "network": learnt[: len(own)] == own,
         "best": best in ([], weights),  # none before the first epoch
         "confusion": given.get("confusion") == [(classes, classes)],
         "optimizer": _is_optimizer(
-            given.get("optimizer", []), _shapes(network.trainable_variables)
+            given.get("optimizer", []),
+            [*_shapes(network.trainable_variables), *auxiliary],
         ),
     }
 
@@ -272,10 +227,10 @@ def _is_optimizer(
 ) -> bool:
     """Whether an optimizer of these variables can have variables of these shapes.
 
-    After iterations and learning rate it has as many of each variable that learns as
-    the settings say: moments, an average, a sum. A frozen encoder has none.
+    Beside its counters and rates it has as many of each variable that learns as the
+    settings say: moments, an average, a sum. A frozen encoder has none.
     """
-    counts, known = Counter(given[2:]), Counter(trainable)
+    counts, known = Counter(filter(None, given)), Counter(trainable)
     return len(given) >= 2 and any(
         all(n % each == 0 and n // each <= known[shape] for shape, n in counts.items())
         for each in range(1, _MOST_SLOTS + 1)

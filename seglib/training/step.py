@@ -37,17 +37,19 @@ def compiled_step(
     group: ProcessGroup,
     xla: bool,
     clip_norm: float = 0.0,
+    auxiliary_weight: float = 0.0,
 ) -> Step:
     """Build the function of a training step; its first call traces and compiles it.
 
     Args:
         trainee: a network, or one that adds losses of its own: means over images.
-        optimizer: built for the trainable variables.
+        optimizer: built for the trainable variables; it may scale the loss.
         loss: on the masks.
         metric: its `count` gives the confusion matrix.
         group: the processes that take the step together.
         xla: compile by XLA.
         clip_norm: largest norm of all gradients together; 0: any.
+        auxiliary_weight: of the mean loss of the trainee's further logits.
 
     Returns:
         A function of this process's part of a batch and the learning rate. It gives the
@@ -58,16 +60,19 @@ def compiled_step(
 
     def differentiate(images: Any, masks: Any) -> list[Any]:
         with tf.GradientTape() as tape:
-            logits = trainee(images, training=True)
-            own = loss.sums(masks, logits)
+            logits, *auxiliary = keras.tree.flatten(trainee(images, training=True))
+            own = [loss.sums(masks, each) for each in (logits, *auxiliary)]
             flat = keras.tree.flatten(own)
             whole = [
                 part + tf.stop_gradient(total - part)
                 for part, total in zip(flat, group.sum_tensors(flat), strict=True)
             ]
-            value = loss.value(keras.tree.pack_sequence_as(own, whole))
+            sums = keras.tree.pack_sequence_as(own, whole)
+            value, *inner = [loss.value(each) for each in sums]
+            if inner:
+                value += auxiliary_weight * tf.add_n(inner) / len(inner)
             others = tf.add_n([*trainee.losses, 0.0]) / group.count
-            objective = value + others
+            objective = optimizer.scale_loss(value + others)
         gradients = tape.gradient(objective, trainee.trainable_variables)
         counts = metric.count(masks, logits)
         others, *summed = group.sum_tensors([others, counts, *gradients])
@@ -79,14 +84,14 @@ def compiled_step(
         # Keras would trace a schedule object anew for each weight of the network.
         optimizer.learning_rate.assign(learning_rate)
         if clip_norm:
-            gradients = clipped(gradients, clip_norm)
+            gradients = clipped(gradients, optimizer.scale_loss(clip_norm))
         optimizer.apply(gradients, trainee.trainable_variables)
         return value, counts
 
     return step
 
 
-def clipped(gradients: Sequence[Any], norm: float) -> list[Any]:
+def clipped(gradients: Sequence[Any], norm: Any) -> list[Any]:
     """Scale gradients so that their norm, all taken as one vector, is this at most.
 
     (Keras's own wants them all of one type.)

@@ -24,12 +24,15 @@ from seglib.training import precision
 from seglib.training.best_epoch import BestEpoch, DrawCurves
 from seglib.training.checkpoints import Checkpoints, Snapshot, restore
 from seglib.training.checkpoints.key import content_key
+from seglib.training.class_balance import require_weights
+from seglib.training.clock import VALIDATION_SHARE, Clock
 from seglib.training.coordination import Coordinator
+from seglib.training.deep_supervision import require_auxiliary
 from seglib.training.distillation import Distillation
 from seglib.training.learner import Learner
 from seglib.training.losses import build_loss
 from seglib.training.schedule import learning_rate_at
-from seglib.training.state import Clock, Row, TrainingState
+from seglib.training.state import Row, TrainingState
 from seglib.training.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
@@ -74,12 +77,15 @@ class Trainer:
     def set_up(self) -> None:
         """Check that the parts fit together, and look for a checkpoint."""
         self.clock = Clock(self.config.max_minutes, self.now)
-        self.group.require_divisible(self.config.batch_size)
+        self.group.require_divisible(self.config.batch_size, self.config.accumulate)
         if not self.group.is_first:
             self.out = self.on_epoch = self.on_step = None
         self.log = logger.info if self.group.is_first else logger.debug
         self.model.adopt_classes(self.data)
         self.contract = self.model.contract
+        require_weights(self.config, self.contract.num_classes)
+        if self.config.deep_supervision:
+            require_auxiliary(self.contract)
         self.val = self.data.splits.get("val", ())
         self.best_epoch = BestEpoch(
             self.model, self.val, self.out, self.draw_curves, self.config.best_by
@@ -99,7 +105,9 @@ class Trainer:
     def load_data(self) -> None:
         """Open the training images, and weight the classes by their pixels."""
         contract, config = self.contract, self.config
-        self.images = TrainingData.open(self.data, self.shards, contract, config)
+        self.images = TrainingData.open(
+            self.data, self.shards, contract, config, self.log
+        )
         self.steps_per_epoch = self.images.steps_per_epoch
         self.planned_steps = self.steps_per_epoch * config.epochs
         self.loss = build_loss(
@@ -118,9 +126,14 @@ class Trainer:
             distillation=self.distillation,
             group=self.group,
         )
-        numerics = self.coordinator.share_numerics(self._numerics(new_learner))
+        trials: list[Learner] = []  # the fastest, if there are any
+        numerics = self.coordinator.share_numerics(self._numerics(new_learner, trials))
+        self.group.require_divisible(self.config.batch_size, numerics.parts)
         keras.utils.set_random_seed(self.config.train_seed)  # the trial has used it
         self.learner = new_learner(numerics)
+        if trials and self.group.count == 1:
+            trials[0].restart(self.learner)
+            self.learner = trials[0]
         self.state = TrainingState.new(
             numerics, self.clock, num_classes=self.contract.num_classes
         )
@@ -139,7 +152,7 @@ class Trainer:
     def restore(self) -> None:
         """Resume from the checkpoint, if there is one."""
         if self.snapshot:
-            self.state.restore(self.snapshot, self.learner.network)
+            self.state.restore(self.snapshot, self.learner.variables)
             self.log(
                 "going on after step %d of %d, from the checkpoint in %s",
                 self.state.step,
@@ -181,6 +194,14 @@ class Trainer:
             outcome: of the same training, which ended in another process.
         """
         if outcome is None:
+            share = self.clock.validation_share
+            if share > VALIDATION_SHARE:
+                remedy = "; `validate_every: 0` does it less often"
+                self.log(
+                    "validation took %.0f %% of the time%s",
+                    100 * share,
+                    remedy if self.config.validate_every else "",
+                )
             outcome = self.coordinator.share_outcome(self.state.outcome)
         else:
             self.log("trained before; the model is from %s", self.coordinator.place)
@@ -191,9 +212,15 @@ class Trainer:
         return history
 
     def _numerics(
-        self, new_learner: Callable[[precision.Numerics], Learner]
+        self,
+        new_learner: Callable[[precision.Numerics], Learner],
+        trials: list[Learner],
     ) -> precision.Numerics:
-        """Those it was begun with; else process 0 tries which train fastest here."""
+        """Those it was begun with; else process 0 tries which train fastest here.
+
+        Args:
+            trials: gets the learner of the trial whose steps were the fastest.
+        """
         if self.snapshot:
             given = self.snapshot.facts["numerics"]
             return precision.restored(given, self.group.count)
@@ -204,11 +231,20 @@ class Trainer:
         )
         if not self.group.is_first:
             return allowed[0]
+
+        best_s = float("inf")
+
+        def measure(numerics: precision.Numerics) -> precision.Timing:
+            nonlocal best_s
+            learner = new_learner(numerics)
+            timing = learner.time()
+            if timing.step_s < best_s:
+                best_s, trials[:] = timing.step_s, [learner]
+            return timing
+
+        limit_s = 60 * self.config.max_minutes
         return precision.choose_numerics(
-            allowed,
-            lambda numerics: new_learner(numerics).time(),
-            self.planned_steps,
-            limit_s=60 * self.config.max_minutes,
+            allowed, measure, self.planned_steps, limit_s=limit_s
         )
 
     def _begin_phase(self, first: int, last: int) -> None:
@@ -284,14 +320,17 @@ class Trainer:
     def _validate(self, epoch: int, weights: list[np.ndarray]) -> Scores | None:
         """On the val split, where it is due."""
         is_last = epoch == self.config.epochs or self.state.is_over
-        is_due = epoch % self.config.validate_every == 0 or is_last
-        return self.best_epoch.measure(weights) if is_due else None
+        every, total = self.config.validate_every, self._total_steps
+        if not (is_last or self.state.is_validation_due(every, total)):
+            return None
+        with self.clock.validation():
+            return self.best_epoch.measure(weights)
 
     def _snapshot(self) -> Snapshot:
         """All that the training resumes from, after the outcomes of all its steps."""
         self._add_results()
         self.state.numerics = self.learner.numerics
-        return self.state.snapshot(self.learner.network, self.learner.optimizer)
+        return self.state.snapshot(self.learner.variables, self.learner.optimizer)
 
     def _report(self, history: list[Row]) -> None:
         """Replay the epochs of an interrupted run: `on_epoch` has not seen them."""

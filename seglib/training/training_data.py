@@ -1,6 +1,6 @@
 """The training images of a training: their pairs, class balance and batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -30,7 +30,12 @@ class TrainingData:
 
     @classmethod
     def open(
-        cls, data: Dataset, shards: Path | None, contract: Contract, config: TrainConfig
+        cls,
+        data: Dataset,
+        shards: Path | None,
+        contract: Contract,
+        config: TrainConfig,
+        log: Callable[[str], None],
     ) -> Self:
         """Open the train split, or the shards in its place, and count its classes.
 
@@ -42,6 +47,7 @@ class TrainingData:
             if shards
             else PairSource(data.pairs("train"), inputs=contract.inputs)
         )
+        source.keep_decoded(log)
         balance = ClassBalance.count(
             source,
             num_classes=contract.num_classes,

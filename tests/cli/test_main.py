@@ -281,3 +281,16 @@ def test_a_model_of_other_classes_is_told_before_anything_is_scored(
         assert code == 1
         assert "the dataset has 8 classes, the model 3" in printed
         assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_is_not_made_where_it_could_not_be_kept(seglib, tiny_root, tmp_path):
+    out = tmp_path / "config.yaml"
+    out.write_text("train: {epochs: 3}\n")
+    code, printed = seglib("plan", tiny_root, "--out", out)
+    assert code == 2
+    assert "is there already. Name another file with --out" in printed
+    assert out.read_text() == "train: {epochs: 3}\n"
+    code, printed = seglib("plan", tmp_path / "nowhere", "--out", tmp_path / "new.yaml")
+    assert code == 2
+    assert "no such folder" in printed
+    assert not (tmp_path / "new.yaml").exists()

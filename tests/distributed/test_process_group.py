@@ -15,8 +15,11 @@ def test_a_group_of_one_gives_back_what_it_gets():
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused():
-    with pytest.raises(UsageError, match=r"multiple of the 3 processes.*batch_size=4"):
+    with pytest.raises(UsageError, match=r"batch_size=4\. Use 3 or 6"):
         ProcessGroup(count=3).require_divisible(4)
+    with pytest.raises(UsageError, match=r"2 processes share a batch, each in 4 parts"):
+        ProcessGroup(count=2).require_divisible(12, 4)
+    ProcessGroup(count=2).require_divisible(16, 4)
 
 
 def test_dropout_drops_other_values_in_each_process():

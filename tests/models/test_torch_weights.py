@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import json
 import os
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,48 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(SegError, match="cut short"):
         read_state_dict(path, sha256=digest)
+
+
+def test_the_zip_archive_of_newer_versions_is_read(tmp_path):
+    numbers = np.arange(6, dtype="<f4")
+    reference = _Reference("0", 6)
+    reference.id = reference.id[:5]  # without the view of the original layout
+    stream = io.BytesIO()
+    _Pickler(stream, protocol=2).dump({"a": _tensor(reference, (3, 2), (1, 3))})
+    with zipfile.ZipFile(tmp_path / "w.bin", "w") as archive:
+        archive.writestr("archive/data.pkl", stream.getvalue())
+        archive.writestr("archive/data/0", numbers.tobytes())
+    arrays = read_state_dict(tmp_path / "w.bin")
+    assert (arrays["a"] == numbers.reshape(2, 3).T).all()
+
+
+def _safetensors(path, header, numbers):
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + numbers.tobytes())
+
+
+def test_safetensors_are_read(tmp_path):
+    numbers = np.arange(6, dtype="<f4")
+    entry = {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}
+    header = {"__metadata__": {"format": "pt"}, "a": entry}
+    _safetensors(tmp_path / "w.safetensors", header, numbers)
+    arrays = read_state_dict(tmp_path / "w.safetensors")
+    assert (arrays["a"] == numbers.reshape(2, 3)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data_offsets": [0, 28]}, "cut short"),
+        ({"shape": [2, 2]}, "24 bytes, its shape is"),
+        ({"dtype": "BF16"}, "of type BF16"),
+    ],
+)
+def test_damaged_safetensors_are_refused(change, said, tmp_path):
+    entry = {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24], **change}
+    _safetensors(tmp_path / "w.safetensors", {"a": entry}, np.arange(6, dtype="<f4"))
+    with pytest.raises(SegError, match=said):
+        read_state_dict(tmp_path / "w.safetensors")
 
 
 def test_a_missing_file_is_named(tmp_path):

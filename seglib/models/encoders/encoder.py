@@ -10,7 +10,6 @@ import keras
 from seglib.models.features import Features
 
 # Where cell 0 of each level lies in the image (see `Features`).
-CENTRED = {f"P{level}": (2**level - 1) / 2 for level in range(6)}
 ON_FIRST = {f"P{level}": 0.0 for level in range(6)}
 ON_LAST = {f"P{level}": 2.0**level - 1 for level in range(6)}
 
@@ -74,6 +73,9 @@ class Encoder:
     # Sets the weights from "imagenet" or from a file.
     load: Callable[[keras.Model, str | Path], None] | None = None
     needs_download: bool = False
+    # The normalisation that belongs to weights, where each of them states its own.
+    pixels: Callable[[str | Path], Normalization] | None = None
+    extra: str = ""  # of seglib, which it needs
 
     @property
     def stride(self) -> int:

@@ -18,7 +18,6 @@ from keras import applications
 from seglib.errors import SegError, UsageError
 from seglib.models.encoders.encoder import (
     CAFFE,
-    CENTRED,
     HALVES,
     ON_FIRST,
     ON_LAST,
@@ -27,6 +26,7 @@ from seglib.models.encoders.encoder import (
     Encoder,
     Normalization,
 )
+from seglib.models.features import CENTRED
 from seglib.models.layers.blocks import BATCH_NORM_MOMENTUM
 from seglib.plain_text import first_line
 

@@ -19,17 +19,20 @@ _HEADS = (1, 2, 5, 8)
 _REDUCTIONS = (8, 4, 2, 1)  # of keys and values, along each axis
 _EXPANSION = 4  # of the feed-forward part
 # Widths and numbers of blocks of the four stages, P2 … P5.
-_VARIANTS = {
+VARIANTS = {
     "mit_b0": ((32, 64, 160, 256), (2, 2, 2, 2)),
     "mit_b1": ((64, 128, 320, 512), (2, 2, 2, 2)),
     "mit_b2": ((64, 128, 320, 512), (3, 4, 6, 3)),
+    "mit_b3": ((64, 128, 320, 512), (3, 4, 18, 3)),
+    "mit_b4": ((64, 128, 320, 512), (3, 8, 27, 3)),
+    "mit_b5": ((64, 128, 320, 512), (3, 6, 40, 3)),
 }
 
 
 def _build(channels: int, *, name: str) -> keras.Model:
     x = image = keras.Input((None, None, channels), name="image")
     maps = {}
-    for stage, (width, depth) in enumerate(zip(*_VARIANTS[name], strict=True)):
+    for stage, (width, depth) in enumerate(zip(*VARIANTS[name], strict=True)):
         kernel, stride = (7, 4) if stage == 0 else (3, 2)
         x = _embed(x, width, kernel, stride, name=f"stage{stage}_embed")
         for block in range(depth):
@@ -42,7 +45,7 @@ def _embed(x: Any, width: int, kernel: int, stride: int, *, name: str) -> Any:
     """Overlapping patches, padded alike on all sides."""
     x = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
     x = keras.layers.Conv2D(width, kernel, strides=stride, name=f"{name}_conv")(x)
-    return _norm(x, f"{name}_norm")
+    return _norm(x, f"{name}_norm", epsilon=1e-5)
 
 
 def _block(x: Any, stage: int, *, name: str) -> Any:
@@ -53,7 +56,7 @@ def _block(x: Any, stage: int, *, name: str) -> Any:
         context = keras.layers.Conv2D(
             width, _REDUCTIONS[stage], strides=_REDUCTIONS[stage], name=f"{name}_reduce"
         )(context)
-        context = _norm(context, f"{name}_reduce_norm")
+        context = _norm(context, f"{name}_reduce_norm", epsilon=1e-5)
     attended = SpatialAttention(_HEADS[stage], name=f"{name}_attention")(query, context)
     x = keras.layers.Add(name=f"{name}_attention_add")([x, attended])
     branch = _norm(x, f"{name}_mix_norm")
@@ -66,8 +69,8 @@ def _block(x: Any, stage: int, *, name: str) -> Any:
     return keras.layers.Add(name=f"{name}_mix_add")([x, branch])
 
 
-def _norm(x: Any, name: str) -> Any:
-    return keras.layers.LayerNormalization(epsilon=1e-6, name=name)(x)
+def _norm(x: Any, name: str, *, epsilon: float = 1e-6) -> Any:
+    return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
 
 
 @keras.saving.register_keras_serializable("seglib")
@@ -118,5 +121,5 @@ ENCODERS = {
         offsets=ON_FIRST,
         levels=(2, 3, 4, 5),
     )
-    for name in _VARIANTS
+    for name in VARIANTS
 }

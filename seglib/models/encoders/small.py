@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from seglib.models.encoders.encoder import CENTRED, ON_LAST, SPREAD, Encoder
+from seglib.models.encoders.encoder import ON_LAST, SPREAD, Encoder
+from seglib.models.features import CENTRED
 from seglib.models.layers.blocks import conv_bn_relu
 
 Maps = dict[str, Any]

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ import numpy as np
 from seglib.code_version import code_digest
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
-from seglib.data.pairs import Pair
 from seglib.data.shards import INDEX_FILE, read_shard_index
 from seglib.models.contract import CUSTOM
 from seglib.models.model import SegmentationModel
-from seglib.storage.files import file_sha256
+from seglib.storage.files import files_sha256
 from seglib.training.distillation import Distillation
 
 _TRAINER = "seglib.training.trainer"
@@ -90,26 +88,16 @@ def _weights_digest(model: SegmentationModel) -> str:
 
 def _shards_digest(folder: Path) -> str:
     index = read_shard_index(folder)
-    return _files_digest([folder / INDEX_FILE, *(folder / n for n in index["shards"])])
+    return files_sha256([folder / INDEX_FILE, *(folder / n for n in index["shards"])])
 
 
 def _pairs_digest(data: Dataset, split: str) -> str:
     """Of the pairs' bytes, or of the dataset's hash where it has one."""
     pairs = data.splits.get(split, ())
     if not data.data_md5:
-        return _files_digest(path for pair in pairs for path in _files(pair))
+        return files_sha256(path for pair in pairs for path in pair.all_files())
     names = [
-        [path.relative_to(data.root).as_posix() for path in _files(p)] for p in pairs
+        [path.relative_to(data.root).as_posix() for path in p.all_files()]
+        for p in pairs
     ]
     return hashlib.sha256(json.dumps([data.data_md5, names]).encode()).hexdigest()
-
-
-def _files(pair: Pair) -> list[Path]:
-    return [pair.image, pair.mask, *(pair.others[name] for name in sorted(pair.others))]
-
-
-def _files_digest(paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(bytes.fromhex(file_sha256(path)))
-    return digest.hexdigest()

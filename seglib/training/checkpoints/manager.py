@@ -15,7 +15,7 @@ from typing import Any, Self
 from seglib.errors import SegError
 from seglib.storage.backends import MissingObjectError, Remote
 from seglib.storage.backends.local import FolderRemote
-from seglib.storage.remotes import open_remote
+from seglib.storage.remotes import open_remote, parse_url
 from seglib.training.checkpoints.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -98,12 +98,25 @@ class Checkpoints:
         slots = range(len(_SLOTS))
         found = [(s, slot) for slot in slots if (s := self._read(slot, check))]
         if not found:
+            self._tell_others()
             return None
         snapshot, self._newest = max(found, key=lambda pair: pair[0].rank)
         self.written_step = snapshot.facts["step"]
         notes = snapshot.facts.get("notes")
         self.found = notes if isinstance(notes, dict) else {}
         return snapshot
+
+    def _tell_others(self) -> None:
+        """Say that a folder has checkpoints, but of other trainings."""
+        place = parse_url(self.place)
+        if not isinstance(place, Path):  # it is shared by many
+            return
+        if any(path.parent.name != self._key for path in place.glob("*/*.checkpoint")):
+            logger.info(
+                "%s has the state of another training, with other settings, data, "
+                "first weights or code. This one starts anew; that one stays.",
+                self.place,
+            )
 
     def is_due(self, *, epoch_ends: bool = False) -> bool:
         """Whether to write one now; never while another is being written."""

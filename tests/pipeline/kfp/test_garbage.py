@@ -18,6 +18,7 @@ from pipeline.kfp.connection import KfpServer
 from pipeline.kfp.failures import ClusterError
 from pipeline.kfp.order import Order
 from pipeline.kfp.submission import submit
+from seglib.data.decoded import open_decoded
 from seglib.delivery.outbox import RemoteOutbox
 from seglib.delivery.recorder import Recorder
 from seglib.storage.fetching import fetch
@@ -165,6 +166,19 @@ def test_a_dataset_that_was_fetched_long_ago_goes_with_what_it_alone_has(
     assert [path.name for path in left.iterdir()] == ["both.txt"]
     contents = [path for path in (cache / "files").rglob("*") if path.is_file()]
     assert [path.read_text() for path in contents] == ["both"]
+
+
+def test_decoded_images_that_were_long_unused_go(collect: Any, tmp_path: Path) -> None:
+    place = tmp_path / "cache" / "decoded"
+    pair = (np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8))
+    for key, days in (("old", 30), ("new", 1)):
+        folder = open_decoded(
+            place, key, count=1, size_bytes=0, decode=lambda _: pair
+        ).folder
+        os.utime(folder, (time.time() - days * DAY_S,) * 2)
+    done = collect("--cache", str(tmp_path / "cache"), "--delete")
+    assert "decoded images" in done.output
+    assert [path.parent.name for path in place.glob("*/index.npy")] == ["new"]
 
 
 def test_a_dataset_that_a_running_run_reads_stays(

@@ -14,6 +14,7 @@ from pipeline.preflight.sizes import (
     DatasetSize,
     RunSettings,
     batch_bytes,
+    disk_needs,
     measure,
     memory_needs,
 )
@@ -111,6 +112,10 @@ def test_the_needs_of_training_grow_with_copies_up_to_the_limit_of_the_cache() -
     # 700 MiB, 4 GiB of 2000 × 1024 × 2048 × 4 bytes, 8 × 512 × 512 × (3 + 4) bytes.
     assert need.size_bytes == 700 * _1_MIB + 4096 * _1_MIB + 14 * _1_MIB
     assert "2000 decoded pairs of 1024×2048×4 bytes, kept up to 4.0 GiB" in need.because
+    need = disk_needs(size, settings)["train"]
+    # All 15.6 GiB go to the disk; of the val split nothing was listed.
+    assert need.size_bytes == 2000 * 1024 * 2048 * 4
+    assert "15.6 GiB of decoded images do not fit the memory" in need.because
 
 
 def test_our_own_pipeline_is_large_enough_for_the_sample(weighed: Examine) -> None:

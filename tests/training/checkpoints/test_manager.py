@@ -63,7 +63,9 @@ def test_a_checkpoint_of_another_training_is_never_loaded(
 ):
     keep(opened(), snapshot(3))
     other = "a" * 64
+    caplog.set_level("INFO", "seglib")
     assert _steps(tmp_path / "place", other) is None
+    assert "place has the state of another training, with other settings" in caplog.text
     (tmp_path / "place" / KEY).rename(tmp_path / "place" / "moved")
     (tmp_path / "place" / other).rmdir()
     (tmp_path / "place" / "moved").rename(tmp_path / "place" / other)

@@ -1,0 +1,1 @@
+"""A configuration from a dataset and a machine: look, choose, measure, write."""
