@@ -201,11 +201,13 @@ benchmark-fetch: $(DEV_READY) ## 10,000 files from S3: seglib, dvc pull, and bar
 
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)
-	$(COMPILE) --extra pretrained --extra mlflow --extra hub --group dev \
+	$(COMPILE) --extra pretrained --extra mlflow --extra hub --extra convert \
+	  --group dev \
 	  $(if $(UPGRADE),--upgrade) -o requirements-dev.lock
-	$(COMPILE) --extra pretrained --extra mlflow --group pipeline \
+	$(COMPILE) --extra pretrained --extra mlflow --extra convert --group pipeline \
 	  --constraints requirements-dev.lock -o requirements.lock
-	$(COMPILE) --extra pretrained --extra mlflow --extra gpu --group pipeline \
+	$(COMPILE) --extra pretrained --extra mlflow --extra convert --extra gpu \
+	  --group pipeline \
 	  --constraints requirements-dev.lock -o requirements-gpu.lock
 	$(subst pyproject.toml,,$(COMPILE)) --group docs \
 	  --constraints requirements-dev.lock \

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from seglib.config import EvaluateConfig as EvaluateConfig
     from seglib.config import ExportConfig as ExportConfig
     from seglib.config import TrainConfig as TrainConfig
+    from seglib.data.conversion.converter import convert as convert
     from seglib.data.dataset import Dataset as Dataset
     from seglib.data.fixing.fixer import fix as fix
     from seglib.data.verification.loading import load_dataset as load_dataset
@@ -61,6 +62,7 @@ _HOMES = {
     "augment": "seglib.steps.augment",
     "build_custom": "seglib.models",
     "build_model": "seglib.models",
+    "convert": "seglib.data.conversion.converter",
     "distributed": "seglib.distributed",
     "evaluate": "seglib.steps.evaluate",
     "export": "seglib.steps.export",

@@ -47,6 +47,7 @@ def test_a_model_and_an_export_that_find_no_room_leave_nothing(model, small_disk
     "command",
     [
         "seglib augment {data} --out {disk}/out",
+        "seglib convert {data} --out {disk}/out",
         "seglib verify {data} --out {disk}/out",
         "seglib visualize {data} --out {disk}/out",
         "seglib publish {data} {disk}/out",

@@ -76,9 +76,13 @@ def test_the_lock_files_agree_in_every_version(
 @pytest.mark.parametrize(
     ("name", "extras", "group"),
     [
-        ("requirements.lock", ("pretrained", "mlflow"), "pipeline"),
-        ("requirements-dev.lock", ("pretrained", "mlflow"), "dev"),
-        ("requirements-gpu.lock", ("pretrained", "mlflow", "gpu"), "pipeline"),
+        ("requirements.lock", ("pretrained", "mlflow", "convert"), "pipeline"),
+        ("requirements-dev.lock", ("pretrained", "mlflow", "convert"), "dev"),
+        (
+            "requirements-gpu.lock",
+            ("pretrained", "mlflow", "convert", "gpu"),
+            "pipeline",
+        ),
         (DOCS_LOCK, (), "docs"),
     ],
 )

@@ -18,6 +18,7 @@ FUNCTIONS = {
     "augment",
     "build_custom",
     "build_model",
+    "convert",
     "evaluate",
     "export",
     "fetch_weights",

@@ -23,8 +23,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-from seglib.cli.terminal import Terminal, TerminalHandler
+from seglib.cli.terminal import Terminal, TerminalHandler, tell_error
 from seglib.config import Config
 from seglib.errors import SegError, UsageError
 from seglib.hardware import tensorflow_log_level
@@ -127,6 +128,22 @@ def folders_by_name(given: list[str]) -> dict[str, Path]:
             )
         folders[name] = Path(folder)
     return folders
+
+
+def tell_findings(verification: Any, *, notes: bool = False) -> None:
+    try:
+        verification.raise_if_bad()
+    except SegError as error:
+        tell_error(error)  # before the warnings
+    for warning in verification.warnings:
+        console.print(Text.assemble(("warning:", "yellow"), f" {visible(warning)}"))
+    for note in verification.notes if notes else ():
+        console.print(Text.assemble(("note:", "cyan"), f" {visible(note)}"))
+    if verification.ok:
+        dataset = verification.dataset
+        counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())
+        told = f" {counts} pairs, {dataset.num_classes} classes"
+        console.print(Text.assemble(("clean:", "green"), told))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from seglib.cli import convert as cli_convert
 from seglib.cli import data as cli_data
 from seglib.cli import plan as cli_plan
 from seglib.cli import publish as cli_published
@@ -30,8 +31,9 @@ from seglib.cli.console import (
     progress_bar,
     set_up_logging,
     stage_bar,
+    tell_findings,
 )
-from seglib.cli.terminal import echo, run_commands, tell_error
+from seglib.cli.terminal import echo, run_commands
 from seglib.config import Config
 from seglib.data.problems import NOTE, PROBLEM, SEVERITIES
 from seglib.errors import SegError, UsageError, unknown
@@ -49,6 +51,7 @@ def _new_app() -> typer.Typer:
     )
     app.command()(cli_plan.plan)
     app.command()(cli_train.train)
+    app.command()(cli_convert.convert)
     remotes = "Remotes, on S3 or in a folder"
     app.add_typer(cli_data.app, name="data", rich_help_panel=remotes)
     app.command(rich_help_panel=remotes)(cli_published.publish)
@@ -113,7 +116,7 @@ def verify(
     else:
         if out:
             console.print(f"report: {out / 'report.html'}")
-        _tell_findings(verification, notes=fail_on == NOTE)
+        tell_findings(verification, notes=fail_on == NOTE)
         found = {p.kind for p in (*verification.problems, *verification.warnings)}
         if found & FIXABLE:
             kinds = ", ".join(sorted(found & FIXABLE))
@@ -166,7 +169,7 @@ def fix(
         console.print(f"fixed copy: {out}, every change: {out / LOG}", soft_wrap=True)
     else:
         console.print("nothing was found that has one right answer; nothing written")
-    _tell_findings(done.verification)
+    tell_findings(done.verification)
     if not done.verification.ok:
         raise typer.Exit(1)
 
@@ -180,22 +183,6 @@ def _colour(text: str) -> tuple[int, int, int]:
         )
     red, green, blue = map(int, parts)
     return red, green, blue
-
-
-def _tell_findings(verification: Any, *, notes: bool = False) -> None:
-    try:
-        verification.raise_if_bad()
-    except SegError as error:
-        tell_error(error)  # before the warnings
-    for warning in verification.warnings:
-        console.print(Text.assemble(("warning:", "yellow"), f" {visible(warning)}"))
-    for note in verification.notes if notes else ():
-        console.print(Text.assemble(("note:", "cyan"), f" {visible(note)}"))
-    if verification.ok:
-        dataset = verification.dataset
-        counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())
-        told = f" {counts} pairs, {dataset.num_classes} classes"
-        console.print(Text.assemble(("clean:", "green"), told))
 
 
 @app.command()

@@ -69,8 +69,11 @@ def max_file_bytes() -> int:
     return _PIXEL_BYTES * max_pixels() + (64 << 20)
 
 
-def check_size(encoded: bytes, name: str) -> None:
+def check_size(encoded: bytes, name: str) -> Header:
     """Check that an image is not too large to decode.
+
+    Returns:
+        The size that it declares, before any turn by EXIF.
 
     Raises:
         TooLargeError: it declares more than `max_pixels`.
@@ -84,6 +87,7 @@ def check_size(encoded: bytes, name: str) -> None:
             "Restore the file, or remove it together with its partner."
         ) from error
     check_pixels(*header, name=name)
+    return header
 
 
 def check_pixels(height: int, width: int, pixel_bytes: float = 4, *, name: str) -> None:

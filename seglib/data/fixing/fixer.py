@@ -84,7 +84,7 @@ def fix(
         DatasetError: `data` is no dataset.
     """
     root, out = Path(data), Path(out)
-    _check_places(root, out)
+    check_places(root, out)
     settings = config or DataConfig()
     colours = _colours(root, settings, ignored_colour)
     tell = progress or (lambda *_: None)
@@ -212,9 +212,10 @@ def _stated_classes(root: Path, config: DataConfig) -> int:
     return int(given or len(description.get("palette") or ()))
 
 
-def _check_places(root: Path, out: Path) -> None:
+def check_places(root: Path, out: Path) -> None:
+    """Raise a UsageError unless `out` is new, and neither folder inside the other."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out}: exists. Choose a new folder for the fixed dataset.")
+        raise UsageError(f"{out}: exists. Choose a new folder.")
     inner, outer = out.resolve(), root.resolve()
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
         raise UsageError(

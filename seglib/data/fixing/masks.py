@@ -176,12 +176,12 @@ class MaskFixer:
             return ids
         image = read_file(inspection.pair.image, max_bytes=max_file_bytes())
         orientation = exif_orientation(image)
-        if orientation not in _TURNS:
+        if orientation not in TURNS:
             return ids
         told["size-mismatch"] = (
             f"turned as its image, by EXIF orientation {orientation}"
         )
-        return _TURNS[orientation](ids)
+        return TURNS[orientation](ids)
 
     def _tell_encoding(
         self,
@@ -210,8 +210,20 @@ class MaskFixer:
         return clear.shape == ids.shape and bool((ids[clear] == ignored).all())
 
 
-def ids_of_colours(image: np.ndarray, colours: Mapping[Colour, int]) -> np.ndarray:
+def ids_of_colours(
+    image: np.ndarray,
+    colours: Mapping[Colour, int],
+    *,
+    where: str = "the palette of dataset.yaml",
+    remedy: str = "; for ignored pixels, pass --ignored-color",
+) -> np.ndarray:
     """Class ids (H, W) of an RGB image uint8 (H, W, 3).
+
+    Args:
+        image: the pixels.
+        colours: id of each colour.
+        where: they are listed, for the message.
+        remedy: the end of the message.
 
     Raises:
         SegError: a pixel has none of the colours; names the most frequent ones.
@@ -228,9 +240,8 @@ def ids_of_colours(image: np.ndarray, colours: Mapping[Colour, int]) -> np.ndarr
             for v in [int(values[i])]
         )
         raise SegError(
-            f"{len(strange):,} of its colours are of no class in the palette of "
-            f"dataset.yaml: {shown}. Add them there; for ignored pixels, pass "
-            "--ignored-color"
+            f"{len(strange):,} of its colours are of no class in {where}: {shown}. "
+            f"Add them there{remedy}"
         )
     lookup = np.array([codes[value] for value in values.tolist()], np.uint16)
     return lookup[inverse].reshape(packed.shape)
@@ -278,7 +289,7 @@ def _offset(ids: Collection[int], num_classes: int) -> Renumbering | None:
 
 # How pixels are turned upright, by EXIF orientation (EXIF 2.32, 4.6.4); the others keep
 # the size, so that a mask of the right size may have been turned or not.
-_TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
+TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
     5: lambda pixels: pixels.T,
     6: lambda pixels: np.rot90(pixels, -1),
     7: lambda pixels: np.rot90(pixels, 2).T,

@@ -113,7 +113,8 @@ def check_sequences(dataset: Dataset) -> list[Problem]:
         )
         remedy = (
             "Frames of one video are alike, and flatter the score: keep each sequence "
-            "in one split. If the names mean something else, ignore this finding."
+            "in one split (`seglib convert --split 0.8/0.1/0.1 --group-by sequence`). "
+            "If the names mean something else, ignore this finding."
         )
         path = dataset.root / f"{split}_images"
         problems.append(Problem(path, reason, remedy, "sequence-leakage", WARNING))

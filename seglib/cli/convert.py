@@ -1,0 +1,113 @@
+"""`seglib convert`: datasets of other formats."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from seglib.cli.console import console, stage_bar, tell_findings
+from seglib.plain_text import visible
+
+_SHOWN = 10  # kinds of remarks
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder of the dataset, only read.")],
+    out: Annotated[Path, typer.Option(help="New folder.")],
+    source_format: Annotated[
+        str, typer.Option("--from", help="A format; auto: told by the files.")
+    ] = "auto",
+    to: Annotated[str, typer.Option(help="A format.")] = "seglib",
+    split: Annotated[
+        str, typer.Option(help="keep, or shares of train/val/test: 0.8/0.1/0.1.")
+    ] = "keep",
+    group_by: Annotated[
+        str,
+        typer.Option(
+            help="What comes into one split: `sequence`, or a regular expression."
+        ),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of the division into splits.")] = 0,
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="File with the list of classes. Default: the source's own."),
+    ] = None,
+    void: Annotated[
+        list[str] | None,
+        typer.Option(help="Class whose pixels are ignored; may be repeated."),
+    ] = None,
+    unlabelled: Annotated[
+        str, typer.Option(help="Images without annotation: leave-out or background.")
+    ] = "leave-out",
+    uncovered: Annotated[
+        str, typer.Option(help="Pixels that no shape covers: background or void.")
+    ] = "background",
+    ignore_index: Annotated[
+        int | None, typer.Option(help="Id of ignored pixels in masks of ids.")
+    ] = None,
+) -> None:
+    """Convert a dataset from or to the format of another tool.
+
+    Formats: ade20k, cityscapes (only read), coco, coco-panoptic, colours, huggingface,
+    keras_segmentation, labelme, seglib, voc. docs/conversion.md tells their files. The
+    result is verified, or, in another format, read again and compared.
+
+    Exit code 0: all was converted. 1: samples were lost, or problems found. 2: wrong
+    use.
+    """
+    from seglib.data.conversion.converter import convert as run
+
+    with stage_bar("reading") as progress:
+        done = run(
+            source,
+            out,
+            source_format=source_format,
+            to=to,
+            split=split,
+            group_by=group_by,
+            seed=seed,
+            classes=classes,
+            voids=void or (),
+            unlabelled=unlabelled,
+            uncovered=uncovered,
+            ignore_index=ignore_index,
+            progress=progress,
+        )
+    _tell(done, out, is_auto=source_format == "auto")
+    if done.verification:
+        tell_findings(done.verification)
+    if done.problems or (done.verification and not done.verification.ok):
+        raise typer.Exit(1)
+
+
+def _tell(done: Any, out: Path, *, is_auto: bool) -> None:
+    told = f"format: {done.format}"
+    if is_auto and done.other_formats:
+        told += f" (--from {' or --from '.join(done.other_formats)} would fit, too)"
+    console.print(told, soft_wrap=True)
+    _tell_remarks(done.problems, Text("lost:", "red"))
+    _tell_remarks(done.notes, Text("note:", "cyan"))
+    counts = ", ".join(f"{count:,} {split}" for split, count in done.pairs.items())
+    names = ", ".join(done.class_names[:20])
+    more = " …" if len(done.class_names) > 20 else ""
+    console.print(f"{out}: {counts}", soft_wrap=True)
+    console.print(f"{len(done.class_names)} classes: {names}{more}", soft_wrap=True)
+    if not done.verification:
+        console.print("read again: every mask is as it was")
+
+
+def _tell_remarks(remarks: Iterable[Any], head: Text) -> None:
+    """One line for all remarks of one text, the most frequent first."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for remark in remarks:
+        places[remark.what].append(remark.where)
+    lines = sorted(places.items(), key=lambda line: -len(line[1]))
+    for what, where in lines[:_SHOWN]:
+        more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
+        told = f" {len(where):,} × {what}: {where[0]}{more}"
+        console.print(Text.assemble(head, visible(told)), soft_wrap=True)
+    if (rest := sum(len(where) for _, where in lines[_SHOWN:])) > 0:
+        console.print(f"… and {rest:,} more of other kinds")

@@ -1,0 +1,1 @@
+"""Conversion of datasets from and to the formats of labelling tools."""

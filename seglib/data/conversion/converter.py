@@ -1,0 +1,266 @@
+"""Conversion of a dataset of another format to this library's, and the other way."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from seglib.config import MAX_CLASSES
+from seglib.data.conversion.class_lists import VOIDS, read_class_list
+from seglib.data.conversion.foreign import (
+    ForeignDataset,
+    ReadOptions,
+    Remark,
+)
+from seglib.data.conversion.formats import AUTO, FORMATS, OWN, find_format, writable
+from seglib.data.conversion.round_trip import compare_written
+from seglib.data.conversion.splitting import (
+    KEEP,
+    divide,
+    group_samples,
+    parse_shares,
+)
+from seglib.data.conversion.staging import VOID_ID, StagedSample, Staging, void_id
+from seglib.data.conversion.unique_names import unique_names
+from seglib.data.dataset import (
+    SPLITS,
+    default_class_names,
+    default_palette,
+)
+from seglib.data.dataset_yaml import DESCRIPTION, require_name
+from seglib.data.fixing.fixer import check_places
+from seglib.data.verification.verifier import Verification, verify
+from seglib.errors import DatasetError, SegError, UsageError
+from seglib.storage.atomic_write import folder_beside, write_text
+
+LEAVE_OUT, BACKGROUND, IGNORED = "leave-out", "background", "void"
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What was converted. `problems` tell lost samples, `notes` all else."""
+
+    format: str
+    other_formats: tuple[str, ...]  # that would fit, too
+    pairs: dict[str, int]  # by split
+    class_names: tuple[str, ...]
+    problems: tuple[Remark, ...]
+    notes: tuple[Remark, ...]
+    # None: written in a format of others, read again, and compared pixel by pixel.
+    verification: Verification | None
+
+
+def convert(
+    source: str | Path,
+    out: str | Path,
+    *,
+    source_format: str = AUTO,
+    to: str = OWN,
+    split: str = KEEP,
+    group_by: str = "",
+    seed: int = 0,
+    classes: str | Path | None = None,
+    voids: Collection[str] = (),
+    unlabelled: str = LEAVE_OUT,
+    uncovered: str = BACKGROUND,
+    ignore_index: int | None = None,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Convert a dataset from one format to another.
+
+    Images are copied as they are. The result is verified; in a format of others it is
+    read again, and every mask compared.
+
+    Args:
+        source: folder of the dataset, which is only read.
+        out: a new folder.
+        source_format: a name of docs/conversion.md; `auto`: told by the files.
+        to: a name of docs/conversion.md.
+        split: `keep` that of the source, or shares of train, val and test, such as
+            `0.8/0.1/0.1`, with every class in every split where that is possible.
+        group_by: what comes into one split: `sequence`, the frames of one; or a
+            regular expression that finds the group in a sample's name.
+        seed: of the division.
+        classes: file with the list of classes, in place of the source's own.
+        voids: names of classes whose pixels are ignored, in place of the usual ones.
+        unlabelled: images without annotation: `leave-out`, or `background`.
+        uncovered: pixels that no shape covers: `background`, or `void`.
+        ignore_index: id of ignored pixels in masks of ids, in place of the usual one.
+        progress: called with (what is done, files done, all files).
+
+    Raises:
+        UsageError: an unknown format or option, or `out` exists.
+        DatasetError: the source is of no format, or nothing in it can be converted.
+    """
+    source, out = Path(source), Path(out)
+    target, shares = writable(to), parse_shares(split)
+    _check("unlabelled", unlabelled, (LEAVE_OUT, BACKGROUND))
+    _check("uncovered", uncovered, (BACKGROUND, IGNORED))
+    if group_by and not shares:
+        raise UsageError("--group-by needs shares, such as --split 0.8/0.1/0.1.")
+    found, others = find_format(source, source_format)
+    check_places(source, out)
+    if target:
+        target.require_library()
+    ignored = frozenset(name.casefold() for name in voids) or VOIDS
+    listed = read_class_list(Path(classes), ignored) if classes else None
+    tell = progress or (lambda *_: None)
+    tell(f"reading {found}", 0, 1)
+    reading = ReadOptions(listed, ignored, uncovered == IGNORED, ignore_index)
+    foreign = FORMATS[found].read(source, reading)
+    _check_names(foreign)
+    notes = list(foreign.notes)
+    try:
+        with folder_beside(out) as folder:
+            result = folder / "result"
+            staged, problems = _stage(
+                foreign, folder, notes, partial(tell, "converting"), unlabelled
+            )
+            problems = [*foreign.problems, *problems]
+            if not staged:
+                lines = [f"{remark.where}: {remark.what}" for remark in problems]
+                expected = f"`{found}` expects {FORMATS[found].files}"
+                raise DatasetError(f"{source}: nothing to convert. {expected}.", lines)
+            splits = _splits(staged, shares, group_by, seed, notes)
+            pairs = _move(staged, splits, result)
+            _describe(foreign, staged, result)
+            verification = None
+            if target and target.write:
+                dataset = verify(result, progress=partial(tell, "verifying"))
+                dataset.raise_if_bad()
+                class_names = dataset.dataset.class_names
+                result = folder / to
+                result.mkdir()
+                tell(f"writing {to}", 0, 1)
+                target.write(dataset.dataset, result)
+                compare_written(dataset.dataset, result, to, partial(tell, "comparing"))
+            result.rename(out)
+    except OSError as error:
+        raise SegError(f"{out}: the dataset cannot be written ({error}).") from error
+    if not target:
+        verification = verify(out, progress=partial(tell, "verifying"))
+        class_names = verification.dataset.class_names
+    return Conversion(
+        format=found,
+        other_formats=tuple(others),
+        pairs=pairs,
+        class_names=class_names,
+        problems=tuple(problems),
+        notes=tuple(notes),
+        verification=verification,
+    )
+
+
+def _check(name: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        expected = " or ".join(known)
+        raise UsageError(f"--{name} must be {expected}. Received: {given!r}.")
+
+
+def _check_names(foreign: ForeignDataset) -> None:
+    names = foreign.class_names
+    for name in names:
+        require_name(name)
+    if len(names) > MAX_CLASSES:
+        raise DatasetError(f"{len(names):,} classes. At most {MAX_CLASSES:,} are read.")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DatasetError(f"Two classes are named `{twice[0]}`. Rename one of them.")
+
+
+def _stage(
+    foreign: ForeignDataset,
+    folder: Path,
+    notes: list[Remark],
+    progress: Callable[[int, int], None],
+    unlabelled: str,
+) -> tuple[list[StagedSample], list[Remark]]:
+    """Write the samples, without those that are not labelled; tell the lost ones."""
+    if unlabelled == LEAVE_OUT:
+        for sample in foreign.samples:
+            if sample.mask is None:
+                told = "an image without annotation: left out (--unlabelled background)"
+                notes.append(Remark(told, sample.name))
+        chosen = [sample for sample in foreign.samples if sample.mask]
+        foreign = ForeignDataset(
+            chosen, foreign.class_names, foreign.palette, uncovered=foreign.uncovered
+        )
+    names = unique_names([sample.name for sample in foreign.samples])
+    for sample, name in zip(foreign.samples, names, strict=True):
+        if name != sample.name.rpartition("/")[2]:
+            told = "a name that was not unique, or held unusual characters: renamed"
+            notes.append(Remark(told, f"{sample.name} → {name}"))
+    staged: list[StagedSample] = []
+    problems: list[Remark] = []
+    for one in Staging(foreign, folder).write(names, progress):
+        if isinstance(one, Remark):
+            problems.append(one)
+        else:
+            staged.append(one)
+            notes += one.remarks
+    return staged, problems
+
+
+def _splits(
+    staged: list[StagedSample],
+    shares: dict[str, float],
+    group_by: str,
+    seed: int,
+    notes: list[Remark],
+) -> dict[str, str]:
+    """The split of each sample that has one."""
+    if shares:
+        groups = group_samples([sample.name for sample in staged], group_by)
+        classes = {sample.name: sample.ids for sample in staged}
+        return divide(classes, groups, shares, seed=seed)
+    splits = {sample.name: sample.split or "train" for sample in staged}
+    if not any(sample.split for sample in staged):
+        told = "no splits in the source: all is in train (--split 0.8/0.1/0.1 divides)"
+        notes.append(Remark(told, f"{len(staged):,} samples"))
+    labelled = {splits[sample.name] for sample in staged if sample.ids}
+    for split in sorted(set(splits.values()) - labelled):
+        told = "a split without a labelled pixel: left out"
+        notes.append(Remark(told, split))
+        splits = {name: s for name, s in splits.items() if s != split}
+    return splits
+
+
+def _move(
+    staged: list[StagedSample], splits: dict[str, str], out: Path
+) -> dict[str, int]:
+    """Move the samples to their splits; the number of each."""
+    pairs = {split: list(splits.values()).count(split) for split in SPLITS}
+    pairs = {split: count for split, count in pairs.items() if count}
+    for split in pairs:
+        (out / f"{split}_images").mkdir(parents=True)
+        (out / f"{split}_segmentation").mkdir()
+    for sample in staged:
+        of = splits.get(sample.name)
+        if of:
+            sample.image.rename(out / f"{of}_images" / sample.image.name)
+            sample.mask.rename(out / f"{of}_segmentation" / sample.mask.name)
+    return pairs
+
+
+def _describe(foreign: ForeignDataset, staged: list[StagedSample], out: Path) -> None:
+    """Write dataset.yaml, unless the ids leave open what the classes are."""
+    seen = {index for sample in staged for index in sample.ids}
+    names, has_void = foreign.class_names, any(sample.has_void for sample in staged)
+    if not names:
+        if VOID_ID in seen and len(seen) > 2:
+            seen, has_void = seen - {VOID_ID}, True
+        if 2 * len(seen) <= max(seen, default=0) + 1 or len(seen) < 2:
+            return  # verification says what the ids may be
+        names = default_class_names(max(seen) + 1)
+    palette = foreign.palette or default_palette(len(names))
+    document = {
+        "class_names": list(names),
+        "palette": [list(colour) for colour in palette],
+        **({"ignore_index": void_id(len(foreign.class_names))} if has_void else {}),
+    }
+    text = yaml.safe_dump(
+        document, sort_keys=False, default_flow_style=None, allow_unicode=True
+    )
+    write_text(out / DESCRIPTION, text)
