@@ -43,6 +43,7 @@ def train_model(
     max_scale: float,
     flip: bool,
     color_jitter: float,
+    train_policy: str,
     precision: str,
     xla: str,
     validate_every: int,

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from seglib.errors import UsageError, unknown
 from seglib.loss_formula import parse_loss
+from seglib.policies import policy_text
 from seglib.settings import (
     NUMBER,
     WHOLE,
@@ -55,6 +56,9 @@ def _comma_separated(value: Any) -> Any:
 Names = Annotated[
     str, BeforeValidator(_comma_separated, json_schema_input_type=str | list[str])
 ]
+Policy = Annotated[
+    str, BeforeValidator(policy_text, json_schema_input_type=str | list[Any])
+]
 Share = Annotated[float, Field(ge=0, le=1), NUMBER]
 BelowOne = Annotated[float, Field(ge=0, lt=1), NUMBER]
 AtLeastZero = Annotated[float, Field(ge=0), NUMBER]
@@ -86,7 +90,7 @@ class DataConfig:
 class AugmentConfig:
     """The augmented copies of the training images that are written as shards."""
 
-    policy: str = setting("street", "a name of seglib.data.augmentation.POLICIES")
+    policy: Policy = setting("street", "a name of `seglib policies`, or its content")
     copies: Natural = setting(
         1, "augmented copies of each training pair, beside the original"
     )
@@ -182,6 +186,10 @@ class TrainConfig:
     flip: bool = setting(True, "mirror half of the images left to right")
     color_jitter: BelowOne = setting(
         0.2, "brightness, contrast, saturation, each ± this share"
+    )
+    train_policy: Policy = setting(
+        "",
+        'alters the views, in place of flip and color_jitter; see policy; "": none',
     )
     precision: Precision = setting(
         "auto", "auto: times a few steps of each, takes the faster"

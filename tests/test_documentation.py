@@ -13,6 +13,7 @@ import seglib
 from benchmarks.tables import show
 from pipeline.__main__ import app as pipeline_app
 from seglib.cli.main import app as seglib_app
+from seglib.policies import GROUPS, policies, transforms
 from tools.settings_page import replaced
 
 _BLOCK = re.compile(
@@ -105,6 +106,19 @@ def test_the_architecture_lists_every_room(repository: Path) -> None:
 def test_the_reference_lists_the_settings_of_today(repository: Path) -> None:
     page = (repository / "docs" / "api" / "config.md").read_text(encoding="utf-8")
     assert page == replaced(page), "run `python -m tools.settings_page`"
+
+
+def test_the_page_of_augmentation_has_every_policy_and_every_transform(
+    repository: Path,
+) -> None:
+    page = (repository / "docs" / "augmentation.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in [*policies(), *GROUPS])
+    for name, kind in transforms().items():
+        limits, usual = (
+            f"{low:g} … {high:g}" for low, high in (kind.limits, kind.usual)
+        )
+        number = f"`{kind.number}` | {limits} | {usual}" if kind.number else "| |"
+        assert f"| `{name}` | {number} | {kind.meaning} |" in page
 
 
 def test_the_site_builds_without_a_warning(repository: Path, tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def augment(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the shards.")] = Path("shards"),
     policy: Annotated[
-        str | None, typer.Option(help="none, geometric, photometric or street.")
+        str | None, typer.Option(help="See `seglib policies`; or a YAML file.")
     ] = None,
     copies: Annotated[
         int | None, typer.Option(min=0, help="Altered copies of each pair.")
@@ -353,6 +353,29 @@ def export(
 def schema() -> None:
     """Print the JSON schema of configuration files, for editors and validators."""
     echo(json.dumps(Config.json_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command("policies")
+def print_policies(
+    name: Annotated[
+        str | None, typer.Argument(help="Print this policy as YAML.")
+    ] = None,
+) -> None:
+    """List the policies of augmentation, or what one of them does."""
+    import yaml
+
+    from seglib.errors import unknown
+    from seglib.policies import policies, policy_names
+
+    if name is None:
+        for policy in policies():
+            console.print(f"{policy:18}{', '.join(policy_names(policy))}")
+    elif name in policies():
+        tree = policies()[name]
+        text = yaml.safe_dump(tree, default_flow_style=None, sort_keys=False)
+        console.print(text, end="")
+    else:
+        raise unknown("augmentation policy", name, policies())
 
 
 @app.command()

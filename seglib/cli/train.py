@@ -69,6 +69,10 @@ def train(
         str | None,
         typer.Option(help="Or a sum of losses: `cross_entropy + 0.5 * dice`."),
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Augments the views: `seglib policies`, or a YAML file."),
+    ] = None,
     shards: Annotated[
         Path | None, typer.Option(help="Folder of `seglib augment`, to learn from.")
     ] = None,
@@ -145,6 +149,7 @@ def train(
             batch_size=batch_size,
             learning_rate=learning_rate,
             loss=loss,
+            train_policy=policy,
         ),
         start_from=start_from,
         teacher=teacher,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seglib.data.views import ImageAndMask
+from seglib.data.pairs import ImageAndMask
 from seglib.errors import SegError
 from seglib.hardware import usable_cores
 from seglib.storage.atomic_write import file_lock, folder_beside

@@ -15,9 +15,10 @@ import grain
 
 from seglib.code_version import code_digest
 from seglib.config import TrainConfig
+from seglib.data.augmentation.augmenter import Augmenter, Function
 from seglib.data.decoded import DecodedPairs, DecodedPairsError, open_decoded
-from seglib.data.pairs import Inputs, Pair, read_pair, spread
-from seglib.data.views import ImageAndMask, RandomView, RareViews
+from seglib.data.pairs import ImageAndMask, Inputs, Pair, read_pair, spread
+from seglib.data.views import RandomView, RareViews
 from seglib.hardware import CACHED_BYTES, PREFETCHED_BATCHES, free_bytes, usable_cores
 from seglib.storage.files import cache_folder, files_sha256
 
@@ -123,6 +124,8 @@ def training_batches(
     share: tuple[int, int] = (0, 1),
     num_threads: int = 0,
     rare: RareViews | None = None,
+    policy: str | Function = "",
+    others: RareViews | None = None,
 ) -> grain.IterDataset:
     """Endless shuffled batches: images uint8 (N, H, W, C), masks int32 (N, H, W).
 
@@ -132,6 +135,8 @@ def training_batches(
         share: (k, n): of each batch the k-th of n equal parts, k from 0 on. The parts
             together are the batch that one reader gets, up to the order inside of it.
         rare: views of rare classes among the others.
+        policy: of the augmentation; "": mirror images and tints as `config` has them.
+        others: pairs that a policy mixes in.
         num_threads: that load at the same time; the batches are the same with any
             number. 0: one a core, as far as more were measured to load faster.
     """
@@ -139,7 +144,16 @@ def training_batches(
     part, parts = share
     void = VOID if ignore_index is None else ignore_index
     colours = next(iter(source.inputs.values()))
-    transform = RandomView(image_size, void, config, colours=colours, rare=rare)
+    further = dict([*source.inputs.items()][1:])
+    transform = RandomView(
+        image_size,
+        void,
+        config,
+        colours=colours,
+        rare=rare,
+        augmenter=Augmenter(policy, void, further) if policy else None,
+        others=others,
+    )
     return (
         grain.MapDataset.source(source)
         .seed(config.train_seed)

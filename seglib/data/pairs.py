@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 
 from seglib.data.image_io import read_image, read_mask
@@ -20,6 +21,7 @@ _T = TypeVar("_T")
 IMAGE = "image"  # the first input of every sample
 
 Inputs = Mapping[str, int]  # of a sample: name -> channels; the image comes first
+ImageAndMask = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,15 @@ def split(image: np.ndarray, inputs: Inputs) -> list[np.ndarray]:
     """Split a joined image (H, W, C) into views of each input; inverse of `join`."""
     ends = np.cumsum(list(inputs.values()))
     return np.split(image, ends[:-1], axis=-1)
+
+
+def resize_image(image: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
+    """An image (H, W, C) at a (width, height); OpenCV averages four channels only."""
+    parts = [
+        cv2.resize(image[..., i : i + 4], size, interpolation=how)
+        for i in range(0, image.shape[2], 4)
+    ]
+    return join([part if part.ndim == 3 else part[..., None] for part in parts])
 
 
 def spread(items: Sequence[_T], count: int) -> list[_T]:

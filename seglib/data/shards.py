@@ -11,8 +11,7 @@ import grain
 
 from seglib.data.image_io import decode_image, decode_mask
 from seglib.data.loader import PairSource
-from seglib.data.pairs import Inputs, describe, join
-from seglib.data.views import ImageAndMask
+from seglib.data.pairs import ImageAndMask, Inputs, describe, join
 from seglib.errors import SegError
 from seglib.storage.documents import read_json
 

@@ -8,9 +8,10 @@ import grain
 import numpy as np
 
 from seglib.config import TrainConfig
-from seglib.data.pairs import join
+from seglib.data.augmentation.augmenter import Augmenter
+from seglib.data.pairs import ImageAndMask, join, resize_image
+from seglib.errors import SegError
 
-ImageAndMask = tuple[np.ndarray, np.ndarray]
 Point = tuple[int, int]  # row, column
 
 
@@ -37,8 +38,19 @@ class RareViews:
 
     def draw(self, rng: np.random.Generator) -> tuple[ImageAndMask, Point] | None:
         """A pair and a pixel of the class in it, or nothing as `share` has it."""
-        if rng.random() >= self.share:
-            return None
+        return self.draw_rare(rng) if rng.random() < self.share else None
+
+    def draw_pair(
+        self, rng: np.random.Generator, rare: bool
+    ) -> tuple[ImageAndMask, int]:
+        """Any pair, or one with a class drawn by its rarity; and the class's id."""
+        if not rare:
+            return self.pair_at(int(rng.integers(len(self.pixels)))), -1
+        pair, pixel = self.draw_rare(rng)
+        return pair, int(pair[1][pixel])
+
+    def draw_rare(self, rng: np.random.Generator) -> tuple[ImageAndMask, Point]:
+        """A pair and a pixel of the class for which it was drawn."""
         drawn = rng.choice(len(self.chances), p=self.chances)
         image, mask = self.pair_at(rng.choice(np.flatnonzero(self.pixels[:, drawn])))
         pixel = rng.choice(np.flatnonzero(mask.reshape(-1) == drawn))
@@ -50,7 +62,9 @@ class RandomView(grain.transforms.RandomMap):
     """A random zoom, crop, mirror image and tint of a pair, in one pass over it.
 
     Pixels that a zoom below 1 reveals are ignored. Only the first `colours` channels
-    are tinted, so that further inputs such as depth keep their values.
+    are tinted, so that further inputs such as depth keep their values. An `augmenter`
+    alters the zoomed crop in place of mirror image and tint; the pairs that it mixes
+    in are drawn from `others`, and are views too.
     """
 
     def __init__(
@@ -61,8 +75,11 @@ class RandomView(grain.transforms.RandomMap):
         *,
         colours: int = 3,
         rare: RareViews | None = None,
+        augmenter: Augmenter | None = None,
+        others: RareViews | None = None,
     ):
         self._colours, self._rare = colours, rare
+        self._augmenter, self._others = augmenter, others
         self._image_size, self._void, self._config = image_size, void, config
         self._crop_size = crop_size(image_size, config)
 
@@ -73,6 +90,11 @@ class RandomView(grain.transforms.RandomMap):
         if self._rare and (drawn := self._rare.draw(rng)):
             element, focus = drawn
         image, mask = self._zoom_and_crop(*element, rng, focus)
+        if self._augmenter:
+            # OpenCV warps masks of 16 bits, and none of 32.
+            ids = mask.astype(np.uint16)
+            image, ids = self._augmenter(image, ids, rng, self._draw_view)
+            return image, ids.astype(np.int32)
         if self._config.flip and rng.random() < 0.5:
             # OpenCV mirrors 13 times as fast as NumPy copies an array backwards.
             image = cv2.flip(image, 1).reshape(image.shape)
@@ -82,6 +104,21 @@ class RandomView(grain.transforms.RandomMap):
             tinted = _tint(image[..., : self._colours], jitter, rng)
             image = join([tinted, image[..., self._colours :]])
         return image, mask
+
+    def _draw_view(
+        self, rng: np.random.Generator, rare: bool
+    ) -> tuple[ImageAndMask, int]:
+        """A view of another pair, and the class for which it was drawn."""
+        others = self._others
+        if others is None:
+            raise SegError("No other pairs were given to mix with.")
+        if rare:
+            pair, focus = others.draw_rare(rng)
+            drawn = int(pair[1][focus])
+        else:
+            (pair, drawn), focus = others.draw_pair(rng, rare=False), None
+        image, mask = self._zoom_and_crop(*pair, rng, focus)
+        return (image, mask.astype(np.uint16)), drawn
 
     def _zoom_and_crop(
         self,
@@ -103,7 +140,7 @@ class RandomView(grain.transforms.RandomMap):
         size = (columns.length, rows.length)
         shrinks = rows.length < rows.stop - rows.start
         view = image[rows.start : rows.stop, columns.start : columns.stop]
-        view = _resize(view, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        view = resize_image(view, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         ids = mask[rows.start : rows.stop, columns.start : columns.stop]
         ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST_EXACT)
         place = (
@@ -113,15 +150,6 @@ class RandomView(grain.transforms.RandomMap):
         out_image[place] = view
         out_mask[place] = ids
         return out_image, out_mask
-
-
-def _resize(image: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
-    """An image (H, W, C) at a (width, height); OpenCV averages four channels only."""
-    parts = [
-        cv2.resize(image[..., i : i + 4], size, interpolation=how)
-        for i in range(0, image.shape[2], 4)
-    ]
-    return join([part if part.ndim == 3 else part[..., None] for part in parts])
 
 
 class _Window:

@@ -1,9 +1,9 @@
 """Write the training split and augmented copies of it as shards."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,28 @@ from typing import Any
 import numpy as np
 
 from seglib.config import AugmentConfig
-from seglib.data.augmentation.policies import POLICIES, Augmenter
+from seglib.data.augmentation.augmenter import Augmenter, Function
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png
-from seglib.data.pairs import IMAGE, Inputs, Pair, read_pair, split, spread
+from seglib.data.loader import PairSource
+from seglib.data.pairs import (
+    IMAGE,
+    ImageAndMask,
+    Inputs,
+    Pair,
+    read_pair,
+    split,
+    spread,
+)
 from seglib.data.shards import INDEX_FILE, pack_record, write_shards
-from seglib.errors import unknown
+from seglib.data.views import RareViews
 from seglib.hardware import PAIRS_AUGMENTED_AT_ONCE
+from seglib.policies import is_function, policy_title
 from seglib.report.layout import beside, labelled, stacked
 from seglib.report.pages import picture_page
 from seglib.report.pictures import image_and_overlay
 from seglib.storage.atomic_write import whole_folder, write_text
+from seglib.training.class_balance import ClassBalance
 
 FORMAT_VERSION = 2
 NUM_PREVIEWS = 6
@@ -34,6 +45,7 @@ def augment(
     out: str | Path,
     *,
     config: AugmentConfig | None = None,
+    policy: Any = None,
     channels: int = 3,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -44,6 +56,9 @@ def augment(
 
     Args:
         out: folder for train-*.arrayrecord, shards.json and preview.html.
+        policy: in place of `config.policy`: what that may be, a list as YAML holds it,
+            a `Compose` of albumentations, or a function `policy(image, mask, rng)` that
+            gives image and mask, uint8 (H, W, C) and uint8 or uint16 (H, W).
         channels: of the images: 1 grey, 3 RGB, 4 RGBA. Further inputs of the dataset
             are moved with them, and otherwise left as they are.
 
@@ -51,74 +66,114 @@ def augment(
         The content of shards.json.
 
     Raises:
-        UsageError: an unknown policy.
+        UsageError: a wrong policy.
         SegError: a pair cannot be read, or `out` cannot be written; whatever was at
             `out` stays as it was.
     """
     config = config or AugmentConfig()
-    if config.policy not in POLICIES:
-        raise unknown("augmentation policy", config.policy, POLICIES)
+    if policy is not None and not is_function(policy):
+        config, policy = replace(config, policy=policy), None
+    work = _Work.open(dataset, config, policy, {IMAGE: channels, **dataset.others})
     with whole_folder(Path(out), what="shards", marker=INDEX_FILE) as beside:
-        inputs = {IMAGE: channels, **dataset.others}
-        index = _write_shards(dataset, beside, config, inputs, progress)
-        _write_preview(dataset, beside, config, inputs)
+        index = _write_shards(work, beside, progress)
+        _write_preview(work, beside)
         (beside / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
     return index
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What the copies are made from."""
+
+    dataset: Dataset
+    config: AugmentConfig
+    inputs: Inputs
+    augmenter: Augmenter
+    others: RareViews | None  # that a policy mixes in
+
+    @classmethod
+    def open(
+        cls,
+        dataset: Dataset,
+        config: AugmentConfig,
+        policy: Function | None,
+        inputs: Inputs,
+    ) -> "_Work":
+        augmenter = Augmenter(
+            policy or config.policy, dataset.ignore_index, dataset.others
+        )
+        others = None
+        if augmenter.mixes:
+            source = PairSource(dataset.pairs("train"), inputs=inputs)
+            balance = ClassBalance.count(
+                source,
+                num_classes=dataset.num_classes,
+                ignore_index=dataset.ignore_index,
+            )
+            others = balance.rare_views(source, 1.0)
+        return cls(dataset, config, inputs, augmenter, others)
+
+    def versions(self, pair: Pair, index: int) -> list[ImageAndMask]:
+        """A pair and its altered copies."""
+        image, mask = read_pair(pair, self.inputs)
+        seed = self.config.augment_seed
+        copies = [
+            self.augmenter(
+                image,
+                mask,
+                np.random.default_rng(
+                    # A seed may be negative, the entropy of NumPy may not.
+                    np.random.SeedSequence([abs(seed), int(seed < 0), index, copy])
+                ),
+                self.others.draw_pair if self.others else None,
+            )
+            for copy in range(self.config.copies)
+        ]
+        return [(image, mask), *copies]
+
+
 def _write_shards(
-    dataset: Dataset,
-    folder: Path,
-    config: AugmentConfig,
-    inputs: Inputs,
-    progress: Callable[[int, int], None] | None,
+    work: _Work, folder: Path, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
-    pairs = dataset.pairs("train")
+    pairs = work.dataset.pairs("train")
 
     def all_records() -> Iterator[bytes]:
-        for done, records in enumerate(_records(dataset, pairs, config, inputs), 1):
+        for done, records in enumerate(_records(work, pairs), 1):
             yield from records
             if progress:
                 progress(done, len(pairs))
 
-    num_shards = min(config.num_shards, len(pairs))
+    num_shards = min(work.config.num_shards, len(pairs))
     names, written = write_shards(folder, all_records(), num_shards=num_shards)
     return {
         "format_version": FORMAT_VERSION,
         "shards": names,
         "num_records": written,
         "num_pairs": len(pairs),
-        "copies": config.copies,
-        "policy": config.policy,
-        "augment_seed": config.augment_seed,
-        "inputs": dict(inputs),
-        "data_md5": dataset.data_md5,
+        "copies": work.config.copies,
+        "policy": work.config.policy,
+        "augment_seed": work.config.augment_seed,
+        "inputs": dict(work.inputs),
+        "data_md5": work.dataset.data_md5,
     }
 
 
-def _records(
-    dataset: Dataset, pairs: tuple[Pair, ...], config: AugmentConfig, inputs: Inputs
-) -> Iterator[list[bytes]]:
+def _records(work: _Work, pairs: tuple[Pair, ...]) -> Iterator[list[bytes]]:
     """The records of each pair, the original first, in the dataset's order."""
-    local = threading.local()
 
-    def work(index: int) -> list[bytes]:
-        if not hasattr(local, "augmenter"):
-            local.augmenter = Augmenter(
-                config.policy, dataset.ignore_index, dataset.others
-            )
-        versions = _versions(local.augmenter, pairs[index], index, config, inputs)
-        return [_record(image, mask, inputs) for image, mask in versions]
+    def packed(index: int) -> list[bytes]:
+        versions = work.versions(pairs[index], index)
+        return [_record(image, mask, work.inputs) for image, mask in versions]
 
     indices = iter(range(len(pairs)))
     with ThreadPoolExecutor(2) as pool:
         queue = [
-            pool.submit(work, index)
+            pool.submit(packed, index)
             for index in islice(indices, PAIRS_AUGMENTED_AT_ONCE)
         ]
         while queue:
             records = queue.pop(0).result()
-            queue += [pool.submit(work, index) for index in islice(indices, 1)]
+            queue += [pool.submit(packed, index) for index in islice(indices, 1)]
             yield records
 
 
@@ -127,27 +182,17 @@ def _record(image: np.ndarray, mask: np.ndarray, inputs: Inputs) -> bytes:
     return pack_record([*images, encode_png(mask)])
 
 
-def _versions(
-    augmenter: Augmenter, pair: Pair, index: int, config: AugmentConfig, inputs: Inputs
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    image, mask = read_pair(pair, inputs)
-    seeds = [(config.augment_seed, index, copy) for copy in range(config.copies)]
-    return [(image, mask), *(augmenter(image, mask, seed=seed) for seed in seeds)]
-
-
-def _write_preview(
-    dataset: Dataset, folder: Path, config: AugmentConfig, inputs: Inputs
-) -> None:
+def _write_preview(work: _Work, folder: Path) -> None:
     """Write a page of some pairs beside their first copies."""
-    augmenter = Augmenter(config.policy, dataset.ignore_index, dataset.others)
-    sheets = []
-    for index, pair in spread([*enumerate(dataset.pairs("train"))], NUM_PREVIEWS):
-        versions = _versions(augmenter, pair, index, config, inputs)
-        sheets.append((pair.stem, _sheet(dataset, versions, inputs)))
+    pairs = [*enumerate(work.dataset.pairs("train"))]
+    sheets = [
+        (pair.stem, _sheet(work.dataset, work.versions(pair, index), work.inputs))
+        for index, pair in spread(pairs, NUM_PREVIEWS)
+    ]
     html = picture_page(
-        dataset,
+        work.dataset,
         sheets,
-        title=f"Augmentation policy “{config.policy}”",
+        title=f"Augmentation policy “{policy_title(work.config.policy)}”",
         alt="the original and its copies, each beside its mask",
         columns=1,
     )

@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
 from seglib.distributed.process_group import ProcessGroup
 from seglib.models.model import SegmentationModel
+from seglib.policies import is_function
 from seglib.report.plots import curves_png
 from seglib.training.checkpoints import Checkpoints
 from seglib.training.distillation import Distillation
@@ -22,6 +25,7 @@ def train(
     *,
     config: TrainConfig | None = None,
     shards: str | Path | None = None,
+    policy: Any = None,
     distillation: Distillation | None = None,
     out: str | Path | None = None,
     checkpoints: Checkpoints | str | Path | None = None,
@@ -38,6 +42,9 @@ def train(
         data: its train split is learnt from (unless `shards` is given), its val split
             decides which epoch is best. Without a val split the last epoch is kept.
         shards: folder that `seglib augment` wrote, in place of the train split.
+        policy: alters the views, in place of `config.train_policy`; as that of
+            `seglib.augment`, masks being uint16. Checkpoints know a function by its
+            code.
         distillation: a teacher from which the model learns, beside the masks.
         out: where the artifact goes at the end: network, contract, history.json, .csv
             and curves.png. Until then the best epoch so far lies beside it, as
@@ -73,6 +80,9 @@ def train(
     """
     if isinstance(checkpoints, str | Path):
         checkpoints = Checkpoints(checkpoints)
+    config = config or TrainConfig()
+    if policy is not None and not is_function(policy):
+        config, policy = replace(config, train_policy=policy), None
     group = processes or ProcessGroup()
     if tensorboard and group.is_first:
         told = on_epoch, tensorboard_writer(Path(tensorboard))
@@ -84,9 +94,10 @@ def train(
     trainer = Trainer(
         model=model,
         data=data,
-        config=config or TrainConfig(),
+        config=config,
         draw_curves=curves_png,
         shards=Path(shards) if shards else None,
+        policy=policy,
         distillation=distillation,
         out=Path(out) if out else None,
         checkpoints=checkpoints,

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from seglib.config import TrainConfig
+from seglib.data.augmentation.augmenter import Function
 from seglib.data.dataset import Dataset
 from seglib.distributed.process_group import ProcessGroup
 from seglib.errors import DivergedError
@@ -53,6 +54,7 @@ class Trainer:
     config: TrainConfig
     draw_curves: DrawCurves
     shards: Path | None = None
+    policy: Function | None = None
     distillation: Distillation | None = None
     out: Path | None = None
     checkpoints: Checkpoints | None = None
@@ -98,6 +100,7 @@ class Trainer:
             self.data,
             config=self.config,
             shards=self.shards,
+            policy=self.policy,
             distillation=self.distillation,
         )
         self.snapshot = self.coordinator.open(self.model, key)
@@ -106,7 +109,7 @@ class Trainer:
         """Open the training images, and weight the classes by their pixels."""
         contract, config = self.contract, self.config
         self.images = TrainingData.open(
-            self.data, self.shards, contract, config, self.log
+            self.data, self.shards, contract, config, self.log, policy=self.policy
         )
         self.steps_per_epoch = self.images.steps_per_epoch
         self.planned_steps = self.steps_per_epoch * config.epochs

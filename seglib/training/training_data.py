@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from seglib.config import TrainConfig
+from seglib.data.augmentation.augmenter import Function
 from seglib.data.dataset import Dataset
 from seglib.data.loader import PairSource, batch_members, training_batches
 from seglib.data.shards import ShardSource
@@ -27,6 +28,7 @@ class TrainingData:
     balance: ClassBalance
     contract: Contract
     config: TrainConfig
+    policy: Function | None = None
 
     @classmethod
     def open(
@@ -36,6 +38,8 @@ class TrainingData:
         contract: Contract,
         config: TrainConfig,
         log: Callable[[str], None],
+        *,
+        policy: Function | None = None,
     ) -> Self:
         """Open the train split, or the shards in its place, and count its classes.
 
@@ -53,7 +57,7 @@ class TrainingData:
             num_classes=contract.num_classes,
             ignore_index=contract.ignore_index,
         )
-        return cls(source, balance, contract, config)
+        return cls(source, balance, contract, config, policy)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -64,6 +68,8 @@ class TrainingData:
         self, *, first_step: int, group: ProcessGroup, num_threads: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """This process's parts of the batches, without end, from a step on."""
+        rare = self.balance.rare_views
+        policy = self.policy or self.config.train_policy
         batches = training_batches(
             self.source,
             image_size=self.contract.image_size,
@@ -72,7 +78,9 @@ class TrainingData:
             first_step=first_step,
             share=(group.index, group.count),
             num_threads=num_threads,
-            rare=self.balance.rare_views(self.source, self.config.rare_class_views),
+            rare=rare(self.source, self.config.rare_class_views),
+            policy=policy,
+            others=rare(self.source, 1.0) if policy else None,
         )
         return iter(batches)
 

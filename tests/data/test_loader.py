@@ -8,6 +8,7 @@ from seglib.data.loader import VOID, PairSource, training_batches
 from seglib.data.shards import ShardSource, pack_record, unpack_record
 from seglib.data.views import RandomView
 from seglib.errors import SegError
+from seglib.training.class_balance import ClassBalance
 
 PLAIN = TrainConfig(color_jitter=0.0)
 
@@ -54,10 +55,12 @@ def test_what_a_zoom_reveals_is_void_where_no_id_is_ignored(tiny_dataset):
     assert (masks == VOID).mean() > 0.5
 
 
+@pytest.mark.parametrize("policy", ["", "strong", "aug_all"])
 @pytest.mark.parametrize("threads", [0, 2, 3, 16])
-def test_the_seed_alone_decides_the_batches(tiny_dataset, threads):
-    def batches(seed, threads):
+def test_the_seed_alone_decides_the_batches(tiny_dataset, threads, policy):
+    def batches(seed, threads, first_step=0):
         source = PairSource(tiny_dataset.pairs("train"), inputs={"image": 3})
+        balance = ClassBalance.count(source, num_classes=8, ignore_index=255)
         config = TrainConfig(train_seed=seed, batch_size=3)
         return _take(
             training_batches(
@@ -65,7 +68,10 @@ def test_the_seed_alone_decides_the_batches(tiny_dataset, threads):
                 image_size=(64, 96),
                 ignore_index=255,
                 config=config,
+                first_step=first_step,
                 num_threads=threads,
+                policy=policy,
+                others=balance.rare_views(source, 1.0),
             ),
             5,
         )
@@ -75,6 +81,9 @@ def test_the_seed_alone_decides_the_batches(tiny_dataset, threads):
         assert (images == images2).all()
         assert (masks == masks2).all()
     assert any((a[0] != b[0]).any() for a, b in zip(once, other, strict=True))
+    later = batches(1, threads, first_step=3)
+    assert all((a == b).all() for a, b in zip(once[3], later[0], strict=True))
+    assert once[0][1].dtype == np.int32
 
 
 def test_an_epoch_shows_every_pair_once_and_each_epoch_has_its_own_order(tiny_dataset):

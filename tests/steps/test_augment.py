@@ -1,14 +1,12 @@
 import hashlib
 import json
 
-import numpy as np
+import albumentations
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from seglib.config import AugmentConfig
-from seglib.data.augmentation.policies import POLICIES, Augmenter
 from seglib.data.image_io import read_image
+from seglib.data.pairs import read_pair
 from seglib.data.shards import ShardSource
 from seglib.errors import SegError, UsageError
 from seglib.steps.augment import augment
@@ -43,40 +41,34 @@ def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(
     assert _digests(tmp_path / "a") != _digests(tmp_path / "c")
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@given(seed=st.integers(0, 2**31))
-@settings(max_examples=25)
-def test_no_policy_ever_invents_a_class(policy, seed):
-    """The image shows each pixel's id: what is revealed must be void or mirrored."""
-    mask = np.full((48, 64), 1, np.uint8)
-    mask[:, 32:] = 2
-    image = (mask * 100)[..., None].repeat(3, 2)
-    for ignore_index in (255, None):
-        _, ids = Augmenter(policy, ignore_index)(image, mask, seed=(seed,))
-        allowed = {1, 2} | ({ignore_index} if ignore_index else set())
-        assert set(np.unique(ids)) <= allowed
-        assert ids.shape == mask.shape
+def test_a_policy_of_ones_own_is_a_list_a_compose_or_a_function(tiny_dataset, tmp_path):
+    def upside_down(image, mask, _):
+        return image[::-1], mask[::-1]
+
+    policies = (
+        [{"vflip": {"p": 1}}],
+        albumentations.Compose([albumentations.VerticalFlip(p=1)]),
+        albumentations.VerticalFlip(p=1),
+        upside_down,
+    )
+    for i, policy in enumerate(policies):
+        augment(tiny_dataset, tmp_path / str(i), policy=policy)
+    assert len({*map(str, map(_digests, sorted(tmp_path.iterdir())))}) == 1
 
 
-def test_geometry_moves_image_and_mask_together():
-    rng = np.random.default_rng(0)
-    mask = np.kron(rng.integers(1, 4, (6, 8)), np.ones((8, 8))).astype(np.uint8)
-    image = (mask * 60)[..., None].repeat(3, 2)
-    for seed in range(20):
-        view, ids = Augmenter("geometric", 255)(image, mask, seed=(seed,))
-        counted = ids != 255
-        # Apart from blended borders between the blocks.
-        wrong = np.abs(view[..., 0].astype(int) - ids * 60)[counted] > 25
-        assert wrong.mean() < 0.12
+def test_a_policy_that_mixes_draws_from_the_dataset(tiny_dataset, tmp_path):
+    for name in "ab":
+        augment(tiny_dataset, tmp_path / name, policy=[{"copy_paste": {"p": 1}}])
+    assert _digests(tmp_path / "a") == _digests(tmp_path / "b")
+    source = ShardSource(tmp_path / "a", inputs={"image": 3})
+    pairs = [source[i] for i in range(len(source))]
+    before = {mask.tobytes() for _, mask in map(_read, tiny_dataset.pairs("train"))}
+    changed = sum(mask.tobytes() not in before for _, mask in pairs)
+    assert changed > len(pairs) / 4
 
 
-def test_two_policies_at_once_do_not_share_their_transforms():
-    image = np.full((32, 32, 3), 120, np.uint8)
-    mask = np.zeros((32, 32), np.uint8)
-    none, photometric = Augmenter("none", 255), Augmenter("photometric", 255)
-    changed = [photometric(image, mask, seed=(i,))[0] for i in range(5)]
-    assert any((view != image).any() for view in changed)
-    assert all((none(image, mask, seed=(i,))[0] == image).all() for i in range(5))
+def _read(pair):
+    return read_pair(pair, {"image": 3})
 
 
 def test_an_unknown_policy_is_refused_and_the_nearest_named(tiny_dataset, tmp_path):

@@ -386,6 +386,18 @@ def test_the_best_epoch_is_chosen_by_any_score(best_by, expected):
         replace(best, best_by="class_iou/sing")
 
 
+def test_a_policy_may_be_a_function(tiny_dataset):
+    seen = []
+
+    def darkened(image, mask, rng):
+        seen.append((image.dtype, mask.dtype, type(rng)))
+        return image // 2, mask
+
+    config = TrainConfig(epochs=1, batch_size=4, steps_per_epoch=1)
+    train(build(0), tiny_dataset, config=config, policy=darkened)
+    assert seen[0] == (np.uint8, np.uint16, np.random.Generator)
+
+
 def test_every_choice_of_the_optimisation_trains_and_resumes(tiny_dataset, tmp_path):
     """A training that is interrupted after an epoch ends as one that is not."""
     config = TrainConfig(
@@ -395,6 +407,7 @@ def test_every_choice_of_the_optimisation_trains_and_resumes(tiny_dataset, tmp_p
         loss="ohem + 0.5 * dice",
         class_weights="median_frequency",
         rare_class_views=0.5,
+        train_policy="strong",
         optimizer="sgd",
         clip_norm=1.0,
         ema_decay=0.9,

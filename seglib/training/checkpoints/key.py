@@ -1,6 +1,7 @@
 """The content key of a training: a digest of everything that decides its result."""
 
 import hashlib
+import inspect
 import json
 import re
 from dataclasses import asdict
@@ -12,6 +13,7 @@ import numpy as np
 
 from seglib.code_version import code_digest
 from seglib.config import TrainConfig
+from seglib.data.augmentation.augmenter import Function
 from seglib.data.dataset import Dataset
 from seglib.data.shards import INDEX_FILE, read_shard_index
 from seglib.models.contract import CUSTOM
@@ -28,6 +30,7 @@ def content_key(
     *,
     config: TrainConfig,
     shards: Path | None = None,
+    policy: Function | None = None,
     distillation: Distillation | None = None,
 ) -> str:
     """The key under which the checkpoints of a training lie.
@@ -52,6 +55,8 @@ def content_key(
         "backend": keras.backend.backend(),
         "code": code_digest(_TRAINER),
     }
+    if policy:
+        parts["policy"] = _source(policy)
     if model.contract.architecture == CUSTOM:  # no name that says what its layers are
         parts["layers"] = _layers(model.network)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -65,6 +70,15 @@ def _teacher(distillation: Distillation) -> dict[str, Any]:
         "temperature": distillation.temperature,
         "pairwise_weight": distillation.pairwise_weight,
     }
+
+
+def _source(policy: Function) -> str:
+    """The code of a function; its name, where that cannot be read."""
+    try:
+        return inspect.getsource(policy)
+    except (OSError, TypeError):
+        kind = policy if inspect.isroutine(policy) else type(policy)
+        return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _layers(network: keras.Model) -> str:

@@ -103,6 +103,21 @@ def test_the_same_shards_made_again_are_the_same_training(
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_a_policy_is_known_by_its_content_and_a_function_by_its_code(
+    model, tiny_dataset, tmp_path, key
+):
+    def own(image, mask, rng):
+        return image[:, ::-1], mask[:, ::-1]
+
+    file = tmp_path / "my.yaml"
+    keys = [content_key(model, tiny_dataset, config=CONFIG, policy=own)]
+    for text in ("- hflip:", "- vflip:"):
+        file.write_text(text)
+        config = replace(CONFIG, train_policy=str(file))
+        keys.append(content_key(model, tiny_dataset, config=config))
+    assert len({key, *keys}) == 4
+
+
 def test_a_teacher_is_part_of_the_training(model, tiny_dataset, key):
     taught = Distillation(teacher=model)
     keys = [
