@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """A plan, and what it follows from.
 
     facts: of the dataset.
@@ -51,7 +51,7 @@ def plan(
     config: DataConfig | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Plan:
+) -> TrainingPlan:
     """Plan a training from its data, this machine and a budget of time.
 
     The same data and machine give the same plan, except for what follows from measured
@@ -90,7 +90,7 @@ def plan(
     ]
     last = (*classes, *choices, *measured.choices(draft), *timetable.choices)
     by_name = {choice.name: choice for choice in last}
-    made = Plan(
+    made = TrainingPlan(
         facts, tuple(by_name.values()), timetable.minutes, measured.memory_bytes
     )
     if out:
@@ -98,7 +98,7 @@ def plan(
     return made
 
 
-def _text(made: Plan, data: str, out: str, minutes: float) -> str:
+def _text(made: TrainingPlan, data: str, out: str, minutes: float) -> str:
     folder, file = shlex.quote(data), shlex.quote(out)
     place = "one GPU" if has_gpu() else f"{usable_cores()} cores"
     memory = f"{made.memory_bytes / 1e9:.1f} GB of memory"

@@ -148,8 +148,8 @@ def held(first: Run, runs: Runs, tiny_root: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def failed(first: Run, runs: Runs, tiny_root: Path) -> Run:
-    """A run whose second step fails; the first one is reused."""
-    return runs.run(tiny_root, policy="streets")
+    """A run whose training fails; the steps before it are reused."""
+    return runs.run(tiny_root, class_weights="1,2")
 
 
 @pytest.fixture(scope="session")

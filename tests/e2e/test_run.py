@@ -183,16 +183,16 @@ def test_a_failed_step_is_one_line_with_its_remedy(
     first: Any, failed: Any, rows: Callable[[Any], Any]
 ) -> None:
     assert failed.status == 1
-    cause = "Unknown augmentation policy: `streets`. Did you mean `street`?"
-    assert f"failed       augment: {cause}" in failed.text
-    assert "✗ augment" in failed.text
+    cause = "`class_weights` must be one number for each of the"
+    assert f"failed       train: {cause}" in failed.text
+    assert "✗ train" in failed.text
     assert "Traceback" not in failed.text
     row = rows(failed)
     assert row.info.status == "FAILED"
-    assert row.data.tags["failed_step"] == "augment"
+    assert row.data.tags["failed_step"] == "train"
     assert row.data.tags["failure"].startswith(cause)
     assert row.data.tags["step.verify"].startswith("cached from run")
-    assert row.data.params["policy"] == "streets"
+    assert row.data.params["class_weights"] == "1,2"
 
 
 def test_a_failed_run_leaves_earlier_outputs_alone(first: Any, failed: Any) -> None:

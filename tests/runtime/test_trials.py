@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 from kfp.dsl import Artifact, Markdown, Model
 
 from components.select_model import select_model
 from seglib.errors import DatasetError, DivergedError, SegError
+from seglib.models import build_model
 from seglib.models.architectures import resolve
 from seglib.models.weights import load_weights
 from seglib.runtime.trials import (
@@ -147,9 +147,8 @@ def test_an_error_outside_of_a_trial_fails_the_task() -> None:
     import tensorflow as tf
 
     full = tf.errors.ResourceExhaustedError(None, None, "No space left on device")
-    missing = _error_of(
-        lambda: load_weights(keras.Model(), "vgg16", "/nowhere.h5", inputs={"image": 3})
-    )
+    model = build_model("unet", num_classes=2, image_size=(32, 32), encoder="vgg16")
+    missing = _error_of(lambda: load_weights(model, "/nowhere.h5"))
     assert "No such file" in str(missing)
     others = [
         SegError("s3://bucket does not answer."),

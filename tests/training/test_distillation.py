@@ -48,7 +48,13 @@ def test_a_student_comes_nearer_to_its_teacher(trained, tiny_dataset):
 
         keras.utils.set_random_seed(0)
         student = _build("unet", classes, "mini")
-        config = TrainConfig(epochs=15, batch_size=4, learning_rate=3e-3)
+        config = TrainConfig(
+            epochs=30,
+            batch_size=4,
+            learning_rate=3e-3,
+            warmup_steps=5,
+            validate_every=30,
+        )
         train(student, tiny_dataset, config=config, distillation=distillation)
         answers = [student.predict_probabilities(image) for image in images]
         return np.mean(

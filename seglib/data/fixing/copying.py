@@ -8,7 +8,7 @@ from pathlib import Path
 from seglib.data.dataset import SPLITS
 from seglib.data.dataset_yaml import read_description
 from seglib.data.file_formats import content_suffix, max_file_bytes
-from seglib.data.fixing.changes import Change
+from seglib.data.fixing.fixes import Fix
 from seglib.data.image_io import IMAGE_SUFFIXES, decode_image, decode_mask, encode_png
 from seglib.data.pairing import mask_names
 from seglib.errors import SegError
@@ -21,7 +21,7 @@ _GIF = ".gif"
 
 def copy_dataset(
     root: Path, to: Path, progress: Callable[[int, int], None] | None = None
-) -> list[Change]:
+) -> list[Fix]:
     """Copy the folders of all splits, and the files beside them.
 
     Masks named otherwise than their images get the images' names; a file whose suffix
@@ -33,7 +33,7 @@ def copy_dataset(
         progress: called with (files copied, all files).
     """
     inputs = read_description(root).get("inputs") or {}
-    changes: list[Change] = []
+    changes: list[Fix] = []
     copies: list[tuple[Path, Path]] = [
         (path, to / path.name) for path in visible_files(root) if path.is_file()
     ]
@@ -51,7 +51,7 @@ def copy_dataset(
     return changes
 
 
-def _named(folder: Path, changes: list[Change]) -> dict[Path, str]:
+def _named(folder: Path, changes: list[Fix]) -> dict[Path, str]:
     """The files of a folder that are images, with their names in the copy."""
     named: dict[Path, str] = {}
     if not folder.is_dir():
@@ -63,7 +63,7 @@ def _named(folder: Path, changes: list[Change]) -> dict[Path, str]:
                 suffix = content_suffix(file.read(_HEAD))
         except OSError as error:
             told = f"left out: cannot be read ({error.strerror})"
-            changes.append(Change("", place, "unreadable-file", told))
+            changes.append(Fix("", place, "unreadable-file", told))
             continue
         if path.suffix.lower() in IMAGE_SUFFIXES:
             named[path] = path.name
@@ -72,9 +72,9 @@ def _named(folder: Path, changes: list[Change]) -> dict[Path, str]:
             suffix = suffix.replace(_GIF, ".png")
             named[path] = normal(_stem(path)) + suffix
             new = f"{folder.name}/{named[path]}"
-            changes.append(Change(new, place, "not-an-image", told))
+            changes.append(Fix(new, place, "not-an-image", told))
         else:
-            changes.append(Change("", place, "not-an-image", "left out: no image"))
+            changes.append(Fix("", place, "not-an-image", "left out: no image"))
     return named
 
 
@@ -85,7 +85,7 @@ def _stem(path: Path) -> str:
 
 
 def _rename_masks(
-    root: Path, images: dict[Path, str], masks: dict[Path, str], changes: list[Change]
+    root: Path, images: dict[Path, str], masks: dict[Path, str], changes: list[Fix]
 ) -> None:
     """Give masks the stems of their images, where one pattern tells these."""
     stems = {normal(Path(name).stem) for name in images.values()}
@@ -99,7 +99,7 @@ def _rename_masks(
         masks[path] = f"{image}{Path(masks[path]).suffix}"
         folder, source = path.parent.name, path.relative_to(root).as_posix()
         new = f"{folder}/{masks[path]}"
-        changes.append(Change(new, source, "names-differ", f"renamed: {pattern}"))
+        changes.append(Fix(new, source, "names-differ", f"renamed: {pattern}"))
 
 
 def _copy(copy: tuple[Path, Path]) -> None:

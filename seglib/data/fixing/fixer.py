@@ -13,8 +13,8 @@ import numpy as np
 
 from seglib.config import DataConfig
 from seglib.data.dataset_yaml import DESCRIPTION, read_description
-from seglib.data.fixing.changes import Change
 from seglib.data.fixing.copying import copy_dataset
+from seglib.data.fixing.fixes import Fix
 from seglib.data.fixing.masks import Colour, MaskFixer
 from seglib.data.image_io import decode_samples, encode_png
 from seglib.data.problems import PROBLEM, relative_path
@@ -52,7 +52,7 @@ Progress = Callable[[str, int, int], None]
 class Fixing:
     """What was changed, and what is left; without changes nothing was written."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[Fix, ...]
     unfixed: tuple[str, ...]  # lines that say why a file was left as it is
     verification: Verification  # of the new dataset, else of the old one
 
@@ -119,7 +119,7 @@ def _fix_files(
     num_classes: int,
     colours: Mapping[Colour, int],
     progress: Callable[[int, int], None],
-) -> tuple[list[Change], list[str]]:
+) -> tuple[list[Fix], list[str]]:
     """Fix the files of a copy in their place."""
     root = verification.dataset.root
     kinds: dict[Path, set[str]] = defaultdict(set)
@@ -136,7 +136,7 @@ def _fix_files(
     )
     is_shallow = "sixteen-bits" in wrong and _are_of_eight_bits(every)
 
-    def fix_pair(inspection: Inspection) -> tuple[list[Change], list[str]]:
+    def fix_pair(inspection: Inspection) -> tuple[list[Fix], list[str]]:
         changes, unfixed = [], []
         path = inspection.pair.mask
         place = relative_path(path, root)
@@ -144,7 +144,7 @@ def _fix_files(
             if fixed := masks.fix(inspection, kinds[path]):
                 new = _written(path, encode_png(fixed.ids))
                 to = relative_path(new, root)
-                changes += [Change(to, place, k, t) for k, t in fixed.told.items()]
+                changes += [Fix(to, place, k, t) for k, t in fixed.told.items()]
         except SegError as error:
             unfixed.append(f"{place}: {error}")
         image = inspection.image
@@ -153,7 +153,7 @@ def _fix_files(
             to = relative_path(_written(path, _in_eight_bits(path)), root)
             source = relative_path(path, root)
             told = "16 bits a sample brought to the 8 that hold them"
-            changes.append(Change(to, source, "sixteen-bits", told))
+            changes.append(Fix(to, source, "sixteen-bits", told))
         return changes, unfixed
 
     changes, unfixed = [], []
@@ -224,7 +224,7 @@ def check_places(root: Path, out: Path) -> None:
         )
 
 
-def _write_log(path: Path, changes: Sequence[Change]) -> None:
+def _write_log(path: Path, changes: Sequence[Fix]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "source", "kind", "change"])

@@ -28,7 +28,7 @@ from seglib.data.image_io import (
 )
 from seglib.data.pairs import Inputs, Pair
 from seglib.data.problems import WARNING, Problem
-from seglib.data.verification.similarity import NOTHING, Look, look_of
+from seglib.data.verification.similarity import NOTHING, Appearance, appearance_of
 from seglib.errors import SegError
 from seglib.storage.files import read_file
 
@@ -57,7 +57,7 @@ class Inspection:
     ids: Mapping[int, int] = field(default_factory=dict)  # of the mask: id -> pixels
     ramps: float = 0.0  # of the mask, see `ramp_share`
     palette: bytes = b""  # the mask's colour table, where it has one
-    look: Look = NOTHING  # of the image
+    appearance: Appearance = NOTHING  # of the image
     others: Mapping[str, FileFacts] = field(default_factory=dict)  # further inputs
     problems: tuple[Problem, ...] = ()
 
@@ -91,7 +91,7 @@ def inspect_pair(pair: Pair, others: Inputs | None = None) -> Inspection:
         ids={} if mask is None else count_ids(mask),
         ramps=0.0 if mask is None else ramp_share(mask),
         palette=b"" if mask is None else colour_table(mask_bytes),
-        look=NOTHING if image is None else look_of(image),
+        appearance=NOTHING if image is None else appearance_of(image),
         problems=tuple(problems),
         others={name: facts for name, facts in opened.items() if facts},
     )
@@ -268,7 +268,7 @@ def _check_rotation(
         f"EXIF orientation {orientation}: the image is turned or mirrored when it is "
         "read, and its size cannot tell whether the mask was drawn that way, too"
     )
-    remedy = "Look at the overlay; save the image upright and without the tag."
+    remedy = "Appearance at the overlay; save the image upright and without the tag."
     return [Problem(path, reason, remedy, "exif-rotation", WARNING)]
 
 

@@ -24,17 +24,17 @@ _SEQUENCE = re.compile(r"(.*[^\d])(\d+)$", re.DOTALL)
 _SHORTEST_SEQUENCE = 3  # frames
 
 
-class Look(NamedTuple):
+class Appearance(NamedTuple):
     """What an image looks like from afar."""
 
     hash: int  # of 128 bits; 0: no contrast
     brightness: float  # mean grey, 0 … 255
 
 
-NOTHING = Look(0, 0.0)
+NOTHING = Appearance(0, 0.0)
 
 
-def look_of(image: np.ndarray) -> Look:
+def appearance_of(image: np.ndarray) -> Appearance:
     """The look of an image uint8 or uint16 (H, W, 1 or 3)."""
     small = cv2.resize(image, (_SAMPLED, _SAMPLED), interpolation=cv2.INTER_NEAREST)
     if small.dtype == np.uint16:
@@ -45,7 +45,7 @@ def look_of(image: np.ndarray) -> Look:
     right = cells[:-1, 1:] > cells[:-1, :-1]
     down = cells[1:, :-1] > cells[:-1, :-1]
     packed = np.packbits(np.concatenate([right.ravel(), down.ravel()]))
-    return Look(int.from_bytes(packed.tobytes(), "big"), float(grey.mean()))
+    return Appearance(int.from_bytes(packed.tobytes(), "big"), float(grey.mean()))
 
 
 def near_pairs(hashes: Sequence[int]) -> Iterator[tuple[int, int]]:

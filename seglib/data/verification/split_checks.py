@@ -36,7 +36,7 @@ def check_duplicates(inspections: Inspections) -> list[Problem]:
     for split, found in inspections.items():
         for inspection in found:
             if inspection.image:
-                key = (inspection.size, inspection.look.hash)
+                key = (inspection.size, inspection.appearance.hash)
                 alike[key].append((split, inspection))
     warnings = []
     for group in alike.values():
@@ -65,7 +65,7 @@ def check_likeness(
     ]
     problems = []
     told: set[Path] = set()
-    for i, j in near_pairs([each.look.hash for _, each in places]):
+    for i, j in near_pairs([each.appearance.hash for _, each in places]):
         (split, first), (other_split, other) = places[i], places[j]
         path = other.pair.image
         if path in told:
@@ -146,7 +146,8 @@ def _brightness_drift(
     other: Sequence[Inspection],
 ) -> list[Problem]:
     ours, theirs = (
-        np.array([each.look.brightness for each in found]) for found in (train, other)
+        np.array([each.appearance.brightness for each in found])
+        for found in (train, other)
     )
     spread = float(np.sqrt((ours.var(ddof=1) + theirs.var(ddof=1)) / 2))
     apart = float(theirs.mean() - ours.mean())

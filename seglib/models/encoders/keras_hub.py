@@ -42,7 +42,7 @@ _CONVERTERS = ("image_converter.json", "preprocessor.json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
+class BackboneFamily:
     """Presets of one class of keras-hub.
 
     backbone: the class.
@@ -126,11 +126,13 @@ def _not_there(maker: Any, preset: str, error: Exception) -> SegError:
     )
 
 
-def _build(channels: int, *, family: Family, name: str) -> keras.Model:
+def _build(channels: int, *, family: BackboneFamily, name: str) -> keras.Model:
     return family.encoder(family.build(name, channels))
 
 
-def _load(model: keras.Model, source: str | Path, *, family: Family, name: str) -> None:
+def _load(
+    model: keras.Model, source: str | Path, *, family: BackboneFamily, name: str
+) -> None:
     """Set the weights from the encoder's preset, or from the folder of one.
 
     Raises:
@@ -186,7 +188,7 @@ def normalization_of(converter: Any) -> Normalization:
 
 _PYRAMID = {f"P{level}": f"P{level}" for level in range(2, 6)}
 FAMILIES = (
-    Family(
+    BackboneFamily(
         backbone="ResNetBackbone",
         presets={
             f"resnet_{depth}_imagenet": resnet(depth)
@@ -202,7 +204,7 @@ FAMILIES = (
         taps={"P1": r"conv\d_relu", **_PYRAMID},
         offsets=ON_FIRST,
     ),
-    Family(
+    BackboneFamily(
         backbone="ResNetBackbone",
         presets={
             f"resnet_v2_{depth}_imagenet": resnet(depth, use_pre_activation=True)
@@ -211,7 +213,7 @@ FAMILIES = (
         taps={"P1": "conv1_conv", **_PYRAMID, "P5": "post_relu"},
         offsets=ON_FIRST,
     ),
-    Family(
+    BackboneFamily(
         backbone="CSPNetBackbone",
         presets={
             "csp_darknet_53_ra_imagenet": {
@@ -233,7 +235,7 @@ FAMILIES = (
         taps={f"P{level}": f"P{level + 1}" for level in range(1, 6)},  # one too many
         offsets=ON_FIRST,
     ),
-    Family(
+    BackboneFamily(
         backbone="CSPNetBackbone",
         presets={
             "csp_resnet_50_ra_imagenet": {
@@ -255,7 +257,7 @@ FAMILIES = (
         taps={"P1": "csp_stem_activation_0", **_PYRAMID},
         offsets=ON_FIRST,
     ),
-    Family(
+    BackboneFamily(
         backbone="DenseNetBackbone",
         presets={
             f"densenet_{depth}_imagenet": {"stackwise_num_repeats": repeats}
@@ -269,7 +271,7 @@ FAMILIES = (
         # Padded on the right; then 2×2 averages between the levels.
         offsets={"P1": 1.0, "P2": 3.0, "P3": 5.0, "P4": 9.0, "P5": 17.0},
     ),
-    Family(
+    BackboneFamily(
         backbone="EfficientNetBackbone",
         presets={
             f"efficientnet_{name}_imagenet": efficientnet(*scaling)
@@ -294,7 +296,7 @@ FAMILIES = (
         offsets=ON_FIRST,
         size="input_shape",
     ),
-    Family(
+    BackboneFamily(
         backbone="HGNetV2Backbone",
         presets={
             f"hgnetv2_{name}": HGNETS[name[:2]]

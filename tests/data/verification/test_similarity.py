@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seglib.data.image_io import encode_jpeg, write_image
-from seglib.data.verification.similarity import NEAR_BITS, look_of, near_pairs
+from seglib.data.verification.similarity import NEAR_BITS, appearance_of, near_pairs
 from seglib.data.verification.verifier import verify
 from tests.fakes.dataset_folder import DatasetFolder
 
@@ -39,18 +39,18 @@ def test_a_scaled_or_compressed_copy_looks_like_its_original():
         np.frombuffer(encode_jpeg(image, quality=50), np.uint8), cv2.IMREAD_COLOR_RGB
     )
     looks = [
-        look_of(each).hash
+        appearance_of(each).hash
         for each in (image, compressed, cv2.resize(image, (320, 240)))
     ]
     assert all((looks[0] ^ other).bit_count() <= NEAR_BITS for other in looks)
-    other = look_of(cv2.resize(DatasetFolder.pixels("b"), (640, 480))).hash
+    other = appearance_of(cv2.resize(DatasetFolder.pixels("b"), (640, 480))).hash
     assert (looks[0] ^ other).bit_count() > 10 * NEAR_BITS
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 700, 1), (400, 3, 3)])
 def test_an_image_of_any_shape_has_a_look(shape, dtype):
-    assert look_of(np.zeros(shape, dtype)) == (0, 0.0)
+    assert appearance_of(np.zeros(shape, dtype)) == (0, 0.0)
 
 
 def compressed(folder: DatasetFolder, split: str, stem: str) -> None:
