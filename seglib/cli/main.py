@@ -2,14 +2,13 @@
 
 import json
 import math
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
+from seglib.cli import checks
 from seglib.cli import convert as cli_convert
 from seglib.cli import data as cli_data
 from seglib.cli import plan as cli_plan
@@ -21,25 +20,17 @@ from seglib.cli.console import (
     IgnoreIndex,
     Model,
     NumClasses,
-    check_folder,
     check_writable,
     console,
-    data_config,
     folders_by_name,
     open_dataset,
     override,
     progress_bar,
     set_up_logging,
-    stage_bar,
-    tell_findings,
 )
 from seglib.cli.terminal import echo, run_commands
 from seglib.config import Config
-from seglib.data.problems import NOTE, PROBLEM, SEVERITIES
-from seglib.errors import SegError, UsageError, unknown
-from seglib.plain_text import visible
-
-_SHOWN_FILES = 5
+from seglib.errors import SegError, unknown
 
 
 def _new_app() -> typer.Typer:
@@ -49,9 +40,15 @@ def _new_app() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
-    app.command()(cli_plan.plan)
-    app.command()(cli_train.train)
-    app.command()(cli_convert.convert)
+    for command in (
+        checks.verify,
+        checks.fix,
+        cli_convert.convert,
+        checks.visualize,
+        cli_plan.plan,
+        cli_train.train,
+    ):
+        app.command()(command)
     remotes = "Remotes, on S3 or in a folder"
     app.add_typer(cli_data.app, name="data", rich_help_panel=remotes)
     app.command(rich_help_panel=remotes)(cli_published.publish)
@@ -67,141 +64,6 @@ def main() -> None:
     """Run the command line; a problem is one message and a non-zero exit code."""
     set_up_logging()
     run_commands(app)
-
-
-@app.command()
-def verify(
-    data: Data,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    config: ConfigFile = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for manifest.json and report.html.")
-    ] = None,
-    fail_on: Annotated[
-        str, typer.Option(help="problem, warning or note: what exits with 1.")
-    ] = PROBLEM,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(help="Kind of warning or note to leave out; may be repeated."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all findings as JSON.")
-    ] = False,
-) -> None:
-    """Open every file of a dataset and report what is wrong with it.
-
-    docs/findings.md explains each kind of finding; `severities` in dataset.yaml gives
-    kinds another severity for good.
-
-    Exit code 0: clean. 1: findings of the severity --fail-on, or a worse one. 2: wrong
-    use.
-    """
-    from seglib.data.fixing.fixer import FIXABLE
-    from seglib.data.verification.verifier import verify as run
-    from seglib.steps.verify import findings_json, write_verification
-
-    check_folder(data)
-    if fail_on not in SEVERITIES:
-        raise UsageError(str(unknown("severity", fail_on, SEVERITIES)))
-    settings = data_config(config, num_classes, ignore_index)
-    with progress_bar("verifying") as progress:
-        verification = run(
-            data, config=settings, ignore=ignore or (), progress=progress
-        )
-    if out:
-        write_verification(verification, out)
-    if as_json:  # plain: for other programs
-        typer.echo(json.dumps(findings_json(verification), indent=2))
-    else:
-        if out:
-            console.print(f"report: {out / 'report.html'}")
-        tell_findings(verification, notes=fail_on == NOTE)
-        found = {p.kind for p in (*verification.problems, *verification.warnings)}
-        if found & FIXABLE:
-            kinds = ", ".join(sorted(found & FIXABLE))
-            told = f"{kinds}: `seglib fix {data} --out NEW` writes a copy without them"
-            console.print(f"{told}, where one answer is right", soft_wrap=True)
-    levels = (verification.problems, verification.warnings, verification.notes)
-    if any(levels[: SEVERITIES.index(fail_on) + 1]):
-        raise typer.Exit(1)
-
-
-@app.command()
-def fix(
-    data: Data,
-    out: Annotated[Path, typer.Option(help="New folder for the fixed copy.")],
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    ignored_color: Annotated[
-        str | None,
-        typer.Option(help="Of ignored pixels in coloured masks, such as 0,0,0."),
-    ] = None,
-    config: ConfigFile = None,
-) -> None:
-    """Write a copy of a dataset in which all is fixed that has one right answer.
-
-    Masks named otherwise than their images, other file formats, colours in place of
-    class ids (by the palette of dataset.yaml), ids such as 0 and 255 or counted from 1,
-    differing colour tables, alpha channels, needless or too few bits, and masks drawn
-    on a photograph before its EXIF orientation turned it. The dataset itself is only
-    read; fixes.csv in the copy lists every change.
-
-    Exit code 0: the copy is clean, or there was nothing to fix. 1: problems are left.
-    2: wrong use.
-    """
-    from seglib.data.fixing.fixer import LOG
-    from seglib.data.fixing.fixer import fix as run
-
-    check_folder(data)
-    settings = data_config(config, num_classes, ignore_index)
-    colour = _colour(ignored_color) if ignored_color else None
-    with stage_bar("copying") as progress:
-        done = run(data, out, config=settings, ignored_colour=colour, progress=progress)
-    for line in done.unfixed[:_SHOWN_FILES]:
-        console.print(Text.assemble(("left as it is:", "yellow"), f" {visible(line)}"))
-    if (more := len(done.unfixed) - _SHOWN_FILES) > 0:
-        console.print(f"… and {more:,} more files left as they are")
-    counts = Counter((change.kind, change.told) for change in done.changes)
-    for (kind, told), count in sorted(counts.items()):
-        console.print(f"{count:,} × {kind}: {told}", soft_wrap=True, markup=False)
-    if done.changes:
-        console.print(f"fixed copy: {out}, every change: {out / LOG}", soft_wrap=True)
-    else:
-        console.print("nothing was found that has one right answer; nothing written")
-    tell_findings(done.verification)
-    if not done.verification.ok:
-        raise typer.Exit(1)
-
-
-def _colour(text: str) -> tuple[int, int, int]:
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 3 or not all(p.isdecimal() and int(p) < 256 for p in parts):
-        raise UsageError(
-            "--ignored-color must be red,green,blue, each 0 … 255, such as 0,0,0. "
-            f"Received: {text!r}."
-        )
-    red, green, blue = map(int, parts)
-    return red, green, blue
-
-
-@app.command()
-def visualize(
-    data: Data,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path(
-        "pictures"
-    ),
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
-    count: Annotated[int, typer.Option(min=1, help="Pairs to show.")] = 12,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    config: ConfigFile = None,
-) -> None:
-    """Show images with their masks laid over them, and the legend."""
-    from seglib.steps.visualize import visualize as run
-
-    dataset = open_dataset(data, config, num_classes, ignore_index, splits=())
-    console.print(f"pictures: {run(dataset, out, split=split, count=count)}")
 
 
 @app.command()
@@ -364,7 +226,6 @@ def print_policies(
     """List the policies of augmentation, or what one of them does."""
     import yaml
 
-    from seglib.errors import unknown
     from seglib.policies import policies, policy_names
 
     if name is None:

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -255,13 +255,19 @@ def write(dataset: Dataset, out: Path) -> None:
                         "iscrowd": 0,
                     }
                 )
-        document = {
-            "images": images,
-            "annotations": annotations,
-            "categories": categories,
-        }
-        text = json.dumps(document, ensure_ascii=False)
-        write_text(out / "annotations" / f"instances_{split}.json", text)
+        path = out / "annotations" / f"instances_{split}.json"
+        write_document(path, images, annotations, categories)
+
+
+def write_document(
+    path: Path,
+    images: Sequence[Mapping[str, Any]],
+    annotations: Sequence[Mapping[str, Any]],
+    categories: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write the JSON of a split."""
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    write_text(path, json.dumps(document, ensure_ascii=False))
 
 
 def image_record(number: int, file_name: str, ids: np.ndarray) -> dict[str, Any]:

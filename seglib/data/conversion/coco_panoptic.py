@@ -4,7 +4,6 @@ A pixel's segment id is red + 256 green + 256² blue; 0 is void.
 Reference: "Data format", cocodataset.org, 4. Panoptic Segmentation.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from functools import partial
@@ -21,6 +20,7 @@ from seglib.data.conversion.coco import (
     is_panoptic,
     number_categories,
     read_document,
+    write_document,
 )
 from seglib.data.conversion.coco import category_names as names_of
 from seglib.data.conversion.foreign import (
@@ -41,7 +41,7 @@ from seglib.data.conversion.source_files import (
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import decode_samples, encode_png, read_mask
 from seglib.errors import SegError
-from seglib.storage.atomic_write import write_bytes, write_text
+from seglib.storage.atomic_write import write_bytes
 
 _BASES = np.array([1, 1 << 8, 1 << 16], np.uint32)  # of red, green and blue
 
@@ -150,13 +150,8 @@ def write(dataset: Dataset, out: Path) -> None:
                     ],
                 }
             )
-        document = {
-            "images": images,
-            "annotations": annotations,
-            "categories": categories,
-        }
-        text = json.dumps(document, ensure_ascii=False)
-        write_text(out / "annotations" / f"panoptic_{split}.json", text)
+        path = out / "annotations" / f"panoptic_{split}.json"
+        write_document(path, images, annotations, categories)
 
 
 def _segment(where: np.ndarray, number: int) -> dict[str, Any]:
