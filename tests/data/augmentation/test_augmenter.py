@@ -102,7 +102,8 @@ def test_a_square_and_its_mask_move_alike(name, seed, x, y):
         there = (axis * weights).sum() / weights.sum()
         assert there == pytest.approx(axis[ids == 7].mean(), abs=1)
     # Where the mask says square, the picture shows it, apart from its blended edge.
-    inside = cv2.erode((ids == 7).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    square = np.pad((ids == 7).astype(np.uint8), 2)  # a cut edge may be blended too
+    inside = cv2.erode(square, np.ones((5, 5), np.uint8))[2:-2, 2:-2] > 0
     assert (view[inside] > 190).all()
 
 
