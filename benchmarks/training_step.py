@@ -25,7 +25,9 @@ TRAIN = "seglib.train"
 VARIANTS = {
     "bare compiled step": {},
     "memory given back": {"keep_memory": False},
+    "Keras's kernels": {"fast_kernels": False},
     "bfloat16": {"precision": "bfloat16"},
+    "bfloat16, Keras's": {"precision": "bfloat16", "fast_kernels": False},
     TRAIN: {},
 }
 
@@ -57,14 +59,18 @@ def measure(
     options: argparse.Namespace,
     *,
     keep_memory: bool = True,
+    fast_kernels: bool = True,
     precision: str = "float32",
 ) -> tuple[float, float]:
     """CPU and wall seconds of a step of batch 8 at 192×256."""
     from seglib.hardware import keep_freed_memory
+    from seglib.training.fast_kernels import use_fast_kernels
 
     if keep_memory:
         keep_freed_memory()
     network, *_ = compiled(options, precision=precision)
+    if fast_kernels:
+        use_fast_kernels(network)
     batch = random_batch(8)
     network.make_train_function()
 

@@ -20,6 +20,7 @@ from seglib.models.model import SegmentationModel
 from seglib.training.checkpoints import restore, values
 from seglib.training.deep_supervision import with_auxiliary
 from seglib.training.distillation import Distillation, Distiller
+from seglib.training.fast_kernels import use_fast_kernels
 from seglib.training.losses import SegmentationLoss
 from seglib.training.optimizer import averaged_weights, build_optimizer, encoder_of
 from seglib.training.precision import Numerics, Timing, time_steps
@@ -53,7 +54,10 @@ class Learner:
         self._config, self._loss, self._group = config, loss, group
         self.numerics, self._contract = numerics, model.contract
         self.network = copy_network(model, precision=numerics.precision)
-        group.share_batch_statistics(self.network)
+        if group.count > 1:
+            group.share_batch_statistics(self.network)
+        elif not numerics.xla:
+            use_fast_kernels(self.network)
         self._supervised = self.network
         if config.deep_supervision:
             self._supervised = with_auxiliary(self.network, model.contract)
