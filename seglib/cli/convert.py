@@ -51,7 +51,7 @@ def convert(
 ) -> None:
     """Convert a dataset from or to the format of another tool.
 
-    Formats: ade20k, cityscapes (only read), coco, coco-panoptic, colours, huggingface,
+    Formats: ade20k, cityscapes, coco, coco-panoptic, colours, huggingface,
     keras_segmentation, labelme, seglib, voc. docs/conversion.md tells their files. The
     result is verified, or, in another format, read again and compared.
 

@@ -30,7 +30,7 @@ from seglib.cli.console import (
 )
 from seglib.cli.terminal import echo, run_commands
 from seglib.config import Config
-from seglib.errors import SegError, unknown
+from seglib.errors import SegError
 
 
 def _new_app() -> typer.Typer:
@@ -220,23 +220,31 @@ def schema() -> None:
 @app.command("policies")
 def print_policies(
     name: Annotated[
-        str | None, typer.Argument(help="Print this policy as YAML.")
+        str | None, typer.Argument(help="Print this one, or check this YAML file.")
     ] = None,
 ) -> None:
-    """List the policies of augmentation, or what one of them does."""
+    """List the policies of augmentation, or what one of them does.
+
+    A YAML file of your own is checked, down to the arguments of albumentations.
+    """
     import yaml
 
-    from seglib.policies import policies, policy_names
+    from seglib.policies import policies, policy_names, policy_text
 
     if name is None:
         for policy in policies():
             console.print(f"{policy:18}{', '.join(policy_names(policy))}")
-    elif name in policies():
-        tree = policies()[name]
-        text = yaml.safe_dump(tree, default_flow_style=None, sort_keys=False)
-        console.print(text, end="")
+        return
+    text = policy_text(name)
+    if text in policies():
+        tree = policies()[text]
     else:
-        raise unknown("augmentation policy", name, policies())
+        from seglib.data.augmentation.augmenter import Augmenter
+
+        Augmenter(text, None)  # raises what is wrong
+        tree = json.loads(text)
+    written = yaml.safe_dump(tree, default_flow_style=None, sort_keys=False)
+    console.print(written, end="")
 
 
 @app.command()

@@ -61,7 +61,7 @@ def read_image(path: Path, *, channels: int = 3) -> np.ndarray:
         SegError: the file is missing, too large, or not an image of 8 or 16 bits a
             sample.
     """
-    return decode_image(_read_bytes(path), channels=channels, name=str(path))
+    return decode_image(read_bytes(path), channels=channels, name=str(path))
 
 
 def decode_image(
@@ -133,7 +133,7 @@ def stored_channels(path: Path) -> tuple[int, int]:
 
     An alpha channel that is the same everywhere is no channel.
     """
-    buffer = np.frombuffer(_read_bytes(path), np.uint8)
+    buffer = np.frombuffer(read_bytes(path), np.uint8)
     image = _decode(buffer, cv2.IMREAD_UNCHANGED, str(path))
     bits = 8 * image.itemsize
     if image.ndim == 2:
@@ -156,7 +156,7 @@ def read_mask(path: Path) -> np.ndarray:
         SegError: the file is missing, not an image, too large, or has colours for
             ids.
     """
-    return decode_mask(_read_bytes(path), name=str(path))
+    return decode_mask(read_bytes(path), name=str(path))
 
 
 def decode_mask(encoded: bytes, *, name: str = "mask") -> np.ndarray:
@@ -209,7 +209,8 @@ def write_image(path: Path, image: np.ndarray) -> None:
     write_bytes(path, encode_jpeg(image) if is_jpeg else encode_png(image))
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of an image file; a SegError if it cannot be read."""
     try:
         return read_file(Path(path), max_bytes=max_file_bytes())
     except OSError as error:

@@ -27,7 +27,8 @@ class RareViews:
 
     pair_at: gives the pair of an index.
     pixels: int64 (images, num_classes), counts of each mask.
-    chances: float64 (num_classes,), of each class to be drawn; they sum to 1.
+    chances: float64 (num_classes,), of each class to be drawn; they sum to 1, or are
+        all 0 where no pixel is labelled: then no view is drawn for a class.
     share: of all views.
     """
 
@@ -43,14 +44,16 @@ class RareViews:
     def draw_pair(
         self, rng: np.random.Generator, rare: bool
     ) -> tuple[ImageAndMask, int]:
-        """Any pair, or one with a class drawn by its rarity; and the class's id."""
-        if not rare:
-            return self.pair_at(int(rng.integers(len(self.pixels)))), -1
-        pair, pixel = self.draw_rare(rng)
-        return pair, int(pair[1][pixel])
+        """Any pair, and -1; or one with a class drawn by its rarity, and its id."""
+        if rare and (found := self.draw_rare(rng)):
+            pair, pixel = found
+            return pair, int(pair[1][pixel])
+        return self.pair_at(int(rng.integers(len(self.pixels)))), -1
 
-    def draw_rare(self, rng: np.random.Generator) -> tuple[ImageAndMask, Point]:
-        """A pair and a pixel of the class for which it was drawn."""
+    def draw_rare(self, rng: np.random.Generator) -> tuple[ImageAndMask, Point] | None:
+        """A pair and a pixel of the class for which it was drawn, if there is any."""
+        if not self.chances.any():
+            return None
         drawn = rng.choice(len(self.chances), p=self.chances)
         image, mask = self.pair_at(rng.choice(np.flatnonzero(self.pixels[:, drawn])))
         pixel = rng.choice(np.flatnonzero(mask.reshape(-1) == drawn))
@@ -112,11 +115,12 @@ class RandomView(grain.transforms.RandomMap):
         others = self._others
         if others is None:
             raise SegError("No other pairs were given to mix with.")
-        if rare:
-            pair, focus = others.draw_rare(rng)
+        focus = None
+        if rare and (found := others.draw_rare(rng)):
+            pair, focus = found
             drawn = int(pair[1][focus])
         else:
-            (pair, drawn), focus = others.draw_pair(rng, rare=False), None
+            pair, drawn = others.draw_pair(rng, rare=False)
         image, mask = self._zoom_and_crop(*pair, rng, focus)
         return (image, mask.astype(np.uint16)), drawn
 

@@ -75,13 +75,15 @@ class ClassBalance:
         known = around > 0
         weights = np.ones(len(known))
         frequency = self.pixels.sum(0)[known] / around[known]
-        weights[known] = np.median(frequency) / frequency
+        if frequency.size:
+            weights[known] = np.median(frequency) / frequency
         return weights
 
     def rare_views(self, source: PairSource, share: float) -> RareViews | None:
         """Views that show rare classes more often; None for a share of 0.
 
-        A class is drawn by exp((1 − f) / T) of its share f of all pixels.
+        A class is drawn by exp((1 − f) / T) of its share f of all pixels; one without
+        pixels never.
 
         Reference: Hoyer, Dai and Van Gool 2022, "DAFormer: Improving Network
         Architectures and Training Strategies for Domain-Adaptive Semantic
@@ -91,7 +93,8 @@ class ClassBalance:
             return None
         frequency = self.pixels.sum(0) / max(1, self.pixels.sum())
         powers = np.where(frequency > 0, np.exp(-frequency / _TEMPERATURE), 0.0)
-        return RareViews(source.__getitem__, self.pixels, powers / powers.sum(), share)
+        chances = powers / max(powers.sum(), np.finfo(float).tiny)
+        return RareViews(source.__getitem__, self.pixels, chances, share)
 
 
 def require_weights(config: TrainConfig, num_classes: int) -> list[float]:

@@ -13,6 +13,7 @@ from seglib.data.dataset import Dataset
 from seglib.data.loader import PairSource, batch_members, training_batches
 from seglib.data.shards import ShardSource
 from seglib.distributed.process_group import ProcessGroup
+from seglib.errors import SegError
 from seglib.models.contract import Contract
 from seglib.training.class_balance import ClassBalance
 from seglib.training.step import StepResult
@@ -44,7 +45,8 @@ class TrainingData:
         """Open the train split, or the shards in its place, and count its classes.
 
         Raises:
-            SegError: a file cannot be read, or a mask holds an id that is no class.
+            SegError: a file cannot be read, a mask holds an id that is no class, or no
+                pixel of any mask is labelled.
         """
         source = (
             ShardSource(shards, inputs=contract.inputs)
@@ -57,6 +59,12 @@ class TrainingData:
             num_classes=contract.num_classes,
             ignore_index=contract.ignore_index,
         )
+        if not balance.pixels.any():
+            raise SegError(
+                "Every pixel of the training masks is ignored "
+                f"(ignore_index={contract.ignore_index}). Expected pixels of classes. "
+                "Run `seglib verify`, which names the files."
+            )
         return cls(source, balance, contract, config, policy)
 
     @property

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from benchmarks.waiting import HANG_S, wait_until
 from seglib.cli import main as cli
 from seglib.data.image_io import read_mask, write_image
 from seglib.models import build_model
 from seglib.models.model import load_model
+from seglib.policies import policies, policy_names
 
 # A training whose steps take no time.
 SMALL = ["--model", "compact_small", "--batch-size", "4"]
@@ -294,3 +297,33 @@ def test_a_plan_is_not_made_where_it_could_not_be_kept(seglib, tiny_root, tmp_pa
     assert code == 2
     assert "no such folder" in printed
     assert not (tmp_path / "new.yaml").exists()
+
+
+def test_policies_are_listed_and_each_is_printed_so_that_it_can_be_read_again(
+    seglib,
+):
+    code, printed = seglib("policies")
+    assert code == 0
+    for name in policies():
+        assert f"{name} {', '.join(policy_names(name))}".strip() in printed
+        shown = CliRunner().invoke(cli.app, ["policies", name]).stdout
+        assert yaml.safe_load(shown) == policies()[name]
+
+
+def test_an_unknown_policy_is_wrong_use_and_the_nearest_is_named(seglib):
+    code, printed = seglib("policies", "drivng")
+    assert code == 2
+    assert "Did you mean `driving`?" in printed
+
+
+def test_a_policy_file_of_ones_own_is_checked_down_to_albumentations(seglib, tmp_path):
+    path = tmp_path / "my.yaml"
+    for text, status, told in (
+        ("- hflip: {p: 0.3}\n- CLAHE: {clip_limit: 3}", 0, "- hflip: {p: 0.3}"),
+        ("- hflpi: {}", 2, "my.yaml: Unknown transform at `[0].hflpi`"),
+        ("- CLAHE: {clip_limt: 3}", 2, "`[0].CLAHE` must have arguments of"),
+        ("- hflip: {p: 2}", 2, "`[0].hflip.p` must be a number from 0 to 1"),
+    ):
+        path.write_text(text)
+        code, printed = seglib("policies", path)
+        assert (code, told in printed) == (status, True), printed

@@ -1,3 +1,5 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,14 @@ class Pairs:
         mask = np.zeros((40, 60), np.uint8)
         mask[5, 50] = index == 11
         return np.full((40, 60, 3), index, np.uint8), mask
+
+
+class VoidPairs(Pairs):
+    """The same images, in which nothing is labelled: 9 is the ignored id."""
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        image, mask = super().__getitem__(index)
+        return image, np.full_like(mask, 9)
 
 
 def test_class_weights_are_those_worked_by_hand():
@@ -73,6 +83,29 @@ def test_views_of_rare_classes_show_them_as_often_as_asked_for():
     # One of the two classes is all but certain to be drawn: exp(10) to 1.
     assert 0.3 < shows(0.5) < 0.7
     assert shows(1.0) > 0.8  # a zoom may drop a single pixel
+
+
+@pytest.mark.parametrize("policy", ["", '[{"copy_paste": {"p": 1}}]', "strong"])
+@pytest.mark.parametrize("pairs", [VoidPairs, Pairs])
+def test_views_are_drawn_where_a_class_or_every_class_has_no_pixel(pairs, policy):
+    source = pairs()
+    balance = ClassBalance.count(source, num_classes=4, ignore_index=9)
+    batches = training_batches(
+        source,
+        image_size=(40, 60),
+        ignore_index=9,
+        config=TrainConfig(batch_size=4, crop_height=16, crop_width=16),
+        num_threads=1,
+        rare=balance.rare_views(source, 0.5),
+        policy=policy,
+        others=balance.rare_views(source, 1.0),
+    )
+    shown = {9} if pairs is VoidPairs else {0, 1, 9}
+    for _, masks in islice(batches, 3):
+        assert set(np.unique(masks)) <= shown
+    weights = balance.weights(TrainConfig(class_weights="median_frequency"))
+    assert np.isfinite(weights).all()
+    assert np.isfinite(balance.weights(TrainConfig(class_weights="power"))).all()
 
 
 def test_views_of_rare_classes_do_not_depend_on_the_threads():

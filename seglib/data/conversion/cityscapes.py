@@ -3,6 +3,9 @@
 Reference: labels.py of cityscapesScripts, for ids, train ids and colours.
 """
 
+import re
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +13,17 @@ import numpy as np
 from seglib.data.conversion.foreign import (
     VOID,
     ForeignDataset,
-    ForeignSample,
+    Format,
     ReadOptions,
-    Remark,
+    mask_at,
 )
-from seglib.data.conversion.paired_folders import find_folders, mask_at
-from seglib.data.conversion.source_files import images_below
-from seglib.data.image_io import decode_mask
-from seglib.errors import DatasetError, SegError, UsageError
+from seglib.data.conversion.paired_folders import find_folders, require_folders
+from seglib.data.conversion.source import Source, images_below
+from seglib.data.conversion.writing import read_pairs
+from seglib.data.dataset import Dataset
+from seglib.data.image_io import decode_mask, read_image, write_image
+from seglib.errors import SegError, UsageError, unknown
+from seglib.storage.atomic_write import write_bytes
 
 _LAYOUTS = (
     ("leftImg8bit/{split}", "gtFine/{split}"),
@@ -26,6 +32,9 @@ _LAYOUTS = (
 _IMAGE_END = "_leftImg8bit"
 _MASK_ENDS = ("_labelTrainIds", "_labelIds")  # the first that is there
 _LABELS = 34
+_FRAME = re.compile(r"[^_]+_\d{6}_\d{6}")  # city, sequence and frame
+_LAST_NUMBER = re.compile(r"\d{1,6}$")
+_STRANGE = re.compile(r"[\W_]+")  # in the name of a city
 # Name, label id, colour; the train id is the place in this table.
 _CLASSES = (
     ("road", 7, (128, 64, 128)),
@@ -50,23 +59,21 @@ _CLASSES = (
 )
 
 
-def recognises(root: Path) -> bool:
+_NAMES = tuple(name for name, _, _ in _CLASSES)
+
+
+def _recognises(source: Source) -> bool:
     """Whether leftImg8bit and gtFine have a split in common."""
-    return bool(find_folders(root, _LAYOUTS))
+    return bool(find_folders(source.root, _LAYOUTS))
 
 
-def read(root: Path, options: ReadOptions) -> ForeignDataset:
+def _read(source: Source, options: ReadOptions) -> ForeignDataset:
     """Read the masks of train ids, or of label ids, whose others are void."""
     if options.classes:
         raise UsageError("Cityscapes has a list of classes of its own, not --classes.")
-    names = tuple(name for name, _, _ in _CLASSES)
     palette = tuple(colour for _, _, colour in _CLASSES)
-    dataset = ForeignDataset((), names, palette)
-    samples: list[ForeignSample] = []
-    found = find_folders(root, _LAYOUTS)
-    if not found:
-        raise DatasetError(f"{root}: expected leftImg8bit/train/ and gtFine/train/.")
-    for split, images_folder, masks_folder in found:
+    dataset = ForeignDataset(_NAMES, palette, VOID)
+    for split, images_folder, masks_folder in require_folders(source.root, _LAYOUTS):
         masks = images_below(masks_folder)
         kind = f"_{masks_folder.parent.name}"
         paired: set[str] = set()
@@ -75,14 +82,12 @@ def read(root: Path, options: ReadOptions) -> ForeignDataset:
             wanted = [f"{name}{kind}{end}" for end in _MASK_ENDS]
             mask = next((masks[w] for w in wanted if w in masks), None)
             paired.update(wanted)
-            draw = mask_at(mask, _decode) if mask else None
             short = name.rpartition("/")[2]  # begins with the city
-            samples.append(ForeignSample(short, split, image, draw))
+            dataset.add(short, split, image, mask_at(mask, _decode) if mask else None)
         for stem, mask in masks.items():
             if stem.endswith(_MASK_ENDS) and stem not in paired:
-                where = mask.relative_to(root).as_posix()
-                dataset.problems.append(Remark("a mask without its image", where))
-    return ForeignDataset(samples, names, palette, [], dataset.problems, VOID)
+                dataset.lose("a mask without its image", source.relative(mask))
+    return dataset
 
 
 def _decode(encoded: bytes, *, name: str) -> np.ndarray:
@@ -98,3 +103,64 @@ def _decode(encoded: bytes, *, name: str) -> np.ndarray:
     if strange := set(np.unique(values).tolist()) - known:
         raise SegError(f"{name}: the id {max(strange)} is no label of Cityscapes")
     return lookup[values]
+
+
+def _write(dataset: Dataset, out: Path) -> dict[str, str]:
+    """Write train ids and label ids; images that are no PNG become one."""
+    for name in dataset.class_names:
+        if name not in _NAMES:
+            told = unknown("class of Cityscapes", name, _NAMES)
+            raise UsageError(f"{told} Rename the class in dataset.yaml.")
+    train_ids = np.full(1 << 16, 255, np.uint8)
+    train_ids[: dataset.num_classes] = [*map(_NAMES.index, dataset.class_names)]
+    label_ids = np.zeros(256, np.uint8)  # 0: unlabeled
+    label_ids[: len(_CLASSES)] = [label for _, label, _ in _CLASSES]
+    names = _named_as_frames(
+        [pair.stem for pairs in dataset.splits.values() for pair in pairs]
+    )
+    for split, pair, ids in read_pairs(dataset):
+        name = names[pair.stem]
+        images, masks = (
+            out / part / split / name.partition("_")[0]
+            for part in ("leftImg8bit", "gtFine")
+        )
+        image = images / f"{name}{_IMAGE_END}.png"
+        if pair.image.suffix.lower() == ".png":
+            write_bytes(image, pair.image.read_bytes())
+        else:
+            write_image(image, read_image(pair.image))
+        values = train_ids[ids]
+        write_image(masks / f"{name}_gtFine_labelTrainIds.png", values)
+        write_image(masks / f"{name}_gtFine_labelIds.png", label_ids[values])
+    return names
+
+
+def _named_as_frames(stems: Sequence[str]) -> dict[str, str]:
+    """CITY_SEQUENCE_FRAME, two numbers of six digits, for each stem.
+
+    >>> _named_as_frames(["bonn_000001_000019", "0006R0_f01470", "a_1", "a1"])
+    {'bonn_000001_000019': 'bonn_000001_000019',
+     '0006R0_f01470': '0006R0-f_000000_001470',
+     'a_1': 'a_000000_000001',
+     'a1': 'a_000001_000001'}
+    """
+    names = {stem: stem for stem in stems if _FRAME.fullmatch(stem)}
+    taken = {name.casefold() for name in names}
+    for stem in stems:
+        if stem in names:
+            continue
+        number = _LAST_NUMBER.search(stem)
+        city = _STRANGE.sub("-", stem[: number.start()] if number else stem).strip("-")
+        frame = int(number[0]) if number else 0
+        numbered = (f"{city or 'city'}_{i:06d}_{frame:06d}" for i in count())
+        names[stem] = next(name for name in numbered if name.casefold() not in taken)
+        taken.add(names[stem].casefold())
+    return names
+
+
+CITYSCAPES = Format(
+    "leftImg8bit/train/CITY/*_leftImg8bit.png, gtFine/train/CITY/*_gtFine_labelIds.png",
+    _recognises,
+    _read,
+    _write,
+)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seglib.config import MAX_CLASSES
 from seglib.data.dataset_yaml import require_name
 from seglib.errors import DatasetError
 from seglib.storage.documents import MAX_BYTES, read_json
@@ -32,8 +33,9 @@ VOIDS = frozenset(
         *("unlabeled", "unlabelled"),
     }
 )
-_CVAT = re.compile(r"(?P<name>[^:#]+):(?P<colour>\d+,\d+,\d+)(:.*)?")
-_CAMVID = re.compile(r"(?P<colour>\d+\s+\d+\s+\d+)\s+(?P<name>\S.*)")
+_CVAT = re.compile(r"(?P<name>[^:#]+):(?P<colour>\d{1,9},\d{1,9},\d{1,9})(:.*)?")
+_CAMVID = re.compile(r"(?P<colour>\d{1,9}\s+\d{1,9}\s+\d{1,9})\s+(?P<name>\S.*)")
+_ID = re.compile(r"\d{1,9}")
 _ADE = re.compile(r"\d+\t[\d.]+\t\d+\t\d+\t(?P<name>.+)")
 
 
@@ -127,14 +129,25 @@ def _of_json(path: Path) -> Iterator[tuple[str, Colour | None]]:
                 red, green, blue = label["color"][:3]
                 name = label.get("readable") or label["name"]
                 yield str(name), (int(red), int(green), int(blue))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (
+                LookupError,
+                TypeError,
+                AttributeError,
+                ValueError,
+                OverflowError,
+            ) as error:
                 told = json.dumps(label)[:80]
                 raise DatasetError(
                     f"{path}: expected `name` and `color` of each label. "
                     f"Received: {told}."
                 ) from error
-    elif isinstance(tree, dict) and tree and all(k.isdecimal() for k in tree):
+    elif isinstance(tree, dict) and tree and all(map(_ID.fullmatch, tree)):
         by_id = {int(key): str(name) for key, name in tree.items()}
+        if max(by_id) >= MAX_CLASSES:
+            raise DatasetError(
+                f"{path}: ids of classes are 0 … {MAX_CLASSES - 1:,}. Received: "
+                f"{max(by_id):,}."
+            )
         for index in range(max(by_id) + 1):
             yield by_id.get(index, f"class_{index}"), None
     elif isinstance(tree, list) and all(isinstance(name, str) for name in tree):
@@ -169,7 +182,7 @@ def _of_lines(path: Path) -> Iterator[tuple[str, Colour | None]]:
         if not (found := pattern.fullmatch(line)):
             raise DatasetError(
                 f"{path}: expected all lines to be like the first one, {lines[0]!r}. "
-                f"Received: {line!r}."
+                f"Received: {line[:80]!r}."
             )
         colour = found.groupdict().get("colour")
         yield found["name"], _colour(re.split(r"[,\s]+", colour)) if colour else None
@@ -184,7 +197,7 @@ def _of_csv(path: Path, lines: list[str]) -> Iterator[tuple[str, Colour | None]]
             if number == 0:  # the head
                 continue
             raise DatasetError(
-                f"{path}: expected rows of name,r,g,b. Received: {','.join(row)}."
+                f"{path}: expected rows of name,r,g,b. Received: {','.join(row)[:80]}."
             ) from error
 
 

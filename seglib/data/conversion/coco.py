@@ -6,36 +6,29 @@ order of the file, crowds beneath all others. CVAT and Label Studio export this,
 
 import json
 import re
-import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from seglib.data.conversion.annotation_json import read_large_json, stated_size
 from seglib.data.conversion.coco_masks import cover, require_library
 from seglib.data.conversion.foreign import (
     ForeignDataset,
-    ForeignSample,
+    Format,
     ReadOptions,
     Remark,
     Size,
 )
-from seglib.data.conversion.shape_classes import ShapeClasses, number_classes
-from seglib.data.conversion.source_files import (
-    ImageIndex,
-    peek,
-    read_large_json,
-    split_of,
-    stated_size,
-    stem_below,
-    walk,
-)
+from seglib.data.conversion.shapes import Shape, ShapeClasses, number_classes
+from seglib.data.conversion.source import Source, split_of
+from seglib.data.conversion.writing import copied
 from seglib.data.dataset import Dataset
-from seglib.data.image_io import read_mask
+from seglib.data.pairs import Pair
 from seglib.errors import DatasetError, SegError
 from seglib.storage.atomic_write import write_text
 from seglib.storage.files import normal
@@ -43,108 +36,123 @@ from seglib.storage.files import normal
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 _INSTANCES = re.compile(r"instances_")
 _PANOPTIC = re.compile(rb'"segments_info"')
-_PROBED = 20  # JSON files
 
 
-def recognises(root: Path) -> bool:
+class Annotated(NamedTuple):
+    """An image, and what a document says of it."""
+
+    document: Path
+    categories: Mapping[Any, str]  # names by id
+    record: Mapping[str, Any]
+    image: Path
+    annotations: list[dict[str, Any]]
+
+
+def _recognises(source: Source) -> bool:
     """Whether a JSON file has two of the three lists, and no panoptic segments."""
-    return bool(_files(root))
+    return bool(_files(source))
 
 
-def _files(root: Path) -> list[Path]:
-    files = [path for path in find_documents(root) if not is_panoptic(path)]
+def _files(source: Source) -> list[Path]:
+    files = find_documents(source, panoptic=False)
     # COCO's own folder has captions and keypoints beside them.
     return [path for path in files if _INSTANCES.match(path.name)] or files
 
 
-def find_documents(root: Path) -> list[Path]:
-    """JSON files that have two of the three lists."""
-    files = (path for path in walk(root) if path.suffix == ".json")
+def find_documents(source: Source, *, panoptic: bool) -> list[Path]:
+    """JSON files that have two of the three lists, of the one kind or the other."""
     return [
         path
-        for path in islice(files, _PROBED)
-        if sum(key in peek(path) for key in _KEYS) > 1
+        for path, content in source.probes.items()
+        if sum(key in content for key in _KEYS) > 1
+        and panoptic == ("panoptic" in path.name or bool(_PANOPTIC.search(content)))
     ]
 
 
-def is_panoptic(path: Path) -> bool:
-    return "panoptic" in path.name or bool(_PANOPTIC.search(peek(path)))
-
-
-def read(root: Path, options: ReadOptions) -> ForeignDataset:
+def _read(source: Source, options: ReadOptions) -> ForeignDataset:
     """Read the files of all splits; categories of one name are one class."""
     require_library()
-    dataset = ForeignDataset(())
-    documents = {path: read_document(path) for path in _files(root)}
-    classes = number_categories(documents, options, dataset.notes)
-    images = ImageIndex(root)
-    samples: list[ForeignSample] = []
-    for path, document in documents.items():
-        where = path.relative_to(root).as_posix()
-        names = category_names(path, document)
-        annotations = by_image(document, where, dataset.notes)
-        for record, image in found_images(path, document, images, dataset):
-            drawn = annotations.pop(record["id"], [])
-            draw = partial(_draw, record, drawn, names, classes, where)
-            split = split_of(path.stem) or split_of(
-                path.parent.relative_to(root).as_posix()
-            )
-            name = stem_below(root, image)
-            samples.append(ForeignSample(name, split, image, draw if drawn else None))
-    return ForeignDataset(
-        samples,
-        classes.names,
-        classes.palette,
-        dataset.notes,
-        dataset.problems,
-        classes.uncovered,
+    dataset, classes, images = read_documents(source, _files(source), options)
+    for one in images:
+        draw = partial(_draw, one, classes, source.relative(one.document))
+        split = split_of(one.document.stem) or source.split_of_folder(one.document)
+        name = source.stem(one.image)
+        dataset.add(name, split, one.image, draw if one.annotations else None)
+    return dataset
+
+
+def read_documents(
+    source: Source, files: Sequence[Path], options: ReadOptions
+) -> tuple[ForeignDataset, ShapeClasses, Iterator[Annotated]]:
+    """An empty dataset, its classes, and the images whose files are there."""
+    notes: list[Remark] = []
+    documents = {path: _read_document(path) for path in files}
+    classes = _number_categories(documents, options, notes)
+    dataset = ForeignDataset(
+        classes.names, classes.palette, classes.uncovered, notes=notes
     )
+    return dataset, classes, _annotated(source, documents, dataset)
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def _annotated(
+    source: Source, documents: Mapping[Path, dict[str, Any]], dataset: ForeignDataset
+) -> Iterator[Annotated]:
+    for path, document in documents.items():
+        categories = _category_names(path, document)
+        annotations = _by_image(document, source.relative(path), dataset.notes)
+        near = (re.sub(r"^[a-z]+_", "", path.stem), path.parent.name)
+        for record in document["images"]:
+            try:
+                image = source.find_image(record["file_name"], near=near)
+            except SegError as error:
+                dataset.lose(error, path.name)
+            else:
+                found = annotations.pop(record["id"], [])
+                yield Annotated(path, categories, record, image, found)
+
+
+def _read_document(path: Path) -> dict[str, Any]:
     """Read and check a file: three lists, of images with ids of their own."""
     document = read_large_json(path)
     for key in ("images", "annotations", "categories"):
         value = document.get(key) if isinstance(document, dict) else None
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             raise DatasetError(f"{path}: expected a list of objects, `{key}`.")
-    seen: dict[Any, Any] = {}
-    for record in document["images"]:
-        number, name = record.get("id"), record.get("file_name")
-        if not isinstance(number, int | str) or not isinstance(name, str):
-            told = json.dumps(record, default=str)[:80]
-            raise DatasetError(
-                f"{path}: expected `id` and `file_name` of images. Received: {told}."
-            )
-        if number in seen:
-            raise DatasetError(
-                f"{path}: the image id {number} is that of {seen[number]!r} and of "
-                f"{name!r}: nobody can tell whose annotations are meant."
-            )
-        seen[number] = name
+    _names_by_id(path, document["images"], "image", "file_name", int | str)
     return document
 
 
-def category_names(path: Path, document: Mapping[str, Any]) -> dict[Any, str]:
-    """The name of each category's id."""
+def _category_names(path: Path, document: Mapping[str, Any]) -> dict[Any, str]:
+    return _names_by_id(path, document["categories"], "category", "name", int)
+
+
+def _names_by_id(
+    path: Path,
+    entries: Iterable[Mapping[str, Any]],
+    kind: str,
+    key: str,
+    id_type: type | UnionType,
+) -> dict[Any, str]:
+    """The names of images or categories, each with an id of its own."""
     names: dict[Any, str] = {}
-    for category in document["categories"]:
-        number, name = category.get("id"), category.get("name")
-        if not isinstance(number, int) or not isinstance(name, str) or not name.strip():
-            told = json.dumps(category, default=str)[:80]
+    for entry in entries:
+        number, name = entry.get("id"), entry.get(key)
+        fits = isinstance(number, id_type) and isinstance(name, str) and name.strip()
+        if not fits:
+            told = json.dumps(entry, default=str)[:80]
             raise DatasetError(
-                f"{path}: expected `id` and `name` of categories. Received: {told}."
+                f"{path}: expected `id` and `{key}` of each {kind}. Received: {told}."
             )
         if number in names:
             raise DatasetError(
-                f"{path}: the category id {number} is that of {names[number]!r} and of "
-                f"{name!r}."
+                f"{path}: the {kind} id {number} is that of {names[number]!r} and of "
+                f"{name!r}. Give each its own."
             )
-        names[number] = normal(name.strip())
+        names[number] = normal(str(name).strip())
     return names
 
 
-def number_categories(
+def _number_categories(
     documents: Mapping[Path, Mapping[str, Any]],
     options: ReadOptions,
     notes: list[Remark],
@@ -152,22 +160,18 @@ def number_categories(
     """Number the categories of all files, in the order of their ids."""
     ordered: dict[str, None] = {}
     for path, document in documents.items():
-        names = category_names(path, document)
+        names = _category_names(path, document)
         for number in sorted(names):
             ordered.setdefault(names[number])
         if len(set(names.values())) < len(names):
             notes.append(Remark("categories of one name are one class", path.name))
-        if sorted(names) not in (
-            list(range(len(names))),
-            list(range(1, len(names) + 1)),
-        ):
-            notes.append(
-                Remark("category ids with gaps: classes are numbered anew", path.name)
-            )
-    return number_classes(ordered, options.classes, options)
+        if sorted(names) not in ([*range(len(names))], [*range(1, len(names) + 1)]):
+            told = "category ids with gaps: classes are numbered anew"
+            notes.append(Remark(told, path.name))
+    return number_classes(ordered, options)
 
 
-def by_image(
+def _by_image(
     document: dict[str, Any], where: str, notes: list[Remark]
 ) -> dict[Any, list[dict[str, Any]]]:
     """The annotations of each image; they are taken out of the document."""
@@ -183,94 +187,93 @@ def by_image(
     return found
 
 
-def found_images(
-    path: Path, document: Mapping[str, Any], images: ImageIndex, dataset: ForeignDataset
-) -> Iterable[tuple[dict[str, Any], Path]]:
-    """The images whose files are there."""
-    near = (re.sub(r"^[a-z]+_", "", path.stem), path.parent.name)
-    for record in document["images"]:
-        try:
-            yield record, images.find(record["file_name"], near=near)
-        except SegError as error:
-            dataset.problems.append(Remark(str(error), path.name))
-
-
 def _draw(
-    record: Mapping[str, Any],
-    annotations: list[dict[str, Any]],
-    names: Mapping[Any, str],
+    one: Annotated,
     classes: ShapeClasses,
     where: str,
     size: Size,
     remarks: list[Remark],
 ) -> np.ndarray:
-    size = stated_size(record.get("height"), record.get("width"), size, where)
-    ids = classes.empty(size)
-    for annotation in sorted(annotations, key=lambda a: a.get("iscrowd") != 1):
-        place = f"{where}, annotation {annotation.get('id')}"
-        category = annotation.get("category_id")
-        name = names.get(category) if isinstance(category, int) else None
-        try:
-            if name is None:
-                raise SegError("an annotation of a category that is not listed")
-            covered = cover(annotation.get("segmentation"), size, remarks, place)
-        except SegError as error:
-            remarks.append(Remark(str(error), place))
-        else:
-            ids[covered] = classes.ids[name]
-    return ids
+    size = stated_size(one.record.get("height"), one.record.get("width"), size, where)
+    shapes = [
+        Shape(
+            one.categories.get(category) if isinstance(category, int) else None,
+            partial(cover, annotation.get("segmentation")),
+            f"{where}, annotation {annotation.get('id')}",
+        )
+        for annotation in sorted(one.annotations, key=_is_no_crowd)
+        for category in [annotation.get("category_id")]
+    ]
+    return classes.draw(shapes, size, remarks)
 
 
-def write(dataset: Dataset, out: Path) -> None:
+def _is_no_crowd(annotation: Mapping[str, Any]) -> bool:
+    stated = annotation.get("iscrowd")
+    return not (isinstance(stated, int) and stated == 1)
+
+
+def _write(dataset: Dataset, out: Path) -> None:
     """Write annotations/instances_SPLIT.json, one encoded mask a class and image."""
     coding = require_library()
-    names = dataset.class_names
-    categories = [
-        {"id": i, "name": n, "supercategory": ""} for i, n in enumerate(names, 1)
-    ]
-    for split, pairs in dataset.splits.items():
-        folder = out / "images" / split
-        folder.mkdir(parents=True)
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for number, pair in enumerate(pairs, start=1):
-            shutil.copyfile(pair.image, folder / pair.image.name)
-            ids = read_mask(pair.mask)
-            images.append(image_record(number, pair.image.name, ids))
-            for index in np.unique(ids).tolist():
-                if index == dataset.ignore_index:
-                    continue
+
+    def annotate(_: str, __: Pair, ids: np.ndarray) -> Iterator[dict[str, Any]]:
+        for index in np.unique(ids).tolist():
+            if index != dataset.ignore_index:
                 encoded = coding.encode(np.asfortranarray(ids == index, np.uint8))
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": number,
-                        "category_id": index + 1,
-                        "segmentation": {
-                            "size": encoded["size"],
-                            "counts": encoded["counts"].decode(),
-                        },
-                        "area": int(coding.area(encoded)),
-                        "bbox": coding.toBbox(encoded).tolist(),
-                        "iscrowd": 0,
-                    }
-                )
-        path = out / "annotations" / f"instances_{split}.json"
-        write_document(path, images, annotations, categories)
+                yield {
+                    "category_id": index + 1,
+                    "segmentation": {
+                        "size": encoded["size"],
+                        "counts": encoded["counts"].decode(),
+                    },
+                    "area": int(coding.area(encoded)),
+                    "bbox": coding.toBbox(encoded).tolist(),
+                    "iscrowd": 0,
+                }
+
+    write_documents(
+        dataset, out, "instances", lambda split: out / "images" / split, annotate
+    )
 
 
-def write_document(
-    path: Path,
-    images: Sequence[Mapping[str, Any]],
-    annotations: Sequence[Mapping[str, Any]],
-    categories: Sequence[Mapping[str, Any]],
+def write_documents(
+    dataset: Dataset,
+    out: Path,
+    kind: str,
+    images: Callable[[str], Path],
+    annotate: Callable[[str, Pair, np.ndarray], Iterable[dict[str, Any]]],
 ) -> None:
-    """Write the JSON of a split."""
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    write_text(path, json.dumps(document, ensure_ascii=False))
+    """Write annotations/KIND_SPLIT.json, and the images.
+
+    Args:
+        images: gives the folder of a split's images.
+        annotate: gives the annotations of a split's pair and its ids, without the
+            numbers of annotation and image.
+    """
+    named = zip(dataset.class_names, dataset.palette, strict=True)
+    categories = [
+        {"id": i, "name": name, "supercategory": name, "isthing": 0, "color": [*colour]}
+        for i, (name, colour) in enumerate(named, 1)
+    ]
+    documents: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for split, pair, ids in copied(dataset, images):
+        empty = {"images": [], "annotations": [], "categories": categories}
+        document = documents.setdefault(split, empty)
+        number, (height, width) = len(document["images"]) + 1, ids.shape
+        record = {"id": number, "file_name": pair.image.name}
+        document["images"].append({**record, "height": height, "width": width})
+        for annotation in annotate(split, pair, ids):
+            numbers = {"id": len(document["annotations"]) + 1, "image_id": number}
+            document["annotations"].append(numbers | annotation)
+    for split, document in documents.items():
+        text = json.dumps(document, ensure_ascii=False)
+        write_text(out / "annotations" / f"{kind}_{split}.json", text)
 
 
-def image_record(number: int, file_name: str, ids: np.ndarray) -> dict[str, Any]:
-    """What a document says of an image."""
-    height, width = ids.shape
-    return {"id": number, "file_name": file_name, "height": height, "width": width}
+COCO = Format(
+    "annotations/instances_train.json (or one JSON of another name), images",
+    _recognises,
+    _read,
+    _write,
+    require_library,
+)

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from seglib.data.conversion.foreign import Remark, Size
-from seglib.data.conversion.source_files import numbers
-from seglib.errors import SegError, UsageError
-
-_FAR = 10  # sizes of the image; points beyond are a mistake, and would take long
+from seglib.data.conversion.annotation_json import numbers
+from seglib.data.conversion.foreign import Remark, Size, optional_library
+from seglib.data.conversion.shapes import read_points
+from seglib.errors import SegError
 
 
 def cover(
@@ -30,21 +29,12 @@ def _polygons(
     parts: Any, size: Size, remarks: list[Remark], where: str
 ) -> list[list[float]]:
     polygons = []
-    limits = np.array(size[::-1])
     for part in parts:
-        flat = numbers(part)
-        if flat is None or flat.size % 2:
-            raise SegError("a polygon whose points are no pairs of numbers")
-        points = flat.reshape(-1, 2)
+        points = read_points(part, "polygon", size, remarks, where)
         if len(points) < 3:
             remarks.append(Remark("a polygon with fewer than 3 points", where))
-            continue
-        if (np.abs(points) > _FAR * limits.max()).any():
-            raise SegError("a polygon far outside of the image")
-        if ((points < 0) | (points > limits)).any():
-            told = "points outside of the image: cut at its border"
-            remarks.append(Remark(told, where))
-        polygons.append(flat.tolist())
+        else:
+            polygons.append(points.ravel().tolist())
     if not polygons:
         raise SegError("an annotation without a polygon of 3 points or more")
     return polygons
@@ -56,7 +46,12 @@ def run_lengths(segmentation: Mapping[str, Any], size: Size) -> np.ndarray:
     if not isinstance(stated, list) or stated != list(size):
         raise SegError(f"a run-length encoding of size {stated}, in an image of {size}")
     runs = numbers(_decompressed(counts) if isinstance(counts, str) else counts)
-    if runs is None or (runs < 0).any() or runs.sum() != size[0] * size[1]:
+    pixels = size[0] * size[1]
+    if (
+        runs is None
+        or ((runs < 0) | (runs > pixels) | (runs % 1 > 0)).any()
+        or runs.sum() != pixels
+    ):
         raise SegError("a run-length encoding that does not fill its image")
     covered = np.repeat(np.arange(len(runs)) % 2 == 1, runs.astype(np.int64))
     return covered.reshape(size[::-1]).T
@@ -91,11 +86,4 @@ def _decompressed(text: str) -> list[int]:
 
 def require_library() -> Any:
     """COCO's own coder of masks; a UsageError if it is not installed."""
-    try:
-        import pycocotools.mask
-    except ImportError as error:
-        raise UsageError(
-            "COCO's masks are decoded by its own library, which is not installed: "
-            "pip install 'seglib[convert]'"
-        ) from error
-    return pycocotools.mask
+    return optional_library("pycocotools.mask", "COCO's masks are decoded")

@@ -1,7 +1,7 @@
 """Conversion of a dataset of another format to this library's, and the other way."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -9,23 +9,20 @@ import yaml
 
 from seglib.config import MAX_CLASSES
 from seglib.data.conversion.class_lists import VOIDS, read_class_list
-from seglib.data.conversion.foreign import (
-    ForeignDataset,
-    ReadOptions,
-    Remark,
-)
+from seglib.data.conversion.foreign import ForeignDataset, ReadOptions, Remark
 from seglib.data.conversion.formats import AUTO, FORMATS, OWN, find_format, writable
-from seglib.data.conversion.round_trip import compare_written
+from seglib.data.conversion.source import Source
 from seglib.data.conversion.splitting import (
     KEEP,
     divide,
     group_samples,
     parse_shares,
 )
-from seglib.data.conversion.staging import VOID_ID, StagedSample, Staging, void_id
-from seglib.data.conversion.unique_names import unique_names
+from seglib.data.conversion.staging import VOID_ID, StagedSample, stage, void_id
+from seglib.data.conversion.writing import WRITTEN_VOIDS, compare_written
 from seglib.data.dataset import (
     SPLITS,
+    Dataset,
     default_class_names,
     default_palette,
 )
@@ -96,12 +93,13 @@ def convert(
         DatasetError: the source is of no format, or nothing in it can be converted.
     """
     source, out = Path(source), Path(out)
+    files = Source(source)
     target, shares = writable(to), parse_shares(split)
     _check("unlabelled", unlabelled, (LEAVE_OUT, BACKGROUND))
     _check("uncovered", uncovered, (BACKGROUND, IGNORED))
     if group_by and not shares:
         raise UsageError("--group-by needs shares, such as --split 0.8/0.1/0.1.")
-    found, others = find_format(source, source_format)
+    found, others = find_format(files, source_format)
     check_places(source, out)
     if target:
         target.require_library()
@@ -110,33 +108,31 @@ def convert(
     tell = progress or (lambda *_: None)
     tell(f"reading {found}", 0, 1)
     reading = ReadOptions(listed, ignored, uncovered == IGNORED, ignore_index)
-    foreign = FORMATS[found].read(source, reading)
+    foreign = FORMATS[found].read(files, reading)
     _check_names(foreign)
-    notes = list(foreign.notes)
+    if unlabelled == LEAVE_OUT:
+        foreign = _without_unlabelled(foreign)
     try:
         with folder_beside(out) as folder:
             result = folder / "result"
-            staged, problems = _stage(
-                foreign, folder, notes, partial(tell, "converting"), unlabelled
-            )
-            problems = [*foreign.problems, *problems]
-            if not staged:
-                lines = [f"{remark.where}: {remark.what}" for remark in problems]
-                expected = f"`{found}` expects {FORMATS[found].files}"
-                raise DatasetError(f"{source}: nothing to convert. {expected}.", lines)
-            splits = _splits(staged, shares, group_by, seed, notes)
+            staged = stage(foreign, folder, partial(tell, "converting"))
+            if not any(sample.ids for sample in staged):
+                lines = [f"{where}: {what}" for what, where in foreign.problems]
+                told = "no pixel of any mask is labelled"
+                if not staged:
+                    told = f"`{found}` expects {FORMATS[found].files}"
+                raise DatasetError(f"{source}: nothing to convert: {told}.", lines)
+            splits = _splits(staged, shares, group_by, seed, foreign.notes)
             pairs = _move(staged, splits, result)
             _describe(foreign, staged, result)
             verification = None
-            if target and target.write:
-                dataset = verify(result, progress=partial(tell, "verifying"))
-                dataset.raise_if_bad()
-                class_names = dataset.dataset.class_names
+            if target:
+                verified = verify(result, progress=partial(tell, "verifying"))
+                verified.raise_if_bad()
+                class_names = verified.dataset.class_names
                 result = folder / to
                 result.mkdir()
-                tell(f"writing {to}", 0, 1)
-                target.write(dataset.dataset, result)
-                compare_written(dataset.dataset, result, to, partial(tell, "comparing"))
+                foreign.notes.extend(_write_as(to, verified.dataset, result, tell))
             result.rename(out)
     except OSError as error:
         raise SegError(f"{out}: the dataset cannot be written ({error}).") from error
@@ -148,10 +144,24 @@ def convert(
         other_formats=tuple(others),
         pairs=pairs,
         class_names=class_names,
-        problems=tuple(problems),
-        notes=tuple(notes),
+        problems=tuple(foreign.problems),
+        notes=tuple(foreign.notes),
         verification=verification,
     )
+
+
+def _write_as(to: str, dataset: Dataset, out: Path, tell: Progress) -> Iterator[Remark]:
+    """Write a format of others, and read it again; gives the samples' new names."""
+    tell(f"writing {to}", 0, 1)
+    write, read = FORMATS[to].write, FORMATS[to].read
+    names = (write(dataset, out) if write else None) or {}
+    reading = ReadOptions(None, WRITTEN_VOIDS, uncovered_is_void=True)
+    again = read(Source(out), reading)
+    compare_written(dataset, again, names, to, partial(tell, "comparing"))
+    told = f"not a name of {to}: renamed"
+    for stem, name in names.items():
+        if name != stem:
+            yield Remark(told, f"{stem} → {name}")
 
 
 def _check(name: str, given: str, known: Sequence[str]) -> None:
@@ -170,37 +180,12 @@ def _check_names(foreign: ForeignDataset) -> None:
         raise DatasetError(f"Two classes are named `{twice[0]}`. Rename one of them.")
 
 
-def _stage(
-    foreign: ForeignDataset,
-    folder: Path,
-    notes: list[Remark],
-    progress: Callable[[int, int], None],
-    unlabelled: str,
-) -> tuple[list[StagedSample], list[Remark]]:
-    """Write the samples, without those that are not labelled; tell the lost ones."""
-    if unlabelled == LEAVE_OUT:
-        for sample in foreign.samples:
-            if sample.mask is None:
-                told = "an image without annotation: left out (--unlabelled background)"
-                notes.append(Remark(told, sample.name))
-        chosen = [sample for sample in foreign.samples if sample.mask]
-        foreign = ForeignDataset(
-            chosen, foreign.class_names, foreign.palette, uncovered=foreign.uncovered
-        )
-    names = unique_names([sample.name for sample in foreign.samples])
-    for sample, name in zip(foreign.samples, names, strict=True):
-        if name != sample.name.rpartition("/")[2]:
-            told = "a name that was not unique, or held unusual characters: renamed"
-            notes.append(Remark(told, f"{sample.name} → {name}"))
-    staged: list[StagedSample] = []
-    problems: list[Remark] = []
-    for one in Staging(foreign, folder).write(names, progress):
-        if isinstance(one, Remark):
-            problems.append(one)
-        else:
-            staged.append(one)
-            notes += one.remarks
-    return staged, problems
+def _without_unlabelled(foreign: ForeignDataset) -> ForeignDataset:
+    told = "an image without annotation: left out (--unlabelled background)"
+    for sample in foreign.samples:
+        if sample.mask is None:
+            foreign.notes.append(Remark(told, sample.name))
+    return replace(foreign, samples=[s for s in foreign.samples if s.mask])
 
 
 def _splits(

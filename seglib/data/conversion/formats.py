@@ -1,104 +1,37 @@
-"""The formats: how each is recognised, read and written."""
+"""The formats by name, and how the files of a folder tell which it is."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 
-from seglib.data.conversion import (
-    ade20k,
-    cityscapes,
-    coco,
-    coco_masks,
-    coco_panoptic,
-    colour_folders,
-    hugging_face,
-    keras_layout,
-    labelme,
-    own,
-    voc,
-)
-from seglib.data.conversion.foreign import ForeignDataset, ReadOptions
-from seglib.data.dataset import Dataset
-from seglib.errors import DatasetError, UsageError, unknown
+from seglib.data.conversion.ade20k import ADE20K
+from seglib.data.conversion.cityscapes import CITYSCAPES
+from seglib.data.conversion.coco import COCO
+from seglib.data.conversion.coco_panoptic import COCO_PANOPTIC
+from seglib.data.conversion.foreign import Format
+from seglib.data.conversion.hugging_face import HUGGING_FACE
+from seglib.data.conversion.labelme import LABELME
+from seglib.data.conversion.own import SEGLIB
+from seglib.data.conversion.paired_folders import COLOURS, KERAS_SEGMENTATION
+from seglib.data.conversion.source import Source
+from seglib.data.conversion.voc import VOC
+from seglib.errors import DatasetError, unknown
 
 AUTO, OWN = "auto", "seglib"
-
-
-@dataclass(frozen=True)
-class Format:
-    """A format; `files` tells people what its folder holds."""
-
-    files: str
-    recognises: Callable[[Path], bool]
-    read: Callable[[Path, ReadOptions], ForeignDataset]
-    write: Callable[[Dataset, Path], None] | None = None
-    require_library: Callable[[], object] = bool  # asked before the work
-
-
 # In the order in which a folder is tried.
 FORMATS: Mapping[str, Format] = {
-    OWN: Format("train_images/, train_segmentation/", own.recognises, own.read),
-    "cityscapes": Format(
-        "leftImg8bit/train/CITY/*_leftImg8bit.png, "
-        "gtFine/train/CITY/*_gtFine_labelIds.png",
-        cityscapes.recognises,
-        cityscapes.read,
-    ),
-    "voc": Format(
-        "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/train.txt",
-        voc.recognises,
-        voc.read,
-        voc.write,
-    ),
-    "ade20k": Format(
-        "images/training/, annotations/training/, objectInfo150.txt",
-        ade20k.recognises,
-        ade20k.read,
-        ade20k.write,
-    ),
-    "keras_segmentation": Format(
-        "images_prepped_train/, annotations_prepped_train/",
-        keras_layout.recognises,
-        keras_layout.read,
-        keras_layout.write,
-    ),
-    "coco-panoptic": Format(
-        "annotations/panoptic_train.json, annotations/panoptic_train/*.png, images",
-        coco_panoptic.recognises,
-        coco_panoptic.read,
-        coco_panoptic.write,
-    ),
-    "coco": Format(
-        "annotations/instances_train.json (or one JSON of another name), images",
-        coco.recognises,
-        coco.read,
-        coco.write,
-        coco_masks.require_library,
-    ),
-    "huggingface": Format(
-        "train/metadata.jsonl with file_name and mask_file_name; or *.parquet; or "
-        "*.arrow",
-        hugging_face.recognises,
-        hugging_face.read,
-        hugging_face.write,
-    ),
-    "labelme": Format(
-        "a JSON with `shapes` beside each image",
-        labelme.recognises,
-        labelme.read,
-        labelme.write,
-    ),
-    "colours": Format(
-        "class_dict.csv (or label_colors.txt, labelmap.txt, config.json), and "
-        "images/, masks/ or train/, train_labels/",
-        colour_folders.recognises,
-        colour_folders.read,
-        colour_folders.write,
-    ),
+    OWN: SEGLIB,
+    "cityscapes": CITYSCAPES,
+    "voc": VOC,
+    "ade20k": ADE20K,
+    "keras_segmentation": KERAS_SEGMENTATION,
+    "coco-panoptic": COCO_PANOPTIC,
+    "coco": COCO,
+    "huggingface": HUGGING_FACE,
+    "labelme": LABELME,
+    "colours": COLOURS,
 }
 
 
-def find_format(root: Path, name: str = AUTO) -> tuple[str, list[str]]:
+def find_format(source: Source, name: str = AUTO) -> tuple[str, list[str]]:
     """The name of a source's format, and those of others that would fit.
 
     Raises:
@@ -107,11 +40,12 @@ def find_format(root: Path, name: str = AUTO) -> tuple[str, list[str]]:
     """
     if name != AUTO and name not in FORMATS:
         raise unknown("format", name, (AUTO, *FORMATS))
+    root = source.root
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder. Expected one of a dataset.")
     if name != AUTO:
         return name, []
-    fitting = [key for key, known in FORMATS.items() if known.recognises(root)]
+    fitting = [key for key, known in FORMATS.items() if known.recognises(source)]
     if not fitting:
         lines = [f"{key}: {known.files}" for key, known in FORMATS.items()]
         raise DatasetError(
@@ -124,14 +58,8 @@ def writable(name: str) -> Format | None:
     """The format to write; None for that of this library.
 
     Raises:
-        UsageError: there is no such format, or it is only read.
+        UsageError: there is no such format.
     """
-    if name == OWN:
-        return None
-    names = [key for key, known in FORMATS.items() if known.write]
-    if name in FORMATS and name not in names:
-        told = ", ".join([OWN, *names])
-        raise UsageError(f"The format `{name}` is only read. Expected one of: {told}.")
     if name not in FORMATS:
-        raise unknown("format", name, [OWN, *names])
-    return FORMATS[name]
+        raise unknown("format", name, FORMATS)
+    return None if name == OWN else FORMATS[name]

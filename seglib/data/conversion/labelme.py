@@ -9,127 +9,99 @@ import base64
 import binascii
 import json
 import re
-import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seglib.data.conversion.annotation_json import read_large_json, stated_size
 from seglib.data.conversion.class_lists import FILES, find_class_list
 from seglib.data.conversion.foreign import (
     ForeignDataset,
-    ForeignSample,
+    Format,
     ReadOptions,
     Remark,
     Size,
 )
 from seglib.data.conversion.labelme_shapes import cover
-from seglib.data.conversion.shape_classes import ShapeClasses, number_classes
-from seglib.data.conversion.source_files import (
-    images_below,
-    inside,
-    peek,
-    read_large_json,
-    split_of,
-    stated_size,
-    stem_below,
-    walk,
-)
+from seglib.data.conversion.shapes import Shape, ShapeClasses, number_classes
+from seglib.data.conversion.source import Source
+from seglib.data.conversion.writing import bounds, copied
 from seglib.data.dataset import Dataset
-from seglib.data.image_io import encode_png, read_mask
+from seglib.data.image_io import encode_png
 from seglib.errors import SegError
 from seglib.storage.atomic_write import write_text
 from seglib.storage.files import normal
 
 _VERSION = "5.5.0"  # whose files have masks
 _PATH = re.compile(rb'"(shapes|imagePath)"\s*:')
-_PROBED = 20  # JSON files
 _IGNORE = "__ignore__"
 
 
-def recognises(root: Path) -> bool:
+def _recognises(source: Source) -> bool:
     """Whether one of the first JSON files has shapes, or the path of its image."""
-    files = (path for path in walk(root) if path.suffix == ".json")
-    return any(_PATH.search(peek(path)) for path in islice(files, _PROBED))
+    return any(_PATH.search(content) for content in source.probes.values())
 
 
-def read(root: Path, options: ReadOptions) -> ForeignDataset:
+def _read(source: Source, options: ReadOptions) -> ForeignDataset:
     """Read all JSON files of a folder; a `labels.txt` orders the classes."""
-    dataset = ForeignDataset(())
+    problems: list[Remark] = []
     documents: dict[Path, Any] = {}
-    for path in walk(root):
+    for path in source.files:
         if path.suffix == ".json" and path.name not in FILES:
             try:
                 document = read_large_json(path, without=frozenset({"imageData"}))
                 documents[path] = _checked(document, path)
             except SegError as error:
-                where = path.relative_to(root).as_posix()
-                dataset.problems.append(Remark(_without(error, path), where))
+                problems.append(Remark(_without(error, path), source.relative(path)))
     labels = {shape["label"] for d in documents.values() for shape in d["shapes"]}
-    listed = options.classes or find_class_list(root, options.voids)
-    classes = number_classes(sorted(labels), listed, options)
-    samples: list[ForeignSample] = []
-    seen: set[Path] = set()
-    for path, document in documents.items():
-        where = path.relative_to(root).as_posix()
-        try:
-            image = _image(root, path, document)
-        except SegError as error:
-            dataset.problems.append(Remark(_without(error, path), where))
-            continue
-        if isinstance(image, Path):
-            seen.add(image)
-        draw = partial(_draw, document, classes, where)
-        split = split_of(path.parent.relative_to(root).as_posix())
-        samples.append(ForeignSample(stem_below(root, path), split, image, draw))
-    for name, image in images_below(root).items():
-        if image not in seen:
-            split = split_of(image.parent.relative_to(root).as_posix())
-            samples.append(ForeignSample(name, split, image, None))
-    return ForeignDataset(
-        samples,
-        classes.names,
-        classes.palette,
-        problems=dataset.problems,
-        uncovered=classes.uncovered,
+    listed = options.classes or find_class_list(source.root, options.voids)
+    classes = number_classes(sorted(labels), replace(options, classes=listed))
+    dataset = ForeignDataset(
+        classes.names, classes.palette, classes.uncovered, problems=problems
     )
+    seen: set[Path | Callable[[], bytes]] = set()
+    for path, document in documents.items():
+        where = source.relative(path)
+        try:
+            image = _image(source, path, document)
+        except SegError as error:
+            dataset.lose(_without(error, path), where)
+            continue
+        seen.add(image)
+        draw = partial(_draw, document, classes, where)
+        dataset.add(source.stem(path), source.split_of_folder(path), image, draw)
+    for name, image in source.images.items():
+        if image not in seen:
+            dataset.add(name, source.split_of_folder(image), image, None)
+    return dataset
 
 
-def write(dataset: Dataset, out: Path) -> None:
+def _write(dataset: Dataset, out: Path) -> None:
     """Write a file of masks, one a class, beside each image, a folder a split."""
-    names = [*dataset.class_names]
-    ignored = dataset.ignore_index
-    lines = [*names, *([_IGNORE] if ignored is not None else [])]
-    write_text(out / "labels.txt", "\n".join(lines) + "\n")
-    for split, pairs in dataset.splits.items():
-        for pair in pairs:
-            image = out / split / pair.image.name
-            image.parent.mkdir(exist_ok=True)
-            shutil.copyfile(pair.image, image)
-            ids = read_mask(pair.mask)
-            document = {
-                "version": _VERSION,
-                "flags": {},
-                "shapes": [
-                    _mask_shape(ids == i, _IGNORE if i == ignored else names[i])
-                    for i in np.unique(ids).tolist()
-                ],
-                "imagePath": image.name,
-                "imageData": None,
-                "imageHeight": ids.shape[0],
-                "imageWidth": ids.shape[1],
-            }
-            text = json.dumps(document, indent=2, ensure_ascii=False)
-            write_text(image.with_suffix(".json"), text)
+    names = dict(enumerate(dataset.class_names))
+    if dataset.ignore_index is not None:
+        names[dataset.ignore_index] = _IGNORE
+    write_text(out / "labels.txt", "".join(f"{name}\n" for name in names.values()))
+    for split, pair, ids in copied(dataset, lambda split: out / split):
+        document = {
+            "version": _VERSION,
+            "flags": {},
+            "shapes": [_mask_shape(ids == i, names[i]) for i in np.unique(ids)],
+            "imagePath": pair.image.name,
+            "imageData": None,
+            "imageHeight": ids.shape[0],
+            "imageWidth": ids.shape[1],
+        }
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        write_text((out / split / pair.image.name).with_suffix(".json"), text)
 
 
 def _mask_shape(where: np.ndarray, label: str) -> dict[str, Any]:
-    rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
-    top, bottom = int(rows[0]), int(rows[-1])
-    left, right = int(columns[0]), int(columns[-1])
+    left, top, right, bottom = bounds(where)
     png = encode_png(where[top : bottom + 1, left : right + 1].astype(np.uint8))
     return {
         "label": label,
@@ -161,12 +133,12 @@ def _checked(document: Any, path: Path) -> dict[str, Any]:
 
 
 def _image(
-    root: Path, path: Path, document: dict[str, Any]
+    source: Source, path: Path, document: dict[str, Any]
 ) -> Path | Callable[[], bytes]:
     """The file of the image, or what decodes the one inside of the document."""
     name = document.get("imagePath")
     if isinstance(name, str) and name:
-        image = inside(root, path.parent, name)
+        image = source.inside(path.parent, name)
         if image.is_file():
             return image
     if isinstance(read_large_json(path).get("imageData"), str):
@@ -191,12 +163,11 @@ def _draw(
     """The ids of a document, at the size that it states."""
     height, width = document.get("imageHeight"), document.get("imageWidth")
     size = stated_size(height, width, size, where)
-    ids = classes.empty(size)
-    for number, shape in enumerate(document["shapes"], start=1):
-        try:
-            covered = cover(shape, size, remarks, f"{where}, shape {number}")
-        except SegError as error:
-            remarks.append(Remark(str(error), f"{where}, shape {number}"))
-        else:
-            ids[covered] = classes.ids[shape["label"]]
-    return ids
+    shapes = [
+        Shape(shape["label"], partial(cover, shape), f"{where}, shape {number}")
+        for number, shape in enumerate(document["shapes"], start=1)
+    ]
+    return classes.draw(shapes, size, remarks)
+
+
+LABELME = Format("a JSON with `shapes` beside each image", _recognises, _read, _write)

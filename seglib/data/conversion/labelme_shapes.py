@@ -10,35 +10,27 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from seglib.data.conversion.foreign import Remark, Size
-from seglib.data.conversion.source_files import numbers
+from seglib.data.conversion.shapes import read_points
 from seglib.data.image_io import decode_mask
 from seglib.errors import SegError
 
 _LINE_WIDTH, _POINT_RADIUS = 10, 5  # pixels, as labelme draws lines and points
-_FAR = 10  # sizes of the image; points beyond are a mistake, and would take long
 
 
 def cover(
     shape: Mapping[str, Any], size: Size, remarks: list[Remark], where: str
 ) -> np.ndarray:
     """Where a shape is, bool (H, W), as labelme's `shape_to_mask` draws it."""
-    kind = shape.get("shape_type") or "polygon"
+    kind = shape.get("shape_type")
+    kind = "polygon" if kind is None else kind
     if not isinstance(kind, str) or kind not in _POINTS:
         raise SegError(f"a shape of the unknown type {kind!r}")
-    flat = numbers(shape.get("points"))
-    if flat is None or flat.size % 2:
-        raise SegError("a shape whose points are no numbers")
-    points = flat.reshape(-1, 2)
+    points = read_points(shape.get("points"), kind, size, remarks, where)
     least, most = _POINTS[kind]
     if not least <= len(points) <= most:
         raise SegError(f"a {kind} with fewer or more points than it can have")
-    limits = np.array(size[::-1])
-    if (np.abs(points) > _FAR * limits.max()).any():
-        raise SegError(f"a {kind} far outside of the image")
     if kind == "mask":
         return _paste(shape.get("mask"), points, size)
-    if ((points < 0) | (points > limits)).any():
-        remarks.append(Remark("points outside of the image: cut at its border", where))
     picture = Image.new("1", size[::-1])
     _DRAWERS[kind](ImageDraw.Draw(picture), [(x, y) for x, y in points.tolist()])
     return np.asarray(picture)

@@ -4,8 +4,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from seglib.data.conversion.class_lists import ClassList, Colour
-from seglib.data.conversion.foreign import VOID, with_void
+from seglib.data.conversion.class_lists import ClassList, Colour, find_class_list
+from seglib.data.conversion.foreign import (
+    VOID,
+    ForeignDataset,
+    ReadOptions,
+    with_void,
+)
+from seglib.data.conversion.source import Source
 from seglib.data.encodings import colour_table
 from seglib.data.fixing.masks import ids_of_colours
 from seglib.data.image_io import ColoursError, decode_mask, decode_samples
@@ -112,6 +118,19 @@ class MaskReader:
             return ids_of_colours(image, known, where="the list of classes", remedy="")
         except SegError as error:
             raise SegError(f"{name}: {error}") from error
+
+
+def read_by_list(
+    source: Source, options: ReadOptions
+) -> tuple[ForeignDataset, MaskReader]:
+    """A dataset without samples, and the reader of its masks, by a list of classes.
+
+    Without such a list the ids alone tell how many classes there are.
+    """
+    classes = options.classes or find_class_list(source.root, options.voids)
+    names, palette = (classes.class_names, classes.palette) if classes else ((), ())
+    reader = MaskReader(classes, ignored=options.ignore_index)
+    return ForeignDataset(names, palette), reader
 
 
 def _is_black_white(used: np.ndarray) -> bool:

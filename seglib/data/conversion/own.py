@@ -1,33 +1,31 @@
 """The format of this library, as a source: for other splits, and for other formats."""
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from seglib.data.conversion.foreign import (
-    Draw,
     ForeignDataset,
-    ForeignSample,
+    Format,
     ReadOptions,
-    Remark,
-    mask_file,
+    mask_at,
     with_void,
 )
-from seglib.data.conversion.paired_folders import read_bytes
+from seglib.data.conversion.source import Source
 from seglib.data.dataset import SPLITS, scan_dataset
 from seglib.data.image_io import decode_mask
 from seglib.data.pairing import has_split
 from seglib.errors import DatasetError, UsageError
 
 
-def recognises(root: Path) -> bool:
+def _recognises(source: Source) -> bool:
     """Whether a folder of images or masks of a split is there."""
-    return any(has_split(root, split) for split in SPLITS)
+    return any(has_split(source.root, split) for split in SPLITS)
 
 
-def read(root: Path, options: ReadOptions) -> ForeignDataset:
+def _read(source: Source, options: ReadOptions) -> ForeignDataset:
     """Read all pairs; files without a partner are told."""
+    root = source.root
     scan = scan_dataset(root, ignore_index=options.ignore_index)
     dataset = scan.dataset
     if dataset.others:
@@ -44,22 +42,18 @@ def read(root: Path, options: ReadOptions) -> ForeignDataset:
         names, palette = (), ()
     elif not scan.has_palette:
         palette = ()
-    problems = [Remark(p.reason, p.path.name) for p in scan.problems]
-    samples = [
-        ForeignSample(
-            pair.stem,
-            split,
-            pair.image,
-            _draw(pair.mask, dataset.ignore_index),
-        )
-        for split, pairs in dataset.splits.items()
-        for pair in pairs
-    ]
-    return ForeignDataset(samples, names, palette, [], problems)
+    result = ForeignDataset(names, palette)
+    for problem in scan.problems:
+        result.lose(problem.reason, problem.path.name)
+    decode = partial(_decode, ignored=dataset.ignore_index)
+    for split, pairs in dataset.splits.items():
+        for pair in pairs:
+            result.add(pair.stem, split, pair.image, mask_at(pair.mask, decode))
+    return result
 
 
-def _draw(path: Path, ignored: int | None) -> Draw:
-    def decode(encoded: bytes) -> np.ndarray:
-        return with_void(decode_mask(encoded, name=str(path)), ignored)
+def _decode(encoded: bytes, *, name: str, ignored: int | None) -> np.ndarray:
+    return with_void(decode_mask(encoded, name=name), ignored)
 
-    return mask_file(partial(read_bytes, path), decode)
+
+SEGLIB = Format("train_images/, train_segmentation/", _recognises, _read)

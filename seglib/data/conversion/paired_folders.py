@@ -1,36 +1,53 @@
-"""Formats of two folders: images, and masks of the same names."""
+"""Formats of two folders, of images and of masks of the same names.
 
+Two of them are here: masks of colours or ids with a list of classes beside them
+(CamVid's layouts, Mapillary's, and the common `images` and `masks`), and
+keras_segmentation's images_prepped_SPLIT and annotations_prepped_SPLIT.
+"""
+
+import csv
+import io
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from seglib.data.conversion.class_lists import find_class_list
 from seglib.data.conversion.foreign import (
-    Draw,
     ForeignDataset,
-    ForeignSample,
+    Format,
+    ReadMask,
     ReadOptions,
-    Remark,
-    mask_file,
+    mask_at,
 )
-from seglib.data.conversion.masks import MaskReader
-from seglib.data.conversion.source_files import SPLIT_NAMES, images_below
-from seglib.data.file_formats import max_file_bytes
+from seglib.data.conversion.masks import read_by_list
+from seglib.data.conversion.source import SPLIT_NAMES, Source, images_below
+from seglib.data.conversion.writing import copied, free_colour
+from seglib.data.dataset import Dataset
+from seglib.data.image_io import write_image
 from seglib.data.pairing import mask_names
-from seglib.errors import DatasetError, SegError
-from seglib.storage.files import read_file
+from seglib.errors import DatasetError
+from seglib.storage.atomic_write import write_text
 
 Layouts = Sequence[tuple[str, str]]  # folders of images and masks, with {split}
 
-
-class ReadMask(Protocol):
-    """Decodes the content of a mask file to ids and `VOID`."""
-
-    def __call__(self, encoded: bytes, *, name: str) -> np.ndarray: ...
+_MASKS = ("masks", "labels", "annotations", "gt", "SegmentationClass", "labels_colored")
+_COLOURS = (
+    ("{split}", "{split}_labels"),  # CamVid
+    ("{split}", "{split}annot"),  # CamVid of SegNet
+    ("{split}/images", "{split}/v1.2/labels"),  # Mapillary
+    ("{split}/images", "{split}/v2.0/labels"),
+    *(
+        (f"{{split}}/{i}", f"{{split}}/{m}")
+        for i, m in product(("images", "image"), _MASKS)
+    ),
+    *(("images/{split}", f"{m}/{{split}}") for m in _MASKS),
+    *((i, m) for i, m in product(("images", "701_StillsRaw_full"), _MASKS)),
+)
+_KERAS = (("images_prepped_{split}", "annotations_prepped_{split}"),)
+_VOID_COLOURS = ((0, 0, 0), (255, 255, 255), (224, 224, 192))
 
 
 class SplitFolders(NamedTuple):
@@ -55,6 +72,14 @@ def find_folders(root: Path, layouts: Layouts) -> list[SplitFolders]:
     return []
 
 
+def require_folders(root: Path, layouts: Layouts) -> list[SplitFolders]:
+    """As `find_folders`; a DatasetError if there are none."""
+    if found := find_folders(root, layouts):
+        return found
+    expected = " or ".join(f"{i}/ and {m}/" for i, m in layouts)
+    raise DatasetError(f"{root}: expected {expected}.")
+
+
 def _splits(template: str) -> Iterator[tuple[str, str]]:
     if "{split}" not in template:
         yield "", ""
@@ -64,19 +89,14 @@ def _splits(template: str) -> Iterator[tuple[str, str]]:
             yield split, name
 
 
-def read_folders(
-    root: Path, layouts: Layouts, read_mask: ReadMask, dataset: ForeignDataset
+def add_folders(
+    dataset: ForeignDataset, source: Source, layouts: Layouts, read_mask: ReadMask
 ) -> ForeignDataset:
-    """Pair the files of all splits, and add them to a dataset.
+    """Pair the files of all splits, and add them to a dataset, which is given back.
 
     Masks may have other names than their images, if one pattern tells these.
     """
-    found = find_folders(root, layouts)
-    if not found:
-        expected = " or ".join(f"{i}/ and {m}/" for i, m in layouts)
-        raise DatasetError(f"{root}: expected {expected}.")
-    samples: list[ForeignSample] = []
-    for split, images_folder, masks_folder in found:
+    for split, images_folder, masks_folder in require_folders(source.root, layouts):
         images, masks = images_below(images_folder), images_below(masks_folder)
         patterns = mask_names(images, masks)
         if len(patterns) > 1:
@@ -88,30 +108,56 @@ def read_folders(
             masks.setdefault(stem, masks.pop(lonely))
         for name, image in images.items():
             draw = mask_at(masks.pop(name), read_mask) if name in masks else None
-            samples.append(ForeignSample(name, split, image, draw))
+            dataset.add(name, split, image, draw)
         for mask in masks.values():
-            where = mask.relative_to(root).as_posix()
-            dataset.problems.append(Remark("a mask without its image", where))
-    return replace(dataset, samples=samples)
+            dataset.lose("a mask without its image", source.relative(mask))
+    return dataset
 
 
-def mask_at(path: Path, read_mask: ReadMask) -> Draw:
-    """What makes the mask of a file."""
-    return mask_file(partial(read_bytes, path), partial(read_mask, name=str(path)))
+def _recognises(source: Source, *, layouts: Layouts) -> bool:
+    return bool(find_folders(source.root, layouts))
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of an image or a mask; a SegError if it cannot be read."""
-    try:
-        return read_file(path, max_bytes=max_file_bytes())
-    except OSError as error:
-        raise SegError(f"{path}: cannot be read ({error.strerror})") from error
+def _read(source: Source, options: ReadOptions, *, layouts: Layouts) -> ForeignDataset:
+    """Read the first of the layouts that is there, by a list of classes if any."""
+    dataset, reader = read_by_list(source, options)
+    return add_folders(dataset, source, layouts, reader)
 
 
-def read_listed(root: Path, layouts: Layouts, options: ReadOptions) -> ForeignDataset:
-    """Read folders of masks of colours or ids, by a list of classes if there is one."""
-    classes = options.classes or find_class_list(root, options.voids)
-    names, palette = (classes.class_names, classes.palette) if classes else ((), ())
-    empty = ForeignDataset((), names, palette)
-    reader = MaskReader(classes, ignored=options.ignore_index)
-    return read_folders(root, layouts, reader, empty)
+def _write_colours(dataset: Dataset, out: Path) -> None:
+    """Write images/SPLIT, masks/SPLIT and class_dict.csv; the void is a colour, too."""
+    void = free_colour(dataset, _VOID_COLOURS)
+    table = np.zeros((1 << 16, 3), np.uint8)
+    table[: dataset.num_classes] = dataset.palette
+    named = zip(dataset.class_names, dataset.palette, strict=True)
+    rows = [("name", "r", "g", "b"), *((name, *colour) for name, colour in named)]
+    if dataset.ignore_index is not None:
+        table[dataset.ignore_index] = void
+        rows.append(("void", *void))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(out / "class_dict.csv", text.getvalue())
+    for split, pair, ids in copied(dataset, lambda split: out / "images" / split):
+        write_image(out / "masks" / split / f"{pair.stem}.png", table[ids])
+
+
+def _write_keras(dataset: Dataset, out: Path) -> None:
+    """Write masks of ids, those of ignored pixels unchanged, and classes.txt."""
+    write_text(out / "classes.txt", "\n".join([*dataset.class_names, ""]))
+    for split, pair, ids in copied(dataset, lambda s: out / f"images_prepped_{s}"):
+        write_image(out / f"annotations_prepped_{split}" / f"{pair.stem}.png", ids)
+
+
+COLOURS = Format(
+    "class_dict.csv (or label_colors.txt, labelmap.txt, config.json), and "
+    "images/, masks/ or train/, train_labels/",
+    partial(_recognises, layouts=_COLOURS),
+    partial(_read, layouts=_COLOURS),
+    _write_colours,
+)
+KERAS_SEGMENTATION = Format(
+    "images_prepped_train/, annotations_prepped_train/",
+    partial(_recognises, layouts=_KERAS),
+    partial(_read, layouts=_KERAS),
+    _write_keras,
+)

@@ -84,17 +84,27 @@ def divide(
     *,
     seed: int,
 ) -> dict[str, str]:
-    """The split of each sample.
+    """The split of each sample; a group that shows no class comes into the first.
 
     Args:
         classes: ids of the classes that each sample shows.
         groups: name of each sample's group.
         shares: of the samples that each split is to have.
         seed: of the order among equals.
+
+    Raises:
+        UsageError: there are fewer groups than splits.
     """
     members: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(classes):
+    for name in sorted(name for name, ids in classes.items() if ids):
         members[groups[name]].append(name)
+    if len(members) < len(shares):
+        are_single = len(set(groups.values())) == len(groups)
+        raise UsageError(
+            f"--split: {len(shares)} splits need at least as many "
+            f"{'images' if are_single else 'groups of images'} with labelled pixels. "
+            f"Received: {len(members)}. Give fewer shares, or group otherwise."
+        )
     # How many samples of a group show each class; -1 is shown by all.
     shown = {
         group: Counter(i for name in names for i in (-1, *classes[name]))
@@ -118,8 +128,13 @@ def divide(
     chosen: dict[str, str] = {}
     while any(left.values()):
         rarest = min((i for i in left if left[i]), key=lambda i: (len(left[i]), -i))
-        lacking = [split for split in shares if rarest not in has[split]]
-        split = _most_wanting(lacking or list(shares), wanted, rarest)
+        fitting = [split for split in shares if rarest not in has[split]]
+        if len(left[rarest]) < len(fitting):  # the class cannot be in all of them
+            fitting = [split for split in fitting if wanted[split][-1] > 0] or fitting
+        empty = [split for split in shares if not has[split]]
+        if len(members) - len(chosen) == len(empty):
+            fitting = empty
+        split = _most_wanting(fitting or list(shares), wanted, rarest)
         wish = wanted[split][rarest]
         candidates = islice(left[rarest], most)
         group = min(candidates, key=lambda g: abs(wish - shown[g][rarest]))
@@ -128,7 +143,8 @@ def divide(
         for index, count in shown[group].items():
             wanted[split][index] -= count
             del left[index][group]
-    return {name: chosen[groups[name]] for name in classes}
+    first = next(iter(shares))
+    return {name: chosen.get(groups[name], first) for name in classes}
 
 
 def _most_wanting(

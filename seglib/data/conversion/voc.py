@@ -5,7 +5,6 @@ Reference: Everingham et al. 2012, "The PASCAL VOC 2012 development kit".
 """
 
 import io
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,14 @@ from seglib.data.conversion.foreign import (
     BACKGROUND,
     VOID,
     ForeignDataset,
-    ForeignSample,
+    Format,
     ReadOptions,
-    Remark,
+    mask_at,
 )
 from seglib.data.conversion.masks import MaskReader
-from seglib.data.conversion.paired_folders import mask_at
-from seglib.data.conversion.source_files import images_below, split_of
+from seglib.data.conversion.source import Source, images_below, split_of
+from seglib.data.conversion.writing import copied, free_colour, require_at_most
 from seglib.data.dataset import Dataset
-from seglib.data.image_io import read_mask
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.storage.atomic_write import write_bytes, write_text
 from seglib.storage.files import normal
@@ -39,9 +37,9 @@ _NAMES = (
 )
 
 
-def recognises(root: Path) -> bool:
+def _recognises(source: Source) -> bool:
     """Whether the two folders are there, perhaps below VOCdevkit/VOC2012."""
-    return _home(root) is not None
+    return _home(source.root) is not None
 
 
 def _home(root: Path) -> Path | None:
@@ -64,11 +62,11 @@ def colour_map(count: int) -> tuple[Colour, ...]:
     return tuple((part(i, 0), part(i, 1), part(i, 2)) for i in range(count))
 
 
-def read(root: Path, options: ReadOptions) -> ForeignDataset:
+def _read(source: Source, options: ReadOptions) -> ForeignDataset:
     """Read the lists of names; without a list of classes they are VOC's 21."""
-    home = _home(root)
+    home = _home(source.root)
     if home is None:
-        raise DatasetError(f"{root}: expected {_IMAGES}/ and {_MASKS}/.")
+        raise DatasetError(f"{source.root}: expected {_IMAGES}/ and {_MASKS}/.")
     classes = options.classes or find_class_list(home, options.voids)
     if classes is None:
         classes = ClassList(_NAMES, colour_map(len(_NAMES)))
@@ -77,24 +75,18 @@ def read(root: Path, options: ReadOptions) -> ForeignDataset:
         classes = ClassList(classes.names, colours, classes.void)
     images, masks = images_below(home / _IMAGES), images_below(home / _MASKS)
     reader = MaskReader(classes, {_VOID_COLOUR: VOID}, options.ignore_index)
-    dataset = ForeignDataset((), classes.class_names, classes.palette)
-    samples: list[ForeignSample] = []
+    dataset = ForeignDataset(classes.class_names, classes.palette)
     for split, names in _splits(home, sorted(images)).items():
         for name in names:
             if name in images:
-                mask = masks.get(name)
-                draw = mask_at(mask, reader) if mask else None
-                samples.append(ForeignSample(name, split, images[name], draw))
+                draw = mask_at(masks[name], reader) if name in masks else None
+                dataset.add(name, split, images[name], draw)
             else:
-                where = f"{_LISTS}: {name}"
                 told = f"a listed name without an image in {_IMAGES}/"
-                dataset.problems.append(Remark(told, where))
+                dataset.lose(told, f"{_LISTS}: {name}")
     for name in sorted(masks.keys() - images.keys()):
-        where = masks[name].relative_to(root).as_posix()
-        dataset.problems.append(Remark("a mask without its image", where))
-    return ForeignDataset(
-        samples, dataset.class_names, dataset.palette, [], dataset.problems
-    )
+        dataset.lose("a mask without its image", source.relative(masks[name]))
+    return dataset
 
 
 def _splits(home: Path, everything: list[str]) -> dict[str, list[str]]:
@@ -116,13 +108,10 @@ def _splits(home: Path, everything: list[str]) -> dict[str, list[str]]:
     return found or {"": everything}
 
 
-def write(dataset: Dataset, out: Path) -> None:
+def _write(dataset: Dataset, out: Path) -> None:
     """Write masks with the palette as their colour table, and labelmap.txt."""
-    if dataset.num_classes > 255:
-        raise UsageError("Pascal VOC holds at most 255 classes.")
-    void = next(c for c in (_VOID_COLOUR, *colour_map(256)) if c not in dataset.palette)
-    if len(set(dataset.palette)) < dataset.num_classes:
-        raise UsageError("Two classes have one colour: change `palette`, dataset.yaml.")
+    require_at_most(dataset, "Pascal VOC")
+    void = free_colour(dataset, (_VOID_COLOUR, *colour_map(256)))
     named = [*zip(dataset.class_names, dataset.palette, strict=True), ("void", void)]
     for name, _ in named[:-1]:
         if ":" in name or name.startswith("#"):
@@ -131,18 +120,21 @@ def write(dataset: Dataset, out: Path) -> None:
     write_text(out / "labelmap.txt", "\n".join([_HEAD, *lines, ""]))
     table = [*(part for colour in dataset.palette for part in colour)]
     table += [0] * (3 * 255 - len(table)) + [*void]
-    for folder in (_IMAGES, _MASKS):
-        (out / folder).mkdir()
+    for _, pair, ids in copied(dataset, lambda _: out / _IMAGES):
+        indices = np.where(ids == dataset.ignore_index, 255, ids)
+        picture = Image.fromarray(indices.astype(np.uint8), "L")
+        picture.putpalette(table)
+        content = io.BytesIO()
+        picture.save(content, "PNG")
+        write_bytes(out / _MASKS / f"{pair.stem}.png", content.getvalue())
     for split, pairs in dataset.splits.items():
-        for pair in pairs:
-            shutil.copyfile(pair.image, out / _IMAGES / pair.image.name)
-            ids = read_mask(pair.mask)
-            if dataset.ignore_index is not None:
-                ids = np.where(ids == dataset.ignore_index, 255, ids)
-            picture = Image.fromarray(ids.astype(np.uint8), "L")
-            picture.putpalette(table)
-            content = io.BytesIO()
-            picture.save(content, "PNG")
-            write_bytes(out / _MASKS / f"{pair.stem}.png", content.getvalue())
         stems = "".join(f"{pair.stem}\n" for pair in pairs)
         write_text(out / _LISTS / f"{split}.txt", stems)
+
+
+VOC = Format(
+    "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/train.txt",
+    _recognises,
+    _read,
+    _write,
+)

@@ -157,6 +157,67 @@ def test_a_move_equals_that_of_albumentations(name, photograph):
     assert (ids == expected["mask"])[inner].mean() > 0.99
 
 
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_shear_equals_that_of_albumentations_pixel_by_pixel(axis, photograph):
+    size, (_, mask) = (72, 96), _pair((72, 96))
+    drawn = (transform_matrix("shear", 12, size, _seeded(i)) for i in range(9))
+    place = (0, 1) if axis == "x" else (1, 0)
+    matrix = next(matrix for matrix in drawn if matrix[place])
+    still = {"x": (0, 0), "y": (0, 0)}
+    oracle = albumentations.Affine(shear={**still, axis: (-12, -12)}, p=1)
+    _require_equal(oracle(image=photograph, mask=mask), photograph, mask, matrix)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_perspective_equals_that_of_albumentations_by_the_same_matrix(seed, photograph):
+    _, mask = _pair((72, 96))
+    oracle = albumentations.ReplayCompose([albumentations.Perspective(p=1)])
+    oracle.set_random_seed(seed)
+    expected = oracle(image=photograph, mask=mask)
+    drawn = expected["replay"]["transforms"][0]["params"]
+    to_size = np.diag([96 / drawn["max_width"], 72 / drawn["max_height"], 1])
+    matrix = to_size @ np.array(drawn["matrix"])
+    assert abs(matrix[2, :2]).max() > 1e-5  # no affine move
+    _require_equal(expected, photograph, mask, matrix)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_elastic_equals_that_of_albumentations_by_the_same_shifts(seed, photograph):
+    """Its shifts are smoothed noise, ours cubic between the corners of cells."""
+    _, mask = _pair((72, 96))
+    oracle = albumentations.ElasticTransform(alpha=60, sigma=6, p=1)
+    oracle = albumentations.ReplayCompose([oracle])
+    oracle.set_random_seed(seed)
+    expected = oracle(image=photograph, mask=mask)
+    drawn = expected["replay"]["transforms"][0]["params"]
+    rows, columns = np.indices((72, 96), np.float32)
+    shift = np.dstack([drawn["map_x"] - columns, drawn["map_y"] - rows])
+    assert abs(shift).max() > 2
+    _require_equal(expected, photograph, mask, np.eye(3), shift.astype(np.float32))
+
+
+def _require_equal(expected, image, mask, matrix, shift=None):
+    view, ids = warp(image, mask, matrix, shift, 0)
+    assert np.abs(view.astype(int) - expected["image"]).max() <= 1
+    assert (ids == expected["mask"]).all()
+
+
+def test_quarter_turns_equal_those_of_albumentations_in_a_square(photograph):
+    image, (_, mask) = photograph[:, :72], _pair((72, 72))
+    turned = {
+        albumentations.D4().apply(image, name).tobytes()
+        for name in ("r90", "r180", "r270")
+    }
+    shown = set()
+    for seed in range(12):
+        matrix = transform_matrix("rot90", 0, (72, 72), _seeded(seed))
+        view, ids = warp(image, mask, matrix, None, 0)
+        shown.add(view.tobytes())
+        turns = next(k for k in (1, 2, 3) if (np.rot90(image, k) == view).all())
+        assert (np.rot90(mask, turns) == ids).all()
+    assert shown == turned
+
+
 def test_several_moves_at_once_equal_one_affine_of_albumentations(photograph):
     size = (72, 96)
     matrix = np.eye(3)
@@ -222,6 +283,14 @@ def test_noise_has_its_standard_deviation_and_no_pattern():
     noise = add_effect(image, "noise", 0.05, _seeded()).astype(float) - 128
     assert noise.std() == pytest.approx(0.05 * 255, rel=0.03)
     assert abs(noise.mean()) < 0.2
+    oracle = albumentations.GaussNoise(std_range=(0.05, 0.05), p=1)
+    oracle.set_random_seed(0)
+    expected = oracle(image=image)["image"].astype(float) - 128
+    for power in (2, 4):  # of the normal distribution: 1 and 3
+        ours, theirs = (
+            (n**power).mean() / (0.05 * 255) ** power for n in (noise, expected)
+        )
+        assert ours == pytest.approx(theirs, rel=0.15)
     beside = np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]
     assert abs(beside) < 0.02
 

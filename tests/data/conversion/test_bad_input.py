@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from seglib.data.conversion.converter import Conversion, convert
-from seglib.data.image_io import write_image
-from seglib.errors import SegError
+from seglib.data.image_io import read_image, read_mask, write_image
+from seglib.errors import DatasetError, SegError, UsageError
 from tests.data.conversion import samples
 
 Change = Callable[[Path], object]
@@ -128,11 +128,11 @@ TOLD: dict[str, tuple[str, Change, str, str]] = {
     ),
     "points that are text": (
         *("labelme", shape(points="x")),
-        *("note", "points are no numbers"),
+        *("note", "points are no pairs of numbers"),
     ),
     "points that are not finite": (
         *("labelme", shape(points=[[0, 0], [float("nan"), 1]])),
-        *("note", "points are no numbers"),
+        *("note", "points are no pairs of numbers"),
     ),
     "an unknown type of shape": (
         *("labelme", shape(shape_type="spline")),
@@ -189,6 +189,18 @@ TOLD: dict[str, tuple[str, Change, str, str]] = {
     "COCO: compressed runs that do not fit": (
         *("coco", annotation(segmentation=LONG)),
         *("note", "does not fill its image"),
+    ),
+    "COCO: runs that are no whole numbers": (
+        *("coco", annotation(segmentation={"size": [12, 16], "counts": [0.5, 191.5]})),
+        *("note", "does not fill its image"),
+    ),
+    "COCO: a polygon without area": (
+        *("coco", annotation(segmentation=[[3, 3, 3, 3, 3, 3]])),
+        *("note", "a shape that covers no pixel"),
+    ),
+    "COCO: a polygon beside the image": (
+        *("coco", annotation(segmentation=[[-9, 0, -1, 0, -1, 9]])),
+        *("note", "a shape that covers no pixel"),
     ),
     "COCO: an unknown category": (
         *("coco", annotation(category_id=3)),
@@ -294,7 +306,7 @@ REFUSED: dict[str, tuple[str, Change, str]] = {
     ),
     "COCO: an image without name": (
         *("coco", coco(lambda tree: tree["images"][1].pop("file_name"))),
-        "expected `id` and `file_name` of images",
+        "expected `id` and `file_name` of each image",
     ),
     "two classes of one colour": (
         "colours camvid",
@@ -311,6 +323,26 @@ REFUSED: dict[str, tuple[str, Change, str]] = {
         text("class_dict.csv", "name,r,g,b\na,1,2,300\n"),
         "each 0 … 255. Received: \\(1, 2, 300\\)",
     ),
+    "a colour that is not finite": (
+        "colours mapillary",
+        text("config.json", '{"labels": [{"name": "a", "color": [1e999, 0, 0]}]}'),
+        "expected `name` and `color`",
+    ),
+    "a colour of too many digits": (
+        "colours camvid",
+        text("class_dict.csv", f"name,r,g,b\na,1,2,3\nb,1,2,{'9' * 5000}\n"),
+        "expected rows of name,r,g,b",
+    ),
+    "a label of too many digits": (
+        "voc",
+        text("labelmap.txt", f"a:1,2,3::\nb:1,2,{'9' * 5000}::\n"),
+        "expected all lines to be like the first one",
+    ),
+    "an id beyond all classes": (
+        "huggingface folder",
+        text("id2label.json", '{"0": "a", "999999999": "b"}'),
+        "ids of classes are 0 … .*Received: 999,999,999",
+    ),
     "a list of another kind": (
         *("colours mapillary", text("config.json", '{"labels": [{"name": "a"}]}')),
         "expected `name` and `color`",
@@ -325,7 +357,7 @@ REFUSED: dict[str, tuple[str, Change, str]] = {
     ),
     "a damaged table": (
         *("huggingface parquet", truncate("data/train-00000-of-00001.parquet")),
-        "not Parquet, or damaged",
+        "a damaged table .ArrowInvalid: Parquet magic",
     ),
     "no pair at all": (
         *("keras_segmentation", lambda root: [p.unlink() for p in root.rglob("*.png")]),
@@ -342,6 +374,62 @@ def test_a_source_that_nobody_can_understand_is_refused_and_nothing_is_written(
     with pytest.raises(SegError, match=pattern):
         converted(name, change, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools", reason="pip install 'seglib[convert]'")
+    source, images, annotations = tmp_path / "source", [], []
+    for number, folder in enumerate(("first", "second", "third"), start=1):
+        samples.save(source / folder / "1.png", samples.pixels(folder))
+        name = "1.png" if folder == "third" else f"{folder}/1.png"
+        images.append({"id": number, "file_name": name, "height": 12, "width": 16})
+        corners = [0, 0, 16, 0, 16, 12, 0, 12]
+        category = {"image_id": number, "category_id": number * 400}
+        annotations.append({"id": number, **category, "segmentation": [corners]})
+    names = {400: "a", 800: "b", 1200: "c", 9: "never seen"}
+    categories = [{"id": i, "name": name} for i, name in names.items()]
+    tree = {"images": images, "annotations": annotations, "categories": categories}
+    samples.save_json(source / "all.json", tree)
+    done = convert(source, tmp_path / "out")
+    told = r"the image '1.png' may be first/1.png or second/1.png or third/1.png"
+    assert [re.search(told, remark.what) is not None for remark in done.problems] == [1]
+    assert done.class_names == ("background", "never seen", "a", "b", "c")
+    for folder, index in (("first", 2), ("second", 3)):
+        copy = tmp_path / "out" / "train_images" / f"{folder}_1.png"
+        assert np.array_equal(read_image(copy), samples.pixels(folder))
+        mask = read_mask(tmp_path / "out" / "train_segmentation" / f"{folder}_1.png")
+        assert (mask == index).all()
+
+
+def test_more_than_255_classes_have_masks_of_16_bits(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools", reason="pip install 'seglib[convert]'")
+    source, out = tmp_path / "source", tmp_path / "out"
+    samples.SAMPLES["coco"](source)
+    for path in (source / "annotations").glob("instances_*.json"):
+        tree = json.loads(path.read_text())
+        more = [{"id": 1000 + i, "name": f"kind {i}"} for i in range(300)]
+        tree["categories"] = more + tree["categories"]
+        tree["annotations"][0]["category_id"] = 1299
+        path.write_text(json.dumps(tree))
+    done = convert(source, out)
+    assert len(done.class_names) == 304
+    mask = read_mask(out / "train_segmentation" / "one_a.png")
+    assert (mask.dtype, int(mask.max())) == (np.uint16, 303)
+    assert done.class_names[303] == "kind 299"
+    with pytest.raises(UsageError, match="at most 255 classes"):
+        convert(out, tmp_path / "voc", to="voc")
+    convert(out, tmp_path / "coco", to="coco")
+
+
+def test_a_source_of_void_alone_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    samples.SAMPLES["keras_segmentation"](source)
+    for path in source.glob("annotations_*/*.png"):
+        write_image(path, np.full((12, 16), 255, np.uint8))
+    for options in ({}, {"split": "8/1/1"}, {"to": "voc"}):
+        with pytest.raises(DatasetError, match="no pixel of any mask is labelled"):
+            convert(source, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_names_that_would_be_equal_are_made_unique_and_told(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A sample of each format is converted, there and back, and compared with the truth."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from typer.testing import CliRunner
 
 from seglib.cli.main import app
 from seglib.data.conversion.converter import convert
-from seglib.data.conversion.formats import FORMATS
+from seglib.data.conversion.formats import FORMATS, find_format
+from seglib.data.conversion.source import Source
 from seglib.data.dataset import scan_dataset
-from seglib.data.image_io import read_image, read_mask
+from seglib.data.image_io import read_image, read_mask, write_image
 from seglib.errors import DatasetError, UsageError
 from seglib.storage.hashes import hash_folder
 from tests.data.conversion.samples import (
@@ -25,7 +27,8 @@ from tests.data.conversion.samples import (
 from tests.fakes.dataset_folder import DatasetFolder
 
 _NEEDS = {"coco": "pycocotools", "huggingface": "pyarrow"}
-WRITTEN = [name for name, known in FORMATS.items() if known.write]
+# Cityscapes' names of classes and samples are its own.
+WRITTEN = [n for n, known in FORMATS.items() if known.write and n != "cityscapes"]
 
 
 def need(name: str) -> None:
@@ -76,6 +79,63 @@ def test_a_dataset_comes_back_from_each_format_as_it_was(
         for pair, stem in zip(dataset.splits[split], stems, strict=True):
             assert np.array_equal(read_mask(pair.mask), folder.ids())
             assert pair.image.read_bytes() == folder.image(split, stem).read_bytes()
+
+
+def test_cityscapes_is_written_with_label_ids_and_train_ids_of_the_same_pixels(
+    folder: DatasetFolder, tmp_path: Path
+) -> None:
+    folder.image("train", "b").rename(folder.root / "train_images" / "bonn_1.png")
+    mask = folder.root / "train_segmentation" / "b.png"
+    mask.rename(mask.with_stem("bonn_1"))
+    jpeg = folder.root / "train_images" / "c.jpg"
+    write_image(jpeg, folder.pixels("c"))
+    (folder.root / "train_images" / "c.png").unlink()
+    done = convert(folder.root, tmp_path / "there", to="cityscapes")
+    told = [r.where for r in done.notes if "not a name of cityscapes" in r.what]
+    assert "bonn_1 → bonn_000000_000001" in told
+    assert len(told) == 5
+    name = "bonn/bonn_000000_000001"
+    images = tmp_path / "there" / "leftImg8bit" / "train"
+    copy = images / f"{name}_leftImg8bit.png"
+    assert copy.read_bytes() == folder.image("train", "bonn_1").read_bytes()
+    png = images / "c" / "c_000000_000000_leftImg8bit.png"
+    assert np.array_equal(read_image(png), read_image(jpeg))
+    masks = tmp_path / "there" / "gtFine" / "train"
+    for kind, ids in (
+        ("labelIds", (23, 7, 26, 0)),
+        ("labelTrainIds", (10, 0, 13, 255)),
+    ):
+        table = np.zeros(256, np.uint8)
+        table[[0, 1, 2, 255]] = ids
+        written = read_mask(masks / f"{name}_gtFine_{kind}.png")
+        assert np.array_equal(written, table[folder.ids()])
+
+    for back in ("of train ids", "of label ids"):
+        dataset = scan_dataset(_converted(tmp_path / "there", tmp_path / back)).dataset
+        assert dataset.num_classes == 19
+        table = np.full(256, 255, np.uint8)
+        table[:3] = [dataset.class_names.index(name) for name in NAMES]
+        for pair in (*dataset.splits["train"], *dataset.splits["val"]):
+            assert np.array_equal(read_mask(pair.mask), table[folder.ids()])
+        stems = [pair.stem for pair in dataset.splits["train"]]
+        assert stems == ["a_000000_000000", "bonn_000000_000001", "c_000000_000000"]
+        for mask in (tmp_path / "there").rglob("*_labelTrainIds.png"):
+            mask.unlink()
+
+
+def _converted(source: Path, out: Path) -> Path:
+    convert(source, out)
+    return out
+
+
+def test_a_class_that_cityscapes_does_not_have_is_named_with_the_nearest(
+    folder: DatasetFolder, tmp_path: Path
+) -> None:
+    text = "class_names: [sky, roads, car]\nignore_index: 255\n"
+    (folder.root / "dataset.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"`roads`. Did you mean `road`.*dataset.yaml"):
+        convert(folder.root, tmp_path / "out", to="cityscapes")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_tells_format_pairs_classes_and_what_was_left_out(
@@ -137,6 +197,18 @@ def test_images_without_annotation_become_background_where_that_is_asked_for(
     assert not read_mask(tmp_path / "out" / "train_segmentation" / "one_a.png").any()
 
 
+def test_all_formats_look_at_one_listing_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    SAMPLES["labelme"](source)
+    listed: list[object] = []
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", lambda *a, **k: listed.append(a) or walk(*a, **k))
+    assert find_format(Source(source)) == ("labelme", [])
+    assert len(listed) == 1
+
+
 def test_a_folder_of_no_format_is_told_what_each_of_them_expects(
     tmp_path: Path,
 ) -> None:
@@ -151,7 +223,7 @@ def test_a_folder_of_no_format_is_told_what_each_of_them_expects(
     [
         ({"source_format": "labelmee"}, "Did you mean `labelme`"),
         ({"to": "cocoo"}, "Did you mean `coco`"),
-        ({"to": "cityscapes"}, "only read"),
+        ({"to": "cityscape"}, "Did you mean `cityscapes`"),
         ({"split": "0.8/x"}, "--split must be"),
         ({"split": "1/-1"}, "--split must be"),
         ({"group_by": "sequence"}, "--group-by needs shares"),

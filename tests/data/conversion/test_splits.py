@@ -9,6 +9,7 @@ import pytest
 from seglib.data.conversion.converter import convert
 from seglib.data.conversion.splitting import divide, group_samples, parse_shares
 from seglib.data.verification.verifier import verify
+from seglib.errors import UsageError
 from tests.data.conversion.samples import save
 from tests.fakes.dataset_folder import DatasetFolder
 
@@ -68,6 +69,48 @@ def test_groups_stay_together_and_their_sizes_meet_the_shares() -> None:
         assert {
             i for name in names if splits[name] == split for i in classes[name]
         } == {*range(7)}
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([{0}] * 10, (8, 1, 1)),
+        ([{0}] * 3, (1, 1, 1)),
+        ([{i} for i in range(10)], (8, 1, 1)),  # each class in one sample
+        ([{i} for i in range(100)], (80, 10, 10)),
+        ([{0}] * 30 + [{0, 1}], (25, 3, 3)),
+        ([{0}] * 10 + [set()] * 5, (13, 1, 1)),  # without a labelled pixel: train
+    ],
+)
+def test_no_split_is_empty_and_shares_are_kept(
+    samples: list[set[int]], expected: tuple[int, int, int]
+) -> None:
+    classes = {f"s{i:03}": ids for i, ids in enumerate(samples)}
+    splits = divide(classes, {name: name for name in classes}, SHARES, seed=0)
+    sizes = Counter(splits.values())
+    assert tuple(sizes[split] for split in SHARES) == expected
+    assert all(
+        any(classes[name] for name in classes if splits[name] == split)
+        for split in SHARES
+    )
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 96), (1, 1, 1), (50, 3, 3)])
+def test_as_many_groups_as_splits_come_into_one_each(sizes: tuple[int, ...]) -> None:
+    groups = {f"{g}_{i}": str(g) for g, n in enumerate(sizes) for i in range(n)}
+    splits = divide({name: {0} for name in groups}, groups, SHARES, seed=0)
+    assert sorted(Counter(splits.values()).values()) == sorted(sizes)
+    assert Counter(splits.values())["train"] == max(sizes)
+
+
+def test_more_splits_than_groups_or_samples_are_wrong_use() -> None:
+    names = [f"s{i}" for i in range(9)]
+    groups = {name: str(i % 2) for i, name in enumerate(names)}
+    with pytest.raises(UsageError, match="3 splits .* groups of images .*Received: 2"):
+        divide({name: {0} for name in names}, groups, SHARES, seed=0)
+    classes = {"a": {0}, "b": set[int](), "c": set[int]()}
+    with pytest.raises(UsageError, match="3 splits .* images with .*Received: 1"):
+        divide(classes, {name: name for name in classes}, SHARES, seed=0)
 
 
 def test_a_regular_expression_names_the_groups_by_what_it_finds() -> None:

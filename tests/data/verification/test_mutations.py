@@ -12,6 +12,7 @@ from seglib.data.problems import KINDS
 from seglib.data.verification.pair_checks import inspect_pair
 from seglib.environment import MAX_PIXELS
 from tests.fakes.dataset_folder import DatasetFolder
+from tests.fakes.mutations import mutated
 
 COUNT = 5000
 SUFFIXES = (".png", ".jpg", ".bmp", ".tif", ".webp", ".gif")
@@ -30,28 +31,6 @@ def encoded(array: np.ndarray, suffix: str, *, palette: bool = False) -> bytes:
     options = {"exif": exif} if suffix in (".jpg", ".png", ".webp") else {}
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
-
-
-def mutated(content: bytes, draw: np.random.Generator) -> bytes:
-    """Some bytes changed, most often near the start, where formats say what follows."""
-    changed = bytearray(content)
-    reach = int(draw.choice([32, 128, len(content)]))
-    for _ in range(int(draw.integers(1, 6))):
-        place = int(draw.integers(0, min(reach, len(changed))))
-        match int(draw.integers(0, 5)):
-            case 0:
-                changed[place] = int(draw.integers(0, 256))
-            case 1:
-                changed[place] ^= 1 << int(draw.integers(0, 8))
-            case 2:
-                changed[place : place + 4] = b"\xff\xff\xff\xff"
-            case 3:
-                del changed[place : place + int(draw.integers(1, 9))]
-            case 4:
-                changed[place:place] = draw.bytes(int(draw.integers(1, 9)))
-        if len(changed) < 2:
-            break
-    return bytes(changed)
 
 
 @pytest.fixture
