@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seglib import distributed as distributed
+    from seglib import drawing as drawing
     from seglib.config import AugmentConfig as AugmentConfig
     from seglib.config import Config as Config
     from seglib.config import EvaluateConfig as EvaluateConfig
@@ -64,6 +65,7 @@ _HOMES = {
     "build_model": "seglib.models",
     "convert": "seglib.data.conversion.converter",
     "distributed": "seglib.distributed",
+    "drawing": "seglib.drawing",
     "evaluate": "seglib.steps.evaluate",
     "export": "seglib.steps.export",
     "fetch_weights": "seglib.registry.weights",
@@ -79,12 +81,9 @@ _HOMES = {
     "visualize": "seglib.steps.visualize",
 }
 __all__ = list(_HOMES)
-__all__ += ["distributed"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "distributed":
-        return importlib.import_module("seglib.distributed")
     if name not in _HOMES:
         raise AttributeError(f"module 'seglib' has no attribute {name!r}")
     module = importlib.import_module(_HOMES[name])

@@ -35,13 +35,25 @@ FUNCTIONS = {
 }
 
 
+DRAWING = {
+    "Album",
+    "class_color",
+    "colorize",
+    "comparison",
+    "contact_sheet",
+    "error_map",
+    "image_and_overlay",
+    "legend",
+    "overlay",
+}
 DISTRIBUTED = {"LostProcessError", "ProcessGroup", "join", "launch", "run_processes"}
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
     names = CONFIGURATIONS | CLASSES | EXCEPTIONS | FUNCTIONS
-    assert set(seglib.__all__) == names | {"distributed"}
+    assert set(seglib.__all__) == names | {"distributed", "drawing"}
     assert set(seglib.distributed.__all__) == DISTRIBUTED
+    assert set(seglib.drawing.__all__) == DRAWING
     assert set(seglib.__all__) <= set(dir(seglib))
 
 

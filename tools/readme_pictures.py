@@ -12,9 +12,9 @@ import numpy as np
 import yaml
 
 from seglib.data.image_io import read_image, write_image
+from seglib.drawing.layout import contact_sheet
+from seglib.drawing.pictures import legend
 from seglib.models.contract import read_contract
-from seglib.report.layout import contact_sheet
-from seglib.report.pictures import legend
 
 _BOX, _GAP, _HEIGHT, _MARGIN = 112, 84, 44, 16  # pixels
 _INK, _LINE, _FILL, _DASH = "#1f2933", "#52606d", "#e6f0fa", "#8795a1"
@@ -42,7 +42,8 @@ def overlays(run: Path, count: int = 3) -> np.ndarray:
     contract = read_contract(run / "model")
     paths = sorted((run / "overlays").glob("*.png"))[:count]
     tiles = [(path.stem, read_image(path)) for path in paths]
-    footer = legend(contract.class_names, contract.palette, height=60)
+    width = sum(tile.shape[1] for _, tile in tiles)
+    footer = legend(contract.class_names, contract.palette, width=width)
     return contact_sheet(tiles, columns=count, footer=footer)
 
 

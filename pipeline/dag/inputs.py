@@ -18,6 +18,7 @@ PIN = "data.dvc"
 _RECORDING = {"seglib.delivery", "seglib.registry", "seglib.tracking"}
 # Their pages and pictures lie beside what a training reads and gives: another colour is
 # no reason to train again.
+_PAGES = {"seglib.drawing", "seglib.report"}
 _PAGES_DO_NOT_COUNT = ("verify", "augment", "train")
 
 
@@ -168,7 +169,7 @@ def code_version() -> str:
 
 def step_code_version(component: str, *, step: str) -> str:
     """The same for one step of a local run, by the module of its component."""
-    pages = {"seglib.report"} if step in _PAGES_DO_NOT_COUNT else set()
+    pages = _PAGES if step in _PAGES_DO_NOT_COUNT else set()
     return code_digest(component, without=_RECORDING | pages, root=REPOSITORY)[:16]
 
 

@@ -144,17 +144,57 @@ def _colour(text: str) -> tuple[int, int, int]:
 
 def visualize(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path(
-        "pictures"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(help="A .png, .jpg or .html file, or a folder for both."),
+    ] = Path("pictures"),
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
-    count: Annotated[int, typer.Option(min=1, help="Pairs to show.")] = 12,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pairs to show. Default: 12, augmented 6."),
+    ] = None,
+    layout: Annotated[
+        str, typer.Option(help="side-by-side: image and overlay; overlay: that alone.")
+    ] = "side-by-side",
+    class_name: Annotated[
+        str, typer.Option("--class", help="Show pairs that contain this class.")
+    ] = "",
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Show the views that training draws, too.")
+    ] = False,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Of the views: a name of `seglib policies`, or a YAML file."),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Views of each pair.")] = 4,
     num_classes: NumClasses = None,
     ignore_index: IgnoreIndex = None,
     config: ConfigFile = None,
 ) -> None:
-    """Show images with their masks laid over them, and the legend."""
+    """Show images with their masks laid over them, and the legend.
+
+    With --augment, each pair is followed by its views in the first passes of a training
+    with this --config: zoom, crop, flip and tint, or the policy.
+    """
+    from seglib.config import Config
+    from seglib.policies import policy_text
     from seglib.steps.visualize import visualize as run
 
+    settings = Config.load(config)
+    policy = policy_text(policy) if policy else None  # a typo is told first
     dataset = open_dataset(data, config, num_classes, ignore_index, splits=())
-    console.print(f"pictures: {run(dataset, out, split=split, count=count)}")
+    with progress_bar("drawing") as progress:
+        written = run(
+            dataset,
+            out,
+            split=split,
+            count=count,
+            layout=layout,
+            class_name=class_name,
+            augment=augment,
+            draws=draws,
+            config=settings,
+            policy=policy,
+            progress=progress,
+        )
+    console.print(f"pictures: {written}", soft_wrap=True)

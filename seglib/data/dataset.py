@@ -6,21 +6,32 @@ further inputs, whose images lie in `<split>_<input>/NAME.*`.
 The whole format is on one page: docs/data-format.md.
 """
 
-import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from seglib.config import DataConfig
+from seglib.config import DataConfig, ModelConfig
 from seglib.data.dataset_yaml import DESCRIPTION, read_description, require_name
+from seglib.data.image_io import jpeg_uri, read_image
 from seglib.data.pairing import has_split, list_split
-from seglib.data.pairs import IMAGE, Inputs, Pair, describe, missing_input
+from seglib.data.pairs import (
+    IMAGE,
+    Inputs,
+    Pair,
+    describe,
+    missing_input,
+    read_pair,
+    spread,
+)
 from seglib.data.problems import Problem
-from seglib.errors import DatasetError
+from seglib.drawing import Album, class_color
+from seglib.errors import DatasetError, SegError
 from seglib.storage.files import normal
 
 SPLITS = ("train", "val", "test")
+_SHOWN_PAIRS = 4  # in notebooks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +74,28 @@ class Dataset:
                     f"{self.root}: the model's inputs are {describe(inputs)}; the "
                     f"dataset's are image, {describe(self.others)}."
                 )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: splits, classes, and some pairs with their masks."""
+        splits = ", ".join(f"{len(p):,} {split}" for split, p in self.splits.items())
+        classes = "".join(
+            f'<span style="white-space:nowrap;margin-right:1em"><span style="display:'
+            f"inline-block;width:1.2em;height:.8em;margin-right:.4em;background:"
+            f'rgb{colour}"></span>{escape(name)}</span> '
+            for name, colour in zip(self.class_names, self.palette, strict=True)
+        )
+        told = f"<b>{escape(str(self.root))}</b>: pairs: {splits}; "
+        told += f"{self.num_classes} classes: <div>{classes}</div>"
+        album = Album(self.class_names, self.palette, self.ignore_index, max_width=240)
+        try:
+            for pair in spread(next(iter(self.splits.values()), ()), _SHOWN_PAIRS):
+                album.add(*read_pair(pair, {IMAGE: 3}), pair.stem)
+        except SegError as error:  # a list of splits is better than none
+            return f"{told}{escape(str(error))}"
+        if not album.rows:
+            return told
+        source = jpeg_uri(album.sheet())
+        return f'{told}<img alt="some pairs, and their masks" src="{source}">'
 
     @property
     def evaluation_split(self) -> str:
@@ -181,15 +214,17 @@ def default_class_names(num_classes: int) -> tuple[str, ...]:
 
 
 def default_palette(num_classes: int) -> tuple[tuple[int, int, int], ...]:
-    """Colours that differ in hue and lightness, by the golden angle in HSV."""
-    return tuple(_hsv_to_rgb(index) for index in range(num_classes))
+    """The colours of the class ids, for a dataset without its own."""
+    return tuple(map(class_color, range(num_classes)))
 
 
-def _hsv_to_rgb(index: int) -> tuple[int, int, int]:
-    hue = (index * 0.61803398875 + 0.55) % 1.0
-    saturation, value = 0.42 + 0.16 * (index % 3), 0.88 - 0.2 * (index % 2)
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-    return round(red * 255), round(green * 255), round(blue * 255)
+def model_image_size(config: ModelConfig, dataset: Dataset) -> tuple[int, int]:
+    """The (height, width) at which a config's model sees the images of a dataset."""
+    if config.image_height:
+        return config.image_height, config.image_width
+    first = next(iter(dataset.splits.values()))[0]
+    height, width = read_image(first.image, channels=config.channels).shape[:2]
+    return height, width
 
 
 def _listing(root: Path) -> str:

@@ -1,5 +1,6 @@
 """Decoding and encoding of images and masks; no other module does it."""
 
+import base64
 import functools
 import io
 import logging
@@ -201,6 +202,12 @@ def encode_jpeg(image: np.ndarray, *, quality: int = 92) -> bytes:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, buffer = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return buffer.tobytes()
+
+
+def jpeg_uri(image: np.ndarray, *, quality: int = 92) -> str:
+    """An RGB image uint8 (H, W, 3) as JPEG in a URI, for pages."""
+    encoded = base64.b64encode(encode_jpeg(image, quality=quality))
+    return "data:image/jpeg;base64," + encoded.decode("ascii")
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

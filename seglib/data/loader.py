@@ -7,9 +7,9 @@ alone, not on the number of threads.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import grain
 
@@ -114,18 +114,45 @@ class PairSource:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def training_batches(
+def training_views(
     source: PairSource,
     *,
     image_size: tuple[int, int],
     ignore_index: int | None,
     config: TrainConfig,
-    first_step: int = 0,
-    share: tuple[int, int] = (0, 1),
-    num_threads: int = 0,
     rare: RareViews | None = None,
     policy: str | Function = "",
     others: RareViews | None = None,
+) -> grain.MapDataset:
+    """Endless shuffled views: image uint8 (h, w, C) and mask int32 (h, w).
+
+    Args:
+        rare: views of rare classes among the others.
+        policy: of the augmentation; "": mirror images and tints as `config` has them.
+        others: pairs that a policy mixes in.
+    """
+    void = void_id(ignore_index)
+    further = dict([*source.inputs.items()][1:])
+    transform = RandomView(
+        image_size,
+        void,
+        config,
+        colours=next(iter(source.inputs.values())),
+        rare=rare,
+        augmenter=Augmenter(policy, void, further) if policy else None,
+        others=others,
+    )
+    return _shuffled(grain.MapDataset.source(source), config).random_map(transform)
+
+
+def training_batches(
+    source: PairSource,
+    *,
+    config: TrainConfig,
+    first_step: int = 0,
+    share: tuple[int, int] = (0, 1),
+    num_threads: int = 0,
+    **views: Any,
 ) -> grain.IterDataset:
     """Endless shuffled batches: images uint8 (N, H, W, C), masks int32 (N, H, W).
 
@@ -134,32 +161,14 @@ def training_batches(
     Args:
         share: (k, n): of each batch the k-th of n equal parts, k from 0 on. The parts
             together are the batch that one reader gets, up to the order inside of it.
-        rare: views of rare classes among the others.
-        policy: of the augmentation; "": mirror images and tints as `config` has them.
-        others: pairs that a policy mixes in.
         num_threads: that load at the same time; the batches are the same with any
             number. 0: one a core, as far as more were measured to load faster.
+        views: of `training_views`.
     """
     num_threads = num_threads or min(_MOST_THREADS, usable_cores())
     part, parts = share
-    void = VOID if ignore_index is None else ignore_index
-    colours = next(iter(source.inputs.values()))
-    further = dict([*source.inputs.items()][1:])
-    transform = RandomView(
-        image_size,
-        void,
-        config,
-        colours=colours,
-        rare=rare,
-        augmenter=Augmenter(policy, void, further) if policy else None,
-        others=others,
-    )
     return (
-        grain.MapDataset.source(source)
-        .seed(config.train_seed)
-        .shuffle()
-        .repeat(_EPOCHS)
-        .random_map(transform)[part::parts]
+        training_views(source, config=config, **views)[part::parts]
         .batch(config.batch_size // parts)[first_step:]
         .to_iter_dataset(
             # A thread beyond the buffer's size would have nowhere to put its batch.
@@ -168,8 +177,28 @@ def training_batches(
     )
 
 
+def void_id(ignore_index: int | None) -> int:
+    """The id of revealed pixels in training views."""
+    return VOID if ignore_index is None else ignore_index
+
+
 def batch_members(source: PairSource, config: TrainConfig, step: int) -> list[int]:
     """The indices of the pairs in the batch of a step, which is counted from 0."""
-    shuffled = grain.MapDataset.range(len(source)).seed(config.train_seed).shuffle()
-    batches = shuffled.repeat(_EPOCHS).batch(config.batch_size)
-    return [int(index) for index in batches[step]]
+    shuffled = _shuffled(grain.MapDataset.range(len(source)), config)
+    return [int(index) for index in shuffled.batch(config.batch_size)[step]]
+
+
+def view_places(
+    source: PairSource, config: TrainConfig, indices: Collection[int], passes: int
+) -> dict[int, list[int]]:
+    """Where pairs stand among the `training_views` of the first passes, in order."""
+    order = _shuffled(grain.MapDataset.range(len(source)), config)
+    places: dict[int, list[int]] = {index: [] for index in indices}
+    for place in range(passes * len(source)):
+        if (index := int(order[place])) in places:
+            places[index].append(place)
+    return places
+
+
+def _shuffled(pairs: grain.MapDataset, config: TrainConfig) -> grain.MapDataset:
+    return pairs.seed(config.train_seed).shuffle().repeat(_EPOCHS)

@@ -7,8 +7,12 @@ from typing import Any
 import keras
 
 from seglib.config import MAX_CLASSES, ModelConfig
-from seglib.data.dataset import Dataset, default_class_names, default_palette
-from seglib.data.image_io import read_image
+from seglib.data.dataset import (
+    Dataset,
+    default_class_names,
+    default_palette,
+    model_image_size,
+)
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import UsageError
 from seglib.models.architectures import ARCHITECTURES, resolve
@@ -87,15 +91,10 @@ def build_from_config(
     Args:
         weights: what `config.weights` names, where it has been fetched.
     """
-    size = (config.image_height, config.image_width)
-    if not config.image_height:
-        first = next(iter(dataset.splits.values()))[0]
-        height, width = read_image(first.image, channels=config.channels).shape[:2]
-        size = (height, width)
     return build_model(
         config.architecture,
         num_classes=dataset.num_classes,
-        image_size=size,
+        image_size=model_image_size(config, dataset),
         channels=config.channels,
         others=dataset.others,
         encoder=config.encoder or None,

@@ -129,9 +129,18 @@ def is_function(policy: Any) -> bool:
     return callable(policy) and not hasattr(policy, "to_dict")
 
 
-def policy_title(text: str) -> str:
-    """What a page calls a policy: its name, or `own`."""
-    return text if text in policies() else "own"
+def policy_title(policy: Any) -> str:
+    """What a page calls a policy: its name, that of a function, or `own`."""
+    if is_function(policy):
+        return str(getattr(policy, "__name__", "own"))
+    return policy if policy in policies() else "own"
+
+
+def policy_tree(policy: Any) -> Any:
+    """A policy in full, for pages: a list, a `Compose`, or the name of a function."""
+    if is_function(policy):
+        return policy_title(policy)
+    return policies()[policy] if policy in policies() else json.loads(policy or "[]")
 
 
 def policy_names(policy: str) -> list[str]:

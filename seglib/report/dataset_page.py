@@ -12,8 +12,8 @@ from seglib.data.image_io import read_image, read_mask
 from seglib.data.manifest import Manifest, PairFacts
 from seglib.data.pairs import spread
 from seglib.data.problems import Problem, group, relative_path
+from seglib.drawing.pictures import image_and_overlay
 from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
-from seglib.report.pictures import image_and_overlay
 
 _EXAMPLES = 6
 _SHOWN = 5  # findings of one kind before the fold

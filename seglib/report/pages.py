@@ -3,7 +3,6 @@
 The templates escape all text.
 """
 
-import base64
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -12,8 +11,8 @@ import cv2
 import jinja2
 import numpy as np
 
-from seglib.data.dataset import Dataset
-from seglib.data.image_io import encode_jpeg
+from seglib.data.image_io import jpeg_uri
+from seglib.drawing import Album
 from seglib.errors import SegError
 
 NO_VALUE = "–"
@@ -24,38 +23,38 @@ _QUALITIES = ((1280, 84), (1280, 74), (1024, 74), (840, 70), (640, 64), (480, 58
 
 
 def picture_page(
-    dataset: Dataset,
-    pictures: Sequence[tuple[str, np.ndarray]],
-    *,
-    title: str,
-    alt: str,
-    columns: int = 2,
-    total: int = 0,
+    album: Album, *, title: str, alt: str, subtitle: str = "", text: str = ""
 ) -> str:
-    """A page of pictures under a legend, as one self-contained HTML text.
+    """A page of an album, as one self-contained HTML text.
 
     Args:
-        dataset: gives the classes' names and colours.
-        pictures: name and uint8 array (H, W, 3) of each.
         alt: what each picture shows, after its name.
-        columns: 1 or 2.
-        total: the number of pairs that these were chosen from, to be told.
+        subtitle: told below the title.
+        text: such as settings, shown as it is below the pictures.
     """
-    sources = inline_pictures([picture for _, picture in pictures])
+    tiles = [tile for listed in album.rows.values() for _, tile in listed]
+    sources = inline_pictures(tiles)
+    rows, place = [], 0
+    for row, listed in album.rows.items():
+        pictures = [
+            {"source": source, "name": name, "alt": f"{row} {name}: {alt}".lstrip()}
+            for (name, _), source in zip(listed, sources[place:], strict=False)
+        ]
+        place += len(listed)
+        rows.append({"name": row, "pictures": pictures})
+    left_out = len(tiles) - len(sources)
     return render(
         "pictures.html",
         title=title,
-        subtitle=f"{len(sources)} of {total:,} pairs" if total else "",
+        subtitle=subtitle,
         classes=[
-            {"name": name, "colour": colour}
-            for name, colour in zip(dataset.class_names, dataset.palette, strict=True)
+            {"name": e.name, "colour": e.colour, "share": percent(e.share)}
+            for e in album.entries()
         ],
-        ignored=dataset.ignore_index is not None,
-        pictures=[
-            {"source": source, "name": name, "alt": f"{name}: {alt}"}
-            for (name, _), source in zip(pictures, sources, strict=False)
-        ],
-        columns=columns,
+        rows=[row for row in rows if row["pictures"]],
+        left_out=left_out,
+        columns=album.columns,
+        text=text,
     )
 
 
@@ -93,7 +92,7 @@ def inline_pictures(
     """
     sources: list[str] = []
     for max_width, quality in _QUALITIES:
-        sources = [_data_uri(_shrunk(p, max_width, quality=quality)) for p in pictures]
+        sources = [jpeg_uri(_shrunk(p, max_width), quality=quality) for p in pictures]
         if sum(map(len, sources)) <= budget_bytes:
             return sources
     fitting, used = [], 0
@@ -105,16 +104,12 @@ def inline_pictures(
     return fitting
 
 
-def _shrunk(picture: np.ndarray, max_width: int, *, quality: int) -> bytes:
+def _shrunk(picture: np.ndarray, max_width: int) -> np.ndarray:
     height, width = picture.shape[:2]
     if width > max_width:
         size = (max_width, max(1, round(height * max_width / width)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return encode_jpeg(picture, quality=quality)
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+    return picture
 
 
 @lru_cache(maxsize=1)

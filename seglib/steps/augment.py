@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from seglib.config import AugmentConfig
 from seglib.data.augmentation.augmenter import Augmenter, Function
@@ -25,23 +26,23 @@ from seglib.data.pairs import (
     spread,
 )
 from seglib.data.shards import INDEX_FILE, pack_record, write_shards
+from seglib.data.verification.loading import opened
 from seglib.data.views import RareViews
+from seglib.drawing import Album
 from seglib.hardware import PAIRS_AUGMENTED_AT_ONCE
-from seglib.policies import is_function, policy_title
-from seglib.report.layout import beside, labelled, stacked
+from seglib.policies import is_function, policy_title, policy_tree
 from seglib.report.pages import picture_page
-from seglib.report.pictures import image_and_overlay
 from seglib.storage.atomic_write import whole_folder, write_text
 from seglib.training.class_balance import ClassBalance
 
 FORMAT_VERSION = 2
 NUM_PREVIEWS = 6
 _SHOWN_VERSIONS = 4  # of a pair: the original, and the first copies
-_PANEL_WIDTH = 320  # pixels
+_PANEL_WIDTH = 240  # pixels
 
 
 def augment(
-    dataset: Dataset,
+    dataset: Dataset | str | Path,
     out: str | Path,
     *,
     config: AugmentConfig | None = None,
@@ -55,6 +56,7 @@ def augment(
     each pair draws from a seed of its own.
 
     Args:
+        dataset: or its folder.
         out: folder for train-*.arrayrecord, shards.json and preview.html.
         policy: in place of `config.policy`: what that may be, a list as YAML holds it,
             a `Compose` of albumentations, or a function `policy(image, mask, rng)` that
@@ -73,10 +75,11 @@ def augment(
     config = config or AugmentConfig()
     if policy is not None and not is_function(policy):
         config, policy = replace(config, policy=policy), None
+    dataset = opened(dataset, splits=("train",))
     work = _Work.open(dataset, config, policy, {IMAGE: channels, **dataset.others})
     with whole_folder(Path(out), what="shards", marker=INDEX_FILE) as beside:
         index = _write_shards(work, beside, progress)
-        _write_preview(work, beside)
+        _write_preview(work, beside, policy or config.policy)
         (beside / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
     return index
 
@@ -182,35 +185,31 @@ def _record(image: np.ndarray, mask: np.ndarray, inputs: Inputs) -> bytes:
     return pack_record([*images, encode_png(mask)])
 
 
-def _write_preview(work: _Work, folder: Path) -> None:
+def _write_preview(work: _Work, folder: Path, policy: Any) -> None:
     """Write a page of some pairs beside their first copies."""
-    pairs = [*enumerate(work.dataset.pairs("train"))]
-    sheets = [
-        (pair.stem, _sheet(work.dataset, work.versions(pair, index), work.inputs))
-        for index, pair in spread(pairs, NUM_PREVIEWS)
-    ]
+    dataset, config = work.dataset, work.config
+    album = Album(
+        dataset.class_names,
+        dataset.palette,
+        dataset.ignore_index,
+        layout="stacked",
+        max_width=_PANEL_WIDTH,
+        columns=_SHOWN_VERSIONS,
+    )
+    pairs = [*enumerate(dataset.pairs("train"))]
+    for index, pair in spread(pairs, NUM_PREVIEWS):
+        versions = work.versions(pair, index)[:_SHOWN_VERSIONS]
+        for copy, (image, mask) in enumerate(versions):
+            caption = f"copy {copy}" if copy else "original"
+            album.add(split(image, work.inputs)[0], mask, caption, row=pair.stem)
+    settings = asdict(config) | {"policy": policy_tree(policy)}
     html = picture_page(
-        work.dataset,
-        sheets,
-        title=f"Augmentation policy “{policy_title(work.config.policy)}”",
-        alt="the original and its copies, each beside its mask",
-        columns=1,
+        album,
+        title=f"Augmentation policy “{policy_title(policy)}”",
+        subtitle=f"{len(album.rows)} of {len(pairs):,} pairs",
+        alt="the image, and its mask",
+        text=yaml.safe_dump(
+            {"augment": settings}, sort_keys=False, default_flow_style=None
+        ),
     )
     write_text(folder / "preview.html", html)
-
-
-def _sheet(
-    dataset: Dataset, versions: list[tuple[np.ndarray, np.ndarray]], inputs: Inputs
-) -> np.ndarray:
-    """Versions of one pair, without their further inputs, two to a line."""
-    tiles = []
-    for copy, (image, mask) in enumerate(versions[:_SHOWN_VERSIONS]):
-        tile = image_and_overlay(
-            split(image, inputs)[0],
-            mask,
-            dataset.palette,
-            ignore_index=dataset.ignore_index,
-            max_width=_PANEL_WIDTH,
-        )
-        tiles.append(labelled(tile, f"copy {copy}" if copy else "original", size=12))
-    return stacked([beside(tiles[i : i + 2]) for i in range(0, len(tiles), 2)])

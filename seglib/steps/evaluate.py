@@ -15,6 +15,8 @@ from seglib.config import EvaluateConfig
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png
 from seglib.data.pairs import spread
+from seglib.data.verification.loading import opened
+from seglib.drawing.pictures import comparison, overlay
 from seglib.errors import DatasetError
 from seglib.evaluation.bootstrap import COUNTS, ImageCounts, write_counts
 from seglib.evaluation.metrics import Scores
@@ -22,7 +24,6 @@ from seglib.evaluation.scoring import ScoredImage, score_pairs
 from seglib.models.contract import Contract
 from seglib.models.model import SegmentationModel, load_model
 from seglib.report.evaluation_page import evaluation_page
-from seglib.report.pictures import comparison, overlay
 from seglib.storage.atomic_write import write_bytes, write_text
 
 NUM_WORST = 4  # images with the lowest mIoU that the report shows beside the fixed ones
@@ -71,7 +72,7 @@ class Evaluation:
 
 def evaluate(
     model: SegmentationModel | str | Path,
-    data: Dataset,
+    data: Dataset | str | Path,
     *,
     config: EvaluateConfig | None = None,
     out: str | Path | None = None,
@@ -81,6 +82,7 @@ def evaluate(
 
     Args:
         model: a model, or the folder of one.
+        data: a dataset, or its folder, of which the scored split is verified.
         out: folder for metrics.json, confusion_matrix.csv, per_image.csv, counts.npz,
             overlays/STEM.png (the same images in every run) and report.html.
 
@@ -91,6 +93,7 @@ def evaluate(
     config = config or EvaluateConfig()
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
+    data = opened(data, splits=(config.split,))
     check_classes(model.contract, data)
     data.check_inputs(model.contract.inputs)
     split = data.evaluation_split if config.split == "auto" else config.split

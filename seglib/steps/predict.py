@@ -10,10 +10,10 @@ import numpy as np
 from seglib.data.image_io import IMAGE_SUFFIXES, write_image
 from seglib.data.pairing import same_stem
 from seglib.data.pairs import IMAGE, describe, read_inputs, split
+from seglib.drawing.pictures import colorize, legend, overlay
 from seglib.errors import SegError, UsageError
 from seglib.models.contract import Contract
 from seglib.models.model import SegmentationModel, load_model
-from seglib.report.pictures import colorize, legend, overlay
 from seglib.storage.files import normal, visible_files
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
+from seglib.data.verification.loading import opened
 from seglib.distributed.process_group import ProcessGroup
 from seglib.models.model import SegmentationModel
 from seglib.policies import is_function
@@ -21,7 +22,7 @@ from seglib.training.trainer import Trainer
 
 def train(
     model: SegmentationModel,
-    data: Dataset,
+    data: Dataset | str | Path,
     *,
     config: TrainConfig | None = None,
     shards: str | Path | None = None,
@@ -39,8 +40,9 @@ def train(
     """Train a model in place, on one device; its best epoch's weights are kept.
 
     Args:
-        data: its train split is learnt from (unless `shards` is given), its val split
-            decides which epoch is best. Without a val split the last epoch is kept.
+        data: a dataset, or its folder. Its train split is learnt from (unless `shards`
+            is given), its val split decides which epoch is best. Without a val split
+            the last epoch is kept.
         shards: folder that `seglib augment` wrote, in place of the train split.
         policy: alters the views, in place of `config.train_policy`; as that of
             `seglib.augment`, masks being uint16. Checkpoints know a function by its
@@ -80,6 +82,7 @@ def train(
     """
     if isinstance(checkpoints, str | Path):
         checkpoints = Checkpoints(checkpoints)
+    data = opened(data, splits=("train", "val"))
     config = config or TrainConfig()
     if policy is not None and not is_function(policy):
         config, policy = replace(config, train_policy=policy), None

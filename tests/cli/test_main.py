@@ -173,6 +173,13 @@ def test_augment_and_visualize_write_what_they_say(seglib, tiny_root, tmp_path):
     )
     assert code == 0
     assert list((tmp_path / "v").glob("*.png"))
+    code, printed = seglib(
+        *("visualize", tiny_root, "--out", tmp_path / "v.html", "--class", "pole"),
+        *("--augment", "--policy", "light", "--draws", 2, "--layout", "overlay"),
+    )
+    assert code == 0
+    assert "v.html" in printed
+    assert (tmp_path / "v.html").read_text().count("<img") % 3 == 0
 
 
 def test_models_lists_what_can_be_built(seglib):

@@ -1,19 +1,18 @@
+import base64
 import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from seglib.config import DataConfig
 from seglib.data.dataset import (
     config_options,
-    default_palette,
     scan_dataset,
     with_splits,
 )
 from seglib.data.dataset_yaml import parse_description
-from seglib.data.image_io import write_image
+from seglib.data.image_io import decode_image, write_image
 from seglib.data.verification.loading import load_dataset
 from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError
@@ -146,12 +145,6 @@ def test_a_dataset_with_other_pairs_keeps_everything_else(folder):
     assert fewer.class_names == dataset.class_names
 
 
-def test_colours_of_up_to_forty_classes_differ_visibly():
-    colours = np.array(default_palette(40), int)
-    distance = np.abs(colours[:, None] - colours[None]).sum(axis=2)
-    assert distance[~np.eye(40, dtype=bool)].min() >= 10
-
-
 def test_the_example_of_the_documentation_is_a_clean_dataset(
     repository, tmp_path, monkeypatch
 ):
@@ -163,6 +156,21 @@ def test_the_example_of_the_documentation_is_a_clean_dataset(
     assert verification.ok
     assert verification.warnings == ()
     assert verification.dataset.class_names == ("background", "box")
+
+
+def test_a_dataset_shows_itself_in_a_notebook_also_where_a_file_is_damaged(folder):
+    folder.describe("class_names: [<b>, road, car]\nignore_index: 255\n")
+    dataset = load_dataset(folder.root)
+    html = dataset._repr_html_()
+    assert "3 train, 2 val" in html
+    assert "&lt;b&gt;" in html
+    encoded = html.partition("base64,")[2].partition('"')[0]
+    # Pictures of 160 beside each other twice, with margins; see test_visualize.
+    assert decode_image(base64.b64decode(encoded)).shape[1] == 2 * 324 + 3 * 14
+    folder.image("train", "a").write_bytes(b"damaged")
+    html = dataset._repr_html_()
+    assert "a.png: not an image" in html
+    assert "<img" not in html
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x1b[2J", "a\u202eb", "\x9b"])

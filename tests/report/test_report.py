@@ -9,14 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from seglib.data.dataset import Dataset, default_palette
 from seglib.data.image_io import decode_image
 from seglib.data.verification.verifier import verify
+from seglib.drawing import Album
 from seglib.errors import SegError
 from seglib.report.evaluation_page import evaluation_page
-from seglib.report.layout import panel_size, resize_ids
 from seglib.report.pages import MAX_PAGE_BYTES, inline_pictures, picture_page
-from seglib.report.pictures import colorize, comparison, error_map, legend, overlay
 from seglib.report.plots import confusion_png, curves_png
 from seglib.steps.verify import write_verification
 
@@ -99,73 +97,6 @@ def scored(confusion: np.ndarray, names: list[str], **others) -> dict:
     } | others
 
 
-class TestPictures:
-    def test_each_pixel_gets_its_class_colour(self):
-        mask = np.array([[0, 1], [2, 0]], np.uint8)
-        expected = [[PALETTE[0], PALETTE[1]], [PALETTE[2], PALETTE[0]]]
-        assert colorize(mask, PALETTE).tolist() == np.array(expected).tolist()
-
-    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
-    def test_ignored_and_unknown_ids_are_neutral_grey(self, dtype):
-        mask = np.array([[1, 255, 3, 1]], dtype)
-        painted = colorize(mask, PALETTE, ignore_index=255)[0].astype(int)
-        assert painted[0].tolist() == painted[3].tolist() == [0, 100, 0]
-        assert np.ptp(painted[1:3], axis=1).max() <= 6
-
-    def test_an_ignored_id_below_the_number_of_classes_is_grey_too(self):
-        mask = np.zeros((1, 1), np.uint8)
-        assert np.ptp(colorize(mask, PALETTE, ignore_index=0).astype(int)) <= 6
-
-    def test_an_overlay_mixes_by_alpha(self):
-        image = np.full((1, 3, 3), 100, np.uint8)
-        mask = np.array([[0, 1, 2]], np.uint8)
-        # 0.75 · 100 + 0.25 · colour
-        expected = [[125, 75, 75], [75, 100, 75], [75, 75, 88]]
-        mixed = overlay(image, mask, PALETTE, alpha=0.25)
-        assert np.abs(mixed[0].astype(int) - expected).max() <= 1
-
-    @pytest.mark.parametrize("channels", [1, 3, 4])
-    def test_overlays_take_grey_rgb_and_rgba(self, channels):
-        image = np.full((4, 5, channels), 80, np.uint8)
-        mixed = overlay(image, np.zeros((4, 5), np.uint8), PALETTE, alpha=0)
-        assert (mixed == 80).all()
-        assert mixed.shape == (4, 5, 3)
-
-    def test_errors_have_the_colour_of_the_truth(self):
-        image = np.full((1, 4, 3), 100, np.uint8)
-        mask = np.array([[0, 1, 2, 255]], np.uint8)
-        prediction = np.array([[0, 2, 0, 1]], np.uint8)
-        shown = error_map(image, mask, prediction, PALETTE, ignore_index=255)[0]
-        assert shown[0].tolist() == [30, 30, 30]  # right: 30 % of the grey image
-        assert shown[1].tolist() == [0, 100, 0]  # a road taken for a car
-        assert shown[2].tolist() == [0, 0, 50]
-        assert np.ptp(shown[3].astype(int)) <= 6  # ignored
-
-    def test_a_comparison_has_four_panels_under_labels(self):
-        image = np.zeros((120, 200, 3), np.uint8)
-        mask = np.zeros((120, 200), np.uint8)
-        picture = comparison(image, mask, mask + 1, PALETTE, ignore_index=255)
-        # Text of 11 pixels in strips of 21; gaps of 4 between panels of 200.
-        assert picture.shape == (21 + 120, 4 * 200 + 3 * 4, 3)
-        middles = [picture[80, 100 + 204 * panel].tolist() for panel in range(4)]
-        assert middles == [[0, 0, 0], [200, 0, 0], [0, 100, 0], [200, 0, 0]]
-
-    def test_small_pictures_are_enlarged_by_whole_pixels_and_large_ones_reduced(self):
-        assert panel_size((24, 32)) == (120, 160)
-        assert panel_size((360, 480)) == (360, 480)
-        assert panel_size((1024, 2048)) == (320, 640)
-        big = np.arange(4, dtype=np.uint16).reshape(2, 2) * 100
-        assert set(np.unique(resize_ids(big, (7, 9)))) == {0, 100, 200, 300}
-
-    def test_the_legend_shows_each_colour_and_fits_a_height(self):
-        shown = legend(("sky", "road", "车 <b>"), PALETTE, ignored=True)
-        colours = set(map(tuple, shown.reshape(-1, 3).tolist()))
-        assert set(PALETTE) <= colours
-        names = tuple(f"class {index}" for index in range(40))
-        for height in (10, 104, 360):
-            assert legend(names, default_palette(40), height=height).shape[0] == height
-
-
 class TestPlots:
     def test_curves_are_a_png_even_with_gaps(self):
         history = [
@@ -199,18 +130,32 @@ class TestPlots:
 
 class TestPage:
     def test_pictures_stand_under_a_legend_and_all_text_is_escaped(self):
-        black = np.zeros((30, 2000, 3), np.uint8)
-        options = {"title": HOSTILE, "alt": HOSTILE, "total": 7}
-        parsed = parse(picture_page(two_classes(), [(HOSTILE, black)], **options))
-        shown = [HOSTILE, HOSTILE, "1 of 7 pairs", HOSTILE, "b", "ignored", HOSTILE]
-        assert parsed.texts == shown
-        assert parsed.images[0]["alt"] == f"{HOSTILE}: {HOSTILE}"
+        album = Album((HOSTILE, "b"), PALETTE[:2], 255, max_width=1400)
+        mask = np.zeros((30, 1400), np.uint8)
+        mask[:3], mask[3:18] = 1, 255  # of 30 rows: 10 % and 50 %
+        album.add(np.zeros((30, 1400, 3), np.uint8), mask, HOSTILE, row=HOSTILE)
+        options = dict.fromkeys(("title", "alt", "subtitle", "text"), HOSTILE)
+        parsed = parse(picture_page(album, **options))
+        shown = [*[HOSTILE] * 4, "40.0%", "b", "10.0%", "ignored", "50.0%"]
+        shown += ["Shares of all pixels on this page.", HOSTILE, HOSTILE]
+        assert parsed.texts == [*shown, "Settings", HOSTILE]
+        assert parsed.images[0]["alt"] == f"{HOSTILE} {HOSTILE}: {HOSTILE}"
         encoded = (parsed.images[0]["src"] or "").partition(",")[2]
         assert decode_image(base64.b64decode(encoded)).shape[1] == 1280
 
     def test_a_page_that_no_viewer_shows_is_refused(self):
         with pytest.raises(SegError, match=r"too large. Expected at most 1,000,000"):
-            picture_page(two_classes(), [], title="x" * MAX_PAGE_BYTES, alt="")
+            picture_page(Album((), ()), title="x" * MAX_PAGE_BYTES, alt="")
+
+    def test_pictures_that_do_not_fit_a_page_are_counted_on_it(self):
+        album = Album(("a",), PALETTE[:1], layout="overlay", columns=1)
+        noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+        for number in range(40):
+            album.add(noise, np.zeros((480, 640), np.uint8), str(number), row="all")
+        parsed = parse(picture_page(album, title="", alt=""))
+        left_out = 40 - len(parsed.images)
+        assert left_out > 0
+        assert f"{left_out} pictures are left out" in parsed.text
 
     def test_pictures_are_made_smaller_until_they_fit(self):
         noise = np.random.default_rng(0).integers(0, 256, (400, 1600, 3), np.uint8)
@@ -326,17 +271,6 @@ class TestOtherPages:
         assert "Not an image (300)" in parsed.texts
         assert "100 more" in parsed.texts
         assert "… and 195 more, listed in manifest.json." in parsed.texts
-
-
-def two_classes() -> Dataset:
-    return Dataset(
-        root=Path(),
-        splits={},
-        num_classes=2,
-        class_names=(HOSTILE, "b"),
-        palette=PALETTE[:2],
-        ignore_index=255,
-    )
 
 
 def broken_dataset(root: Path) -> Path:

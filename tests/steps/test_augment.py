@@ -54,6 +54,9 @@ def test_a_policy_of_ones_own_is_a_list_a_compose_or_a_function(tiny_dataset, tm
     for i, policy in enumerate(policies):
         augment(tiny_dataset, tmp_path / str(i), policy=policy)
     assert len({*map(str, map(_digests, sorted(tmp_path.iterdir())))}) == 1
+    page = (tmp_path / "3" / "preview.html").read_text()
+    assert "Augmentation policy “upside_down”" in page
+    assert "<h2>Settings</h2>" in page
 
 
 def test_a_policy_that_mixes_draws_from_the_dataset(tiny_dataset, tmp_path):

@@ -13,8 +13,10 @@ from seglib.models import build_model
 from seglib.steps.evaluate import evaluate
 
 
-def test_the_scores_are_those_of_predicting_image_by_image(trained, tiny_dataset):
-    evaluation = evaluate(trained.folder, tiny_dataset)
+def test_the_scores_are_those_of_predicting_image_by_image(
+    trained, tiny_dataset, tiny_root
+):
+    evaluation = evaluate(trained.folder, tiny_root)
     assert evaluation.split == "test"
     counts = np.zeros((8, 8), np.int64)
     for pair in tiny_dataset.pairs("test"):

@@ -59,11 +59,11 @@ def test_the_artifact_carries_its_contract_and_curves(trained, tiny_dataset):
     assert not trained.folder.with_name("model.unfinished").exists()
 
 
-def test_equal_seeds_train_equal_models(tiny_dataset):
+def test_equal_seeds_train_equal_models(tiny_dataset, tiny_root):
     histories = []
-    for _ in range(2):
+    for data in (tiny_dataset, tiny_root):  # a folder is a dataset, too
         config = TrainConfig(epochs=1, batch_size=4, train_seed=3)
-        histories.append(train(build(5), tiny_dataset, config=config))
+        histories.append(train(build(5), data, config=config))
     first, second = (history[0] for history in histories)
     assert first["loss"] == pytest.approx(second["loss"], rel=1e-4)
 

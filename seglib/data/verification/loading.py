@@ -8,8 +8,26 @@ from seglib.config import DataConfig
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.problems import some_of_each
 from seglib.data.verification.verifier import examine
+from seglib.errors import UsageError
 
 logger = logging.getLogger(__name__)
+
+
+def opened(data: Dataset | str | Path, *, splits: Collection[str] = SPLITS) -> Dataset:
+    """A dataset, or that of a folder, of which these splits are verified.
+
+    Raises:
+        DatasetError: of `load_dataset`.
+        UsageError: neither a dataset nor a path.
+    """
+    if isinstance(data, str | Path):
+        return load_dataset(data, splits=splits)
+    if not isinstance(data, Dataset):
+        raise UsageError(
+            "Expected a `Dataset` as `seglib.load_dataset` gives it, or its folder. "
+            f"Received: {type(data).__name__}."
+        )
+    return data
 
 
 def load_dataset(

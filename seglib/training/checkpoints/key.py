@@ -22,6 +22,7 @@ from seglib.storage.files import files_sha256
 from seglib.training.distillation import Distillation
 
 _TRAINER = "seglib.training.trainer"
+PICTURES = {"seglib.drawing"}  # rooms that decide no weight
 
 
 def content_key(
@@ -37,7 +38,7 @@ def content_key(
 
     Two trainings with the same key are the same: settings, contract, first weights,
     training and validation data, teacher, code and libraries. (The code is what the
-    trainer imports; pages and pictures are drawn above it, and do not count.)
+    trainer imports, without what draws pictures.)
 
     Returns:
         64 hexadecimal digits.
@@ -53,7 +54,7 @@ def content_key(
         "val": _pairs_digest(data, "val"),
         "teacher": _teacher(distillation) if distillation else None,
         "backend": keras.backend.backend(),
-        "code": code_digest(_TRAINER),
+        "code": code_digest(_TRAINER, without=PICTURES),
     }
     if policy:
         parts["policy"] = _source(policy)

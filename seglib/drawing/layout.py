@@ -56,7 +56,8 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def resize_ids(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a mask (H, W) to (height, width); ids are never mixed."""
-    mask = np.asarray(mask).astype(np.int32)  # the widest type that OpenCV resizes
+    if mask.dtype not in (np.uint8, np.uint16):
+        mask = mask.astype(np.int32)  # the widest type that OpenCV resizes
     return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
@@ -104,6 +105,25 @@ def pad(
 def text_width(text: str, size: int) -> int:
     """Width in pixels of a text at a font size in pixels."""
     return int(np.ceil(_font(size).getlength(visible_line(text))))
+
+
+def paragraph(text: str, width: int, *, size: int = 13) -> np.ndarray:
+    """Lines of text, broken between words, as a picture uint8 (h, width, 3)."""
+    lines: list[str] = []
+    for given in text.splitlines():
+        line = ""
+        for word in given.split(" "):
+            longer = f"{line} {word}".strip()
+            if line and text_width(longer, size) > width - 8:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+    height = size + 7
+    canvas = np.full((height * len(lines), width, 3), BACKGROUND, np.uint8)
+    for index, line in enumerate(lines):
+        draw_text(canvas, line, (4, index * height + height // 2), size=size)
+    return canvas
 
 
 def draw_text(

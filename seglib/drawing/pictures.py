@@ -1,31 +1,39 @@
 """Pictures of masks: colours, overlays, comparisons, legends.
 
-A palette is one (red, green, blue) a class id. Ignored pixels, and ids that have no
-colour, are hatched in two greys: no class looks like that.
+A palette is one (red, green, blue) a class id. Ignored pixels are hatched in two greys,
+and ids that are no class in black and magenta: no class looks like that.
 """
 
 import math
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import cv2
 import numpy as np
 
-from seglib.report.layout import (
+from seglib.drawing.layout import (
     BACKGROUND,
     MAX_PANEL,
     beside,
     draw_text,
     labelled,
-    pad,
     panel_size,
     resize,
     resize_ids,
+    stacked,
     text_width,
 )
+from seglib.drawing.palette import default_colors
+from seglib.errors import UsageError
 
+Colour = tuple[int, int, int] | str  # or the name of a hatching
 Palette = Sequence[tuple[int, int, int]]
 
-_HATCH = ((104, 106, 110), (128, 130, 134))  # neutral greys
+IGNORED, NO_CLASS = "ignored", "no class"
+_HATCHINGS = {
+    IGNORED: ((104, 106, 110), (128, 130, 134)),  # neutral greys
+    NO_CLASS: ((0, 0, 0), (255, 0, 255)),
+}
 _HATCH_PERIOD = 12  # pixels
 _DIM = 0.3  # brightness of the correct pixels of an error map
 _LEGEND_ROW = 26  # pixels
@@ -34,27 +42,34 @@ _LEGEND_NAME = 28  # characters
 
 
 def colorize(
-    mask: np.ndarray, palette: Palette, *, ignore_index: int | None = None
+    mask: np.ndarray, palette: Palette = (), *, ignore_index: int | None = None
 ) -> np.ndarray:
     """Paint a mask in the colours of its classes.
 
     Args:
         mask: int array (H, W) of class ids.
+        palette: by class id. Default: `class_color` of each.
+        ignore_index: id of the pixels to be hatched.
 
     Returns:
         uint8 array (H, W, 3), RGB.
+
+    Raises:
+        UsageError: an array of another shape or dtype.
     """
+    mask, palette = _checked(mask), palette or default_colors()
     colours = np.asarray(palette, np.uint8)
     known = _has_colour(mask, palette, ignore_index)
     painted = colours[np.where(known, mask, 0)]
-    painted[~known] = _hatching(mask.shape)[~known]
+    for kind, pixels in _hatched(mask, known, ignore_index).items():
+        painted[pixels] = _hatching(mask.shape, kind)[pixels]
     return painted
 
 
 def overlay(
     image: np.ndarray,
     mask: np.ndarray,
-    palette: Palette,
+    palette: Palette = (),
     *,
     alpha: float = 0.5,
     ignore_index: int | None = None,
@@ -64,17 +79,26 @@ def overlay(
     Args:
         image: uint8 array (H, W, 1 or 3 or 4).
         mask: int array (H, W) of class ids.
+        palette: by class id. Default: `class_color` of each.
         alpha: 0 shows the image alone, 1 the mask alone. Ignored pixels always show
-            the image, dimmed.
+            the image, dimmed and hatched; ids that are no class hide it.
+        ignore_index: id of the pixels to be hatched.
 
     Returns:
         uint8 array (H, W, 3), RGB.
+
+    Raises:
+        UsageError: arrays of other shapes or dtypes.
     """
+    mask, palette = _checked(mask, image), palette or default_colors()
     image = _to_rgb(image)
     known = _has_colour(mask, palette, ignore_index)
     colours = colorize(mask, palette, ignore_index=ignore_index)
     mixed = cv2.addWeighted(image, 1 - alpha, colours, alpha, 0)
-    mixed[~known] = cv2.addWeighted(_grey(image), 0.4, colours, 0.3, 0)[~known]
+    hatched = _hatched(mask, known, ignore_index)
+    ignored, wrong = hatched[IGNORED], hatched[NO_CLASS]
+    mixed[ignored] = cv2.addWeighted(_grey(image), 0.4, colours, 0.3, 0)[ignored]
+    mixed[wrong] = colours[wrong]
     return mixed
 
 
@@ -87,6 +111,12 @@ def error_map(
     ignore_index: int | None = None,
 ) -> np.ndarray:
     """Wrong pixels in the colour of the truth, right ones dim, ignored ones hatched.
+
+    Args:
+        image: uint8 array (H, W, 1 or 3 or 4).
+        mask: int array (H, W) of class ids.
+        prediction: int array (H, W) of class ids.
+        palette: by class id.
 
     Returns:
         uint8 array (H, W, 3), RGB.
@@ -137,61 +167,67 @@ def image_and_overlay(
     *,
     ignore_index: int | None = None,
     max_width: int = MAX_PANEL,
+    layout: str = "side-by-side",
 ) -> np.ndarray:
-    """An image beside its overlay, at a size to be looked at.
+    """An image and its overlay, at a size to be looked at.
 
     Args:
         image: uint8 array (H, W, 1 or 3 or 4).
         mask: int array (H, W) of class ids.
         max_width: of either, in pixels.
+        layout: "side-by-side"; "stacked": the image above; "overlay": without it.
 
     Returns:
         uint8 array (h, w, 3), RGB.
     """
+    mask = _checked(mask, image)
     size = panel_size(mask.shape, max_width=max_width)
     image, mask = resize(_to_rgb(image), size), resize_ids(mask, size)
     painted = overlay(image, mask, palette, alpha=0.6, ignore_index=ignore_index)
-    return beside([image, painted])
+    if layout == "overlay":
+        return painted
+    arrange = stacked if layout == "stacked" else beside
+    return arrange([image, painted])
 
 
 def legend(
-    class_names: Sequence[str],
-    palette: Palette,
+    names: Sequence[str],
+    colours: Sequence[Colour],
     *,
-    height: int | None = None,
-    ignored: bool = False,
+    shares: Sequence[float] = (),
+    width: int = 0,
 ) -> np.ndarray:
     """A picture of the classes' colours and names.
 
     Args:
-        height: of the picture in pixels; columns are added until all classes fit.
-            Default: one column, as high as it needs.
-        ignored: also explain the hatching of ignored pixels.
+        names, colours: of each line; a colour may be `IGNORED` or `NO_CLASS`.
+        shares: of the pixels, 0 … 1, to be told behind each name.
+        width: in pixels; columns are added as far as they fit, at least one. Default:
+            one column.
 
     Returns:
         uint8 array (h, w, 3), RGB.
     """
-    names = [_shorten(name) for name in class_names]
-    swatches = [np.full((14, 20, 3), colour, np.uint8) for colour in palette]
-    if ignored:
-        names.append("ignored")
-        swatches.append(_hatching((14, 20)))
-    rows = max(1, (height or _LEGEND_ROW * len(names)) // _LEGEND_ROW)
-    columns = math.ceil(len(names) / rows)
-    column_width = 28 + max((text_width(name, 13) for name in names), default=0) + 16
+    told = [f"{share:.1%}" if share >= 0.0005 else "< 0.1%" for share in shares]
+    named = zip_longest(map(_shorten, names), told, fillvalue="")
+    lines = [" ".join(line) for line in named]
+    column_width = 28 + max((text_width(line, 13) for line in lines), default=0) + 16
+    columns = max(1, (width - _LEGEND_MARGIN) // column_width)
+    rows = max(1, math.ceil(len(lines) / columns))
+    columns = max(1, math.ceil(len(lines) / rows))
     canvas = np.full(
         (rows * _LEGEND_ROW, columns * column_width + _LEGEND_MARGIN, 3),
         BACKGROUND,
         np.uint8,
     )
-    for index, (name, swatch) in enumerate(zip(names, swatches, strict=True)):
+    for index, (line, colour) in enumerate(zip(lines, colours, strict=True)):
         left = index // rows * column_width + _LEGEND_MARGIN
         top = index % rows * _LEGEND_ROW
-        canvas[top + 6 : top + 20, left : left + 20] = swatch
-        draw_text(canvas, name, (left + 28, top + _LEGEND_ROW // 2), size=13)
-    if height is None:
-        return canvas
-    return pad(canvas[:height], below=max(0, height - canvas.shape[0]))
+        canvas[top + 6 : top + 20, left : left + 20] = (
+            _hatching((14, 20), colour) if isinstance(colour, str) else colour
+        )
+        draw_text(canvas, line, (left + 28, top + _LEGEND_ROW // 2), size=13)
+    return canvas
 
 
 def _has_colour(
@@ -201,10 +237,33 @@ def _has_colour(
     return known if ignore_index is None else known & (mask != ignore_index)
 
 
-def _hatching(shape: tuple[int, ...]) -> np.ndarray:
+def _hatched(
+    mask: np.ndarray, known: np.ndarray, ignore_index: int | None
+) -> dict[str, np.ndarray]:
+    """The pixels of each hatching, bool (H, W)."""
+    ignored = np.zeros_like(known) if ignore_index is None else mask == ignore_index
+    return {IGNORED: ignored, NO_CLASS: ~known & ~ignored}
+
+
+def _hatching(shape: tuple[int, ...], kind: str) -> np.ndarray:
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     stripe = (rows + columns) % _HATCH_PERIOD < _HATCH_PERIOD // 2
-    return np.asarray(_HATCH, np.uint8)[stripe.astype(np.intp)]
+    return np.asarray(_HATCHINGS[kind], np.uint8)[stripe.astype(np.intp)]
+
+
+def _checked(mask: np.ndarray, image: np.ndarray | None = None) -> np.ndarray:
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or mask.dtype.kind not in "iu":
+        raise UsageError(
+            "`mask` must be an array (height, width) of class ids. Received: shape "
+            f"{mask.shape}, {mask.dtype}."
+        )
+    if image is not None and (image.dtype != np.uint8 or image.shape[:2] != mask.shape):
+        raise UsageError(
+            f"`image` must be uint8 of the mask's height and width, {mask.shape}. "
+            f"Received: shape {image.shape}, {image.dtype}."
+        )
+    return mask
 
 
 def _to_rgb(image: np.ndarray) -> np.ndarray:
