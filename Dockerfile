@@ -32,7 +32,7 @@ from pathlib import Path;\
 lock = Path('/lock/requirements.lock').read_text();\
 pins = dict(re.findall(r'^([\w.-]+)(==\S+)', lock, re.MULTILINE));\
 project = tomllib.loads(Path('/lock/pyproject.toml').read_text())['project'];\
-extras = {'pretrained', 'mlflow', '${VARIANT}'} & {*project['optional-dependencies']};\
+extras = {'pretrained', 'mlflow', 'export', '${VARIANT}'} & {*project['optional-dependencies']};\
 wanted = sum(map(project['optional-dependencies'].get, extras), project['dependencies']);\
 named = [re.match(r'([\w.-]+)(\[.*\])?', one) for one in sorted(wanted)];\
 lines = [one.group() + pins[one[1]] for one in named];\

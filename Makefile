@@ -201,13 +201,11 @@ benchmark-fetch: $(DEV_READY) ## 10,000 files from S3: seglib, dvc pull, and bar
 
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)
-	$(COMPILE) --extra pretrained --extra mlflow --extra hub --extra convert \
-	  --group dev \
+	$(COMPILE) $(EXTRAS) --extra hub --group dev \
 	  $(if $(UPGRADE),--upgrade) -o requirements-dev.lock
-	$(COMPILE) --extra pretrained --extra mlflow --extra convert --group pipeline \
+	$(COMPILE) $(EXTRAS) --group pipeline \
 	  --constraints requirements-dev.lock -o requirements.lock
-	$(COMPILE) --extra pretrained --extra mlflow --extra convert --extra gpu \
-	  --group pipeline \
+	$(COMPILE) $(EXTRAS) --extra gpu --group pipeline \
 	  --constraints requirements-dev.lock -o requirements-gpu.lock
 	$(subst pyproject.toml,,$(COMPILE)) --group docs \
 	  --constraints requirements-dev.lock \
@@ -215,6 +213,7 @@ lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newes
 	echo "uv$(if $(UPGRADE),,==$(UV_VERSION))" | \
 	  $(subst pyproject.toml,-,$(COMPILE)) -o requirements-uv.lock
 
+EXTRAS := --extra pretrained --extra mlflow --extra convert --extra export
 # One version for every Python and platform; neither addresses nor paths in the file.
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
   --fork-strategy fewest --generate-hashes --no-header --no-annotate

@@ -11,8 +11,11 @@ def export_model(
     model: Input[Model],
     evaluation: Input[Artifact],
     decision: Input[Artifact],
+    export_formats: str,
     max_logit_difference: float,
     min_equal_pixels: float,
+    max_miou_loss: float,
+    export_examples: int,
     publish_to: str,
     publish_name: str,
     export: Output[Model],
@@ -23,8 +26,8 @@ def export_model(
     the model champion.
 
     Args:
-        export: saved_model, comparison.json, checksums, and lineage.json: all that led
-            to it, back to the masks.
+        export: the files of each format, comparison.json, README.md (the model card),
+            checksums, and lineage.json: all that led to it, back to the masks.
     """
     given = locals()
     from seglib.tasks import model_tasks as task

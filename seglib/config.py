@@ -272,10 +272,22 @@ class GateConfig:
 
 @section
 class ExportConfig:
-    """The served form, and how close to the Keras model it must be."""
+    """The forms in which a model is served, and how close to it they must be."""
 
-    max_logit_difference: AboveZero = setting(1e-3, "largest allowed, absolute")
+    export_formats: Names = setting(
+        "saved_model",
+        "which: saved_model, onnx, litert, litert_fp16, litert_int8; see models.md",
+    )
+    max_logit_difference: AboveZero = setting(
+        1e-3, "largest allowed, absolute; not of the last two formats"
+    )
     min_equal_pixels: UpToOne = setting(0.999, "share of pixels with the same class")
+    max_miou_loss: Share = setting(
+        0.01, "largest allowed of litert_fp16 and litert_int8, on the dataset"
+    )
+    export_examples: Positive = setting(
+        32, "images of val to compare on, and of train to calibrate litert_int8 by"
+    )
     publish_to: str = setting("", 's3://bucket/prefix or a folder; "": nowhere')
     publish_name: str = setting("model", "whose `latest` there is moved to the export")
 

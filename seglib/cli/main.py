@@ -195,20 +195,61 @@ def predict(
 @app.command()
 def export(
     model: Model,
-    out: Annotated[Path, typer.Option(help="Folder for the SavedModel.")] = Path(
-        "export"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("export"),
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="saved_model, onnx, litert, litert_fp16 or litert_int8; repeatable.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Dataset to compare on, and to calibrate litert_int8 by."),
+    ] = None,
+    num_classes: NumClasses = None,
+    ignore_index: IgnoreIndex = None,
     config: ConfigFile = None,
 ) -> None:
-    """Export to a SavedModel that is proven to answer like the model."""
+    """Export to files that are proven to answer like the model.
+
+    Each format is run by its own runtime on the same images as the model. README.md
+    beside the files tells differences, scores, sizes and times.
+
+    For example: seglib export model --format onnx --format litert_int8 --data data
+    """
+    settings = override(
+        Config.load(config).export,
+        export_formats=",".join(formats) if formats else None,
+    )
+    check_writable(out)
+    dataset = None
+    if data:
+        splits = ("train", "val")
+        dataset = open_dataset(
+            data, config, num_classes, ignore_index, splits=splits, model=model
+        )
+    from seglib.exports.card import recommended
+    from seglib.steps.export import CARD
     from seglib.steps.export import export as run
 
-    comparison = run(model, out, config=Config.load(config).export)
-    console.print(
-        f"{out / 'saved_model'}: logits within "
-        f"{comparison['max_logit_difference']:.1e}, "
-        f"{comparison['equal_pixels']:.2%} equal pixels"
-    )
+    with console.status("exporting and comparing"):
+        comparison = run(model, out, config=settings, data=dataset)
+    table = Table("", "logits within", "equal pixels", "mIoU", "ms an image", "MB")
+    for name, found in comparison["formats"].items():
+        miou, size = found["miou"], found.get("bytes")
+        table.add_row(
+            name,
+            f"{found['max_logit_difference']:.1e}",
+            f"{found['equal_pixels']:.3%}",
+            "" if miou is None else f"{miou:.4f}",
+            f"{found['latency_ms']['p50']:.1f}",
+            "" if size is None else f"{size / 1e6:.1f}",
+        )
+    console.print(table)
+    best = recommended(comparison["formats"])
+    told = f", the fastest that answers as well: {best}" if best else ""
+    console.print(f"{out}, its card: {out / CARD}{told}", soft_wrap=True)
 
 
 @app.command()

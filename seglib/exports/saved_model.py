@@ -1,5 +1,6 @@
-"""SavedModel, for TensorFlow Serving, and its comparison with the Keras model."""
+"""SavedModel, for TensorFlow Serving and KServe."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,71 +13,78 @@ from seglib.models.model import SegmentationModel
 def write_saved_model(model: SegmentationModel, path: Path) -> None:
     """Write a TensorFlow SavedModel that resizes and normalises by itself.
 
-    Its signatures: `serve(images uint8 (N, H, W, C))`, any size, gives class ids uint8
-    or uint16 (N, H, W); `logits(images)` gives float32 (N, H, W, num_classes).
+    Its signatures take images uint8 (N, H, W, C) of any size:
+
+    - `serve`, the default one: class ids uint8 or uint16 (N, H, W);
+    - `logits`: float32 (N, H, W, num_classes);
+    - `predict`: `class_ids` and `probabilities`, float32 (N, H, W, num_classes);
+    - `encoded`: class ids of one PNG or JPEG file, its bytes a string (1,); for a
+      network of one input of 1, 3 or 4 channels. EXIF orientation is not applied.
     """
     import tensorflow as tf
 
-    images = tf.TensorSpec(
-        (None, None, None, model.contract.channels), tf.uint8, "images"
-    )
-    mask_dtype = np.dtype(model.mask_dtype).name
+    contract = model.contract
+    mask_dtype = contract.mask_dtype.name
 
     def logits(images: Any) -> Any:
         return model.served(images, training=False)
 
-    def serve(images: Any) -> Any:
-        return keras.ops.cast(keras.ops.argmax(logits(images), axis=-1), mask_dtype)
+    def ids(values: Any) -> Any:
+        return keras.ops.cast(keras.ops.argmax(values, axis=-1), mask_dtype)
 
+    def serve(images: Any) -> Any:
+        return ids(logits(images))
+
+    def predict(images: Any) -> dict[str, Any]:
+        values = logits(images)
+        return {"class_ids": ids(values), "probabilities": keras.ops.softmax(values)}
+
+    def encoded(files: Any) -> Any:
+        return serve(_decoded(tf.reshape(files, []), contract.channels)[None])
+
+    images = tf.TensorSpec((None, None, None, contract.channels), tf.uint8, "images")
     # A graph that has not run yet, as in a model just loaded, has no variables.
-    model.predict_logits(_image(0, model.contract.image_size, model.contract.channels))
+    model.predict_logits(random_image(0, contract.image_size, contract.channels))
     # Keras's own ExportArchive writes every weight twice.
     module = tf.Module()
     module.weights = [variable.value for variable in model.served.variables]
     module.serve = tf.function(serve, input_signature=[images])
     module.logits = tf.function(logits, input_signature=[images])
-    signatures = {"serve": module.serve, "logits": module.logits}
+    module.predict = tf.function(predict, input_signature=[images])
+    names = ["serve", "logits", "predict"]
+    if len(contract.inputs) == 1 and contract.channels in (1, 3, 4):
+        files = tf.TensorSpec((1,), tf.string, "files")
+        module.encoded = tf.function(encoded, input_signature=[files])
+        names.append("encoded")
+    signatures = {name: getattr(module, name) for name in names}
     tf.saved_model.save(
         module, str(path), {"serving_default": module.serve, **signatures}
     )
 
 
-def compare_saved_model(model: SegmentationModel, saved_model: Path) -> dict[str, Any]:
-    """Run a model and its SavedModel on the same random images of three sizes.
-
-    Returns:
-        `format`; `images`, their (height, width); `max_logit_difference`, absolute;
-        `equal_pixels`, the share of pixels with the same class.
-    """
+def _decoded(file: Any, channels: int) -> Any:
+    """The pixels of a PNG or JPEG file, as OpenCV decodes them: uint8 (H, W, C)."""
     import tensorflow as tf
 
-    served = tf.saved_model.load(str(saved_model))
-    difference, equal, pixels = 0.0, 0, 0
-    sizes = _sizes(model.contract.image_size)
-    for seed, size in enumerate(sizes):
-        image = _image(seed, size, model.contract.channels)
-        expected = model.predict_logits(image)
-        logits = np.asarray(served.logits(image[None]))[0]
-        mask = np.asarray(served.serve(image[None]))[0]
-        difference = max(difference, float(np.abs(logits - expected).max()))
-        equal += int(np.count_nonzero(mask == expected.argmax(-1)))
-        pixels += mask.size
-    return {
-        "format": "saved_model",
-        "images": [list(size) for size in sizes],
-        "max_logit_difference": difference,
-        "equal_pixels": equal / pixels,
-    }
+    return tf.cond(
+        tf.io.is_jpeg(file),
+        lambda: tf.io.decode_jpeg(
+            file, channels if channels < 4 else 3, dct_method="INTEGER_ACCURATE"
+        ),
+        lambda: tf.io.decode_png(file, channels),
+    )
 
 
-def _sizes(image_size: tuple[int, int]) -> list[tuple[int, int]]:
-    """The network's own size, twice it, and an odd one."""
-    height, width = image_size
-    return [(height, width), (2 * height, 2 * width), (height + 13, width - 7)]
+def open_saved_model(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """The function `logits` of a SavedModel: images uint8, any size → float32."""
+    import tensorflow as tf
+
+    served = tf.saved_model.load(str(path))
+    return lambda images: np.asarray(served.logits(images.astype(np.uint8)))
 
 
-def _image(seed: int, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Smooth random patches: every class and its borders get a chance."""
+def random_image(seed: int, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Smooth random patches, uint8 (H, W, C): every class gets a chance."""
     import cv2
 
     rng = np.random.default_rng(seed)

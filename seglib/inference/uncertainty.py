@@ -52,7 +52,7 @@ def predict_uncertainty(
     mean = (total / samples).astype(np.float32)
     entropy = _entropy(mean)
     return Uncertainty(
-        prediction=mean.argmax(-1).astype(model.mask_dtype),
+        prediction=mean.argmax(-1).astype(model.contract.mask_dtype),
         probabilities=mean,
         entropy=entropy,
         disagreement=np.maximum(entropy - entropies / samples, 0),

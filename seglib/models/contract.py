@@ -10,6 +10,8 @@ import math
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import SegError
 from seglib.settings import Integer, build, require, section
@@ -94,6 +96,11 @@ class Contract:
     def channels(self) -> int:
         """Of all inputs together."""
         return sum(self.inputs.values())
+
+    @property
+    def mask_dtype(self) -> "np.dtype[Any]":
+        """The smallest integer type that holds the class ids."""
+        return np.dtype(np.uint8 if self.num_classes <= 256 else np.uint16)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -84,7 +84,7 @@ class SegmentationModel:
         self.network = network
         self.contract = contract
         self.served = ServedGraph(network, contract.image_size)
-        self._class_ids = ClassIds(self.served, np.dtype(self.mask_dtype).name)
+        self._class_ids = ClassIds(self.served, contract.mask_dtype.name)
 
     def adopt_classes(self, data: Dataset) -> None:
         """Copy the names, colours and ignored id of a dataset to the contract.
@@ -128,7 +128,7 @@ class SegmentationModel:
                 too large an image for the memory.
         """
         logits = self.predict_logits(image)
-        return logits.argmax(-1).astype(self.mask_dtype)
+        return logits.argmax(-1).astype(self.contract.mask_dtype)
 
     def predict_probabilities(self, image: Sample) -> np.ndarray:
         """Softmax of the logits: float32 (H, W, num_classes)."""
@@ -144,11 +144,6 @@ class SegmentationModel:
         """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
         require_memory(images.shape, self.contract.num_classes)
         return self._class_ids.predict_on_batch(images)
-
-    @property
-    def mask_dtype(self) -> type[np.uint8] | type[np.uint16]:
-        """The smallest integer type that holds the class ids."""
-        return np.uint8 if self.contract.num_classes <= 256 else np.uint16
 
     def save(
         self, path: str | Path, *, extra_files: Mapping[str, bytes] | None = None

@@ -1,17 +1,30 @@
-"""Export a model to the form in which it is served, compared with the Keras model."""
+"""Export a model to the forms in which it is served, compared with the Keras model."""
 
 import hashlib
 import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seglib.config import ExportConfig
-from seglib.errors import SegError
-from seglib.exports.saved_model import compare_saved_model, write_saved_model
+from seglib.data.dataset import Dataset
+from seglib.data.pairs import Pair, spread
+from seglib.errors import SegError, UsageError
+from seglib.exports import litert, onnx_model, saved_model
+from seglib.exports.card import model_card
+from seglib.exports.comparing import compare, read_examples
+from seglib.exports.exported import FORMATS, ONNX, SAVED_MODEL, require_packages
+from seglib.exports.resizing import shrink
 from seglib.models.model import SegmentationModel, load_model
 from seglib.storage.atomic_write import whole_folder
 
 COMPARISON, CHECKSUMS, CONTRACT = "comparison.json", "SHA256SUMS", "contract.json"
+CARD = "README.md"
 
 
 def export(
@@ -19,43 +32,139 @@ def export(
     out: str | Path,
     *,
     config: ExportConfig | None = None,
+    data: Dataset | None = None,
 ) -> dict[str, Any]:
-    """Write the model as it is served, and compare the two on the same images.
+    """Write the model as it is served, and compare each form with it on images.
 
     `out/saved_model` answers `serve(images uint8 (N, H, W, C))`, any size, with class
-    ids uint8 or uint16 (N, H, W); and `logits(images)` with float32 (N, H, W, classes).
-    Beside it: contract.json, comparison.json and SHA256SUMS. Resizing and
-    normalisation are inside.
+    ids uint8 or uint16 (N, H, W); see `write_saved_model` for its other signatures.
+    `model.onnx` and the `.tflite` files give logits float32 of images float32 in
+    0 … 255 at the network's size; `ExportedModel` opens them and resizes around them.
+    Beside them: contract.json, comparison.json, README.md (the model card) and
+    SHA256SUMS. Normalisation is inside.
+
+    Args:
+        data: whose val split the forms are compared on, and whose train split shows
+            `litert_int8` the ranges of its values. Default: random pictures.
 
     Returns:
-        The comparison: largest logit difference, share of equal pixels, images.
+        What comparison.json has: `images`, the sizes compared on; `source`, where they
+        come from; `formats`, as `compare` gives them.
 
     Raises:
-        SegError: the export differs by more than the config allows, or `out` cannot
-            be written; whatever was at `out` stays as it was.
+        UsageError: an unknown format, or one whose packages or data are missing.
+        SegError: a form differs by more than the config allows, or `out` cannot be
+            written; whatever was at `out` stays as it was.
     """
     config = config or ExportConfig()
+    names = list(
+        dict.fromkeys(name.strip() for name in config.export_formats.split(","))
+    )
+    require_packages(names)
     if not isinstance(model, SegmentationModel):
         model = load_model(model)
+    if litert.INTEGER in names and data is None:
+        raise UsageError(
+            f"The format `{litert.INTEGER}` is calibrated on a dataset: give it one, "
+            "`seglib export --data DATA`, or leave the format out."
+        )
+    if data:
+        data.check_inputs(model.contract.inputs)
+    split = "val" if data and data.splits.get("val") else "train"
+    pairs = spread(data.pairs(split), config.export_examples) if data else []
+    examples = read_examples(pairs, model)
     with whole_folder(Path(out), what="export", marker=CHECKSUMS) as beside:
-        write_saved_model(model, beside / "saved_model")
-        comparison = compare_saved_model(model, beside / "saved_model")
-        _check(comparison, config)
         (beside / CONTRACT).write_text(model.contract.to_json(), encoding="utf-8")
+        seen = _calibration(model, data, config.export_examples) if data else None
+        for name in names:
+            _write(model, name, beside / FORMATS[name].file, seen)
+        comparison: dict[str, Any] = {
+            "source": f"{data.root.name}, {split}" if data else "random pictures",
+            "images": [list(example.image.shape[:2]) for example in examples],
+            "formats": compare(model, beside, names, examples),
+        }
+        for name in names:
+            _check(name, comparison["formats"], config)
         (beside / COMPARISON).write_text(json.dumps(comparison, indent=2) + "\n")
+        card = model_card(model.contract, comparison)
+        (beside / CARD).write_text(card, encoding="utf-8")
         (beside / CHECKSUMS).write_text(_checksums(beside))
     return comparison
 
 
-def _check(comparison: dict[str, Any], config: ExportConfig) -> None:
-    difference, equal = comparison["max_logit_difference"], comparison["equal_pixels"]
-    if difference > config.max_logit_difference or equal < config.min_equal_pixels:
+def _write(
+    model: SegmentationModel, name: str, path: Path, examples: np.ndarray | None
+) -> None:
+    try:
+        with _quiet():
+            if name == SAVED_MODEL:
+                saved_model.write_saved_model(model, path)
+            elif name == ONNX:
+                onnx_model.write_onnx(model, path)
+            else:
+                litert.write_litert(model, path, name, examples)
+    except (SegError, OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever a converter makes of an operation
+        reason = " ".join(str(error).split())[-300:]
         raise SegError(
-            "The SavedModel does not answer like the Keras model. Expected: logits "
-            f"within {config.max_logit_difference:g}, {config.min_equal_pixels:.2%} "
-            f"equal pixels. Received: {difference:.2g}, {equal:.2%}. Nothing was "
-            "written."
+            f"`{model.contract.architecture}` on `{model.contract.encoder}` cannot be "
+            f"written as {name}: {reason or type(error).__name__}. Nothing was written;"
+            " docs/models.md says which format each network has."
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the converters tell about TensorFlow's own older functions."""
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl", "tf2onnx")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _calibration(model: SegmentationModel, data: Dataset, count: int) -> np.ndarray:
+    """Images of train at the network's size: float32 (N, H, W, C)."""
+    pairs: Sequence[Pair] = spread(data.pairs("train"), count)
+    size = model.contract.image_size
+    images = [example.image for example in read_examples(pairs, model)]
+    return np.concatenate([shrink(image[None], size) for image in images])
+
+
+def _check(name: str, table: dict[str, dict[str, Any]], config: ExportConfig) -> None:
+    found, keras = table[name], table["keras"]
+    if not FORMATS[name].is_rounded:
+        difference, equal = found["max_logit_difference"], found["equal_pixels"]
+        if difference <= config.max_logit_difference and (
+            equal >= config.min_equal_pixels
+        ):
+            return
+        expected = (
+            f"logits within {config.max_logit_difference:g}, "
+            f"{config.min_equal_pixels:.2%} equal pixels"
         )
+        received = f"{difference:.2g}, {equal:.2%}"
+    elif found["miou"] is not None:
+        if found["miou"] >= keras["miou"] - config.max_miou_loss:
+            return
+        expected = f"mIoU {keras['miou']:.4f}, and at most {config.max_miou_loss} less"
+        received = f"{found['miou']:.4f}"
+    else:
+        if found["equal_pixels"] >= 1 - config.max_miou_loss:
+            return
+        expected = f"{1 - config.max_miou_loss:.2%} equal pixels"
+        received = f"{found['equal_pixels']:.2%}"
+    raise SegError(
+        f"The export `{name}` does not answer like the Keras model. Expected: "
+        f"{expected}. Received: {received}. Nothing was written. Leave the format out, "
+        "or allow more in the section `export` of the configuration."
+    )
 
 
 def _checksums(folder: Path) -> str:

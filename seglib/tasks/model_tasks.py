@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from seglib.data.manifest import open_dataset, read_manifest
+from seglib.exports import litert
 from seglib.registry.lineage import write_lineage
 from seglib.registry.release import absolute, publish_export
 from seglib.runtime.events import run_id
@@ -84,7 +86,12 @@ def export_model(
         if place:
             check_place(absolute(place), name)
         out = Path(export.path)
-        export_files(Path(model.path), out, config=config)
+        wanted = (
+            {"val", "train"} if litert.INTEGER in config.export_formats else {"val"}
+        )
+        splits = wanted & read_manifest(Path(manifest.path)).splits.keys()
+        data = open_dataset(Path(manifest.path), splits=tuple(splits))
+        export_files(Path(model.path), out, config=config, data=data)
         write_lineage(
             out,
             manifest=Path(manifest.path),

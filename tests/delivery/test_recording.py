@@ -84,7 +84,8 @@ def test_each_step_tells_its_settings(
     found = store.row("without-opening")
     assert found.data.params["epochs"] == "2"
     assert Config().flat().keys() - found.data.params.keys() == {
-        *("max_logit_difference", "min_equal_pixels", "publish_to", "publish_name")
+        *("export_formats", "max_logit_difference", "min_equal_pixels"),
+        *("max_miou_loss", "export_examples", "publish_to", "publish_name"),
     }, "those of the export, which was not run"
 
 

@@ -38,8 +38,8 @@ def test_the_saved_model_answers_like_the_model_on_real_images(
 
 def test_the_comparison_and_the_contract_lie_beside_it(exported, trained):
     out, comparison = exported
-    assert comparison["equal_pixels"] > 0.999
-    assert comparison["max_logit_difference"] < 1e-3
+    assert comparison["formats"]["saved_model"]["equal_pixels"] > 0.999
+    assert comparison["formats"]["saved_model"]["max_logit_difference"] < 1e-3
     contract = Contract.from_json((out / "contract.json").read_text())
     assert contract == load_model(trained.folder).contract
 
