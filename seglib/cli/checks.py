@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -14,6 +14,7 @@ from seglib.cli.console import (
     IgnoreIndex,
     NumClasses,
     check_folder,
+    class_options,
     console,
     data_config,
     open_dataset,
@@ -36,6 +37,10 @@ def verify(
     out: Annotated[
         Path | None, typer.Option(help="Folder for manifest.json and report.html.")
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Trained model: also rank the masks that it contradicts."),
+    ] = None,
     fail_on: Annotated[
         str, typer.Option(help="problem, warning or note: what exits with 1.")
     ] = PROBLEM,
@@ -56,25 +61,28 @@ def verify(
     use.
     """
     from seglib.data.fixing.fixer import FIXABLE
-    from seglib.data.verification.verifier import verify as run
+    from seglib.data.verification.verifier import examine
     from seglib.steps.verify import findings_json, write_verification
 
     check_folder(data)
     if fail_on not in SEVERITIES:
         raise UsageError(str(unknown("severity", fail_on, SEVERITIES)))
-    settings = data_config(config, num_classes, ignore_index)
+    options = class_options(data, config, num_classes, ignore_index, model)
     with progress_bar("verifying") as progress:
-        verification = run(
-            data, config=settings, ignore=ignore or (), progress=progress
-        )
+        verification = examine(data, options, ignore=ignore or (), progress=progress)
+    reviewed = _review(model, verification) if model and verification.ok else None
+    if reviewed:
+        verification = verification.with_findings(reviewed.problems)
     if out:
-        write_verification(verification, out)
+        write_verification(verification, out, review=reviewed)
     if as_json:  # plain: for other programs
-        typer.echo(json.dumps(findings_json(verification), indent=2))
+        typer.echo(json.dumps(findings_json(verification, reviewed), indent=2))
     else:
         if out:
             console.print(f"report: {out / 'report.html'}")
         tell_findings(verification, notes=fail_on == NOTE)
+        if model:
+            _tell_review(verification, reviewed)
         found = {p.kind for p in (*verification.problems, *verification.warnings)}
         if found & FIXABLE:
             kinds = ", ".join(sorted(found & FIXABLE))
@@ -83,6 +91,32 @@ def verify(
     levels = (verification.problems, verification.warnings, verification.notes)
     if any(levels[: SEVERITIES.index(fail_on) + 1]):
         raise typer.Exit(1)
+
+
+def _review(model: Path, verification: Any) -> Any:
+    from seglib.steps.review import review
+
+    with progress_bar("comparing with the model") as progress:
+        return review(model, verification.dataset, progress=progress)
+
+
+def _tell_review(verification: Any, reviewed: Any) -> None:
+    from seglib.evaluation.doubts import CAUTION
+
+    if not reviewed:
+        console.print("the model was not asked: mend the problems first")
+        return
+    count = sum(note.kind == "suspicious-label" for note in verification.notes)
+    told = f"{count:,} of {len(reviewed.masks):,} masks look suspicious to the model"
+    console.print(f"{told}; the most doubtful first:", soft_wrap=True)
+    for each in reviewed.masks[:_SHOWN_FILES]:
+        console.print(
+            f"  {visible(each.mask)}: quality {each.quality:.3f}, contradicted "
+            f"{each.contradicted:.1%}",
+            soft_wrap=True,
+            markup=False,
+        )
+    console.print(CAUTION, soft_wrap=True)
 
 
 def fix(

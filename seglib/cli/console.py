@@ -70,16 +70,10 @@ def open_dataset(
     model: Path | None = None,
 ) -> Any:
     """Open a dataset, with the files of these splits verified."""
-    from seglib.data.dataset import config_options
     from seglib.data.verification.loading import load_dataset
 
     check_folder(data)
-    options = config_options(data_config(config, num_classes, ignore_index))
-    if model and not (data / "dataset.yaml").exists() and not options["num_classes"]:
-        from seglib.models.contract import read_contract
-
-        contract = read_contract(model)
-        options = {name: getattr(contract, name) for name in options}
+    options = class_options(data, config, num_classes, ignore_index, model)
     with progress_bar("verifying") as progress:
         return load_dataset(data, **options, splits=splits, progress=progress)
 
@@ -90,6 +84,28 @@ def data_config(
     return override(
         Config.load(config).data, num_classes=num_classes, ignore_index=ignore_index
     )
+
+
+def class_options(
+    data: Path,
+    config: Path | None,
+    num_classes: int | None,
+    ignore_index: int | None,
+    model: Path | None = None,
+) -> dict[str, Any]:
+    """The classes of a folder, as `scan_dataset` takes them.
+
+    A model tells them where neither the options nor a dataset.yaml do.
+    """
+    from seglib.data.dataset import config_options
+
+    options = config_options(data_config(config, num_classes, ignore_index))
+    if model and not (data / "dataset.yaml").exists() and not options["num_classes"]:
+        from seglib.models.contract import read_contract
+
+        contract = read_contract(model)
+        options = {name: getattr(contract, name) for name in options}
+    return options
 
 
 def override(section: Any, **given: Any) -> Any:

@@ -108,8 +108,8 @@ def evaluate(
     config: ConfigFile = None,
 ) -> None:
     """Score a model at the images' original size and write a report."""
+    from seglib.evaluation.scoring import check_classes
     from seglib.models.contract import read_contract
-    from seglib.steps.evaluate import check_classes
     from seglib.steps.evaluate import evaluate as run
 
     settings = override(Config.load(config).evaluate, split=split)

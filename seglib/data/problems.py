@@ -59,6 +59,10 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "class-not-scored": (NOTE,),
     "class-drift": (NOTE,),
     "brightness-drift": (NOTE,),
+    "suspicious-label": (NOTE,),
+    "few-objects": (NOTE,),
+    "specks": (NOTE,),
+    "thin-objects": (NOTE,),
 }
 SEVERITIES = (PROBLEM, WARNING, NOTE)
 IGNORE = "ignore"

@@ -149,15 +149,35 @@ def comparison(
     size = panel_size(mask.shape)
     image = resize(_to_rgb(image), size)
     mask, prediction = resize_ids(mask, size), resize_ids(prediction, size)
-    panels = {
-        "image": image,
-        "truth": colorize(mask, palette, ignore_index=ignore_index),
-        "prediction": colorize(prediction, palette),
-        "errors": error_map(
-            image, mask, prediction, palette, ignore_index=ignore_index
-        ),
-    }
-    return beside([labelled(panel, text) for text, panel in panels.items()])
+    errors = error_map(image, mask, prediction, palette, ignore_index=ignore_index)
+    return _panels(image, mask, prediction, palette, ignore_index, errors=errors)
+
+
+def contradiction(
+    image: np.ndarray,
+    mask: np.ndarray,
+    prediction: np.ndarray,
+    expected: np.ndarray,
+    palette: Palette,
+    *,
+    ignore_index: int | None = None,
+) -> np.ndarray:
+    """Image, mask, prediction, and the pixels for which a model is sure of another id.
+
+    Args:
+        expected: int array (H, W), the ids that the model is sure of; the mask's own
+            where it is not.
+
+    Returns:
+        As `comparison`.
+    """
+    size = panel_size(mask.shape)
+    image = resize(_to_rgb(image), size)
+    mask, prediction, expected = (
+        resize_ids(ids, size) for ids in (mask, prediction, expected)
+    )
+    errors = error_map(image, expected, mask, palette)
+    return _panels(image, mask, prediction, palette, ignore_index, suspicious=errors)
 
 
 def image_and_overlay(
@@ -228,6 +248,23 @@ def legend(
         )
         draw_text(canvas, line, (left + 28, top + _LEGEND_ROW // 2), size=13)
     return canvas
+
+
+def _panels(
+    image: np.ndarray,
+    mask: np.ndarray,
+    prediction: np.ndarray,
+    palette: Palette,
+    ignore_index: int | None,
+    **last: np.ndarray,
+) -> np.ndarray:
+    panels = {
+        "image": image,
+        "mask": colorize(mask, palette, ignore_index=ignore_index),
+        "prediction": colorize(prediction, palette),
+        **last,
+    }
+    return beside([labelled(panel, text) for text, panel in panels.items()])
 
 
 def _has_colour(

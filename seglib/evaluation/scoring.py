@@ -7,9 +7,11 @@ from itertools import groupby
 
 import numpy as np
 
+from seglib.data.dataset import Dataset
 from seglib.data.pairs import Inputs, Pair, read_pair, split
-from seglib.errors import SegError
+from seglib.errors import DatasetError, SegError
 from seglib.evaluation.metrics import confusion_matrix
+from seglib.models.contract import Contract
 from seglib.models.model import SegmentationModel
 
 BATCH_SIZE = 8
@@ -24,6 +26,17 @@ class ScoredImage:
     mask: np.ndarray  # (H, W)
     prediction: np.ndarray  # (H, W)
     confusion: np.ndarray  # int64 (num_classes, num_classes)
+
+
+def check_classes(contract: Contract, data: Dataset) -> None:
+    """Raise a DatasetError unless the model and the dataset have as many classes."""
+    if data.num_classes != contract.num_classes:
+        raise DatasetError(
+            f"{data.root}: the dataset has {data.num_classes} classes, the model "
+            f"{contract.num_classes} ({', '.join(contract.class_names)}). Evaluate on "
+            "a dataset with the model's classes; where a folder has no dataset.yaml, "
+            f"give num_classes={contract.num_classes}."
+        )
 
 
 def score_pairs(
@@ -42,22 +55,30 @@ def score_pairs(
             the file.
     """
     done = 0
-    with ThreadPoolExecutor(2) as pool:
-        decoded = _ahead(pool, model, pairs)
-        for _, group in groupby(decoded, key=lambda item: item[1].shape):
-            for batch in _batches(group):
-                images = np.stack([image for _, image, _ in batch])
-                predictions = model.predict_batch(images)
-                for (pair, image, mask), prediction in zip(
-                    batch, predictions, strict=True
-                ):
-                    yield _score(model, pair, image, mask, prediction)
-                done += len(batch)
-                if progress:
-                    progress(done, len(pairs))
+    for batch in decoded_batches(model, pairs):
+        predictions = model.predict_batch(np.stack([image for _, image, _ in batch]))
+        for (pair, image, mask), prediction in zip(batch, predictions, strict=True):
+            yield _score(model, pair, image, mask, prediction)
+        done += len(batch)
+        if progress:
+            progress(done, len(pairs))
 
 
 _Item = tuple[Pair, np.ndarray, np.ndarray]
+
+
+def decoded_batches(
+    model: SegmentationModel, pairs: Sequence[Pair]
+) -> Iterator[list[_Item]]:
+    """Pairs with the model's inputs and masks, in order; a batch has one size.
+
+    Raises:
+        SegError: a file cannot be read, or sizes differ; names the file.
+    """
+    with ThreadPoolExecutor(2) as pool:
+        decoded = _ahead(pool, model, pairs)
+        for _, group in groupby(decoded, key=lambda item: item[1].shape):
+            yield from _batches(group)
 
 
 def _ahead(

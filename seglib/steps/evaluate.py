@@ -17,10 +17,9 @@ from seglib.data.image_io import encode_png
 from seglib.data.pairs import spread
 from seglib.data.verification.loading import opened
 from seglib.drawing.pictures import comparison, overlay
-from seglib.errors import DatasetError
 from seglib.evaluation.bootstrap import COUNTS, ImageCounts, write_counts
 from seglib.evaluation.metrics import Scores
-from seglib.evaluation.scoring import ScoredImage, score_pairs
+from seglib.evaluation.scoring import ScoredImage, check_classes, score_pairs
 from seglib.models.contract import Contract
 from seglib.models.model import SegmentationModel, load_model
 from seglib.report.evaluation_page import evaluation_page
@@ -114,17 +113,6 @@ def evaluate(
     if out:
         _write(evaluation, fixed, worst, model.contract, Path(out))
     return evaluation
-
-
-def check_classes(contract: Contract, data: Dataset) -> None:
-    """Raise a DatasetError unless the model and the dataset have as many classes."""
-    if data.num_classes != contract.num_classes:
-        raise DatasetError(
-            f"{data.root}: the dataset has {data.num_classes} classes, the model "
-            f"{contract.num_classes} ({', '.join(contract.class_names)}). Evaluate on "
-            "a dataset with the model's classes; where a folder has no dataset.yaml, "
-            f"give num_classes={contract.num_classes}."
-        )
 
 
 def _write(

@@ -1,5 +1,6 @@
 """The verify step: writes the findings as a manifest and a report."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -7,19 +8,28 @@ from typing import Any
 
 from seglib.data.manifest import Manifest, write_manifest
 from seglib.data.problems import Problem, relative_path
+from seglib.data.verification.object_checks import describe_objects
 from seglib.data.verification.verifier import Verification
+from seglib.evaluation.doubts import Review
 from seglib.report.dataset_page import verification_page
 from seglib.storage.atomic_write import write_text
 
 REPORT = "report.html"
+REVIEW = "label_quality.json"
 
 
 def write_verification(
-    verification: Verification, out: Path, *, data_md5: str = "", remote: str = ""
+    verification: Verification,
+    out: Path,
+    *,
+    data_md5: str = "",
+    remote: str = "",
+    review: Review | None = None,
 ) -> None:
     """Write `out`/manifest.json and `out`/report.html, each whole or not at all.
 
     Args:
+        review: by a model, which goes to the page and to `out`/label_quality.json.
         data_md5: the hash that DVC gives the folder, where it is pinned.
         remote: where its bytes can be fetched by that hash. Without it the manifest
             points at the folder itself.
@@ -43,19 +53,27 @@ def write_verification(
         others=dataset.others,
     )
     findings = _findings(verification)
-    page = verification_page(dataset, manifest, findings)
+    objects = describe_objects(dataset, verification.inspections)
+    page = verification_page(dataset, manifest, findings, objects, review)
     write_text(out / REPORT, page)
+    if review:
+        write_text(out / REVIEW, json.dumps(review.to_json(), indent=1) + "\n")
+    else:
+        (out / REVIEW).unlink(missing_ok=True)
     # Last: who finds a manifest finds its report, too.
     write_manifest(
         manifest,
         out,
         findings={
-            key: _to_json(dataset.root, found) for key, found in findings.items()
+            **{key: _to_json(dataset.root, each) for key, each in findings.items()},
+            "objects": objects,
         },
     )
 
 
-def findings_json(verification: Verification) -> dict[str, Any]:
+def findings_json(
+    verification: Verification, review: Review | None = None
+) -> dict[str, Any]:
     """The findings for other programs: what was read, and each with its kind."""
     dataset = verification.dataset
     return {
@@ -64,6 +82,8 @@ def findings_json(verification: Verification) -> dict[str, Any]:
         "ok": verification.ok,
         "pairs": {split: len(pairs) for split, pairs in dataset.splits.items()},
         "num_classes": dataset.num_classes,
+        "objects": describe_objects(dataset, verification.inspections),
+        **({"label_quality": review.to_json()} if review else {}),
         **{
             severity: _to_json(dataset.root, found)
             for severity, found in _findings(verification).items()

@@ -20,7 +20,7 @@ def test_the_facts_are_those_of_the_folder(folder):
     rows = dict(dataset_rows(facts))
     assert (rows["train images"], rows["val images"]) == ("3", "2")
     assert rows["height×width"] == "24×32 (all)"
-    assert class_rows(facts)[3] == ("2", "car", "8.52%", "3")
+    assert class_rows(facts)[3] == ("2", "car", "8.52%", "3", "4 px")
 
 
 def test_of_many_pairs_the_same_sample_is_opened_each_time(folder):

@@ -9,6 +9,7 @@ import pytest
 from seglib.config import Config
 from seglib.data.dataset import Dataset, default_class_names, default_palette
 from seglib.data.pairs import Pair
+from seglib.data.verification.objects import Objects, measure_objects
 from seglib.planning.fingerprint import Fingerprint
 from seglib.planning.rules import Machine, choose
 
@@ -27,6 +28,7 @@ def facts() -> Callable[..., Fingerprint]:
         stored=((3, 8),),
         channels=3,
         images=367,
+        objects=None,
     ):
         counts = np.array(class_pixels)
         number = counts.shape[1]
@@ -46,6 +48,7 @@ def facts() -> Callable[..., Fingerprint]:
             void_pixels=0,
             channels=channels,
             stored=frozenset(stored),
+            objects=objects or {},
         )
 
     return build
@@ -87,6 +90,37 @@ def test_tiny_images_are_enlarged_and_huge_ones_reduced(facts, size, image, view
     planned, _ = choose(facts(sizes=(size,)), CPU, 20)
     assert (planned.model.image_height, planned.model.image_width) == image
     assert (planned.train.crop_height, planned.train.crop_width) == view
+
+
+def with_poles(*, width: int) -> dict[int, Objects]:
+    """Objects of a field of class 0 and of one pole of class 1."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:, 20 : 20 + width] = 1
+    return measure_objects(mask)
+
+
+@pytest.mark.parametrize(
+    ("width", "image"),
+    [
+        # Of 2000×3000, 448·640 pixels are 0.2186 of each side: 437×656, rounded to 32.
+        (16, (448, 640)),
+        # Poles of 4 pixels take 2 at half of each side: a cell of `compact`'s scores.
+        # But no side becomes longer than twice 0.2186.
+        (4, (864, 1312)),
+    ],
+)
+def test_images_with_thin_objects_are_reduced_less(facts, width, image):
+    huge = facts(sizes=((2000, 3000),), objects=with_poles(width=width))
+    planned, choices = choose(huge, CPU, 20)
+    assert (planned.model.image_height, planned.model.image_width) == image
+    told = next(c.reason for c in choices if c.name == "image_height")
+    assert ("class_1 is 4 pixels thick" in told) == (width == 4)
+
+
+def test_thin_objects_take_the_network_with_the_finest_scores(facts):
+    thick, thin = (facts(objects=with_poles(width=width)) for width in (4, 2))
+    assert choose(thick, CPU, 2)[0].model.architecture == "fpn"
+    assert choose(thin, CPU, 2)[0].model.architecture == "compact"
 
 
 def test_the_size_is_the_median_of_differing_sizes(facts):

@@ -1,7 +1,7 @@
 """What can be wrong with one pair: its two files are opened, once, and looked at."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from seglib.data.image_io import (
 )
 from seglib.data.pairs import Inputs, Pair
 from seglib.data.problems import WARNING, Problem
+from seglib.data.verification.objects import Objects, measure_objects
 from seglib.data.verification.similarity import NOTHING, Appearance, appearance_of
 from seglib.errors import SegError
 from seglib.storage.files import read_file
@@ -59,14 +60,18 @@ class Inspection:
     palette: bytes = b""  # the mask's colour table, where it has one
     appearance: Appearance = NOTHING  # of the image
     others: Mapping[str, FileFacts] = field(default_factory=dict)  # further inputs
+    objects: Mapping[int, Objects] | None = None  # by id, of the masks measured
     problems: tuple[Problem, ...] = ()
 
 
-def inspect_pair(pair: Pair, others: Inputs | None = None) -> Inspection:
+def inspect_pair(
+    pair: Pair, others: Inputs | None = None, measured: Collection[Path] = ()
+) -> Inspection:
     """Open the files of a pair and gather their problems.
 
     Args:
         others: name and channels of the inputs beside the image.
+        measured: the masks whose objects are measured.
     """
     problems: list[Problem] = []
     image_bytes, image = _open(pair.image, decode_samples, problems)
@@ -92,6 +97,9 @@ def inspect_pair(pair: Pair, others: Inputs | None = None) -> Inspection:
         ramps=0.0 if mask is None else ramp_share(mask),
         palette=b"" if mask is None else colour_table(mask_bytes),
         appearance=NOTHING if image is None else appearance_of(image),
+        objects=None
+        if mask is None or pair.mask not in measured
+        else measure_objects(mask),
         problems=tuple(problems),
         others={name: facts for name, facts in opened.items() if facts},
     )

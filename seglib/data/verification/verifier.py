@@ -31,6 +31,8 @@ from seglib.data.verification.mask_checks import (
     check_ids,
     infer_classes,
 )
+from seglib.data.verification.object_checks import check_objects
+from seglib.data.verification.objects import choose_masks
 from seglib.data.verification.pair_checks import Inspection, inspect_pair
 from seglib.data.verification.split_checks import (
     check_classes,
@@ -58,11 +60,17 @@ class Verification:
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     notes: tuple[Problem, ...]
+    severities: Mapping[str, str]  # of kinds whose severity is not the usual one
 
     @property
     def ok(self) -> bool:
         """Whether the dataset can be used; it may have warnings."""
         return not self.problems
+
+    def with_findings(self, found: Iterable[Problem]) -> "Verification":
+        """The same with further findings, of the severities that their kinds have."""
+        every = (*self.problems, *self.warnings, *self.notes, *found)
+        return replace(self, **_by_severity(every, self.severities))
 
     def raise_if_bad(self) -> None:
         """Raise a DatasetError with some problems of each kind, if there are any."""
@@ -96,8 +104,6 @@ def verify(
             dataset.yaml cannot be understood.
         UsageError: an unknown kind to ignore, or one of problems.
     """
-    for kind in ignore:
-        check_kind(kind, IGNORE)
     options = config_options(config or DataConfig())
     return examine(root, options, ignore=ignore, progress=progress)
 
@@ -120,6 +126,8 @@ def examine(
         at_most: pairs of a split to open; of more, a random sample, which is the same
             each time. 0: all.
     """
+    for kind in ignore:
+        check_kind(kind, IGNORE)
     scan = scan_dataset(root, **options)
     dataset, problems = scan.dataset, [*scan.problems]
     wanted = {dataset.evaluation_split if s == "auto" else s for s in splits}
@@ -151,18 +159,14 @@ def examine(
     if not _of(problems, PROBLEM):  # which the counts would be wrong of
         problems += check_classes(dataset, inspections)
         problems += check_drift(dataset, inspections)
+        problems += check_objects(dataset, inspections)
     severities = {**scan.severities, **dict.fromkeys(ignore, IGNORE)}
-    problems = sorted(
-        replace(problem, severity=severities.get(problem.kind, problem.severity))
-        for problem in problems
-    )
     return Verification(
         dataset=dataset,
         pairs=pairs,
         inspections=inspections,
-        problems=_of(problems, PROBLEM),
-        warnings=_of(problems, WARNING),
-        notes=_of(problems, NOTE),
+        severities=severities,
+        **_by_severity(problems, severities),
     )
 
 
@@ -181,7 +185,12 @@ def _inspect(
     inspections: dict[str, list[Inspection]] = {split: [] for split in splits}
     pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1))
     try:
-        found = pool.map(inspect_pair, (pair for _, pair in pairs), repeat(others))
+        found = pool.map(
+            inspect_pair,
+            (pair for _, pair in pairs),
+            repeat(others),
+            repeat(choose_masks(splits)),
+        )
         for done, ((split, _), inspection) in enumerate(
             zip(pairs, found, strict=True), start=1
         ):
@@ -244,6 +253,21 @@ def _facts(dataset: Dataset, inspection: Inspection) -> PairFacts | None:
             for name, facts in inspection.others.items()
         },
     )
+
+
+def _by_severity(
+    problems: Iterable[Problem], severities: Mapping[str, str]
+) -> dict[str, Any]:
+    """The findings of a verification, as its fields."""
+    found = sorted(
+        replace(problem, severity=severities.get(problem.kind, problem.severity))
+        for problem in problems
+    )
+    return {
+        "problems": _of(found, PROBLEM),
+        "warnings": _of(found, WARNING),
+        "notes": _of(found, NOTE),
+    }
 
 
 def _of(problems: Iterable[Problem], severity: str) -> tuple[Problem, ...]:

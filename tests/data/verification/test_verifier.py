@@ -588,6 +588,7 @@ def test_camvid_has_no_fault_but_frames_of_one_video_in_two_splits(camvid: Path)
         "brightness-drift",
         "class-drift",
         "near-duplicate",
+        "specks",
     }
     assert {split: len(pairs) for split, pairs in found.pairs.items()} == {
         "train": 367,
