@@ -30,7 +30,13 @@ _SHOWN_FILES = 5
 
 
 def verify(
-    data: Data,
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="Folder in the format of docs/data-format.md; or `data.dvc` or "
+            "s3://bucket/prefix, which are read from the store."
+        ),
+    ],
     num_classes: NumClasses = None,
     ignore_index: IgnoreIndex = None,
     config: ConfigFile = None,
@@ -51,8 +57,17 @@ def verify(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all findings as JSON.")
     ] = False,
+    remote: Annotated[
+        str, typer.Option(help="Of a pin. Default: DVC's default remote.")
+    ] = "",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Read also files that have not changed.")
+    ] = False,
 ) -> None:
-    """Open every file of a dataset and report what is wrong with it.
+    """Look at every file of a dataset and report what is wrong with it.
+
+    What was found of a file is cached: after a kill, or a change, only new files are
+    read.
 
     docs/findings.md explains each kind of finding; `severities` in dataset.yaml gives
     kinds another severity for good.
@@ -61,15 +76,32 @@ def verify(
     use.
     """
     from seglib.data.fixing.fixer import FIXABLE
+    from seglib.data.verification.stored_tree import open_tree
     from seglib.data.verification.verifier import examine
     from seglib.steps.verify import findings_json, write_verification
 
-    check_folder(data)
+    is_stored = data.startswith("s3://") or data.endswith(".dvc")
+    if not is_stored:
+        check_folder(Path(data))
+    elif out or model:
+        raise UsageError(
+            f"{'--out' if out else '--model'} needs the pictures of the dataset, which "
+            f"must be a folder here. Received: {data}. `seglib data fetch` brings it; "
+            "--json tells all."
+        )
     if fail_on not in SEVERITIES:
         raise UsageError(str(unknown("severity", fail_on, SEVERITIES)))
-    options = class_options(data, config, num_classes, ignore_index, model)
+    options = class_options(Path(data), config, num_classes, ignore_index, model)
     with progress_bar("verifying") as progress:
-        verification = examine(data, options, ignore=ignore or (), progress=progress)
+        root, tree = open_tree(data, remote)
+        verification = examine(
+            root,
+            options,
+            ignore=ignore or (),
+            fresh=fresh,
+            tree=tree,
+            progress=progress,
+        )
     reviewed = _review(model, verification) if model and verification.ok else None
     if reviewed:
         verification = verification.with_findings(reviewed.problems)
@@ -81,10 +113,13 @@ def verify(
         if out:
             console.print(f"report: {out / 'report.html'}")
         tell_findings(verification, notes=fail_on == NOTE)
+        if known := verification.files - verification.files_read:
+            told = f"{known:,} of {verification.files:,} files have not changed since"
+            console.print(f"{told} they were read (--fresh reads all)", soft_wrap=True)
         if model:
             _tell_review(verification, reviewed)
         found = {p.kind for p in (*verification.problems, *verification.warnings)}
-        if found & FIXABLE:
+        if found & FIXABLE and not is_stored:
             kinds = ", ".join(sorted(found & FIXABLE))
             told = f"{kinds}: `seglib fix {data} --out NEW` writes a copy without them"
             console.print(f"{told}, where one answer is right", soft_wrap=True)

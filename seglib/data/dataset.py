@@ -26,6 +26,7 @@ from seglib.data.pairs import (
     spread,
 )
 from seglib.data.problems import Problem
+from seglib.data.tree import LOCAL, Tree
 from seglib.drawing import Album, class_color
 from seglib.errors import DatasetError, SegError
 from seglib.storage.files import normal
@@ -130,6 +131,7 @@ def scan_dataset(
     num_classes: int | None = None,
     ignore_index: int | None = None,
     class_names: tuple[str, ...] = (),
+    tree: Tree = LOCAL,
 ) -> Scan:
     """List a dataset folder, open no image, and gather the problems of the listing.
 
@@ -139,20 +141,21 @@ def scan_dataset(
             dataset.yaml.
         ignore_index: id of the pixels that are not counted. Default: dataset.yaml.
         class_names: in id order. Default: dataset.yaml, else `class_0`, ….
+        tree: that holds the folder.
 
     Raises:
         DatasetError: there is nothing to list (no folder, no split), or the
             dataset.yaml cannot be understood.
     """
     root = Path(root)
-    if not root.is_dir():
+    if tree is LOCAL and not root.is_dir():
         raise DatasetError(
             f"{root}: no such folder. Expected one that holds train_images/ and "
             "train_segmentation/ (see docs/data-format.md)."
         )
-    description = read_description(root)
+    description = read_description(root, tree)
     others = dict(description.get("inputs") or {})
-    splits, problems = _list_splits(root, others)
+    splits, problems = _list_splits(root, others, tree)
     for name in class_names:
         require_name(name)
     names = class_names or tuple(description.get("class_names") or ())
@@ -180,18 +183,18 @@ def scan_dataset(
 
 
 def _list_splits(
-    root: Path, others: Inputs
+    root: Path, others: Inputs, tree: Tree
 ) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
     splits: dict[str, tuple[Pair, ...]] = {}
     problems: list[Problem] = []
     for split in SPLITS:
-        if has_split(root, split):
-            splits[split], found = list_split(root, split, others)
+        if has_split(root, split, tree):
+            splits[split], found = list_split(root, split, others, tree)
             problems += found
     if not splits:
         raise DatasetError(
             f"{root}: no split found. Expected train_images/ and train_segmentation/, "
-            f"and the same for val and test. Received: {_listing(root)}."
+            f"and the same for val and test. Received: {_listing(root, tree)}."
         )
     return splits, problems
 
@@ -227,8 +230,8 @@ def model_image_size(config: ModelConfig, dataset: Dataset) -> tuple[int, int]:
     return height, width
 
 
-def _listing(root: Path) -> str:
-    names = sorted(path.name for path in root.iterdir())
+def _listing(root: Path, tree: Tree) -> str:
+    names = sorted(path.name for path in (*tree.folders(root), *tree.files(root)))
     return (
         ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "nothing"
     )

@@ -1,6 +1,5 @@
 """dataset.yaml: classes, colours, ignored id and inputs of a dataset."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from seglib.config import LARGEST_ID, MAX_CLASSES
 from seglib.data.pairs import IMAGE
 from seglib.data.problems import IGNORE, SEVERITIES, check_kind
+from seglib.data.tree import LOCAL, Tree
 from seglib.errors import DatasetError, UsageError, unknown
 from seglib.plain_text import visible_line
 from seglib.storage.documents import parse_yaml, read_yaml
@@ -26,11 +26,13 @@ _INPUT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TAKEN = (IMAGE, "images", "mask", "segmentation")
 
 
-def read_description(root: Path) -> dict[str, Any]:
+def read_description(root: Path, tree: Tree = LOCAL) -> dict[str, Any]:
     """The checked content of a folder's dataset.yaml; empty without that file."""
     path = root / DESCRIPTION
-    if not os.path.lexists(path):
+    if not tree.exists(path):
         return {}
+    if tree is not LOCAL:
+        return parse_description(tree.read(path), name=str(path))
     return _checked(path, read_yaml(path, error=DatasetError))
 
 

@@ -162,8 +162,8 @@ def exif_orientation(encoded: bytes) -> int:
     elif encoded[:4] == b"RIFF":  # WebP: its EXIF chunk may stand at the very end
         _, _, tiff = encoded.partition(b"EXIF")
         tiff = tiff[4:].removeprefix(b"Exif\0\0")
-    elif (start := encoded.find(b"Exif\0\0", 0, 1 << 16)) >= 0:
-        tiff = encoded[start + 6 : start + 6 + (1 << 16)]
+    elif encoded.startswith(_JPEG):
+        tiff = _jpeg_exif(encoded)
     if not tiff.startswith((b"II", b"MM")):
         return 1
     with suppress(struct.error, KeyError):  # a damaged directory
@@ -190,6 +190,16 @@ def _jpeg(encoded: bytes) -> Header:
         if marker in _JPEG_FRAMES:
             return Header(*struct.unpack_from(">HH", encoded, position + 3))
     raise ValueError("no frame")
+
+
+def _jpeg_exif(encoded: bytes) -> bytes:
+    """The first EXIF segment before the pixels."""
+    for marker, position in _jpeg_segments(encoded):
+        if marker == 0xE1 and encoded.startswith(b"Exif\0\0", position + 2):
+            return encoded[position + 8 : position + 8 + (1 << 16)]
+        if marker == 0xDA:  # the first scan
+            break
+    return b""
 
 
 def _bmp(encoded: bytes) -> Header:

@@ -21,6 +21,7 @@ from seglib.data.file_formats import (
     TIFF_MAGIC,
     check_pixels,
     check_size,
+    lossy_format,
     max_file_bytes,
 )
 from seglib.errors import SegError
@@ -34,6 +35,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # kept by their md5 and this number.
 MASK_DECODING = 2
 MIN_LEVELS = 32  # of 256, that the upper 8 bits of a 16-bit image must keep
+BLOCK = 8  # pixels along a side of a JPEG's blocks
+_LARGE = 288  # pixels along the shorter side: enough of them are left in an eighth
 _AS_RGB = ("CMYK", "YCbCr", "HSV", "LAB", "RGBX")  # modes that PNG does not know
 _READ_FLAGS = {
     1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH,
@@ -100,6 +103,33 @@ def decode_samples(
     if channels == 4:
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
     return image[..., None] if channels == 1 else image
+
+
+def decode_reduced(
+    encoded: bytes, *, name: str = "image"
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Decode an image for a look from afar: of a large JPEG, an eighth of each side.
+
+    A JPEG's blocks of 8×8 pixels store their mean. All of its data are decoded, so what
+    cannot be decoded in full fails here, too.
+
+    Returns:
+        The image, RGB, uint8 or uint16, of a JPEG perhaps the means of its whole
+        blocks; and its (height, width) in full, upright.
+    """
+    if lossy_format(encoded) == "JPEG":
+        height, width, _ = check_size(encoded, name)
+        if min(height, width) >= _LARGE:
+            buffer = np.frombuffer(encoded, np.uint8)
+            image = _decode(buffer, cv2.IMREAD_REDUCED_COLOR_8, name)
+            eighths = -(-height // BLOCK), -(-width // BLOCK)
+            if height == width or eighths[0] != eighths[1]:  # else: turned, or not?
+                if image.shape[:2] != eighths:
+                    height, width = width, height
+                blocks = image[: height // BLOCK, : width // BLOCK]
+                return cv2.cvtColor(blocks, cv2.COLOR_BGR2RGB), (height, width)
+    image = decode_samples(encoded, name=name)
+    return image, image.shape[:2]
 
 
 def decode_picture(

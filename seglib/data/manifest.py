@@ -22,7 +22,7 @@ MANIFEST = "manifest.json"
 FORMAT_VERSION = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InputFacts:
     """A further input of a pair. The path is relative to the dataset's root, posix."""
 
@@ -31,7 +31,7 @@ class InputFacts:
     md5: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PairFacts:
     """One pair that was opened. Paths are relative to the dataset's root, posix."""
 

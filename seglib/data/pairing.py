@@ -4,7 +4,6 @@ Stems are compared in Unicode's normal form C, since macOS and other systems wri
 same name in two ways. Links are followed, to files and to folders alike.
 """
 
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -12,17 +11,18 @@ from seglib.data.image_io import IMAGE_SUFFIXES
 from seglib.data.naming import NamePattern, find_patterns
 from seglib.data.pairs import Inputs, Pair
 from seglib.data.problems import Problem
-from seglib.storage.files import check_file, normal, visible_files
+from seglib.data.tree import LOCAL, Tree
+from seglib.storage.files import normal
 
 
-def has_split(root: Path, split: str) -> bool:
+def has_split(root: Path, split: str, tree: Tree = LOCAL) -> bool:
     """Whether a folder of the split exists, even as a broken link."""
     folders = (root / f"{split}_{part}" for part in ("images", "segmentation"))
-    return any(map(os.path.lexists, folders))
+    return any(map(tree.exists, folders))
 
 
 def list_split(
-    root: Path, split: str, others: Inputs
+    root: Path, split: str, others: Inputs, tree: Tree = LOCAL
 ) -> tuple[tuple[Pair, ...], list[Problem]]:
     """List the pairs of a split.
 
@@ -30,16 +30,17 @@ def list_split(
         root: folder of the dataset.
         split: train, val or test.
         others: name and channels of the inputs beside the image.
+        tree: that holds the folder.
 
     Returns:
         The pairs, by stem, and problems such as files without a partner.
     """
     problems: list[Problem] = []
-    images = files_by_stem(root / f"{split}_images", problems)
+    images = files_by_stem(root / f"{split}_images", problems, tree)
     stems, found = set(images), {}
     for part in ("mask", *others):
         name = f"{split}_{'segmentation' if part == 'mask' else part}"
-        files = files_by_stem(root / name, problems)
+        files = files_by_stem(root / name, problems, tree)
         if not files and part != "mask":
             continue  # the problem is of the folder, not of each image
         if part == "mask" and (found_names := _other_names(images, files, root / name)):
@@ -91,15 +92,17 @@ def mask_names(
     return find_patterns(lonely, set(masks) - set(images))
 
 
-def files_by_stem(folder: Path, problems: list[Problem]) -> dict[str, Path]:
+def files_by_stem(
+    folder: Path, problems: list[Problem], tree: Tree = LOCAL
+) -> dict[str, Path]:
     """The image files of a folder by stem; problems are added to `problems`."""
     try:
-        paths = visible_files(folder)
+        paths = tree.files(folder)
     except OSError as error:
         reason, remedy = "no such folder", "Create it, or remove its counterpart."
         if folder.is_symlink():
             reason += f": a link to {folder.readlink()}"
-        elif os.path.lexists(folder):
+        elif tree.exists(folder):
             reason = f"the folder cannot be listed ({error.strerror})"
             remedy = "Check its rights."
         problems.append(Problem(folder, reason, remedy, "missing-folder"))
@@ -113,7 +116,7 @@ def files_by_stem(folder: Path, problems: list[Problem]) -> dict[str, Path]:
                 "Move it out of the folder.",
             )
             problems.append(Problem(path, reason, remedy, "not-an-image"))
-        elif unfit := _unfit(path):
+        elif unfit := tree.unfit(path):
             remedy = "Put a file in its place, or remove it."
             reason = f"cannot be read ({unfit})"
             problems.append(Problem(path, reason, remedy, "unreadable-file"))
@@ -158,11 +161,3 @@ def _without(path: Path, part: str, missing: str, expected: str) -> Problem:
     if "mask" not in (part, missing):
         kind = "incomplete-sample"
     return Problem(path, reason, f"Add the {missing}, or remove the {part}.", kind)
-
-
-def _unfit(path: Path) -> str:
-    try:
-        check_file(path)
-    except OSError as error:
-        return str(error.strerror)
-    return ""

@@ -24,7 +24,7 @@ Inputs = Mapping[str, int]  # of a sample: name -> channels; the image comes fir
 ImageAndMask = tuple[np.ndarray, np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pair:
     """An image and its mask, and further input images by name."""
 

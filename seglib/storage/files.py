@@ -54,8 +54,11 @@ def read_file(path: Path, *, max_bytes: int | None = None) -> bytes:
     with open_file(path) as file:
         if max_bytes is None:
             return file.read()
-        if os.fstat(file.fileno()).st_size <= max_bytes:
-            content = file.read(max_bytes + 1)
+        size = os.fstat(file.fileno()).st_size
+        if size <= max_bytes:
+            content = file.read(size + 1)  # memory for more would cost time
+            if len(content) > size:  # it has grown
+                content += file.read(max_bytes + 1 - len(content))
             if len(content) <= max_bytes:
                 return content
     reason = f"it has more than {max_bytes:,} bytes"
@@ -126,11 +129,9 @@ def visible_files(folder: Path) -> list[Path]:
     Raises:
         OSError: the folder cannot be listed.
     """
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if not is_left_behind(path.name) and not path.is_dir()
-    )
+    with os.scandir(folder) as entries:  # tells folders without a call for each
+        names = [e.name for e in entries if not (is_left_behind(e.name) or _is_dir(e))]
+    return [folder / name for name in sorted(names)]
 
 
 def normal(name: str) -> str:
@@ -142,6 +143,13 @@ def normal(name: str) -> str:
     True
     """
     return unicodedata.normalize("NFC", name)
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
 
 
 def _require_regular(path: Path, mode: int) -> None:

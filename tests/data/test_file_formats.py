@@ -18,7 +18,10 @@ from seglib.data.file_formats import (
 from seglib.data.file_formats import _read as read_header
 from seglib.data.image_io import decode_image, decode_mask, read_image, read_mask
 from seglib.data.pairs import Pair
+from seglib.data.tree import LOCAL
+from seglib.data.verification.facts_cache import FactsCache
 from seglib.data.verification.pair_checks import inspect_pair
+from seglib.data.verification.reading import Files
 from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
 from tests.fakes.images import png, saved
@@ -172,10 +175,11 @@ def test_300_damaged_files_are_findings(tmp_path, monkeypatch):
     whole += [saved(_picture(mode), "PNG") for mode in ("P", "1", "RGBA")]
     whole += [saved(Image.new("I;16", (13, 7)), "PNG"), *BOMBS.values()]
     image, mask = tmp_path / "image.png", tmp_path / "mask.png"
+    files = Files(LOCAL, FactsCache(tmp_path / "cache"))
     for number in range(300):
         image.write_bytes(_damaged(whole[number % len(whole)], draw))
         mask.write_bytes(_damaged(draw.choice(whole), draw))
-        inspection = inspect_pair(Pair("a", image, mask))
+        inspection = inspect_pair(Pair("a", image, mask), facts_of=files.facts_of)
         for problem in inspection.problems:
             assert problem.reason
         for read, path in ((read_image, image), (read_mask, mask)):

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -13,9 +14,11 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from seglib.data.encodings import colour_table
+from seglib.data.file_formats import exif_orientation
 from seglib.data.image_io import (
     decode_image,
     decode_mask,
+    decode_reduced,
     decode_samples,
     encode_jpeg,
     encode_png,
@@ -297,3 +300,52 @@ def test_a_place_that_cannot_be_written_is_named_and_left_clean(tmp_path):
         write_bytes(tmp_path / "folder", b"x")
     assert (tmp_path / "file").read_bytes() == b"kept"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def large_jpegs() -> list[bytes]:
+    """Photographs of odd sizes in the kinds of JPEG that libraries write."""
+    draw = np.random.default_rng(0)
+    small = draw.integers(40, 216, (9, 12, 3), np.uint8)
+    picture = Image.fromarray(cv2.resize(small, (341, 295)))
+    options = ({}, {"progressive": True}, {"subsampling": 0}, {"quality": 30})
+    pictures = [*((picture, each) for each in options)]
+    pictures += [(picture.convert(mode), {}) for mode in ("L", "CMYK")]
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        pictures.append((picture, {"exif": exif}))
+    buffers = [io.BytesIO() for _ in pictures]
+    for (each, how), buffer in zip(pictures, buffers, strict=True):
+        each.save(buffer, "JPEG", **how)
+    return [buffer.getvalue() for buffer in buffers]
+
+
+@pytest.mark.parametrize("encoded", large_jpegs())
+def test_a_reduced_jpeg_has_the_means_of_its_blocks(encoded):
+    whole = decode_samples(encoded)
+    reduced, size = decode_reduced(encoded)
+    assert size == whole.shape[:2]
+    height, width = (n // 8 for n in size)
+    assert reduced.shape == (height, width, 3)
+    if exif_orientation(encoded) == 1:  # else the cut blocks may be the first
+        blocks = whole[: 8 * height, : 8 * width].reshape(height, 8, width, 8, 3)
+        # Blocks of colour are of 16 pixels, and their means are rounded.
+        assert np.abs(blocks.mean((1, 3)) - reduced).mean() < 2
+
+
+def test_reduced_jpegs_fail_where_whole_ones_do(capfd):
+    draw = np.random.default_rng(0)
+    originals = large_jpegs()
+    failed = 0
+    for index in range(600):
+        content = bytearray(originals[index % len(originals)])
+        for place in draw.integers(2, draw.choice([700, len(content)]), 3):
+            content[place] = draw.integers(0, 256)
+        results = []
+        for decode in (decode_samples, decode_reduced):
+            with suppress(SegError):
+                decode(bytes(content))
+                results.append(decode)
+        assert len(results) in (0, 2)
+        failed += not results
+    assert failed > 60

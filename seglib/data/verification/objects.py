@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -45,6 +46,20 @@ class Objects:
     def __add__(self, other: "Objects") -> "Objects":
         names = [field.name for field in fields(self)]
         return Objects(*(getattr(self, name) + getattr(other, name) for name in names))
+
+    def to_row(self) -> list[Any]:
+        """The fields as plain numbers; of the arrays, what is not zero."""
+        return [
+            value if isinstance(value, int) else _sparse(value)
+            for value in (getattr(self, field.name) for field in fields(self))
+        ]
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Self:
+        """The inverse of `to_row`."""
+        sizes = (_BINS, _BINS, len(SIDES), len(SIDES))
+        masks, at_edge, *tables = row
+        return cls(masks, at_edge, *map(_dense, tables, sizes))
 
     @property
     def count(self) -> int:
@@ -197,6 +212,18 @@ def _bin_of(area: int) -> int:
 
 def _lower_edge(bin_: int) -> float:
     return float(2.0 ** (bin_ / _PER_DOUBLING))
+
+
+def _sparse(table: np.ndarray) -> list[list[int]]:
+    places = np.flatnonzero(table)
+    return [places.tolist(), table[places].tolist()]
+
+
+def _dense(sparse: Sequence[list[int]], size: int) -> np.ndarray:
+    table = np.zeros(size, np.int64)
+    places, counts = sparse
+    table[places] = counts
+    return table
 
 
 def _quartiles(counts: np.ndarray) -> list[int]:

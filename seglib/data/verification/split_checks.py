@@ -1,6 +1,5 @@
-"""Checks between pairs: duplicates, leakage, classes missing in a split."""
+"""Checks between splits: sequences, drift, classes missing in one, layout."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,17 +9,12 @@ from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.image_io import MIN_LEVELS, levels_left
 from seglib.data.pairs import Pair
 from seglib.data.problems import NOTE, PROBLEM, WARNING, Problem
-from seglib.data.verification.pair_checks import (
-    FileFacts,
-    Inspection,
-    mask_digest,
-    pixel_digest,
-)
-from seglib.data.verification.similarity import near_pairs, sequences
-from seglib.storage.files import is_left_behind
+from seglib.data.tree import Tree
+from seglib.data.verification.file_checks import FileFacts
+from seglib.data.verification.pair_checks import Inspection
+from seglib.data.verification.similarity import sequences
 
 Inspections = Mapping[str, Sequence[Inspection]]
-Place = tuple[str, Inspection]  # split, and a pair in it
 
 _LEAST_FOR_DRIFT = 10  # images in each split
 _LARGE_EFFECT = 0.8  # standard deviations; Cohen 1988, "Statistical Power Analysis"
@@ -28,59 +22,6 @@ _VISIBLE = 10  # of 256 levels of grey
 _DRIFT = 3  # times
 _NOTABLE_SHARE = 0.005  # of the pixels
 _SHOWN_NAMES = 8
-
-
-def check_duplicates(inspections: Inspections) -> list[Problem]:
-    """Warnings for images with equal pixels, inside a split and across splits."""
-    alike: dict[tuple[object, ...], list[Place]] = defaultdict(list)
-    for split, found in inspections.items():
-        for inspection in found:
-            if inspection.image:
-                key = (inspection.size, inspection.appearance.hash)
-                alike[key].append((split, inspection))
-    warnings = []
-    for group in alike.values():
-        for (split, first), *others in _equal(group):
-            for other_split, other in others:
-                warnings.append(_duplicate(split, first, other_split, other))
-    return warnings
-
-
-def check_likeness(
-    inspections: Inspections, duplicates: list[Problem]
-) -> list[Problem]:
-    """Findings of images that look alike without being equal.
-
-    Warnings across splits, where they flatter the score, and notes inside of one.
-
-    Args:
-        duplicates: of images with equal pixels, which are left out.
-    """
-    equal = {problem.path for problem in duplicates}
-    places = [
-        (split, inspection)
-        for split, found in inspections.items()
-        for inspection in found
-        if inspection.image and inspection.pair.image not in equal
-    ]
-    problems = []
-    told: set[Path] = set()
-    for i, j in near_pairs([each.appearance.hash for _, each in places]):
-        (split, first), (other_split, other) = places[i], places[j]
-        path = other.pair.image
-        if path in told:
-            continue
-        told.add(path)
-        name = f"{split}_images/{first.pair.image.name}"
-        reason = f"looks like {name}"
-        if split == other_split:
-            remedy = "If they show the same, they count twice: remove one."
-            problems.append(Problem(path, reason, remedy, "near-duplicate", NOTE))
-        else:
-            reason = f"leakage: {reason}, of another split"
-            remedy = f"If they show the same, remove it from {split} or {other_split}."
-            problems.append(Problem(path, reason, remedy, "near-leakage", WARNING))
-    return problems
 
 
 def check_sequences(dataset: Dataset) -> list[Problem]:
@@ -205,16 +146,6 @@ def sequences_of(pairs: Sequence[Pair]) -> dict[str, list[str]]:
     return sequences(pair.stem for pair in pairs)
 
 
-def _equal(group: list[Place]) -> list[list[Place]]:
-    """Images of a group by their pixels' digest, where there are several."""
-    if len(group) == 1:
-        return []
-    copies: dict[str, list[Place]] = defaultdict(list)
-    for split, inspection in group:
-        copies[pixel_digest(inspection.pair.image)].append((split, inspection))
-    return list(copies.values())
-
-
 def check_classes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
     """Warnings for classes that cannot be learnt, notes for those without a score.
 
@@ -296,14 +227,14 @@ def check_palettes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
     return problems
 
 
-def check_layout(dataset: Dataset, wanted: Iterable[str]) -> list[Problem]:
+def check_layout(dataset: Dataset, wanted: Iterable[str], tree: Tree) -> list[Problem]:
     """Warnings for folders of images that are not read, and for missing splits."""
     parts = ("images", "segmentation", *dataset.others)
     expected = {f"{split}_{part}" for split in SPLITS for part in parts}
     warnings: list[Problem] = []
-    for folder in _folders(dataset.root):
+    for folder in tree.folders(dataset.root):
         if folder.name in expected:
-            warnings += map(_unread, _folders(folder))
+            warnings += map(_unread, tree.folders(folder))
         elif folder.name.lower().endswith(("_images", "_segmentation", "_masks")):
             warnings.append(_unread(folder))
     uses = {"train": "training", "val": "choosing the best epoch"}
@@ -336,30 +267,6 @@ def _depth(root: Path, what: str, files: Sequence[FileFacts]) -> list[Problem]:
     )
     severity = PROBLEM if levels < MIN_LEVELS else WARNING
     return [Problem(root, reason, remedy, "sixteen-bits", severity)]
-
-
-def _duplicate(
-    split: str, first: Inspection, other_split: str, other: Inspection
-) -> Problem:
-    both = first.mask and other.mask
-    same_mask = both and mask_digest(first.pair.mask) == mask_digest(other.pair.mask)
-    but = "" if same_mask else ", but their masks differ"
-    name = f"{split}_images/{first.pair.image.name}"
-    if split == other_split:
-        reason, kind = f"the same pixels as {name}{but}", "duplicate"
-        remedy = "Remove one of the two pairs: it counts twice."
-    else:
-        reason = f"leakage: the same pixels as {name} of another split{but}"
-        remedy = (
-            f"Remove the pair from {split} or {other_split}: it flatters the score."
-        )
-        kind = "leakage"
-    return Problem(other.pair.image, reason, remedy, kind, WARNING)
-
-
-def _folders(folder: Path) -> list[Path]:
-    found = (p for p in folder.iterdir() if p.is_dir() and not is_left_behind(p.name))
-    return sorted(found)
 
 
 def _unread(folder: Path) -> Problem:

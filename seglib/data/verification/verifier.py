@@ -1,15 +1,15 @@
-"""Verification of a dataset: every file is opened, and every problem has a remedy.
+"""Verification of a dataset: every file is looked at, every problem has a remedy.
 
 A problem makes a dataset unfit for use, a warning should be looked at, a note is for
 information. The dataset is never changed.
 """
 
-import os
 import random
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from seglib.data.problems import (
     check_kind,
     some_of_each,
 )
+from seglib.data.tree import LOCAL, Tree
+from seglib.data.verification.copy_checks import check_copies
+from seglib.data.verification.facts_cache import FactsCache
 from seglib.data.verification.mask_checks import (
     check_count,
     check_ids,
@@ -34,20 +37,21 @@ from seglib.data.verification.mask_checks import (
 from seglib.data.verification.object_checks import check_objects
 from seglib.data.verification.objects import choose_masks
 from seglib.data.verification.pair_checks import Inspection, inspect_pair
+from seglib.data.verification.reading import Files
 from seglib.data.verification.split_checks import (
     check_classes,
     check_depths,
     check_drift,
-    check_duplicates,
     check_ignored,
     check_layout,
-    check_likeness,
     check_palettes,
     check_sequences,
 )
+from seglib.data.verification.stored_tree import open_tree
 from seglib.errors import DatasetError
 
 _MAX_THREADS = 16  # each holds a decoded image
+_TOGETHER = 8  # pairs, handed to a thread at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,8 @@ class Verification:
     warnings: tuple[Problem, ...]
     notes: tuple[Problem, ...]
     severities: Mapping[str, str]  # of kinds whose severity is not the usual one
+    files: int  # that were looked at
+    files_read: int  # of these; the others have not changed since they were read
 
     @property
     def ok(self) -> bool:
@@ -89,23 +95,35 @@ def verify(
     *,
     config: DataConfig | None = None,
     ignore: Collection[str] = (),
+    fresh: bool = False,
+    remote: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Open every file of a dataset folder and gather its problems.
+    """Look at every file of a dataset and gather its problems.
+
+    What was found of a file is cached, and a file is read again once it has changed.
 
     Args:
-        root: folder in the dataset format.
+        root: folder in the dataset format; `data.dvc`, the pin of one, whose files are
+            read from its remote; or s3://bucket/prefix that holds its folders. Files of
+            a store are read into memory, and not kept.
         config: the classes of a folder without a dataset.yaml.
         ignore: kinds of warnings and notes that are left out; see docs/findings.md.
+        fresh: read every file, also those that are cached.
+        remote: of a pin. Default: that of its DVC repository.
         progress: called with (pairs opened, all pairs).
 
     Raises:
+        SegError: the store cannot be reached or refuses.
         DatasetError: there is nothing to verify (no folder, no split), or the
             dataset.yaml cannot be understood.
         UsageError: an unknown kind to ignore, or one of problems.
     """
     options = config_options(config or DataConfig())
-    return examine(root, options, ignore=ignore, progress=progress)
+    root, tree = open_tree(root, remote)
+    return examine(
+        root, options, ignore=ignore, fresh=fresh, tree=tree, progress=progress
+    )
 
 
 def examine(
@@ -115,6 +133,8 @@ def examine(
     splits: Collection[str] = SPLITS,
     ignore: Collection[str] = (),
     at_most: int = 0,
+    fresh: bool = False,
+    tree: Tree = LOCAL,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Verify a dataset, or some splits of it; see `verify`.
@@ -128,7 +148,7 @@ def examine(
     """
     for kind in ignore:
         check_kind(kind, IGNORE)
-    scan = scan_dataset(root, **options)
+    scan = scan_dataset(root, **options, tree=tree)
     dataset, problems = scan.dataset, [*scan.problems]
     wanted = {dataset.evaluation_split if s == "auto" else s for s in splits}
     wanted |= set() if scan.knows_classes else {"train"}
@@ -137,11 +157,14 @@ def examine(
         chosen = dict(dataset.splits)
     if at_most:
         chosen = {split: _sample(pairs, at_most) for split, pairs in chosen.items()}
-    inspections = _inspect(chosen, dataset.others, progress)
+    with closing(FactsCache()) as cache:
+        files = Files(tree, cache, fresh=fresh)
+        inspections = _inspect(chosen, dataset.others, files, tree.threads, progress)
+        copies = check_copies(inspections, files.digest_of)
     if not scan.knows_classes:
         dataset, found = infer_classes(scan, inspections)
         problems += found
-    problems += check_layout(dataset, wanted)
+    problems += check_layout(dataset, wanted, tree)
     problems += check_ignored(dataset)
     every = [inspection for found in inspections.values() for inspection in found]
     problems += (problem for inspection in every for problem in inspection.problems)
@@ -152,9 +175,7 @@ def examine(
     problems += check_depths(dataset, inspections)
     pairs = _usable_pairs(dataset, inspections, problems)
     problems += check_palettes(dataset, inspections)
-    duplicates = check_duplicates(inspections)
-    problems += duplicates
-    problems += check_likeness(inspections, duplicates)
+    problems += copies
     problems += check_sequences(dataset)
     if not _of(problems, PROBLEM):  # which the counts would be wrong of
         problems += check_classes(dataset, inspections)
@@ -166,6 +187,8 @@ def examine(
         pairs=pairs,
         inspections=inspections,
         severities=severities,
+        files=sum(len(each.pair.all_files()) for each in every),
+        files_read=len(files.read),
         **_by_severity(problems, severities),
     )
 
@@ -179,24 +202,40 @@ def _sample(pairs: Sequence[Pair], count: int) -> tuple[Pair, ...]:
 def _inspect(
     splits: Mapping[str, tuple[Pair, ...]],
     others: Inputs,
+    files: Files,
+    threads: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, list[Inspection]]:
     pairs = [(split, pair) for split in splits for pair in splits[split]]
     inspections: dict[str, list[Inspection]] = {split: [] for split in splits}
-    pool = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1))
-    try:
-        found = pool.map(
-            inspect_pair,
-            (pair for _, pair in pairs),
-            repeat(others),
-            repeat(choose_masks(splits)),
-        )
-        for done, ((split, _), inspection) in enumerate(
-            zip(pairs, found, strict=True), start=1
-        ):
-            inspections[split].append(inspection)
+    threads = min(_MAX_THREADS, threads)
+    pool = ThreadPoolExecutor(threads)
+    measured = choose_masks(splits)
+    under_way: deque[Future[list[Inspection]]] = deque()
+    done = 0
+
+    def inspect(start: int) -> list[Inspection]:
+        some = pairs[start : start + _TOGETHER]
+        return [
+            inspect_pair(pair, others, measured, facts_of=files.facts_of)
+            for _, pair in some
+        ]
+
+    def take() -> None:
+        nonlocal done
+        for inspection in under_way.popleft().result():
+            inspections[pairs[done][0]].append(inspection)
+            done += 1
             if progress:
                 progress(done, len(pairs))
+
+    try:
+        for start in range(0, len(pairs), _TOGETHER):
+            under_way.append(pool.submit(inspect, start))
+            if len(under_way) > 2 * threads:
+                take()
+        while under_way:
+            take()
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for what is queued
     return inspections
@@ -231,8 +270,8 @@ def _facts(dataset: Dataset, inspection: Inspection) -> PairFacts | None:
     ignored = dataset.ignore_index
     return PairFacts(
         stem=pair.stem,
-        image=pair.image.relative_to(dataset.root).as_posix(),
-        mask=pair.mask.relative_to(dataset.root).as_posix(),
+        image=_name(pair.image, dataset.root),
+        mask=_name(pair.mask, dataset.root),
         height=inspection.size[0],
         width=inspection.size[1],
         class_pixels=tuple(
@@ -246,7 +285,7 @@ def _facts(dataset: Dataset, inspection: Inspection) -> PairFacts | None:
         mask_md5=mask.md5,
         others={
             name: InputFacts(
-                path=pair.others[name].relative_to(dataset.root).as_posix(),
+                path=_name(pair.others[name], dataset.root),
                 size_bytes=facts.size_bytes,
                 md5=facts.md5,
             )
@@ -268,6 +307,11 @@ def _by_severity(
         "warnings": _of(found, WARNING),
         "notes": _of(found, NOTE),
     }
+
+
+def _name(path: Path, root: Path) -> str:
+    """As `Path.relative_to`, in a tenth of its time."""
+    return str(path).removeprefix(f"{root}/")
 
 
 def _of(problems: Iterable[Problem], severity: str) -> tuple[Problem, ...]:

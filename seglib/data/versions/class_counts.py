@@ -21,7 +21,7 @@ from seglib.data.dataset import SPLITS
 from seglib.data.file_formats import max_file_bytes
 from seglib.data.image_io import IMAGE_SUFFIXES, MASK_DECODING, decode_mask
 from seglib.data.manifest import PairFacts
-from seglib.data.verification.pair_checks import count_ids
+from seglib.data.verification.file_checks import count_ids
 from seglib.errors import DatasetError, SegError
 from seglib.storage.backends import BrokenOffError, MissingObjectError, Remote
 from seglib.storage.backends.local import is_own_folder

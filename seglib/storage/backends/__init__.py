@@ -26,6 +26,7 @@ class Listed(NamedTuple):
     key: str
     size_bytes: int
     modified_s: float  # since 1970
+    etag: str = ""  # stands for its content, where the store tells it
 
 
 class MissingObjectError(Exception):

@@ -138,7 +138,8 @@ class S3Remote:
             for found in page.get("Contents", ()):
                 key = found["Key"].removeprefix(root)
                 modified_s = found["LastModified"].timestamp()
-                yield Listed(key, int(found["Size"]), modified_s)
+                etag = str(found.get("ETag", ""))
+                yield Listed(key, int(found["Size"]), modified_s, etag)
             if not page.get("IsTruncated"):
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]

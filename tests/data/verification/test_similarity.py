@@ -1,12 +1,20 @@
 """Images that look alike are found, and splits that differ."""
 
+import random
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seglib.data.image_io import encode_jpeg, write_image
+from seglib.data.image_io import (
+    decode_samples,
+    encode_jpeg,
+    encode_png,
+    write_image,
+)
+from seglib.data.verification.file_checks import file_facts
 from seglib.data.verification.similarity import NEAR_BITS, appearance_of, near_pairs
 from seglib.data.verification.verifier import verify
 from tests.fakes.dataset_folder import DatasetFolder
@@ -31,6 +39,15 @@ def test_near_hashes_are_found_without_comparing_all(hashes, data):
         if (hashes[i] ^ hashes[j]).bit_count() <= NEAR_BITS
     }
     assert set(near_pairs(hashes)) == expected
+
+
+def test_nearly_each_of_many_frames_of_one_scene_is_found_in_few_comparisons():
+    draw = random.Random(0)
+    scene = draw.getrandbits(128)
+    hashes = [scene ^ 1 << draw.randrange(128) for _ in range(2000)]
+    found = list(near_pairs(hashes))
+    assert len(found) == len(set(found)) < 2000 * 32 * NEAR_BITS
+    assert len({j for _, j in found}) > 1900
 
 
 def test_a_scaled_or_compressed_copy_looks_like_its_original():
@@ -75,6 +92,32 @@ def test_a_compressed_copy_in_another_split_is_leakage(folder):
 def test_a_compressed_copy_in_the_same_split_is_a_note(folder):
     compressed(folder, "train", "b")
     assert kinds(verify(folder.root)) == {"near-duplicate"}
+
+
+def test_a_large_jpeg_has_the_look_of_its_pixels_in_another_format():
+    image = cv2.resize(DatasetFolder.pixels("a"), (523, 397))
+    encoded = encode_jpeg(image)
+    png = encode_png(decode_samples(encoded))
+    looks = [file_facts(each, "image", "") for each in (encoded, png)]
+    assert [each.reduced for each in looks] == [True, False]
+    hashes = [each.appearance.hash for each in looks]
+    assert (hashes[0] ^ hashes[1]).bit_count() <= NEAR_BITS
+
+
+def test_equal_pixels_in_a_large_jpeg_and_a_png_are_leakage(folder):
+    encoded = encode_jpeg(cv2.resize(folder.pixels("a"), (523, 397)))
+    png, jpeg = folder.image("train", "a"), folder.image("val", "d")
+    write_image(png, decode_samples(encoded))
+    jpeg.unlink()
+    jpeg.with_suffix(".jpg").write_bytes(encoded)
+    mask = cv2.resize(folder.ids(), (523, 397), interpolation=cv2.INTER_NEAREST)
+    write_image(folder.mask("train", "a"), mask)
+    write_image(folder.mask("val", "d"), mask)
+    (leak,) = verify(folder.root).warnings
+    assert leak.kind == "leakage"
+    assert (
+        leak.reason == "leakage: the same pixels as train_images/a.png of another split"
+    )
 
 
 def named(folder: DatasetFolder, **stems: list[str]) -> None:

@@ -13,7 +13,7 @@ from seglib.config import DataConfig
 from seglib.data.file_formats import exif_orientation, find_damage
 from seglib.data.image_io import encode_jpeg, encode_png, write_image
 from seglib.data.problems import NOTE, PROBLEM, WARNING, Problem
-from seglib.data.verification.pair_checks import count_ids, ramp_share
+from seglib.data.verification.file_checks import count_ids, ramp_share
 from seglib.data.verification.verifier import Verification, verify
 from seglib.errors import DatasetError
 from tests.fakes.dataset_folder import DatasetFolder
@@ -600,3 +600,18 @@ def test_camvid_has_no_fault_but_frames_of_one_video_in_two_splits(camvid: Path)
     # The dataset's own README: void 3.95 %, road 31.7 %.
     assert void / total == pytest.approx(0.0395, abs=5e-5)
     assert road / total == pytest.approx(0.317, abs=5e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (50, 1), (700, 500), (5, 300_000)])
+def test_ids_are_counted_and_ramps_found_in_masks_of_any_shape(shape, dtype):
+    draw = np.random.default_rng(0)
+    mask = draw.integers(0, 5, shape, np.uint8).astype(dtype)
+    mask[:, shape[1] // 2 :] *= np.iinfo(dtype).max // 4
+    ids, pixels = np.unique(mask, return_counts=True)
+    assert count_ids(mask) == dict(zip(ids.tolist(), pixels.tolist(), strict=True))
+    steps = np.sign(np.diff(mask.astype(int), axis=1))
+    ramps = (steps[:, 1:] == steps[:, :-1]) & (steps[:, 1:] != 0)
+    changes = np.count_nonzero(steps)
+    expected = np.count_nonzero(ramps) / changes if changes >= 50 else 0.0
+    assert ramp_share(mask) == pytest.approx(expected, abs=1e-12)
