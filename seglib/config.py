@@ -276,7 +276,7 @@ class ExportConfig:
 
     export_formats: Names = setting(
         "saved_model",
-        "which: saved_model, onnx, litert, litert_fp16, litert_int8; see models.md",
+        "which: saved_model, onnx, litert, litert_fp16, litert_int8; see export.md",
     )
     max_logit_difference: AboveZero = setting(
         1e-3, "largest allowed, absolute; not of the last two formats"

@@ -12,7 +12,7 @@ CONFIGURATIONS = {
     "ExportConfig",
     "TrainConfig",
 }
-CLASSES = {"Dataset", "Distillation", "SegmentationModel"}
+CLASSES = {"Dataset", "Distillation", "ExportedModel", "SegmentationModel"}
 EXCEPTIONS = {"DatasetError", "DivergedError", "RefusedError", "SegError", "UsageError"}
 FUNCTIONS = {
     "augment",

@@ -57,6 +57,7 @@ class RunSettings(NamedTuple):
     batch_size: int
     view: tuple[int, int]  # (height, width) of a training view
     channels: int
+    calibrates: bool = False  # an export in integers
 
     @property
     def told_copies(self) -> str:
@@ -90,6 +91,7 @@ def check_sizes(document: Document, pods: list[Pod], data: Data) -> Seen:
             int(given["crop_width"] or given["image_width"] or size.width),
         ),
         channels=int(given["channels"]),
+        calibrates="int8" in str(given["export_formats"]),
     )
     memory, disk = memory_needs(size, settings), disk_needs(size, settings)
     batches = batch_bytes(size, settings)
@@ -206,7 +208,8 @@ def disk_needs(size: DatasetSize, settings: RunSettings) -> dict[str, Need]:
         )
         for step, splits in {
             **fetched,
-            **dict.fromkeys(("evaluate", "gate", "export"), scored),
+            **dict.fromkeys(("evaluate", "gate"), scored),
+            "export": ("val", "train") if settings.calibrates else ("val",),
         }.items()
     }
     if (decoded := _decoded_bytes(size, settings)) > CACHED_BYTES:

@@ -1,7 +1,7 @@
 """How an exported model compares with the Keras model: answers, scores, speed, size."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,31 +64,31 @@ class Answers:
         }
 
 
-def read_examples(pairs: Sequence[Pair], model: SegmentationModel) -> list[Example]:
-    """Pairs of a dataset; without any, random pictures of three sizes."""
+def read_examples(pairs: Sequence[Pair], model: SegmentationModel) -> Iterator[Example]:
+    """Pairs of a dataset, one after the other; else pictures of three sizes."""
     contract = model.contract
-    if pairs:
-        return [Example(*read_pair(pair, contract.inputs)) for pair in pairs]
-    height, width = contract.image_size
-    sizes = [(height, width), (2 * height, 2 * width), (height + 13, width - 7)]
-    return [
-        Example(random_image(seed, size, contract.channels))
-        for seed, size in enumerate(sizes)
-    ]
+    for pair in pairs:
+        yield Example(*read_pair(pair, contract.inputs))
+    if not pairs:
+        height, width = contract.image_size
+        sizes = [(height, width), (2 * height, 2 * width), (height + 13, width - 7)]
+        for seed, size in enumerate(sizes):
+            yield Example(random_image(seed, size, contract.channels))
 
 
 def compare(
     model: SegmentationModel,
     folder: Path,
     names: Sequence[str],
-    examples: list[Example],
-) -> dict[str, dict[str, Any]]:
+    examples: Iterable[Example],
+) -> dict[str, Any]:
     """Let each format answer the same images as the Keras model.
 
     Returns:
-        By format, and for `keras` itself: `max_logit_difference`, `equal_pixels`,
-        `miou`; `latency_ms`, p50 and p95 of one image of the network's size, from
-        uint8 to class ids; `cold_start_s`, to open it and answer once; `bytes`.
+        `images`, their (height, width), and `formats`: by format, and for `keras`
+        itself, `max_logit_difference`, `equal_pixels`, `miou`; `latency_ms`, p50 and
+        p95 of one image of the network's size, from uint8 to class ids;
+        `cold_start_s`, to open it and answer once; `bytes`.
     """
     size, channels = model.contract.image_size, model.contract.channels
     sample = random_image(0, size, channels)
@@ -106,14 +106,16 @@ def compare(
     answers = {
         name: Answers(contract.num_classes, contract.ignore_index) for name in models
     }
+    sizes: list[list[int]] = []
     for example in examples:
+        sizes.append([*example.image.shape[:2]])
         expected = model.predict_logits(example.image)
         for name, each in models.items():
             logits = expected if each is model else each.predict_logits(example.image)
             answers[name].add(expected, logits, example)
     for name, each in models.items():
         table[name] |= answers[name].facts() | {"latency_ms": _latency(each, sample)}
-    return table
+    return {"images": sizes, "formats": table}
 
 
 def _latency(model: Any, sample: np.ndarray) -> dict[str, float]:

@@ -72,16 +72,16 @@ def export(
         data.check_inputs(model.contract.inputs)
     split = "val" if data and data.splits.get("val") else "train"
     pairs = spread(data.pairs(split), config.export_examples) if data else []
-    examples = read_examples(pairs, model)
     with whole_folder(Path(out), what="export", marker=CHECKSUMS) as beside:
         (beside / CONTRACT).write_text(model.contract.to_json(), encoding="utf-8")
-        seen = _calibration(model, data, config.export_examples) if data else None
+        seen = None
+        if data and litert.INTEGER in names:
+            seen = _calibration(model, data, config.export_examples)
         for name in names:
-            _write(model, name, beside / FORMATS[name].file, seen)
+            write_format(model, name, beside / FORMATS[name].file, seen)
         comparison: dict[str, Any] = {
             "source": f"{data.root.name}, {split}" if data else "random pictures",
-            "images": [list(example.image.shape[:2]) for example in examples],
-            "formats": compare(model, beside, names, examples),
+            **compare(model, beside, names, read_examples(pairs, model)),
         }
         for name in names:
             _check(name, comparison["formats"], config)
@@ -92,9 +92,17 @@ def export(
     return comparison
 
 
-def _write(
+def write_format(
     model: SegmentationModel, name: str, path: Path, examples: np.ndarray | None
 ) -> None:
+    """Write one format; see `export`.
+
+    Args:
+        examples: float32 (N, H, W, C) at the network's size, for `litert_int8`.
+
+    Raises:
+        SegError: its converter does not know the network's operations.
+    """
     try:
         with _quiet():
             if name == SAVED_MODEL:
@@ -110,7 +118,7 @@ def _write(
         raise SegError(
             f"`{model.contract.architecture}` on `{model.contract.encoder}` cannot be "
             f"written as {name}: {reason or type(error).__name__}. Nothing was written;"
-            " docs/models.md says which format each network has."
+            " docs/export.md says which format each network has."
         ) from error
 
 

@@ -21,6 +21,7 @@ RUN_TAG = "kfp.run_id"
 _LONGEST_DIGEST = 36  # characters: MLflow's limit, and a DVC hash's length
 _LONGEST_TAG = 5000  # characters
 _MOST_AT_ONCE = 100  # metrics: MLflow takes 1000, and 1 MB
+PYFUNC = "seglib.inference.pyfunc"  # how MLflow loads a model
 _PREFIX = "seg/"  # of our parameters where KFP's launcher logs its own
 _PREVIEW_SIZE = (256, 256)  # of the small copy that MLflow's grid shows, at the most
 
@@ -269,7 +270,9 @@ class TrackedRun:
         from mlflow.models import Model
 
         with tempfile.TemporaryDirectory() as description:
-            Model(model_id=model_id).save(f"{description}/MLmodel")
+            flavours = Model(model_id=model_id)
+            flavours.add_flavor("python_function", loader_module=PYFUNC, env={})
+            flavours.save(f"{description}/MLmodel")
             self._client.log_model_artifacts(model_id, description)
         self._client.log_model_artifacts(model_id, str(folder))
         self._client.finalize_logged_model(model_id, "READY")

@@ -2,10 +2,13 @@
 
 import json
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import numpy as np
 import pytest
 
 from components.finalize import finalize
@@ -175,6 +178,9 @@ def test_the_model_is_logged_once_and_reused_by_reference(
     assert {"model.keras", "contract.json", "MLmodel"} <= {
         p.name for p in place.iterdir()
     }
+    with warnings.catch_warnings(action="ignore"):  # of MLflow's own imports
+        served = mlflow.pyfunc.load_model(str(place))
+    assert served.predict(np.zeros((1, 48, 64, 3), np.uint8)).shape == (1, 48, 64)
 
 
 def test_models_can_be_searched_by_their_score_on_a_dataset(
