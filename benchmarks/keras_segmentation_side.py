@@ -1,5 +1,7 @@
 """Trains one model of keras_segmentation and writes its predictions.
 
+With `--rounds`, it is not trained: its `predict_multiple` is timed.
+
 Runs in that library's own environment (see against_keras_segmentation.py), with its
 own functions and its defaults but for the optimizer, where its later default, Adam,
 is far better than the released one, Adadelta.
@@ -25,6 +27,9 @@ def main() -> None:
     model = model_from_name[options.model](
         options.classes, input_height=options.height, input_width=options.width
     )
+    if options.rounds:
+        print(json.dumps(_time_prediction(model, options)))
+        return
     clock = Clock(60 * options.minutes)
     fit = model.fit_generator
     model.fit_generator = lambda *given, callbacks, **named: fit(
@@ -58,6 +63,22 @@ def main() -> None:
             }
         )
     )
+
+
+def _time_prediction(model, options: argparse.Namespace) -> dict[str, float]:
+    """Seconds and CPU seconds an image, each the least of the rounds."""
+    from keras_segmentation.predict import predict_multiple
+
+    images = [str(path) for path in sorted(options.data.iterdir())]
+    predict_multiple(model, inps=images[:2], out_dir=str(options.out))  # compiles
+    rounds = []
+    for _ in range(options.rounds):
+        started, cpu = time.perf_counter(), time.process_time()
+        predict_multiple(model, inps=images, out_dir=str(options.out))
+        wall = (time.perf_counter() - started) / len(images)
+        rounds.append((wall, (time.process_time() - cpu) / len(images)))
+    wall, cpu = (min(values) for values in zip(*rounds, strict=True))
+    return {"wall": wall, "cpu": cpu, "parameters": model.count_params()}
 
 
 class Clock(keras.callbacks.Callback):
@@ -97,7 +118,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--height", type=int, required=True)
     parser.add_argument("--width", type=int, required=True)
     parser.add_argument("--batch-size", type=int, default=2)
-    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--rounds", type=int, default=0)
     return parser.parse_args()
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from seglib.errors import SegError as SegError
     from seglib.errors import UsageError as UsageError
     from seglib.exports.exported import ExportedModel as ExportedModel
+    from seglib.inference.predictor import Predictor as Predictor
     from seglib.inference.uncertainty import predict_uncertainty as predict_uncertainty
     from seglib.models import build_custom as build_custom
     from seglib.models import build_model as build_model
@@ -57,6 +58,7 @@ _HOMES = {
     "EvaluateConfig": "seglib.config",
     "ExportConfig": "seglib.config",
     "ExportedModel": "seglib.exports.exported",
+    "Predictor": "seglib.inference.predictor",
     "RefusedError": "seglib.errors",
     "SegError": "seglib.errors",
     "SegmentationModel": "seglib.models.model",

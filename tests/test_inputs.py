@@ -207,7 +207,7 @@ def test_prediction_pairs_files_by_their_stems(root, tmp_path):
     model = _model(others={"depth": 1})
     model.save(tmp_path / "model")
     folders = [str(root / "val_images"), "--input", f"depth={root / 'val_depth'}"]
-    command = ["predict", str(tmp_path / "model"), *folders]
+    command = ["predict", str(tmp_path / "model"), *folders, "--save", "ids,overlay"]
     out = tmp_path / "out"
     done = CliRunner().invoke(app, [*command, "--out", str(out)])
     assert done.exit_code == 0, done.output

@@ -12,7 +12,13 @@ CONFIGURATIONS = {
     "ExportConfig",
     "TrainConfig",
 }
-CLASSES = {"Dataset", "Distillation", "ExportedModel", "SegmentationModel"}
+CLASSES = {
+    "Dataset",
+    "Distillation",
+    "ExportedModel",
+    "Predictor",
+    "SegmentationModel",
+}
 EXCEPTIONS = {"DatasetError", "DivergedError", "RefusedError", "SegError", "UsageError"}
 FUNCTIONS = {
     "augment",

@@ -55,6 +55,7 @@ IgnoreIndex = Annotated[
 def set_up_logging() -> None:
     """Show what the package logs, and warnings of others; keep TensorFlow quiet."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", tensorflow_log_level())
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are told by us
     logging.basicConfig(level=logging.WARNING, handlers=[TerminalHandler(console)])
     warnings.filterwarnings("ignore", module="PIL")  # findings say it, with the file
     logging.getLogger("seglib").setLevel(logging.INFO)

@@ -163,11 +163,40 @@ def _tell_difference(evaluation: Any, other: Any, against: Path) -> None:
 
 @app.command()
 def predict(
-    model: Model,
-    inputs: Annotated[list[Path], typer.Argument(help="Image files, or a folder.")],
+    model: Annotated[
+        Path, typer.Argument(help="Folder that `seglib train` or `export` wrote.")
+    ],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Images, folders, globs or videos.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the masks.")] = Path(
         "predictions"
     ),
+    save: Annotated[
+        str, typer.Option(help="Of ids, color, overlay, probability, uncertainty.")
+    ] = "ids",
+    opacity: Annotated[float, typer.Option(help="Of overlays' colours, 0 … 1.")] = 0.5,
+    tile: Annotated[
+        bool,
+        typer.Option(
+            "--tile", help="Cut large images into tiles instead of shrinking them."
+        ),
+    ] = False,
+    overlap: Annotated[
+        float, typer.Option(help="Of neighbouring tiles, as a share of a tile.")
+    ] = 0.25,
+    tta: Annotated[
+        str,
+        typer.Option(help="Mean over flips and scales too, such as flip,0.75,1.25."),
+    ] = "",
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option(help="Further model; the mean probability decides; repeatable."),
+    ] = None,
+    export_format: Annotated[
+        str,
+        typer.Option("--format", help="Of an export, such as onnx or litert_int8."),
+    ] = "",
     others: Annotated[
         list[str] | None,
         typer.Option(
@@ -176,18 +205,38 @@ def predict(
             help="Images of a further input of the model, such as depth; repeatable.",
         ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Predict also what is done.")
+    ] = False,
 ) -> None:
-    """Predict images: class ids, coloured masks, overlays and a legend."""
+    """Predict images and videos: masks of class ids, and pictures of them.
+
+    What an earlier run with the same model and settings has done is skipped.
+
+    For example: seglib predict model "shots/*.jpg" --save ids,overlay --tile
+    """
     from seglib.steps.predict import predict as run
 
     check_writable(out)
     with progress_bar("predicting") as progress:
         predictions = run(
-            model, inputs, out, others=folders_by_name(others or []), progress=progress
+            [model, *(ensemble or [])],
+            inputs,
+            out,
+            others=folders_by_name(others or []),
+            save=save,
+            opacity=opacity,
+            tile=tile,
+            overlap=overlap,
+            tta=tta,
+            export_format=export_format,
+            overwrite=overwrite,
+            progress=progress,
         )
-    console.print(
-        f"{len(predictions.written)} images: {out}/ids, {out}/color, {out}/overlay"
-    )
+    done = len(predictions.skipped)
+    before = f", {done} done before (--overwrite repeats them)" if done else ""
+    folders = ", ".join(f"{out}/{kind.strip()}" for kind in save.split(","))
+    console.print(f"{len(predictions.written)} images{before}: {folders}")
     if predictions.problems:
         raise SegError("\n".join(predictions.problems))
 

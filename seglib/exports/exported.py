@@ -87,13 +87,20 @@ class ExportedModel:
 
     def predict_logits(self, image: Sample) -> np.ndarray:
         """Logits float32 (H, W, num_classes) of an image, at its own size."""
-        return self._logits(read_sample(image, self.contract.inputs)[None])[0]
+        return self.predict_logits_batch(
+            read_sample(image, self.contract.inputs)[None]
+        )[0]
 
     def predict_batch(self, images: np.ndarray) -> np.ndarray:
         """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
-        return self._logits(images).argmax(-1).astype(self.contract.mask_dtype)
+        return (
+            self.predict_logits_batch(images)
+            .argmax(-1)
+            .astype(self.contract.mask_dtype)
+        )
 
-    def _logits(self, images: np.ndarray) -> np.ndarray:
+    def predict_logits_batch(self, images: np.ndarray) -> np.ndarray:
+        """Logits float32 (N, H, W, num_classes) of images uint8 of one size."""
         require_memory(images.shape, self.contract.num_classes)
         if FORMATS[self.format].resizes:
             return self.run(images)

@@ -8,6 +8,7 @@ import numpy as np
 
 from seglib.data.samples import Sample
 from seglib.errors import UsageError
+from seglib.inference.predictor import entropy
 from seglib.models.model import SegmentationModel
 
 
@@ -48,14 +49,14 @@ def predict_uncertainty(
     for _ in range(samples):
         probabilities = sampler.predict_probabilities(image)
         total = total + probabilities
-        entropies = entropies + _entropy(probabilities)
+        entropies = entropies + entropy(probabilities)
     mean = (total / samples).astype(np.float32)
-    entropy = _entropy(mean)
+    total_doubt = entropy(mean)
     return Uncertainty(
         prediction=mean.argmax(-1).astype(model.contract.mask_dtype),
         probabilities=mean,
-        entropy=entropy,
-        disagreement=np.maximum(entropy - entropies / samples, 0),
+        entropy=total_doubt,
+        disagreement=np.maximum(total_doubt - entropies / samples, 0),
     )
 
 
@@ -85,8 +86,3 @@ def _with_dropout_on(network: keras.Model) -> keras.Model:
         )
     copy.set_weights(network.get_weights())
     return copy
-
-
-def _entropy(probabilities: np.ndarray) -> np.ndarray:
-    safe = np.maximum(probabilities, 1e-12)
-    return -(probabilities * np.log(safe)).sum(-1)

@@ -138,7 +138,9 @@ class SegmentationModel:
 
     def predict_logits(self, image: Sample) -> np.ndarray:
         """Logits float32 (H, W, num_classes) at the image's own size."""
-        return self._logits(read_sample(image, self.contract.inputs)[None])[0]
+        return self.predict_logits_batch(
+            read_sample(image, self.contract.inputs)[None]
+        )[0]
 
     def predict_batch(self, images: np.ndarray) -> np.ndarray:
         """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
@@ -164,7 +166,8 @@ class SegmentationModel:
                 (beside / name).write_bytes(content)
         return path
 
-    def _logits(self, images: np.ndarray) -> np.ndarray:
+    def predict_logits_batch(self, images: np.ndarray) -> np.ndarray:
+        """Logits float32 (N, H, W, num_classes) of images uint8 of one size."""
         require_memory(images.shape, self.contract.num_classes)
         return self.served.predict_on_batch(images)
 

@@ -5,20 +5,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from seglib import hardware as memory
 from seglib.cli.main import app
 from seglib.data.image_io import read_image, read_mask, write_image
+from seglib.data.video import Video, VideoFile
 from seglib.errors import SegError, UsageError
 from seglib.models import build_model
+from seglib.steps.export import export
 from seglib.steps.predict import predict
 
 
 def test_a_folder_gives_ids_colours_overlays_and_a_legend(
     trained, tiny_dataset, tiny_root, tmp_path
 ):
-    predictions = predict(trained.folder, tiny_root / "test_images", tmp_path)
+    predictions = predict(
+        trained.folder, tiny_root / "test_images", tmp_path, save="ids,color,overlay"
+    )
     assert not predictions.problems
     assert [path.name for path in predictions.written] == [
         "test_0.png",
@@ -117,3 +122,148 @@ def test_an_image_that_memory_cannot_hold_is_refused(monkeypatch):
     with pytest.raises(SegError, match=r"1,000,000×1,000,000 pixels and 100 classes"):
         memory.require_memory((1, 10**6, 10**6, 3), 100)
     memory.require_memory((1, 100, 100, 3), 100)
+
+
+def _images(folder, names, size=(20, 30)):
+    for number, name in enumerate(names):
+        write_image(folder / name, np.full((*size, 3), 5 * number, np.uint8))
+    return folder
+
+
+def test_a_rerun_predicts_only_what_is_new_or_changed(small, tmp_path):
+    model = small.save(tmp_path / "model")
+    folder = _images(tmp_path / "images", ["a b.png", "ü.png", "c.png"])
+    out = tmp_path / "out"
+    assert len(predict(model, folder, out).written) == 3
+    assert predict(model, folder, out).written == ()
+    write_image(folder / "c.png", np.full((40, 30, 3), 7, np.uint8))
+    (out / "ids" / "ü.png").unlink()
+    with (out / "predictions.jsonl").open("a") as record:
+        record.write('{"name": "a b", "sta')  # a process was killed here
+    again = predict(model, folder, out)
+    assert [path.stem for path in again.written] == ["c", "ü"]
+    assert [path.stem for path in again.skipped] == ["a b"]
+    assert read_mask(out / "ids" / "c.png").shape == (40, 30)
+    assert len(predict(model, folder, out, overwrite=True).written) == 3
+    assert len(predict(model, folder, out, tta="flip").written) == 3  # other settings
+
+
+def test_an_interrupted_run_keeps_what_is_done(small, tmp_path):
+    model = small.save(tmp_path / "model")
+    folder = _images(tmp_path / "images", [f"{i:02}.png" for i in range(40)])
+
+    def interrupt(done, total):
+        if done >= 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(model, folder, tmp_path / "out", progress=interrupt)
+    there = {path.stem for path in (tmp_path / "out" / "ids").iterdir()}
+    again = predict(model, folder, tmp_path / "out")
+    assert {path.stem for path in again.skipped} == there
+    assert 8 <= len(there) < 40
+    assert len(again.written) == 40 - len(there)
+
+
+def test_a_glob_and_every_kind_of_output_are_taken(small, tmp_path):
+    folder = _images(tmp_path / "images", ["a1.png", "a2.jpg", "b.png"])
+    kinds = ("ids", "color", "overlay", "probability", "uncertainty")
+    found = predict(small, f"{folder}/a*", tmp_path / "out", save=kinds, opacity=0)
+    assert [path.stem for path in found.written] == ["a1", "a2"]
+    for kind in kinds:
+        assert read_image(tmp_path / "out" / kind / "a1.png").shape == (20, 30, 3)
+    expected = small.predict_probabilities(folder / "a1.png").max(-1)
+    grey = read_mask(tmp_path / "out" / "probability" / "a1.png")
+    assert np.abs(grey / 255 - expected).max() < 1 / 255
+    shown = read_image(tmp_path / "out" / "overlay" / "a1.png")
+    assert (shown == read_image(folder / "a1.png")).all()  # opacity 0
+
+
+def test_unknown_outputs_and_opacities_are_refused(small, tmp_path):
+    folder = _images(tmp_path / "images", ["a.png"])
+    with pytest.raises(UsageError, match="Unknown output: `colour`. Did you mean `col"):
+        predict(small, folder, tmp_path / "out", save="ids,colour")
+    with pytest.raises(UsageError, match="expects some of ids"):
+        predict(small, folder, tmp_path / "out", save="")
+    with pytest.raises(UsageError, match="`opacity` must be 0 … 1"):
+        predict(small, folder, tmp_path / "out", opacity=1.5)
+    with pytest.raises(UsageError, match="No image found"):
+        predict(small, f"{folder}/*.tif", tmp_path / "out")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SegError, match="cannot be written"):
+        predict(small, folder, tmp_path / "file" / "out")
+
+
+def _video(path, count):
+    with VideoFile(path, 12.0) as file:
+        for number in range(count):
+            file.write(np.full((48, 64, 3), 10 * number, np.uint8))
+    return path
+
+
+def test_a_video_gives_a_folder_of_ids_and_an_overlay(small, tmp_path):
+    path = _video(tmp_path / "drive ü.mp4", 11)
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    seen = []
+    found = predict(
+        small,
+        [path, tmp_path / "bad.mp4"],
+        tmp_path / "out",
+        save="ids,overlay",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert "bad.mp4: not a video that OpenCV can read" in found.problems[0]
+    (folder,) = found.written
+    frames = sorted(folder.iterdir())
+    assert [frame.name for frame in frames] == [f"{i:06}.png" for i in range(11)]
+    originals = list(Video(path).frames())
+    for frame, original in zip(frames, originals, strict=True):
+        assert (read_mask(frame) == small.predict(original)).all()
+    overlay = Video(tmp_path / "out" / "overlay" / "drive ü.mp4")
+    assert (overlay.length, overlay.frames_a_second) == (11, 12.0)
+    assert seen[-1] == (12, 12)  # 11 frames and a file that cannot be read
+
+
+def test_an_image_much_larger_than_the_network_is_told(small, tmp_path, caplog):
+    folder = _images(tmp_path / "images", ["a.png", "b.png"], size=(65, 20))
+    predict(small, folder, tmp_path / "out")
+    assert "2 of the files, such as" in caplog.text
+    assert "`--tile` predicts them at their own resolution" in caplog.text
+    caplog.clear()
+    predict(small, folder, tmp_path / "out", tile=True)
+    assert not caplog.text
+
+
+def test_an_export_predicts_files_like_its_model(small, tmp_path):
+    folder = _images(tmp_path / "images", ["a.png", "b.png"])
+    export(small.save(tmp_path / "model"), tmp_path / "export")
+    with pytest.raises(UsageError, match="Choose its format with --format: saved_mode"):
+        predict(tmp_path / "export", folder, tmp_path / "out")
+    chosen = {"export_format": "saved_model"}
+    found = predict(tmp_path / "export", folder, tmp_path / "out", **chosen)
+    assert (read_mask(found.written[1]) == small.predict(folder / "b.png")).all()
+    assert predict(tmp_path / "export", folder, tmp_path / "out", **chosen).skipped
+
+
+def test_any_encoding_that_the_contract_takes_is_predicted_upright(small, tmp_path):
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (20, 30, 3)).astype(np.uint8))
+    folder = tmp_path / "images"
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    picture.save(folder / "turned.jpg", exif=exif)
+    picture.convert("L").save(folder / "grey.png")
+    picture.convert("RGBA").save(folder / "alpha.png")
+    deep = rng.integers(0, 2**16, (20, 30)).astype(np.uint16)
+    Image.fromarray(deep).save(folder / "deep.png")
+    picture.crop((0, 0, 1, 1)).save(folder / "pixel.png")
+    found = predict(small, folder, tmp_path / "out")
+    shapes = {path.stem: read_mask(path).shape for path in found.written}
+    assert shapes == {
+        "alpha": (20, 30),
+        "deep": (20, 30),
+        "grey": (20, 30),
+        "pixel": (1, 1),
+        "turned": (30, 20),
+    }

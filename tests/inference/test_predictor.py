@@ -1,0 +1,129 @@
+"""Windows, tiles, test-time augmentation and ensembles against the plain model."""
+
+import dataclasses
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seglib.errors import UsageError
+from seglib.inference.predictor import Predictor
+from seglib.inference.windows import spans
+from seglib.models import build_custom, build_model
+from seglib.models.model import SegmentationModel
+
+SIZE = (32, 48)
+IMAGE = np.random.default_rng(0).integers(0, 256, (101, 150, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def pointwise():
+    """A network whose answer at a pixel depends on that pixel alone."""
+    return _pointwise(SIZE)
+
+
+def _pointwise(size):
+    image = keras.Input((None, None, 3), name="image")
+    scaled = keras.layers.Rescaling(1 / 64)(image)
+    keras.utils.set_random_seed(1)
+    logits = keras.layers.Conv2D(5, 1)(scaled)
+    return build_custom(image, logits, image_size=size)
+
+
+@given(
+    length=st.integers(1, 300),
+    window=st.integers(1, 200),
+    overlap=st.floats(0, 0.9),
+)
+@settings(max_examples=200)
+def test_windows_cover_an_axis_and_their_weights_sum_to_one(length, window, overlap):
+    found = spans(length, window, overlap)
+    total = np.zeros(length)
+    for span in found:
+        assert span.before + (span.stop - span.start) + span.after == window
+        total[span.start : span.stop] += span.weights
+    assert total == pytest.approx(1, abs=1e-6)
+    for one, two in itertools.pairwise(found):
+        assert one.stop - two.start >= int(window * overlap)
+
+
+@pytest.mark.parametrize("overlap", [0, 0.25, 0.7])
+def test_tiles_of_a_pointwise_network_agree_with_the_whole_image(pointwise, overlap):
+    whole = _pointwise(IMAGE.shape[:2])
+    whole.network.set_weights(pointwise.network.get_weights())
+    tiled = Predictor(pointwise, tile=True, overlap=overlap)
+    answer = tiled.answer(IMAGE)
+    assert (answer.prediction == whole.predict(IMAGE)).all()
+    assert (tiled.predict(IMAGE) == answer.prediction).all()
+    probabilities = whole.predict_probabilities(IMAGE)
+    assert answer.probability == pytest.approx(probabilities.max(-1), abs=1e-5)
+    logarithms = np.log(probabilities)
+    assert answer.entropy == pytest.approx(
+        -(probabilities * logarithms).sum(-1), abs=1e-5
+    )
+
+
+def test_flips_do_not_change_a_pointwise_network(pointwise):
+    plain = Predictor(pointwise, tile=True).answer(IMAGE)
+    flipped = Predictor(pointwise, tile=True, tta="flip").answer(IMAGE)
+    assert flipped.probability == pytest.approx(plain.probability, abs=1e-5)
+
+
+def test_the_plain_prediction_is_the_models_own(pointwise):
+    predictor = Predictor(pointwise)
+    assert predictor.is_plain
+    assert (predictor.predict(IMAGE) == pointwise.predict(IMAGE)).all()
+    assert (predictor.answer(IMAGE).prediction == pointwise.predict(IMAGE)).all()
+
+
+def test_a_flip_is_averaged_with_the_image_as_it_is():
+    model = build_model("compact_small", num_classes=3, image_size=SIZE)
+    mirrored = model.predict_probabilities(np.ascontiguousarray(IMAGE[:, ::-1]))
+    mean = (model.predict_probabilities(IMAGE) + mirrored[:, ::-1]) / 2
+    answer = Predictor(model, tta=["flip"]).answer(IMAGE)
+    assert answer.probability == pytest.approx(mean.max(-1), abs=1e-5)
+
+
+def test_an_ensemble_is_the_mean_of_its_models_probabilities():
+    models = [
+        build_model("compact_small", num_classes=3, image_size=size)
+        for size in (SIZE, (64, 64))
+    ]
+    mean = sum(model.predict_probabilities(IMAGE) for model in models) / 2
+    answer = Predictor(models).answer(IMAGE)
+    assert answer.probability == pytest.approx(mean.max(-1), abs=1e-5)
+    assert (answer.prediction == mean.argmax(-1)).mean() > 0.999  # but for ties
+
+
+def test_models_of_other_classes_are_no_ensemble(pointwise):
+    names = ("a", "b", "c", "d", "e")
+    contract = dataclasses.replace(pointwise.contract, class_names=names)
+    other = SegmentationModel(pointwise.network, contract)
+    with pytest.raises(UsageError, match=r"same classes\. Received: .*model 2: a, b"):
+        Predictor([pointwise, other])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (31, 49)])
+@pytest.mark.parametrize(
+    "options", [{}, {"tile": True}, {"tile": True, "tta": "flip,0.5,2"}, {"tta": "1.5"}]
+)
+def test_images_of_any_size_are_taken(pointwise, size, options):
+    image = np.zeros((*size, 3), np.uint8)
+    assert Predictor(pointwise, **options).predict(image).shape == size
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"overlap": 1.0}, "`overlap` must be a share of a tile, 0 … 0.9"),
+        ({"tta": "flop"}, "expects `flip` and scales from 0.25 to 4.0.*flop"),
+        ({"tta": "flip,9"}, "Received: 9"),
+        ({"tta": ["nan"]}, "Received: nan"),
+    ],
+)
+def test_settings_out_of_their_range_are_refused(pointwise, options, message):
+    with pytest.raises(UsageError, match=message):
+        Predictor(pointwise, **options)
