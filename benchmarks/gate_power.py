@@ -15,7 +15,8 @@ import numpy as np
 
 from benchmarks.tables import add_write_option, show
 from seglib.config import GateConfig
-from seglib.evaluation.bootstrap import Comparison, ImageCounts, compare
+from seglib.evaluation.bootstrap import Comparison, compare
+from seglib.evaluation.counts import ImageCounts
 
 PIXELS = 360 * 480
 SHARES = np.array([0.17, 0.23, 0.01, 0.29, 0.08, 0.1, 0.012, 0.03, 0.055, 0.008, 0.015])

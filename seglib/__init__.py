@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from seglib.models.model import load_model as load_model
     from seglib.registry.weights import fetch_weights as fetch_weights
     from seglib.steps.augment import augment as augment
+    from seglib.steps.compare import compare_evaluations as compare_evaluations
     from seglib.steps.evaluate import evaluate as evaluate
     from seglib.steps.export import export as export
     from seglib.steps.plan import plan as plan
@@ -67,6 +68,7 @@ _HOMES = {
     "augment": "seglib.steps.augment",
     "build_custom": "seglib.models",
     "build_model": "seglib.models",
+    "compare_evaluations": "seglib.steps.compare",
     "convert": "seglib.data.conversion.converter",
     "distributed": "seglib.distributed",
     "drawing": "seglib.drawing",

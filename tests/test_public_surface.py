@@ -22,6 +22,7 @@ CLASSES = {
 EXCEPTIONS = {"DatasetError", "DivergedError", "RefusedError", "SegError", "UsageError"}
 FUNCTIONS = {
     "augment",
+    "compare_evaluations",
     "build_custom",
     "build_model",
     "convert",

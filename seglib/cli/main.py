@@ -3,12 +3,13 @@
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from seglib.cli import checks
+from seglib.cli import compare as cli_compare
 from seglib.cli import convert as cli_convert
 from seglib.cli import data as cli_data
 from seglib.cli import plan as cli_plan
@@ -47,6 +48,7 @@ def _new_app() -> typer.Typer:
         checks.visualize,
         cli_plan.plan,
         cli_train.train,
+        cli_compare.compare,
     ):
         app.command()(command)
     remotes = "Remotes, on S3 or in a folder"
@@ -137,28 +139,7 @@ def evaluate(
     if against:
         with progress_bar(f"evaluating {against}") as progress:
             other = run(against, dataset, config=settings, progress=progress)
-        _tell_difference(evaluation, other, against)
-
-
-def _tell_difference(evaluation: Any, other: Any, against: Path) -> None:
-    from seglib.evaluation.bootstrap import compare
-
-    compared = compare(evaluation.counts, other.counts)
-    table = Table("", "difference", f"{compared.confidence:.0%} interval")
-    rows = zip(evaluation.class_names, compared.class_iou, strict=True)
-    for name, change in (*rows, ("mIoU", compared.miou)):
-        if not math.isnan(change.estimate):
-            interval = f"{change.low:+.4f} … {change.high:+.4f}"
-            table.add_row(name, f"{change.estimate:+.4f}", interval)
-    console.print(table)
-    verdict = "better" if compared.is_better() else "not better beyond doubt"
-    if compared.miou.high < 0:
-        verdict = "worse"
-    console.print(
-        f"{verdict} than {against} (mIoU {compared.champion_miou:.4f}) on "
-        f"{compared.num_images} images",
-        soft_wrap=True,
-    )
+        cli_compare.tell_difference(evaluation, other, against)
 
 
 @app.command()

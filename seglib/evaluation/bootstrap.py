@@ -8,52 +8,22 @@ Reference: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapte
 and 15; Künsch 1989 for blocks of neighbours.
 """
 
-import io
-import zlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from seglib.errors import SegError, UsageError
-from seglib.storage.atomic_write import write_bytes
+from seglib.evaluation.counts import ImageCounts, class_counts, mean, ratio
 
-COUNTS = "counts.npz"  # of an evaluation's folder
+CONFIDENCE = 0.95
+SCORES = (
+    *("miou", "mean_dice", "mean_accuracy", "miou_frequency_weighted"),
+    *("pixel_accuracy", "class_iou", "class_dice", "class_precision", "class_recall"),
+)
 _CHUNK = 2**22  # numbers of drawn weights held at a time
-
-
-@dataclass(frozen=True)
-class ImageCounts:
-    """Correct and united pixels of a model, by image and class.
-
-    `correct` and `union` are int64 (images, classes), in pixels: the sum of the one
-    over the sum of the other is a class's IoU over any set of images.
-    """
-
-    stems: tuple[str, ...]
-    correct: np.ndarray
-    union: np.ndarray
-
-    @classmethod
-    def of(cls, confusions: dict[str, np.ndarray]) -> "ImageCounts":
-        """Count from the confusion matrix (classes, classes) of each image, by stem."""
-        stacked = np.stack(list(confusions.values()))
-        correct = np.diagonal(stacked, axis1=1, axis2=2)
-        union = stacked.sum(1) + stacked.sum(2) - correct
-        return cls(tuple(confusions), correct, union)
-
-    @property
-    def class_iou(self) -> np.ndarray:
-        """IoU over all images, float64 (classes,); NaN if a class does not occur."""
-        return _iou(self.correct.sum(0), self.union.sum(0))
-
-    @property
-    def miou(self) -> float:
-        """Mean over the classes that occur."""
-        return float(_mean(self.class_iou))
 
 
 @dataclass(frozen=True)
@@ -75,6 +45,8 @@ class Comparison:
     class_iou: tuple[Interval, ...]
     num_images: int
     confidence: float
+    miou_p: float = float("nan")  # two-sided, of no difference
+    class_p: tuple[float, ...] = ()
 
     def is_better(self, min_delta: float = 0.0) -> bool:
         """Whether the low end of the mIoU's interval exceeds `min_delta`."""
@@ -118,6 +90,7 @@ def compare(
             "Expected: confidence between 0 and 1, resamples ≥ 100, block ≥ 1. "
             f"Received: {confidence}, {resamples}, {block}."
         )
+    challenger = _in_order(challenger, tuple(sorted(challenger.stems)))
     champion = _in_order(champion, challenger.stems)
     if champion.correct.shape != challenger.correct.shape:
         raise SegError(
@@ -130,8 +103,7 @@ def compare(
         _differences(weights @ numbers.astype(np.float64))
         for weights in _weights(len(challenger.stems), resamples, block, seed)
     ]
-    mean_draws = np.concatenate([mean for mean, _ in draws])
-    class_draws = np.concatenate([each for _, each in draws])
+    mean_draws, class_draws = map(np.concatenate, zip(*draws, strict=True))
     tail = (1 - confidence) / 2
     each = challenger.class_iou - champion.class_iou
     return Comparison(
@@ -144,39 +116,78 @@ def compare(
         ),
         num_images=len(challenger.stems),
         confidence=confidence,
+        miou_p=_p_value(mean_draws),
+        class_p=tuple(map(_p_value, class_draws.T)),
     )
 
 
-def write_counts(counts: ImageCounts, path: Path) -> None:
-    """Write the counts as one .npz file, atomically."""
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        stems=np.asarray(counts.stems),
-        correct=counts.correct,
-        union=counts.union,
-    )
-    write_bytes(path, content.getvalue())
+def intervals(
+    counts: ImageCounts,
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, list[Interval]]:
+    """Percentile intervals of each score over the choice of images.
 
+    Args:
+        counts: with `true`, and the boundary's for those scores.
 
-def read_counts(path: Path) -> ImageCounts:
-    """Read what `write_counts` wrote.
-
-    Raises:
-        SegError: no such file, or another one.
+    Returns:
+        By score, as `score_arrays` names them; one interval for a mean, one a class
+        for the scores by class.
     """
-    try:
-        content = io.BytesIO(Path(path).read_bytes())
-        with np.load(content, allow_pickle=False) as file:
-            stems = tuple(map(str, file["stems"]))
-            correct, union = file["correct"], file["union"]
-        if correct.ndim != 2 or not len(stems) == len(correct) == len(union):
-            raise ValueError(f"shapes {correct.shape} and {union.shape}")
-        return ImageCounts(stems, correct, union)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise SegError(
-            f"{path}: not the counts of an evaluation ({error}). Evaluate again."
-        ) from error
+    counts = _in_order(counts, tuple(sorted(counts.stems)))
+    arrays = counts.arrays
+    numbers = np.hstack(list(arrays.values())).astype(np.float64)
+    drawn: dict[str, list[np.ndarray]] = defaultdict(list)
+    for weights in _weights(len(counts.stems), resamples, 1, seed):
+        parts = np.split(weights @ numbers, len(arrays), axis=1)
+        for name, score in score_arrays(dict(zip(arrays, parts, strict=True))).items():
+            drawn[name].append(score.reshape(len(weights), -1))
+    sums = {name: array.sum(0) for name, array in arrays.items()}
+    tail = (1 - confidence) / 2
+    return {
+        name: [
+            _interval(float(estimate), draws, tail)
+            for estimate, draws in zip(
+                np.ravel(score), np.concatenate(drawn[name]).T, strict=True
+            )
+        ]
+        for name, score in score_arrays(sums).items()
+    }
+
+
+def score_arrays(sums: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The scores of summed counts (..., classes), by name: (...) or (..., classes)."""
+    counted = class_counts(sums)
+    scores = {name: getattr(counted, name) for name in SCORES}
+    if "boundary_union" in sums:
+        boundary = ratio(sums["boundary_correct"], sums["boundary_union"])
+        scores |= {"boundary_miou": mean(boundary), "class_boundary_iou": boundary}
+    return scores
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for their number; NaN are left out.
+
+    Reference: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    order = [int(i) for i in np.argsort(p_values) if not np.isnan(p_values[i])]
+    found, least = [float("nan")] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        least = max(least, min(1.0, (len(order) - rank) * p_values[place]))
+        found[place] = least
+    return found
+
+
+def _p_value(draws: np.ndarray) -> float:
+    """Two-sided, of a difference of 0: twice the share of draws on the rarer side."""
+    known = draws[~np.isnan(draws)]
+    if not known.size:
+        return float("nan")
+    rarer = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
+    return float(min(1.0, 2 * (rarer + 1) / (known.size + 1)))
 
 
 def _in_order(counts: ImageCounts, stems: tuple[str, ...]) -> ImageCounts:
@@ -188,8 +199,7 @@ def _in_order(counts: ImageCounts, stems: tuple[str, ...]) -> ImageCounts:
             f"{len(stems)} and {len(place)}; not in both: {', '.join(differing[:5])}. "
             "Evaluate both on one split."
         )
-    order = [place[stem] for stem in stems]
-    return ImageCounts(stems, counts.correct[order], counts.union[order])
+    return counts.take(place[stem] for stem in stems)
 
 
 def _weights(images: int, resamples: int, block: int, seed: int) -> Iterator[Any]:
@@ -210,20 +220,8 @@ def _weights(images: int, resamples: int, block: int, seed: int) -> Iterator[Any
 def _differences(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of mIoU (draws,) and of each class's IoU (draws, classes)."""
     mine, my_union, other, other_union = np.split(sums, 4, axis=1)
-    my_iou, other_iou = _iou(mine, my_union), _iou(other, other_union)
-    return _mean(my_iou) - _mean(other_iou), my_iou - other_iou
-
-
-def _iou(correct: np.ndarray, union: np.ndarray) -> np.ndarray:
-    return np.divide(
-        correct, union, out=np.full(np.shape(correct), np.nan), where=union > 0
-    )
-
-
-def _mean(iou: np.ndarray) -> Any:
-    present = ~np.isnan(iou)
-    total = np.where(present, iou, 0).sum(-1)
-    return total / np.maximum(present.sum(-1), 1)
+    my_iou, other_iou = ratio(mine, my_union), ratio(other, other_union)
+    return mean(my_iou) - mean(other_iou), my_iou - other_iou
 
 
 def _interval(estimate: float, draws: np.ndarray, tail: float) -> Interval:

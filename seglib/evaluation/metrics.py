@@ -1,6 +1,5 @@
 """Counts first, then ratios: the confusion matrix of a whole dataset, and mIoU."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -8,6 +7,7 @@ import keras
 import numpy as np
 
 from seglib.errors import SegError
+from seglib.evaluation.counts import ClassCounts
 
 # calcHist counts in float32, which is exact up to 2**24.
 _MAX_PIXELS = 2**24
@@ -60,78 +60,20 @@ def confusion_matrix(
     return counts
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Ratios of a confusion matrix.
+class Scores(ClassCounts):
+    """Ratios of a confusion matrix int64 (num_classes, num_classes)."""
 
-    A class absent from both mask and prediction is NaN in the arrays and skipped in
-    the means; an absent denominator gives NaN.
-    """
+    def __init__(self, confusion: np.ndarray):
+        super().__init__(np.diag(confusion), confusion.sum(1), confusion.sum(0))
+        object.__setattr__(self, "confusion", confusion)
 
-    confusion: np.ndarray  # int64 (num_classes, num_classes)
-
-    @property
-    def class_iou(self) -> np.ndarray:
-        """Intersection over union, float64 (num_classes,)."""
-        correct = np.diag(self.confusion)
-        union = self.confusion.sum(0) + self.confusion.sum(1) - correct
-        return _ratio(correct, union)
-
-    @property
-    def class_recall(self) -> np.ndarray:
-        """Share of a class's pixels that were found, float64 (num_classes,)."""
-        return _ratio(np.diag(self.confusion), self.confusion.sum(1))
-
-    @property
-    def class_precision(self) -> np.ndarray:
-        """Share of a class's predictions that are right, float64 (num_classes,)."""
-        return _ratio(np.diag(self.confusion), self.confusion.sum(0))
-
-    @property
-    def class_dice(self) -> np.ndarray:
-        """Twice the intersection over the sum of both areas, float64 (num_classes,)."""
-        areas = self.confusion.sum(0) + self.confusion.sum(1)
-        return _ratio(2 * np.diag(self.confusion), areas)
-
-    @property
-    def class_share(self) -> np.ndarray:
-        """Share of the counted pixels that are of a class, float64 (num_classes,)."""
-        return _ratio(self.confusion.sum(1), np.asarray(self.confusion.sum()))
-
-    @property
-    def miou(self) -> float:
-        """Mean IoU over the classes that occur."""
-        return _mean(self.class_iou)
-
-    @property
-    def mean_dice(self) -> float:
-        """Mean Dice over the classes that occur."""
-        return _mean(self.class_dice)
-
-    @property
-    def mean_accuracy(self) -> float:
-        """Mean recall over the classes with true pixels."""
-        return _mean(self.class_recall)
-
-    @property
-    def miou_frequency_weighted(self) -> float:
-        """IoU weighted by each class's share of the true pixels."""
-        iou, share = self.class_iou, self.class_share
-        present = share > 0
-        return float((iou[present] * share[present]).sum()) if present.any() else np.nan
-
-    @property
-    def pixel_accuracy(self) -> float:
-        """Share of the counted pixels that are right."""
-        total = self.confusion.sum()
-        return float(np.trace(self.confusion) / total) if total else float("nan")
+    confusion: np.ndarray
 
     @property
     def baseline_miou(self) -> float:
         """MIoU of predicting, everywhere, the class with the most pixels."""
-        true = self.confusion.sum(1)
         guess = np.zeros_like(self.confusion)
-        guess[:, int(true.argmax())] = true
+        guess[:, int(self.true.argmax())] = self.true
         return Scores(guess).miou
 
 
@@ -227,13 +169,3 @@ def _out_of_range(
         f"Ids must lie in [0, {num_classes}) or be the ignored id ({ignore_index}). "
         f"Received: {where}. Correct the masks, `num_classes` or `ignore_index`."
     )
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    whole = np.broadcast_to(whole, part.shape)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-
-
-def _mean(values: np.ndarray) -> float:
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else float("nan")

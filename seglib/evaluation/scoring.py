@@ -1,20 +1,36 @@
 """Scores of a model on pairs at their original size, for training and evaluation."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
+from typing import Any
 
 import numpy as np
 
 from seglib.data.dataset import Dataset
 from seglib.data.pairs import Inputs, Pair, read_pair, split
 from seglib.errors import DatasetError, SegError
+from seglib.evaluation.boundary import boundary_counts
+from seglib.evaluation.calibration import LEVELS, confidence_counts
 from seglib.evaluation.metrics import confusion_matrix
+from seglib.evaluation.sizes import size_counts
 from seglib.models.contract import Contract
 from seglib.models.model import SegmentationModel
 
 BATCH_SIZE = 8
+
+
+@dataclass(frozen=True)
+class Details:
+    """What an evaluation counts of an image beside its confusion matrix."""
+
+    boundary_correct: np.ndarray  # int64 (num_classes,)
+    boundary_union: np.ndarray  # int64 (num_classes,)
+    sizes: np.ndarray  # of `size_counts`
+    confidences: np.ndarray  # of `confidence_counts`
+    confidence: float  # mean over the image's sampled pixels, 0 … 1
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,7 @@ class ScoredImage:
     mask: np.ndarray  # (H, W)
     prediction: np.ndarray  # (H, W)
     confusion: np.ndarray  # int64 (num_classes, num_classes)
+    details: Details | None = None
 
 
 def check_classes(contract: Contract, data: Dataset) -> None:
@@ -43,32 +60,58 @@ def score_pairs(
     model: SegmentationModel,
     pairs: Sequence[Pair],
     *,
+    detailed: bool = False,
+    batch_size: int = BATCH_SIZE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[ScoredImage]:
     """Predict each pair at its original size and count its confusion matrix.
 
     Consecutive images of one size are predicted as a batch, while the next batches are
-    decoded.
+    decoded and the one before is counted.
+
+    Args:
+        detailed: whether to count `Details`, too.
 
     Raises:
         SegError: a file cannot be read, sizes differ, or an id is out of range; names
             the file.
     """
+    predict = _with_confidences(model) if detailed else _ids_alone(model)
+    counting: deque[Future[ScoredImage]] = deque()
     done = 0
-    for batch in decoded_batches(model, pairs):
-        predictions = model.predict_batch(np.stack([image for _, image, _ in batch]))
-        for (pair, image, mask), prediction in zip(batch, predictions, strict=True):
-            yield _score(model, pair, image, mask, prediction)
-        done += len(batch)
-        if progress:
-            progress(done, len(pairs))
+    with ThreadPoolExecutor(2) as pool:
+        for batch in decoded_batches(model, pairs, batch_size):
+            answers = predict(np.stack([image for _, image, _ in batch]))
+            while counting:
+                yield counting.popleft().result()
+            counting += [
+                pool.submit(_score, model, *item, *answer)
+                for item, answer in zip(batch, answers, strict=True)
+            ]
+            done += len(batch)
+            if progress:
+                progress(done, len(pairs))
+        while counting:
+            yield counting.popleft().result()
 
 
 _Item = tuple[Pair, np.ndarray, np.ndarray]
+_Answer = tuple[np.ndarray, np.ndarray | None]  # ids and confidences
+_Predict = Callable[[np.ndarray], list[_Answer]]
+
+
+def _ids_alone(model: SegmentationModel) -> _Predict:
+    return lambda images: [(ids, None) for ids in model.predict_batch(images)]
+
+
+def _with_confidences(model: SegmentationModel) -> _Predict:
+    return lambda images: list(
+        zip(*model.predict_with_confidences(images), strict=True)
+    )
 
 
 def decoded_batches(
-    model: SegmentationModel, pairs: Sequence[Pair]
+    model: SegmentationModel, pairs: Sequence[Pair], size: int = BATCH_SIZE
 ) -> Iterator[list[_Item]]:
     """Pairs with the model's inputs and masks, in order; a batch has one size.
 
@@ -76,37 +119,32 @@ def decoded_batches(
         SegError: a file cannot be read, or sizes differ; names the file.
     """
     with ThreadPoolExecutor(2) as pool:
-        decoded = _ahead(pool, model, pairs)
+        decoded = _ahead(pool, model, pairs, 2 * size)
         for _, group in groupby(decoded, key=lambda item: item[1].shape):
-            yield from _batches(group)
+            yield from _batches(group, size)
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, model: SegmentationModel, pairs: Sequence[Pair]
+    pool: ThreadPoolExecutor,
+    model: SegmentationModel,
+    pairs: Sequence[Pair],
+    window: int,
 ) -> Iterator[_Item]:
-    """Decoded pairs in order, at most two batches ahead."""
-    inputs, window = model.contract.inputs, 2 * BATCH_SIZE
-    queue = [pool.submit(_read, pair, inputs) for pair in pairs[:window]]
-    for upcoming in range(window, len(pairs) + window):
-        if not queue:
-            return
-        yield queue.pop(0).result()
-        if upcoming < len(pairs):
-            queue.append(pool.submit(_read, pairs[upcoming], inputs))
+    """Decoded pairs in order, at most `window` ahead."""
+    inputs = model.contract.inputs
+    queue = deque(pool.submit(_read, pair, inputs) for pair in pairs[:window])
+    upcoming = iter(pairs[window:])
+    while queue:
+        yield queue.popleft().result()
+        queue.extend(pool.submit(_read, pair, inputs) for pair in islice(upcoming, 1))
 
 
 def _read(pair: Pair, inputs: Inputs) -> _Item:
     return pair, *read_pair(pair, inputs)
 
 
-def _batches(items: Iterator[_Item]) -> Iterator[list[_Item]]:
-    batch: list[_Item] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == BATCH_SIZE:
-            yield batch
-            batch = []
-    if batch:
+def _batches(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
+    while batch := list(islice(items, size)):
         yield batch
 
 
@@ -116,16 +154,27 @@ def _score(
     image: np.ndarray,
     mask: np.ndarray,
     prediction: np.ndarray,
+    confidences: np.ndarray | None,
 ) -> ScoredImage:
     contract = model.contract
+    ids: dict[str, Any] = {
+        "num_classes": contract.num_classes,
+        "ignore_index": contract.ignore_index,
+    }
     try:
-        counts = confusion_matrix(
-            mask,
-            prediction,
-            num_classes=contract.num_classes,
-            ignore_index=contract.ignore_index,
-        )
+        counts = confusion_matrix(mask, prediction, **ids)
     except SegError as error:
         raise SegError(f"{pair.mask}: {error}") from error
     first = split(image, contract.inputs)[0]
-    return ScoredImage(pair.stem, first, mask, prediction, counts)
+    scored = pair.stem, first, mask, prediction, counts
+    if confidences is None:
+        return ScoredImage(*scored)
+    sampled = confidence_counts(mask, prediction, confidences, **ids)
+    pixels, _, levels = sampled.sum((0, 1)).tolist()
+    details = Details(
+        *boundary_counts(mask, prediction, **ids),
+        sizes=size_counts(mask, prediction, **ids),
+        confidences=sampled,
+        confidence=levels / (LEVELS * pixels) if pixels else float("nan"),
+    )
+    return ScoredImage(*scored, details)

@@ -1,5 +1,6 @@
-"""The page on a model's scores."""
+"""The page on a model's scores, and the table of all images beside it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,10 @@ from seglib.evaluation.metrics import Scores
 from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
 from seglib.report.plots import confusion_png, row_shares
 
+IMAGES = "images"  # folder beside the page: its pictures at full size
+IMAGES_SCRIPT = "per_image.js"  # beside the page: the table of all images
 _MANY_CLASSES = 24  # more make the table of the heat map wider than the page
-_MISTAKES = 5
+_MISTAKES = 10
 _MIN_MISTAKE = 0.02  # of the true class's pixels
 
 
@@ -25,19 +28,22 @@ def evaluation_page(
     subtitle: str = "",
     palette: Sequence[tuple[int, int, int]] | None = None,
     scores: Mapping[str, float | None] | None = None,
+    reasons: Mapping[str, str] | None = None,
 ) -> str:
     """The page on a model's scores, as one self-contained HTML text.
 
+    If `IMAGES_SCRIPT` and the folder `IMAGES` lie beside it, it shows the table of all
+    images and links to full pictures; without them it says that they are not there.
+
     Args:
-        metrics: what metrics.json holds: split, num_images, miou, baseline_miou,
-            pixel_accuracy, miou_frequency_weighted, class_iou, class_names, data_md5.
-            A score may be None or NaN: "–" on the page.
+        metrics: what metrics.json holds. A score may be None or NaN: "–" on the page.
         confusion: int array (num_classes, num_classes), pixels; [i, j] is true i,
             predicted j.
         pictures: name and uint8 array (H, W, 3), such as `comparison` makes.
         palette: colours of the classes. Default: `default_palette`.
         scores: name of a picture -> mIoU of that image alone; orders the pictures from
             worst to best. Without it they keep their order.
+        reasons: name of a picture -> why it is shown, such as "worst".
     """
     names = list(metrics["class_names"])
     colours = palette or default_palette(len(names))
@@ -52,31 +58,73 @@ def evaluation_page(
         subtitle=subtitle,
         headline=_headline(metrics),
         classes=classes,
-        any_dash=any(NO_VALUE in row.values() for row in classes),
+        any_dash=any(
+            one["text"] == NO_VALUE for row in classes for one in row["others"]
+        ),
         heat=_heat(confusion) if small else None,
         heat_picture=""
         if small
         else inline_pictures([decode_image(confusion_png(confusion, names))])[0],
         mistakes=_mistakes(confusion, names),
         pictures=[
-            _picture(name, source, scores)
+            _picture(name, source, scores, reasons or {})
             for (name, _), source in zip(ordered, sources, strict=False)
         ],
         sorted=bool(scores),
         left_out=len(ordered) - len(sources),
         data_md5=metrics.get("data_md5", ""),
+        calibration=_calibration(metrics["calibration"], names, colours),
+        error=_score(metrics["expected_calibration_error"]),
+        sizes=_sizes(metrics["sizes"]),
+        sequences=_sequences(metrics["sequences"]),
+        images_script=IMAGES_SCRIPT,
+        images_folder=IMAGES,
     )
 
 
-def _headline(metrics: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "miou": _score(metrics["miou"]),
-        "baseline": _score(metrics["baseline_miou"]),
-        "frequency_weighted": _score(metrics["miou_frequency_weighted"]),
-        "pixel_accuracy": _score(metrics["pixel_accuracy"]),
-        "images": f"{metrics['num_images']:,}",
-        "images_label": f"images of the {metrics['split']} split, at original size",
+def images_script(
+    names: Sequence[str], rows: Sequence[Sequence[Any]], *, pictures: Sequence[str]
+) -> str:
+    """The script beside the page: the table of all images.
+
+    Args:
+        names: of the columns; the first is an image's stem.
+        rows: the stem and numbers of each image; NaN is no value.
+        pictures: stems that have a picture in the folder `IMAGES`.
+    """
+    values = [[row[0], *map(_rounded, row[1:])] for row in rows]
+    table = {"names": list(names), "rows": values, "pictures": list(pictures)}
+    return f"window.perImage = {json.dumps(table, separators=(',', ':'))};\n"
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 4)
+
+
+def _headline(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    shown = {
+        "miou": "mIoU, mean over classes",
+        "boundary_miou": "mean boundary IoU",
+        "mean_dice": "mean Dice",
+        "mean_accuracy": "mean accuracy (recall)",
+        "pixel_accuracy": "pixel accuracy",
+        "miou_frequency_weighted": "IoU weighted by class frequency",
     }
+    cards = [
+        {
+            "value": _score(metrics[key]),
+            "label": label,
+            "interval": _interval(metrics["intervals"].get(key)),
+        }
+        for key, label in shown.items()
+    ]
+    baseline = "mIoU of always answering the most frequent class"
+    images = f"images of the {metrics['split']} split, at original size"
+    return [
+        *cards,
+        {"value": _score(metrics["baseline_miou"]), "label": baseline, "interval": ""},
+        {"value": f"{metrics['num_images']:,}", "label": images, "interval": ""},
+    ]
 
 
 def _classes(
@@ -84,26 +132,99 @@ def _classes(
     scores: Scores,
     colours: Sequence[tuple[int, int, int]],
 ) -> list[dict[str, Any]]:
-    iou = metrics["class_iou"]
+    intervals = metrics["intervals"].get("class_iou", {})
     return [
         {
             "name": name,
             "short_name": name if len(name) <= 16 else name[:15] + "…",
             "colour": colour,
-            "iou": _number(iou[name]),
-            "iou_text": _score(iou[name]),
-            "recall": _score(recall),
-            "precision": _score(precision),
-            "share": percent(share),
+            "iou": _number(metrics["class_iou"][name]),
+            "iou_text": _score(metrics["class_iou"][name]),
+            "ends": _ends(intervals.get(name)),
+            "interval": _interval(intervals.get(name)),
+            "others": [
+                {"value": _number(value), "text": _score(value)}
+                for value in (
+                    metrics["class_boundary_iou"].get(name),
+                    *(scores.class_dice[index], scores.class_recall[index]),
+                    scores.class_precision[index],
+                )
+            ],
+            "share_value": float(np.nan_to_num(scores.class_share[index])),
+            "share": percent(scores.class_share[index]),
         }
-        for name, colour, recall, precision, share in zip(
-            metrics["class_names"],
-            colours,
-            scores.class_recall,
-            scores.class_precision,
-            scores.class_share,
-            strict=True,
+        for index, (name, colour) in enumerate(
+            zip(metrics["class_names"], colours, strict=True)
         )
+    ]
+
+
+def _ends(interval: Sequence[float | None] | None) -> tuple[float, float] | None:
+    low, high = (_number(end) for end in interval or (None, None))
+    return None if low is None or high is None else (low, high)
+
+
+def _interval(interval: Sequence[float | None] | None) -> str:
+    ends = _ends(interval)
+    return "{:.3f} – {:.3f}".format(*ends) if ends else ""
+
+
+def _calibration(
+    found: Mapping[str, Any],
+    names: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+) -> dict[str, Any]:
+    total = sum(one["pixels"] for one in found["bins"])
+    width = 1 / len(found["bins"])
+    bars = [
+        {
+            "left": one["above"],
+            "accuracy": one["accuracy"],
+            "confidence": one["confidence"],
+            "share": one["pixels"] / total,
+            "text": f"confidence {one['confidence']:.3f}, right "
+            f"{one['accuracy']:.3f}, {percent(one['pixels'] / total)} of the pixels",
+        }
+        for one in found["bins"]
+        if one["pixels"]
+    ]
+    classes = [
+        {
+            "name": name,
+            "colour": colour,
+            "confidence": _score(found["class_confidence"][name]),
+            "accuracy": _score(found["class_accuracy"][name]),
+            "apart": found["class_confidence"][name] - found["class_accuracy"][name],
+        }
+        for name, colour in zip(names, colours, strict=True)
+        if found["class_confidence"][name] is not None
+    ]
+    return {"bars": bars, "width": width, "classes": classes, "step": found["step"]}
+
+
+def _sizes(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "least": f"{one['least_pixels']:,}",
+            "objects": f"{one['objects']:,}",
+            "recall": _number(one["mean_accuracy"]),
+            "recall_text": _score(one["mean_accuracy"]),
+            "classes": {k: _score(v) for k, v in one["class_recall"].items()},
+        }
+        for name, one in found.items()
+    ]
+
+
+def _sequences(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "images": one["images"],
+            "miou": _number(one["miou"]),
+            "text": _score(one["miou"]),
+        }
+        for name, one in found.items()
     ]
 
 
@@ -154,11 +275,18 @@ def _worst_first(
 
 
 def _picture(
-    name: str, source: str, scores: Mapping[str, float | None] | None
+    name: str,
+    source: str,
+    scores: Mapping[str, float | None] | None,
+    reasons: Mapping[str, str],
 ) -> dict[str, str]:
     value = f"mIoU {_score(scores.get(name))}" if scores else ""
     alt = f"{name}: image, truth, prediction and errors, side by side"
-    return {"name": name, "source": source, "alt": alt, "value": value}
+    caption = f"{name} · {reasons[name]}" if name in reasons else name
+    return {"name": name, "source": source, "alt": alt} | {
+        "caption": caption,
+        "value": value,
+    }
 
 
 def _number(value: float | None) -> float | None:

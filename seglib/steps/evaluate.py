@@ -4,8 +4,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,60 +12,26 @@ import numpy as np
 
 from seglib.config import EvaluateConfig
 from seglib.data.dataset import Dataset
-from seglib.data.image_io import encode_png
-from seglib.data.pairs import spread
+from seglib.data.image_io import encode_jpeg, encode_png
+from seglib.data.pairs import Pair, spread
 from seglib.data.verification.loading import opened
 from seglib.drawing.pictures import comparison, overlay
-from seglib.evaluation.bootstrap import COUNTS, ImageCounts, write_counts
+from seglib.evaluation.calibration import Calibration
+from seglib.evaluation.counts import COUNTS, ImageCounts, mean, write_counts
+from seglib.evaluation.evaluation import Evaluation
 from seglib.evaluation.metrics import Scores
-from seglib.evaluation.scoring import ScoredImage, check_classes, score_pairs
-from seglib.models.contract import Contract
+from seglib.evaluation.scoring import Details, check_classes, score_pairs
 from seglib.models.model import SegmentationModel, load_model
-from seglib.report.evaluation_page import evaluation_page
+from seglib.report.evaluation_page import (
+    IMAGES,
+    IMAGES_SCRIPT,
+    evaluation_page,
+    images_script,
+)
 from seglib.storage.atomic_write import write_bytes, write_text
 
-NUM_WORST = 4  # images with the lowest mIoU that the report shows beside the fixed ones
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of a model on a split of a dataset."""
-
-    split: str
-    scores: Scores
-    per_image: tuple[tuple[str, Scores], ...]  # by stem, in the dataset's order
-    class_names: tuple[str, ...]
-    data_md5: str
-
-    @property
-    def miou(self) -> float:
-        """Dataset-level mean IoU over the classes that occur."""
-        return self.scores.miou
-
-    @property
-    def class_iou(self) -> dict[str, float]:
-        """IoU by class name; NaN for a class that does not occur."""
-        return dict(zip(self.class_names, self.scores.class_iou.tolist(), strict=True))
-
-    @property
-    def counts(self) -> ImageCounts:
-        """Counts by image, for the comparison of two models."""
-        return ImageCounts.of({stem: one.confusion for stem, one in self.per_image})
-
-    def to_metrics(self) -> dict[str, Any]:
-        """The content of metrics.json; a NaN is written as null."""
-        return {
-            "split": self.split,
-            "num_images": len(self.per_image),
-            "miou": _or_none(self.scores.miou),
-            "baseline_miou": _or_none(self.scores.baseline_miou),
-            "pixel_accuracy": _or_none(self.scores.pixel_accuracy),
-            "miou_frequency_weighted": _or_none(self.scores.miou_frequency_weighted),
-            "class_iou": {name: _or_none(iou) for name, iou in self.class_iou.items()},
-            "class_names": list(self.class_names),
-            "confusion_matrix": self.scores.confusion.tolist(),
-            "data_md5": self.data_md5,
-        }
+NUM_CHOSEN = 4  # worst, median and least sure images, beside the sample
+_JPEG_QUALITY = 90
 
 
 def evaluate(
@@ -83,7 +48,8 @@ def evaluate(
         model: a model, or the folder of one.
         data: a dataset, or its folder, of which the scored split is verified.
         out: folder for metrics.json, confusion_matrix.csv, per_image.csv, counts.npz,
-            overlays/STEM.png (the same images in every run) and report.html.
+            overlays/STEM.png (the same images in every run) and report.html, beside
+            which lie the table of all images and the page's pictures at full size.
 
     Raises:
         DatasetError: the dataset's classes are not the model's, or it has no such
@@ -96,63 +62,118 @@ def evaluate(
     check_classes(model.contract, data)
     data.check_inputs(model.contract.inputs)
     split = data.evaluation_split if config.split == "auto" else config.split
-    pairs = data.pairs(split)
-    chosen = {pair.stem for pair in spread(pairs, config.num_overlays)}
-    fixed: list[ScoredImage] = []
-    worst: list[ScoredImage] = []
-    confusion = np.zeros((model.contract.num_classes,) * 2, np.int64)
-    per_image = []
-    for image in score_pairs(model, pairs, progress=progress):
-        confusion += image.confusion
-        per_image.append((image.stem, Scores(image.confusion)))
-        fixed += [image] * (image.stem in chosen)
-        worst = sorted([*worst, image], key=_miou_or_one)[:NUM_WORST]
-    evaluation = Evaluation(
-        split, Scores(confusion), tuple(per_image), data.class_names, data.data_md5
-    )
+    evaluation = _score(model, data, split, progress)
     if out:
-        _write(evaluation, fixed, worst, model.contract, Path(out))
+        _write(evaluation, model, data.pairs(split), config.num_overlays, Path(out))
     return evaluation
+
+
+def _score(
+    model: SegmentationModel,
+    data: Dataset,
+    split: str,
+    progress: Callable[[int, int], None] | None,
+) -> Evaluation:
+    """Only counts are kept of an image, so that their number is no burden."""
+    stems, rows, confidence = [], [], []
+    confusion: Any = 0
+    sizes: Any = 0
+    calibration: Any = 0
+    scored = score_pairs(model, data.pairs(split), detailed=True, progress=progress)
+    for image in scored:
+        found: Details = image.details  # type: ignore[assignment] # it is asked for
+        one = Scores(image.confusion)
+        boundary = found.boundary_correct, found.boundary_union
+        stems.append(image.stem)
+        rows.append(np.stack([one.correct, one.union, one.true, *boundary]))
+        confidence.append(found.confidence)
+        confusion += image.confusion
+        sizes += found.sizes
+        calibration += found.confidences
+    return Evaluation(
+        split,
+        Scores(confusion),
+        ImageCounts(tuple(stems), *np.stack(rows, axis=1)),
+        np.asarray(confidence),
+        Calibration(calibration),
+        sizes,
+        data.class_names,
+        data.data_md5,
+    )
+
+
+def _choose(evaluation: Evaluation, sample: int) -> dict[str, str]:
+    """The images to show, by stem, with the reason."""
+    stems = evaluation.counts.stems
+    by_score = sorted(zip(_image_miou(evaluation), stems, strict=True))
+    confidence = np.nan_to_num(evaluation.confidence, nan=1).tolist()
+    by_doubt = sorted(zip(confidence, stems, strict=True))
+    middle = max(0, (len(stems) - NUM_CHOSEN) // 2)
+    reasons = dict.fromkeys(spread(stems, sample), "sample")
+    for reason, chosen in {
+        "median": by_score[middle : middle + NUM_CHOSEN],
+        "least sure": by_doubt[:NUM_CHOSEN],
+        "worst": by_score[:NUM_CHOSEN],
+    }.items():
+        reasons |= {stem: reason for _, stem in chosen}
+    return reasons
 
 
 def _write(
     evaluation: Evaluation,
-    fixed: list[ScoredImage],
-    worst: list[ScoredImage],
-    contract: Contract,
+    model: SegmentationModel,
+    pairs: Sequence[Pair],
+    sample: int,
     out: Path,
 ) -> None:
-    """Write all files; the page shows the fixed images and the worst."""
-    metrics, palette = evaluation.to_metrics(), contract.palette
-    shutil.rmtree(out / "overlays", ignore_errors=True)
-    for image in fixed:
-        picture = overlay(image.image, image.prediction, palette)
-        write_bytes(out / "overlays" / f"{image.stem}.png", encode_png(picture))
-    shown = {image.stem: image for image in (*fixed, *worst)}
-    pictures = {
-        stem: comparison(
+    """Write all files. The images to be shown are predicted once more."""
+    contract, stems = model.contract, evaluation.counts.stems
+    reasons, sampled = _choose(evaluation, sample), set(spread(stems, sample))
+    for folder in ("overlays", IMAGES):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    pictures = {}
+    shown = [pair for pair in pairs if pair.stem in reasons]
+    for image in score_pairs(model, shown, detailed=True):  # its graph is compiled
+        if image.stem in sampled:
+            picture = overlay(image.image, image.prediction, contract.palette)
+            write_bytes(out / "overlays" / f"{image.stem}.png", encode_png(picture))
+        picture = comparison(
             image.image,
             image.mask,
             image.prediction,
-            palette,
+            contract.palette,
             ignore_index=contract.ignore_index,
         )
-        for stem, image in shown.items()
-    }
+        encoded = encode_jpeg(picture, quality=_JPEG_QUALITY)
+        write_bytes(out / IMAGES / f"{image.stem}.jpg", encoded)
+        pictures[image.stem] = picture
+    metrics, table = evaluation.to_metrics(), _image_rows(evaluation)
     report = evaluation_page(
         metrics,
         evaluation.scores.confusion,
         list(pictures.items()),
-        scores={stem: _miou_or_one(image) for stem, image in shown.items()},
-        palette=palette,
+        scores=dict(zip(stems, _image_miou(evaluation), strict=True)),
+        reasons=reasons,
+        palette=contract.palette,
         title=f"Evaluation of {contract.architecture} on {contract.encoder}",
     )
     write_text(out / "report.html", report)
+    write_text(out / IMAGES_SCRIPT, images_script(*table, pictures=list(pictures)))
     write_bytes(out / "confusion_matrix.csv", _confusion_csv(evaluation))
-    write_bytes(out / "per_image.csv", _per_image_csv(evaluation))
+    write_bytes(out / "per_image.csv", _per_image_csv(evaluation, *table))
     write_counts(evaluation.counts, out / COUNTS)
     content = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
     write_bytes(out / "metrics.json", content.encode())
+
+
+def _image_rows(evaluation: Evaluation) -> tuple[list[str], list[list[Any]]]:
+    """Names and values of the table of all images."""
+    counts = evaluation.counts
+    each, boundary = counts.classes, mean(counts.boundary_iou)
+    names = ["stem", "miou_per_image", "pixel_accuracy", "boundary_miou", "confidence"]
+    columns = each.miou, each.pixel_accuracy, boundary, evaluation.confidence
+    values = np.stack(columns, axis=1).tolist()
+    return names, [[stem, *row] for stem, row in zip(counts.stems, values, strict=True)]
 
 
 def _confusion_csv(evaluation: Evaluation) -> bytes:
@@ -161,13 +182,12 @@ def _confusion_csv(evaluation: Evaluation) -> bytes:
     return _csv(["true \\ predicted", *names], [[name, *row] for name, row in rows])
 
 
-def _per_image_csv(evaluation: Evaluation) -> bytes:
-    rows = [
-        [stem, scores.miou, scores.pixel_accuracy, *scores.class_iou.tolist()]
-        for stem, scores in evaluation.per_image
-    ]
-    names = [f"iou/{name}" for name in evaluation.class_names]
-    return _csv(["stem", "miou_per_image", "pixel_accuracy", *names], rows)
+def _per_image_csv(
+    evaluation: Evaluation, names: list[str], rows: list[list[Any]]
+) -> bytes:
+    class_iou = evaluation.counts.classes.class_iou.tolist()
+    whole = [[*row, *iou] for row, iou in zip(rows, class_iou, strict=True)]
+    return _csv([*names, *(f"iou/{name}" for name in evaluation.class_names)], whole)
 
 
 def _csv(header: list[str], rows: list[list[Any]]) -> bytes:
@@ -176,10 +196,6 @@ def _csv(header: list[str], rows: list[list[Any]]) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _miou_or_one(image: ScoredImage) -> float:
-    miou = Scores(image.confusion).miou
-    return 1.0 if np.isnan(miou) else miou
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _image_miou(evaluation: Evaluation) -> list[float]:
+    """Of each image alone; an image without counted pixels has no mistakes."""
+    return np.nan_to_num(evaluation.counts.classes.miou, nan=1.0).tolist()

@@ -12,13 +12,8 @@ from seglib.config import GateConfig
 from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
 from seglib.errors import SegError, in_a_line
-from seglib.evaluation.bootstrap import (
-    COUNTS,
-    Comparison,
-    ImageCounts,
-    compare,
-    read_counts,
-)
+from seglib.evaluation.bootstrap import Comparison, compare
+from seglib.evaluation.counts import COUNTS, ImageCounts, read_counts
 from seglib.evaluation.decision import Check, Decision
 from seglib.storage.documents import read_json_object
 from seglib.storage.files import model_digest

@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.gate_power import draw_images, draw_model, promotes
 from seglib.errors import SegError, UsageError
-from seglib.evaluation.bootstrap import ImageCounts, compare, read_counts, write_counts
+from seglib.evaluation.bootstrap import adjusted, compare, intervals
+from seglib.evaluation.counts import ImageCounts, read_counts, write_counts
 from seglib.evaluation.metrics import Scores
 
 IMAGES = 101  # CamVid's val split
@@ -149,3 +150,74 @@ def test_counts_of_other_shapes_are_one_message(tmp_path):
     write_counts(counts, tmp_path / "counts.npz")
     with pytest.raises(SegError, match="not the counts of an evaluation"):
         read_counts(tmp_path / "counts.npz")
+
+
+def _counts(rng, images=40):
+    confusions = {f"{i:02}": rng.integers(0, 60, (3, 3)) for i in range(images)}
+    counts = ImageCounts.of(confusions)
+    near = counts.union // 2
+    return replace(counts, boundary_correct=near // 2, boundary_union=near), confusions
+
+
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [
+        ("miou", lambda counts: counts.miou),
+        ("mean_dice", lambda counts: counts.mean_dice),
+        ("pixel_accuracy", lambda counts: counts.pixel_accuracy),
+        ("miou_frequency_weighted", lambda counts: counts.miou_frequency_weighted),
+    ],
+)
+def test_intervals_are_those_of_scipy(name, score):
+    from scipy.stats import bootstrap
+
+    counts, confusions = _counts(np.random.default_rng(10))
+    stacked = np.stack(list(confusions.values()))
+
+    def statistic(places):
+        return score(Scores(stacked[places].sum(0)))
+
+    expected = bootstrap(
+        (np.arange(len(stacked)),),
+        statistic,
+        n_resamples=4000,
+        vectorized=False,
+        method="percentile",
+        rng=1,
+    )
+    low, high = expected.confidence_interval
+    (found,) = intervals(counts, resamples=4000)[name]
+    # Two draws of 4000: the ends differ by their own luck, a few % of the width.
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.1 * (high - low))
+    assert found.estimate == pytest.approx(statistic(np.arange(len(stacked))))
+
+
+def test_intervals_do_not_depend_on_the_order_of_the_images():
+    counts, _ = _counts(np.random.default_rng(11))
+    turned = counts.take(reversed(range(len(counts.stems))))
+    assert intervals(counts, resamples=200) == intervals(turned, resamples=200)
+    assert {"boundary_miou", "class_boundary_iou"} <= intervals(counts).keys()
+
+
+def test_a_class_that_never_occurs_has_no_interval_of_its_own():
+    counts, _ = _counts(np.random.default_rng(12))
+    for array in counts.arrays.values():
+        array[:, 1] = 0
+    found = intervals(counts, resamples=200)
+    assert np.isnan(found["class_iou"][1].low)
+    assert not np.isnan(found["miou"][0].low)
+
+
+def test_p_values_are_corrected_for_their_number():
+    # Holm by hand: 3 × 0.01, then 2 × 0.03, then 0.04, which must not fall below it.
+    assert adjusted([0.04, 0.01, 0.03, np.nan])[:3] == pytest.approx([0.06, 0.03, 0.06])
+    assert np.isnan(adjusted([0.04, np.nan])[1])
+
+
+def test_equal_models_are_told_apart_by_chance_in_about_a_twentieth_at_most():
+    rng, found = np.random.default_rng(13), 0
+    for _ in range(200):
+        images = draw_images(rng, 60)
+        pair = [draw_model(rng, images), draw_model(rng, images)]
+        found += compare(*pair, resamples=400).miou_p < 0.05
+    assert found / 200 <= 0.09

@@ -140,7 +140,7 @@ def first(contest: Contest) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def rival(chain: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Another model with its evaluation: one that is right everywhere."""
-    from seglib.evaluation.bootstrap import ImageCounts, read_counts, write_counts
+    from seglib.evaluation.counts import ImageCounts, read_counts, write_counts
     from seglib.models.model import load_model
 
     folder = tmp_path_factory.mktemp("rival")

@@ -13,7 +13,7 @@ from seglib.data.image_io import decode_image
 from seglib.data.verification.verifier import verify
 from seglib.drawing import Album
 from seglib.errors import SegError
-from seglib.report.evaluation_page import evaluation_page
+from seglib.report.evaluation_page import IMAGES_SCRIPT, evaluation_page
 from seglib.report.pages import MAX_PAGE_BYTES, inline_pictures, picture_page
 from seglib.report.plots import confusion_png, curves_png
 from seglib.steps.verify import write_verification
@@ -45,7 +45,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style" and data.strip():
+        if self.open and self.open[-1] not in ("style", "script") and data.strip():
             self.texts.append(" ".join(data.split()))
 
     @property
@@ -63,17 +63,20 @@ def parse(html: str) -> Page:
     tags = [tag for tag, _ in parsed.tags]
     assert html.startswith("<!DOCTYPE html>")
     assert len(html.encode()) < MAX_PAGE_BYTES
-    assert not {"script", "link", "iframe", "object"} & set(tags)
+    assert not {"link", "iframe", "object"} & set(tags)
     assert not re.search(r"@import|url\(", html)
+    scripts = [given.get("src") for tag, given in parsed.tags if tag == "script"]
+    assert set(scripts) <= {None, IMAGES_SCRIPT}  # its own, and what lies beside it
     for _, attributes in parsed.tags:
         assert "href" not in attributes
         assert not [name for name in attributes if name.startswith("on")]
-        assert (attributes.get("src") or "data:image/jpeg;base64,").startswith("data:")
+        if attributes.get("src") != IMAGES_SCRIPT:
+            assert (attributes.get("src") or "data:").startswith("data:")
     for image in parsed.images:
         assert image["alt"]
         content = base64.b64decode((image["src"] or "").partition(",")[2])
         assert decode_image(content).size
-    assert tags.count("h1") == tags.count("title") == 1
+    assert tags.count("h1") == tags[: tags.index("body")].count("title") == 1
     return parsed
 
 
@@ -90,6 +93,23 @@ def scored(confusion: np.ndarray, names: list[str], **others) -> dict:
         "baseline_miou": 0.125,
         "pixel_accuracy": float(right.sum() / confusion.sum()),
         "miou_frequency_weighted": 0.75,
+        "boundary_miou": 0.375,
+        "mean_dice": 0.8125,
+        "mean_accuracy": 0.625,
+        "expected_calibration_error": 0.0625,
+        "intervals": {"miou": [0.71, 0.76], "class_iou": {names[0]: [0.5, 0.9]}},
+        "calibration": {
+            "step": 4,
+            "bins": [
+                {"above": 0.0, "pixels": 0, "confidence": None, "accuracy": None},
+                {"above": 0.5, "pixels": 30, "confidence": 0.75, "accuracy": 0.5},
+            ],
+            "class_confidence": dict.fromkeys(names) | {names[0]: 0.75},
+            "class_accuracy": dict.fromkeys(names) | {names[0]: 0.5},
+        },
+        "sizes": {},
+        "sequences": {},
+        "class_boundary_iou": dict.fromkeys(names, 0.125),
         "class_iou": dict(zip(names, iou, strict=True)),
         "confusion_matrix": confusion.tolist(),
         "class_names": names,
@@ -178,18 +198,23 @@ class TestEvaluationPage:
     def test_the_numbers_are_those_worked_by_hand(self):
         parsed = self.render(title="Evaluation of a model")
         # IoU: 40/55 = 0.727 and 45/60 = 0.750; their mean 0.739; 85 of 100 right.
-        shown = parsed.texts[2:12]  # after the title and the heading
-        assert shown[0::2] == ["0.739", "0.125", "0.750", "0.850", "1,234"]
-        assert "always answering the most frequent class" in shown[3]
-        assert "test split" in shown[9]
-        # Recall 40/50, precision 40/45, half of the pixels; 45/50, 45/55.
-        assert "sky 0.727 0.800 0.889 50.0%" in parsed.text
-        assert "road 0.750 0.900 0.818 50.0%" in parsed.text
-        assert "boat – – – 0.0%" in parsed.text
+        assert "0.739 0.710 – 0.760 mIoU, mean over classes" in parsed.text
+        shown = "0.375 mean boundary IoU 0.812 mean Dice 0.625 mean accuracy (recall)"
+        assert f"{shown} 0.850 pixel accuracy 0.750 IoU weighted" in parsed.text
+        assert "0.125 mIoU of always answering the most frequent class" in parsed.text
+        assert "1,234 images of the test split" in parsed.text
+        # Dice 80/95 and 90/105; recall 40/50, precision 40/45; 45/50, 45/55.
+        assert "sky 0.727 0.125 0.842 0.800 0.889 50.0%" in parsed.text
+        assert "road 0.750 0.125 0.857 0.900 0.818 50.0%" in parsed.text
+        assert "boat – 0.125 – – – 0.0%" in parsed.text
+        # Three quarters sure, half of them right; nothing is predicted to be a boat.
+        assert "calibration error 0.062" in parsed.text
+        assert "sky 0.750 0.500 +0.250" in parsed.text
         assert "nothing to divide by" in parsed.text
         # 10 of 50 sky pixels, 5 of 50 road pixels.
         assert "sky taken for road 20.0% road taken for sky 10.0%" in parsed.text
-        heat = [a for tag, a in parsed.tags if tag == "td" and "style" in a]
+        cells = [a for tag, a in parsed.tags if tag == "td" and "style" in a]
+        heat = [a for a in cells if "meter" not in (a["class"] or "")]
         assert [a["style"] for a in heat[:2]] == ["--v:0.800", "--v:0.200"]
         assert "d41d8cd98f00b204e9800998ecf8427e.dir" in parsed.texts
 
@@ -197,11 +222,12 @@ class TestEvaluationPage:
         confusion = np.array([[40, 0], [60, 0]])
         metrics = scored(confusion, ["sky", "road"], data_md5="")
         text = parse(evaluation_page(metrics, confusion, [])).text
-        assert "sky 0.400 1.000 0.400 40.0% road 0.000 0.000 – 60.0%" in text
+        assert "sky 0.400 0.125 0.571 1.000 0.400 40.0%" in text
+        assert "road 0.000 0.125 0.000 0.000 – 60.0%" in text
         assert "for precision: never predicted" in text
         assert "not pinned to a version" in text
         confusion = np.array([[40, 1], [2, 60]])
-        metrics = scored(confusion, ["sky", "road"])
+        metrics = scored(confusion, ["sky", "road"], intervals={})
         assert "–" not in parse(evaluation_page(metrics, confusion, [])).text
 
     def test_nan_counts_as_absent(self):
@@ -209,7 +235,7 @@ class TestEvaluationPage:
         metrics["class_iou"]["boat"] = float("nan")
         metrics["miou"] = float("nan")
         text = parse(evaluation_page(metrics, self.CONFUSION, [])).text
-        assert "boat – – – 0.0%" in text
+        assert "boat – 0.125 – – – 0.0%" in text
         assert "nan" not in text.lower()
 
     def test_pictures_go_from_worst_to_best(self):

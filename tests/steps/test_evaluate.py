@@ -9,6 +9,7 @@ from seglib.data.image_io import read_image, read_mask
 from seglib.data.verification.loading import load_dataset
 from seglib.errors import DatasetError
 from seglib.evaluation.metrics import Scores, confusion_matrix
+from seglib.evaluation.scoring import score_pairs
 from seglib.models import build_model
 from seglib.steps.evaluate import evaluate
 
@@ -92,3 +93,70 @@ def test_a_split_that_is_not_there_is_named(trained, tiny_dataset):
     dataset = with_splits(tiny_dataset, {"train": tiny_dataset.splits["train"]})
     with pytest.raises(DatasetError, match="no split `val`. It has: train"):
         evaluate(trained.model, dataset)
+
+
+def test_counts_depend_on_neither_batches_nor_order(trained, tiny_dataset):
+    pairs = tiny_dataset.pairs("val")
+
+    def counted(pairs, **options):
+        images = score_pairs(trained.model, pairs, detailed=True, **options)
+        return {image.stem: image for image in images}
+
+    one = counted(pairs)
+    for other in (counted(pairs[::-1], batch_size=1), counted(pairs, batch_size=2)):
+        assert one.keys() == other.keys()
+        for stem, image in one.items():
+            again = other[stem]
+            # A tie of two logits may fall differently in another batch: some pixels.
+            apart = np.count_nonzero(image.prediction != again.prediction)
+            assert apart <= 1e-4 * image.prediction.size
+            for name in ("boundary_correct", "boundary_union", "sizes"):
+                mine, its = getattr(image.details, name), getattr(again.details, name)
+                assert np.abs(mine - its).sum() <= 10 * apart
+            assert image.details.confidence == pytest.approx(again.details.confidence)
+
+
+def test_confidences_are_the_largest_probabilities(trained, tiny_dataset):
+    (pair, *_) = tiny_dataset.pairs("val")
+    (image,) = score_pairs(trained.model, [pair], detailed=True)
+    probabilities = trained.model.predict_probabilities(read_image(pair.image))
+    sampled = probabilities.max(-1)[::4, ::4][image.mask[::4, ::4] != 255]
+    assert image.details.confidence == pytest.approx(sampled.mean(), abs=1e-4)
+
+
+def test_the_scores_have_keras_segmentations_names_too(trained, tiny_dataset):
+    evaluation = evaluate(trained.model, tiny_dataset)
+    view = evaluation.keras_segmentation
+    assert view["mean_IU"] == evaluation.miou
+    assert view["frequency_weighted_IU"] == evaluation.scores.miou_frequency_weighted
+    assert list(evaluation.class_iou.values()) == pytest.approx(
+        view["class_wise_IU"].tolist(), nan_ok=True
+    )
+
+
+def test_the_report_shows_all_images_where_their_table_lies_beside_it(
+    trained, tiny_dataset, tmp_path, browser
+):
+    evaluate(trained.model, tiny_dataset, out=tmp_path / "e")
+    page = browser.new_page()
+    page.goto((tmp_path / "e" / "report.html").as_uri())
+    rows = page.locator("#all-images tbody tr")
+    assert rows.count() == 3
+    score = page.locator("#all-images th button", has_text="miou per image")
+    score.click()
+    values = [float(v) for v in rows.locator("td:nth-child(2)").all_inner_texts()]
+    assert values == sorted(values, reverse=True)
+    score.click()
+    values = [float(v) for v in rows.locator("td:nth-child(2)").all_inner_texts()]
+    assert values == sorted(values)
+    page.locator("#all-images input").fill("test_1")
+    assert rows.locator("th").all_inner_texts() == ["test_1"]
+    link = page.locator("figure a").first
+    picture = page.goto(link.evaluate("link => link.href"))
+    assert picture.ok
+    (tmp_path / "e" / "report.html").rename(tmp_path / "alone.html")
+    page.goto((tmp_path / "alone.html").as_uri())
+    assert "not beside this page" in page.locator("#all-images").inner_text()
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()

@@ -7,13 +7,8 @@ import pytest
 from seglib.config import EvaluateConfig, GateConfig
 from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
-from seglib.evaluation.bootstrap import (
-    Comparison,
-    ImageCounts,
-    Interval,
-    read_counts,
-    write_counts,
-)
+from seglib.evaluation.bootstrap import Comparison, Interval
+from seglib.evaluation.counts import ImageCounts, read_counts, write_counts
 from seglib.evaluation.decision import Check, Decision, write_decision
 from seglib.steps.evaluate import evaluate
 from seglib.steps.gate import Champion, gate
