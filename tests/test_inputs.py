@@ -241,7 +241,7 @@ def test_prediction_without_the_input_says_which(root, tmp_path):
 def test_the_export_takes_the_joined_inputs(root, tmp_path):
     model = _model(others={"depth": 1, "left": 3})
     comparison = export(model, tmp_path / "export")
-    assert comparison["equal_pixels"] == 1
+    assert comparison["formats"]["saved_model"]["equal_pixels"] == 1
     contract = Contract.from_json((tmp_path / "export" / "contract.json").read_text())
     assert contract.inputs == {"image": 3, "depth": 1, "left": 3}
 

@@ -44,7 +44,10 @@ def test_every_step_is_seen_while_it_runs_and_kfp_is_not(first: Any) -> None:
 def test_the_promoted_model_was_exported(first: Any) -> None:
     assert (first.folder / "export" / "saved_model").is_dir()
     assert (first.folder / "export" / "SHA256SUMS").is_file()
-    assert first.json("export/comparison.json")["equal_pixels"] >= 0.999
+    assert (
+        first.json("export/comparison.json")["formats"]["saved_model"]["equal_pixels"]
+        >= 0.999
+    )
 
 
 def test_the_export_was_published_as_the_newest_of_its_name(

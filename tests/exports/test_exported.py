@@ -43,7 +43,7 @@ def test_a_format_predicts_images_of_any_size_as_the_model_does(
         if name in EXACT:
             logits = exported.predict_logits(each)
             assert np.abs(logits - trained.model.predict_logits(each)).max() < 1e-3
-        assert (mask == expected).mean() > (0.999 if name in EXACT else 0.9)
+        assert (mask == expected).mean() > (0.999 if name in EXACT else 0.8)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import tracemalloc
 
 import keras
 import numpy as np
@@ -64,6 +65,17 @@ def test_tiles_of_a_pointwise_network_agree_with_the_whole_image(pointwise, over
     assert answer.entropy == pytest.approx(
         -(probabilities * logarithms).sum(-1), abs=1e-5
     )
+
+
+def test_the_memory_of_tiles_is_that_of_a_row_of_them():
+    image = np.zeros((2000, 1200, 3), np.uint8)
+    predictor = Predictor(_pointwise((96, 144)), tile=True)
+    predictor.predict(image[:200])  # compiles
+    tracemalloc.start()
+    predictor.predict(image)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2000 * 1200 * 5 * 4 / 2  # half of the probabilities of all pixels
 
 
 def test_flips_do_not_change_a_pointwise_network(pointwise):

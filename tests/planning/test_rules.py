@@ -55,17 +55,18 @@ def facts() -> Callable[..., Fingerprint]:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "sizes", "class_pixels"),
+    ("recipe", "sizes", "class_pixels", "minutes"),
     [
-        ("camvid-cpu", ((360, 480),), ((3296, 30),)),
-        ("sample", ((240, 320),), ((2970, 115),)),
+        ("camvid-cpu", ((360, 480),), ((3296, 30),), 20),
+        ("sample", ((240, 320),), ((2970, 115),), 10),
     ],
 )
 def test_the_plan_of_a_recipes_data_is_the_recipe(
-    facts, repository, recipe, sizes, class_pixels
+    facts, repository, recipe, sizes, class_pixels, minutes
 ):
     """So far as the recipes agree: the sample's zoom is one of its own."""
-    planned, _ = choose(facts(sizes=sizes, class_pixels=class_pixels), CPU, 20)
+    data = facts(sizes=sizes, class_pixels=class_pixels)
+    planned, _ = choose(data, CPU, minutes)
     wanted = Config.load(repository / "configs" / f"{recipe}.yaml")
     for name in ("architecture", "encoder", "weights"):
         assert getattr(planned.model, name) == getattr(wanted.model, name)
@@ -83,7 +84,7 @@ def test_the_plan_of_a_recipes_data_is_the_recipe(
         ((24, 96), (64, 256), (64, 256)),
         ((128, 200), (128, 200), (128, 200)),
         # 24 megapixels become 448 · 640 = 286,720 pixels: each side times 0.1093.
-        ((4000, 6000), (448, 640), (224, 320)),
+        ((4000, 6000), (448, 640), (320, 448)),
     ],
 )
 def test_tiny_images_are_enlarged_and_huge_ones_reduced(facts, size, image, view):
@@ -135,7 +136,7 @@ def test_a_gpu_sees_whole_images_in_larger_batches(facts):
     assert planned.train.precision == "auto"
 
 
-@pytest.mark.parametrize(("images", "batch"), [(1, 8), (20, 16), (500, 32)])
+@pytest.mark.parametrize(("images", "batch"), [(1, 4), (20, 16), (500, 32)])
 def test_small_views_come_in_larger_batches_but_no_image_twice(facts, images, batch):
     planned, _ = choose(facts(sizes=((64, 64),), images=images), CPU, 20)
     assert planned.train.batch_size == batch
