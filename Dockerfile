@@ -68,6 +68,7 @@ RUN site=/opt/venv/lib/python3.11/site-packages \
     && for package in numpy pandas pyarrow scipy sklearn; do \
          find "$site/$package" -name tests -type d -prune -exec rm -r {} +; \
        done \
+    && rm -rf "$site/tools" "$site/tests" "$site/examples" \
     && find "$site/tensorflow" -name '*.so*' -type f -exec strip --strip-unneeded {} +
 
 FROM environment AS project

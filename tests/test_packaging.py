@@ -11,9 +11,9 @@ import pytest
 
 from tools.sample_scenes import write_sample_dataset
 
-EXTRAS = {"pretrained", "hub", "mlflow", "convert", "gpu"}
+EXTRAS = {"pretrained", "hub", "mlflow", "convert", "export", "gpu"}
 # What a plain `pip install seglib` does not bring.
-ABSENT = ("mlflow", "kfp", "dvc", "docker", "psutil", "pg8000")
+ABSENT = ("mlflow", "kfp", "dvc", "docker", "psutil", "pg8000", "onnxruntime")
 
 
 @pytest.fixture(scope="module")

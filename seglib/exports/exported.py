@@ -21,7 +21,7 @@ Runner = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Format:
+class ExportFormat:
     """A form in which a model is served."""
 
     file: str  # or folder, in an export
@@ -33,11 +33,13 @@ class Format:
 
 SAVED_MODEL, ONNX = "saved_model", "onnx"
 FORMATS = {
-    SAVED_MODEL: Format("saved_model", "TensorFlow", resizes=True),
-    ONNX: Format("model.onnx", "ONNX Runtime", ("tf2onnx", "onnxruntime")),
-    litert.FLOAT: Format("model.tflite", "LiteRT", ("ai_edge_litert",)),
-    litert.HALF: Format("model_fp16.tflite", "LiteRT", ("ai_edge_litert",), True),
-    litert.INTEGER: Format("model_int8.tflite", "LiteRT", ("ai_edge_litert",), True),
+    SAVED_MODEL: ExportFormat("saved_model", "TensorFlow", resizes=True),
+    ONNX: ExportFormat("model.onnx", "ONNX Runtime", ("tf2onnx", "onnxruntime")),
+    litert.FLOAT: ExportFormat("model.tflite", "LiteRT", ("ai_edge_litert",)),
+    litert.HALF: ExportFormat("model_fp16.tflite", "LiteRT", ("ai_edge_litert",), True),
+    litert.INTEGER: ExportFormat(
+        "model_int8.tflite", "LiteRT", ("ai_edge_litert",), True
+    ),
 }
 
 

@@ -9,12 +9,20 @@ import numpy as np
 from seglib.data.dataset import default_palette
 from seglib.data.image_io import decode_image
 from seglib.evaluation.metrics import Scores
-from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
+from seglib.report.pages import (
+    NO_VALUE,
+    PICTURE_BYTES,
+    inline_pictures,
+    percent,
+    render,
+)
 from seglib.report.plots import confusion_png, row_shares
 
 IMAGES = "images"  # folder beside the page: its pictures at full size
 IMAGES_SCRIPT = "per_image.js"  # beside the page: the table of all images
 _MANY_CLASSES = 24  # more make the table of the heat map wider than the page
+_MOST_CLASSES = 400  # in the tables; more make the page too large
+_CLASS_BYTES = 1_300  # that a class takes on the page
 _MISTAKES = 10
 _MIN_MISTAKE = 0.02  # of the true class's pixels
 
@@ -49,8 +57,11 @@ def evaluation_page(
     colours = palette or default_palette(len(names))
     confusion = np.asarray(confusion, np.int64)
     ordered = _worst_first(pictures, scores)
-    sources = inline_pictures([picture for _, picture in ordered])
-    classes = _classes(metrics, Scores(confusion), colours)
+    classes = _classes(metrics, Scores(confusion), colours)[:_MOST_CLASSES]
+    sources = inline_pictures(
+        [picture for _, picture in ordered],
+        budget_bytes=PICTURE_BYTES - _CLASS_BYTES * len(classes),
+    )
     small = len(names) <= _MANY_CLASSES
     return render(
         "evaluation.html",
@@ -58,6 +69,7 @@ def evaluation_page(
         subtitle=subtitle,
         headline=_headline(metrics),
         classes=classes,
+        classes_left_out=len(names) - len(classes),
         any_dash=any(
             one["text"] == NO_VALUE for row in classes for one in row["others"]
         ),
@@ -73,7 +85,9 @@ def evaluation_page(
         sorted=bool(scores),
         left_out=len(ordered) - len(sources),
         data_md5=metrics.get("data_md5", ""),
-        calibration=_calibration(metrics["calibration"], names, colours),
+        calibration=_calibration(
+            metrics["calibration"], names[:_MOST_CLASSES], colours
+        ),
         error=_score(metrics["expected_calibration_error"]),
         sizes=_sizes(metrics["sizes"]),
         sequences=_sequences(metrics["sequences"]),
@@ -196,7 +210,7 @@ def _calibration(
             "accuracy": _score(found["class_accuracy"][name]),
             "apart": found["class_confidence"][name] - found["class_accuracy"][name],
         }
-        for name, colour in zip(names, colours, strict=True)
+        for name, colour in zip(names, colours, strict=False)
         if found["class_confidence"][name] is not None
     ]
     return {"bars": bars, "width": width, "classes": classes, "step": found["step"]}

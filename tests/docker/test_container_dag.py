@@ -80,8 +80,8 @@ def test_the_image_has_no_code_of_ours_but_seglib(in_image: Any) -> None:
     assert in_image("python3", "-c", script).strip() == "['seglib']"
 
 
-def test_the_image_is_smaller_than_2_7_gigabytes(engine: Any) -> None:
-    assert engine.images.get(IMAGE).attrs["Size"] < 2.7e9
+def test_the_image_is_smaller_than_2_8_gigabytes(engine: Any) -> None:
+    assert engine.images.get(IMAGE).attrs["Size"] < 2.8e9
 
 
 def test_the_image_runs_as_a_known_user_without_privileges(in_image: Any) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from seglib.errors import SegError, UsageError
-from seglib.exports.saved_model import compare_saved_model, write_saved_model
 from seglib.models import ENCODERS, build_model, segformer_weights, weights
 from seglib.models.encoders import keras_hub as hub
 from seglib.models.encoders import plain_transformer
 from seglib.models.encoders.encoder import TORCH
 from seglib.models.layers.upsampling import resize_bilinear
 from seglib.models.model import load_model
+from seglib.steps.export import export
 
 # One of each family, the smallest.
 SMALLEST = {
@@ -190,8 +190,7 @@ def test_an_artifact_needs_no_network_and_answers_alike(name, keras_hub, tmp_pat
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     expected = model.predict_logits(image)
     assert again.predict_logits(image) == pytest.approx(expected, abs=1e-5)
-    write_saved_model(again, tmp_path / "saved_model")
-    told = compare_saved_model(again, tmp_path / "saved_model")
+    told = export(again, tmp_path / "export")
     assert told["formats"]["saved_model"]["max_logit_difference"] < 1e-4
 
 
@@ -247,8 +246,7 @@ def test_dino_takes_any_size_is_saved_and_learns_everywhere(tiny_dino, tmp_path)
     again = load_model(model.save(tmp_path / "model"))
     expected = model.predict_logits(image)
     assert again.predict_logits(image) == pytest.approx(expected, abs=1e-4)
-    write_saved_model(again, tmp_path / "saved_model")
-    told = compare_saved_model(again, tmp_path / "saved_model")
+    told = export(again, tmp_path / "export")
     assert told["formats"]["saved_model"]["max_logit_difference"] < 1e-3
     weights = model.network.trainable_weights
     with tf.GradientTape() as tape:
