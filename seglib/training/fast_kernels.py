@@ -19,9 +19,8 @@ def use_fast_kernels(network: keras.Model) -> None:
 
     Batch normalisation takes one fused kernel in place of Keras's ten operations, and
     depthwise convolutions in bfloat16 compute in float32 on CPUs, where their gradients
-    are three times as slow in bfloat16. On two cores a step of `compact` took 0.77 of
-    the time by the first, and one in bfloat16 0.85 by the second
-    (`python -m benchmarks.training_step`).
+    are three times as slow in bfloat16. On two cores a step of `compact` takes 0.74 of
+    the time so, and one in bfloat16 0.63 (`python -m benchmarks.training_step`).
     """
     if keras.backend.backend() != "tensorflow":
         return
