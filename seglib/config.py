@@ -64,6 +64,7 @@ BelowOne = Annotated[float, Field(ge=0, lt=1), NUMBER]
 AtLeastZero = Annotated[float, Field(ge=0), NUMBER]
 UpToOne = Annotated[float, Field(gt=0, le=1), NUMBER]
 AboveZero = Annotated[float, Field(gt=0), NUMBER]
+Seed = Annotated[int, Field(ge=0, lt=1 << 32), WHOLE]  # of NumPy
 
 
 @section
@@ -95,7 +96,7 @@ class AugmentConfig:
         1, "augmented copies of each training pair, beside the original"
     )
     num_shards: Positive = setting(4, "files; records are dealt round-robin")
-    augment_seed: Integer = setting(0, "of the random changes")
+    augment_seed: Seed = setting(0, "of the random changes")
 
 
 @section
@@ -209,7 +210,7 @@ class TrainConfig:
     patience: Natural = setting(
         0, "validations without a better score, after which training ends; 0: never"
     )
-    train_seed: Integer = setting(0, "of first weights, order and views")
+    train_seed: Seed = setting(0, "of first weights, order and views")
 
     def __post_init__(self) -> None:
         _require_sides(self, "crop_height", "crop_width")
