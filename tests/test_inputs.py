@@ -170,7 +170,7 @@ def test_augmentation_moves_all_inputs_and_tints_the_image_alone(root, tmp_path)
     for policy in ("geometric", "photometric"):
         settings = AugmentConfig(policy=policy, copies=3)
         augment(data, tmp_path / policy, config=settings)
-        source = ShardSource(tmp_path / policy, inputs=RGBD)
+        source = ShardSource(str(tmp_path / policy), inputs=RGBD)
         images = [source[index][0] for index in range(len(source))]
         tinted = [not np.array_equal(x[..., 0], x[..., 3]) for x in images]
         moved = [not any(np.array_equal(x[..., 3], d) for d in depths) for x in images]
@@ -179,7 +179,7 @@ def test_augmentation_moves_all_inputs_and_tints_the_image_alone(root, tmp_path)
             policy == "geometric",
         )
     with pytest.raises(SegError, match="hold image .3 channels., depth"):
-        ShardSource(tmp_path / "geometric", inputs={"image": 3})
+        ShardSource(str(tmp_path / "geometric"), inputs={"image": 3})
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 7, 9])

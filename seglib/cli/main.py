@@ -12,6 +12,7 @@ from seglib.cli import checks
 from seglib.cli import compare as cli_compare
 from seglib.cli import convert as cli_convert
 from seglib.cli import data as cli_data
+from seglib.cli import pack as cli_pack
 from seglib.cli import plan as cli_plan
 from seglib.cli import publish as cli_published
 from seglib.cli import train as cli_train
@@ -47,6 +48,7 @@ def _new_app() -> typer.Typer:
         cli_convert.convert,
         checks.visualize,
         cli_plan.plan,
+        cli_pack.pack,
         cli_train.train,
         cli_compare.compare,
     ):
@@ -90,7 +92,8 @@ def augment(
     channels = Config.load(config).model.channels
     with progress_bar("augmenting") as progress:
         index = run(dataset, out, config=settings, channels=channels, progress=progress)
-    console.print(f"{index['num_records']} pairs in {out}; preview: {out}/preview.html")
+    pairs = sum(shard["samples"] for shard in index["shards"])
+    console.print(f"{pairs} pairs in {out}; preview: {out}/preview.html")
 
 
 @app.command()

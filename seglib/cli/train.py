@@ -74,7 +74,11 @@ def train(
         typer.Option(help="Augments the views: `seglib policies`, or a YAML file."),
     ] = None,
     shards: Annotated[
-        Path | None, typer.Option(help="Folder of `seglib augment`, to learn from.")
+        str | None,
+        typer.Option(
+            help="Folder or s3://bucket/prefix of `seglib augment` or `seglib pack`, "
+            "to learn from."
+        ),
     ] = None,
     checkpoints: Annotated[
         str | None,
@@ -188,7 +192,7 @@ def _train(
     train: TrainConfig,
     start_from: Path | None,
     teacher: Path | None,
-    shards: Path | None,
+    shards: str | None,
     checkpoints: str | None,
     loader_threads: int,
     tensorboard: Path | None,

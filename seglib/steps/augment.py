@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 
 from seglib.config import AugmentConfig
 from seglib.data.augmentation.augmenter import Augmenter, Function
+from seglib.data.class_totals import count_classes
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_png
 from seglib.data.loader import PairSource
@@ -25,7 +25,9 @@ from seglib.data.pairs import (
     split,
     spread,
 )
-from seglib.data.shards import INDEX_FILE, pack_record, write_shards
+from seglib.data.read_ahead import read_ahead
+from seglib.data.shards.index import INDEX_FILE, ShardIndex, to_json
+from seglib.data.shards.writing import NewSample, write_shards
 from seglib.data.verification.loading import opened
 from seglib.data.views import RareViews
 from seglib.drawing import Album
@@ -35,7 +37,6 @@ from seglib.report.pages import picture_page
 from seglib.storage.atomic_write import whole_folder, write_text
 from seglib.training.class_balance import ClassBalance
 
-FORMAT_VERSION = 2
 NUM_PREVIEWS = 6
 _SHOWN_VERSIONS = 4  # of a pair: the original, and the first copies
 _PANEL_WIDTH = 240  # pixels
@@ -57,7 +58,7 @@ def augment(
 
     Args:
         dataset: or its folder.
-        out: folder for train-*.arrayrecord, shards.json and preview.html.
+        out: folder for train-*.tar, shards.json and preview.html.
         policy: in place of `config.policy`: what that may be, a list as YAML holds it,
             a `Compose` of albumentations, or a function `policy(image, mask, rng)` that
             gives image and mask, uint8 (H, W, C) and uint8 or uint16 (H, W).
@@ -139,50 +140,56 @@ def _write_shards(
     work: _Work, folder: Path, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
     pairs = work.dataset.pairs("train")
+    count = len(pairs) * (1 + work.config.copies)
 
-    def all_records() -> Iterator[bytes]:
-        for done, records in enumerate(_records(work, pairs), 1):
-            yield from records
+    def all_samples() -> Iterator[NewSample]:
+        for done, samples in enumerate(_samples(work, pairs), 1):
+            yield from samples
             if progress:
                 progress(done, len(pairs))
 
-    num_shards = min(work.config.num_shards, len(pairs))
-    names, written = write_shards(folder, all_records(), num_shards=num_shards)
-    return {
-        "format_version": FORMAT_VERSION,
-        "shards": names,
-        "num_records": written,
-        "num_pairs": len(pairs),
-        "copies": work.config.copies,
-        "policy": work.config.policy,
-        "augment_seed": work.config.augment_seed,
-        "inputs": dict(work.inputs),
-        "data_md5": work.dataset.data_md5,
-    }
+    shards, totals = write_shards(
+        folder, all_samples(), count=count, least=work.config.num_shards, split="train"
+    )
+    index = ShardIndex(
+        inputs=dict(work.inputs),
+        shards=shards,
+        class_pixels=tuple(totals.pixels.tolist()),
+        class_surroundings=tuple(totals.surroundings.tolist()),
+        made_of={
+            "num_pairs": len(pairs),
+            "copies": work.config.copies,
+            "policy": work.config.policy,
+            "augment_seed": work.config.augment_seed,
+            "data_md5": work.dataset.data_md5,
+        },
+    )
+    return dict(to_json(index))
 
 
-def _records(work: _Work, pairs: tuple[Pair, ...]) -> Iterator[list[bytes]]:
-    """The records of each pair, the original first, in the dataset's order."""
+def _samples(work: _Work, pairs: tuple[Pair, ...]) -> Iterator[list[NewSample]]:
+    """The samples of each pair, the original first, in the dataset's order."""
 
-    def packed(index: int) -> list[bytes]:
+    def encoded(index: int) -> list[NewSample]:
         versions = work.versions(pairs[index], index)
-        return [_record(image, mask, work.inputs) for image, mask in versions]
+        return [_sample(work, pairs[index].stem, *version) for version in versions]
 
-    indices = iter(range(len(pairs)))
     with ThreadPoolExecutor(2) as pool:
-        queue = [
-            pool.submit(packed, index)
-            for index in islice(indices, PAIRS_AUGMENTED_AT_ONCE)
-        ]
-        while queue:
-            records = queue.pop(0).result()
-            queue += [pool.submit(packed, index) for index in islice(indices, 1)]
-            yield records
+        yield from read_ahead(
+            pool, encoded, range(len(pairs)), most=lambda: PAIRS_AUGMENTED_AT_ONCE
+        )
 
 
-def _record(image: np.ndarray, mask: np.ndarray, inputs: Inputs) -> bytes:
-    images = [encode_png(part, compression=1) for part in split(image, inputs)]
-    return pack_record([*images, encode_png(mask)])
+def _sample(work: _Work, stem: str, image: np.ndarray, mask: np.ndarray) -> NewSample:
+    images = zip(work.inputs, split(image, work.inputs), strict=True)
+    parts = {name: encode_png(part, compression=1) for name, part in images}
+    counts = count_classes(
+        mask,
+        num_classes=work.dataset.num_classes,
+        ignore_index=work.dataset.ignore_index,
+        name=stem,
+    )
+    return NewSample(stem, {**parts, "mask": encode_png(mask)}, counts)
 
 
 def _write_preview(work: _Work, folder: Path, policy: Any) -> None:

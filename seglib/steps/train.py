@@ -43,7 +43,8 @@ def train(
         data: a dataset, or its folder. Its train split is learnt from (unless `shards`
             is given), its val split decides which epoch is best. Without a val split
             the last epoch is kept.
-        shards: folder that `seglib augment` wrote, in place of the train split.
+        shards: folder or s3://bucket/prefix that `seglib augment` or `seglib pack`
+            wrote, in place of the train split.
         policy: alters the views, in place of `config.train_policy`; as that of
             `seglib.augment`, masks being uint16. Checkpoints know a function by its
             code.
@@ -99,7 +100,7 @@ def train(
         data=data,
         config=config,
         draw_curves=curves_png,
-        shards=Path(shards) if shards else None,
+        shards=str(shards) if shards else None,
         policy=policy,
         distillation=distillation,
         out=Path(out) if out else None,

@@ -53,7 +53,7 @@ class Trainer:
     data: Dataset
     config: TrainConfig
     draw_curves: DrawCurves
-    shards: Path | None = None
+    shards: str | None = None
     policy: Function | None = None
     distillation: Distillation | None = None
     out: Path | None = None
@@ -287,7 +287,9 @@ class Trainer:
         for result in self.learner.results(pending=pending):
             self.state.add_result(result)
             if not np.isfinite(result.loss):
-                raise DivergedError(self.images.divergence(self.state.scored, result))
+                scored, count = self.state.scored, self.group.count
+                told = self.images.divergence(scored, result, processes=count)
+                raise DivergedError(told)
 
     def _decide(self) -> bool:
         """Agree on the next step with the other processes; whether it is over."""
