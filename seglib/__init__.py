@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from seglib.steps.compare import compare_evaluations as compare_evaluations
     from seglib.steps.evaluate import evaluate as evaluate
     from seglib.steps.export import export as export
+    from seglib.steps.pack import pack as pack
     from seglib.steps.plan import plan as plan
     from seglib.steps.predict import predict as predict
     from seglib.steps.train import train as train
@@ -78,6 +79,7 @@ _HOMES = {
     "fix": "seglib.data.fixing.fixer",
     "load_dataset": "seglib.data.verification.loading",
     "load_model": "seglib.models.model",
+    "pack": "seglib.steps.pack",
     "plan": "seglib.steps.plan",
     "predict": "seglib.steps.predict",
     "predict_uncertainty": "seglib.inference.uncertainty",

@@ -32,6 +32,7 @@ FUNCTIONS = {
     "fix",
     "load_dataset",
     "load_model",
+    "pack",
     "plan",
     "predict",
     "predict_uncertainty",

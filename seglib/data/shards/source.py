@@ -89,10 +89,15 @@ class ShardSource(PairSource):
         return range(min(count, self.index.shards[0].samples))
 
     def _without_disk(self, error: SegError, log: Callable[[str], None]) -> None:
+        log(str(error))
+        self.stream(log)
+
+    def stream(self, log: Callable[[str], None]) -> None:
+        """Decode pairs as they are needed, and keep none."""
         self._cache.clear()
         self._most_bytes = 0
         self.is_streamed = True
-        log(f"streamed from {self._place}. {error}")
+        log(f"streamed from {self._place}")
 
     def _content_key(self) -> str:
         return self.index.digest

@@ -61,7 +61,7 @@ class TarSamples:
 
     def __init__(self, content: bytes | bytearray, parts: int):
         self._content, self._parts = memoryview(content), parts
-        self._places = np.array(_places(self._content), np.int64).reshape(-1, 2)
+        self._places = np.array(_places(content), np.int64).reshape(-1, 2)
 
     def __len__(self) -> int:
         return len(self._places) // self._parts
@@ -72,11 +72,11 @@ class TarSamples:
         return [bytes(self._content[start:end]) for start, end in places]
 
 
-def _places(content: memoryview) -> list[tuple[int, int]]:
+def _places(content: bytes | bytearray) -> list[tuple[int, int]]:
     """Start and end of each member."""
-    places, at = [], 0
-    while at + _BLOCK <= len(content) and content[at]:
-        size = int(bytes(content[at:][_SIZE]), 8)
+    places, at, whole = [], 0, len(content)
+    while at + _BLOCK <= whole and content[at]:
+        size = int(content[at + _SIZE.start : at + _SIZE.stop], 8)
         at += _BLOCK
         places.append((at, at + size))
         at += size + -size % _BLOCK
