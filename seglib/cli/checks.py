@@ -1,6 +1,6 @@
 """`seglib verify`, `fix` and `visualize`: a dataset before anything is made of it."""
 
-import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -108,7 +108,9 @@ def verify(
     if out:
         write_verification(verification, out, review=reviewed)
     if as_json:  # plain: for other programs
-        typer.echo(json.dumps(findings_json(verification, reviewed), indent=2))
+        for text in findings_json(verification, reviewed):
+            sys.stdout.write(text)
+        typer.echo()
     else:
         if out:
             console.print(f"report: {out / 'report.html'}")
@@ -118,7 +120,7 @@ def verify(
             console.print(f"{told} they were read (--fresh reads all)", soft_wrap=True)
         if model:
             _tell_review(verification, reviewed)
-        found = {p.kind for p in (*verification.problems, *verification.warnings)}
+        found = {kind for kind, level in verification.findings.told if level != NOTE}
         if found & FIXABLE and not is_stored:
             kinds = ", ".join(sorted(found & FIXABLE))
             told = f"{kinds}: `seglib fix {data} --out NEW` writes a copy without them"
@@ -141,7 +143,7 @@ def _tell_review(verification: Any, reviewed: Any) -> None:
     if not reviewed:
         console.print("the model was not asked: mend the problems first")
         return
-    count = sum(note.kind == "suspicious-label" for note in verification.notes)
+    count = verification.findings.told["suspicious-label", NOTE]
     told = f"{count:,} of {len(reviewed.masks):,} masks look suspicious to the model"
     console.print(f"{told}; the most doubtful first:", soft_wrap=True)
     for each in reviewed.masks[:_SHOWN_FILES]:

@@ -6,7 +6,7 @@ further inputs, whose images lie in `<split>_<input>/NAME.*`.
 The whole format is on one page: docs/data-format.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -40,7 +40,7 @@ class Dataset:
     """A dataset folder, listed. `splits` holds only the splits that exist."""
 
     root: Path
-    splits: Mapping[str, tuple[Pair, ...]]
+    splits: Mapping[str, Sequence[Pair]]
     num_classes: int
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
@@ -48,7 +48,7 @@ class Dataset:
     data_md5: str = ""  # the hash that DVC gives the folder, where known
     others: Inputs = field(default_factory=dict)  # inputs beside the image
 
-    def pairs(self, split: str) -> tuple[Pair, ...]:
+    def pairs(self, split: str) -> Sequence[Pair]:
         """The pairs of a split; "auto" is test where there is one, else val."""
         if split == "auto":
             split = self.evaluation_split
@@ -184,8 +184,8 @@ def scan_dataset(
 
 def _list_splits(
     root: Path, others: Inputs, tree: Tree
-) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
-    splits: dict[str, tuple[Pair, ...]] = {}
+) -> tuple[dict[str, Sequence[Pair]], list[Problem]]:
+    splits: dict[str, Sequence[Pair]] = {}
     problems: list[Problem] = []
     for split in SPLITS:
         if has_split(root, split, tree):
@@ -206,7 +206,7 @@ def wrong_number(root: Path, received: str, num_classes: int) -> Problem:
     return Problem(root / DESCRIPTION, reason, remedy, "description")
 
 
-def with_splits(dataset: Dataset, splits: Mapping[str, tuple[Pair, ...]]) -> Dataset:
+def with_splits(dataset: Dataset, splits: Mapping[str, Sequence[Pair]]) -> Dataset:
     """A dataset with other splits and pairs."""
     return replace(dataset, splits=splits)
 
@@ -231,7 +231,7 @@ def model_image_size(config: ModelConfig, dataset: Dataset) -> tuple[int, int]:
 
 
 def _listing(root: Path, tree: Tree) -> str:
-    names = sorted(path.name for path in (*tree.folders(root), *tree.files(root)))
+    names = sorted([*(path.name for path in tree.folders(root)), *tree.names(root)[0]])
     return (
         ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "nothing"
     )

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from seglib.data.file_formats import max_file_bytes
-from seglib.storage.files import check_file, is_left_behind, read_file, visible_files
+from seglib.storage.files import check_file, is_left_behind, read_file, visible_names
 
 _SETTLED_S = 2.0  # the coarsest times of file systems in use
 
@@ -25,9 +25,9 @@ class Tree:
         entries = (path for path in folder.iterdir() if not is_left_behind(path.name))
         return sorted(path for path in entries if path.is_dir())
 
-    def files(self, folder: Path) -> list[Path]:
-        """The files in a folder; see `visible_files`."""
-        return visible_files(folder)
+    def names(self, folder: Path) -> tuple[list[str], set[str]]:
+        """The files in a folder, and those that may be unfit; see `visible_names`."""
+        return visible_names(folder)
 
     def unfit(self, path: Path) -> str:
         """Why a path leads to no regular file; "" if it does."""

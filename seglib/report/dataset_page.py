@@ -227,19 +227,20 @@ def _review(dataset: Dataset, review: Review, sources: list[str]) -> dict[str, A
 
 def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
     groups = []
-    for found in group(problems):
-        kind, remedy = found[0].kind, found[0].remedy
+    for found in group(problems, _SHOWN + _FOLDED):
+        kind, remedy, count = found.first[0].kind, found.first[0].remedy, found.count
         items = [
-            {"path": relative_path(p.path, root), "reason": p.reason} for p in found
+            {"path": relative_path(p.path, root), "reason": p.reason}
+            for p in found.first
         ]
         heading = kind.replace("-", " ").capitalize()
         groups.append(
             {
-                "heading": f"{heading} ({len(items):,})" if len(items) > 1 else heading,
+                "heading": f"{heading} ({count:,})" if count > 1 else heading,
                 "remedy": remedy,
                 "shown": items[:_SHOWN],
-                "folded": items[_SHOWN : _SHOWN + _FOLDED],
-                "left_out": max(0, len(items) - _SHOWN - _FOLDED),
+                "folded": items[_SHOWN:],
+                "left_out": count - len(items),
             }
         )
     return groups

@@ -1,7 +1,7 @@
 """Write the training split and augmented copies of it as shards."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -161,7 +161,7 @@ def _write_shards(
     }
 
 
-def _records(work: _Work, pairs: tuple[Pair, ...]) -> Iterator[list[bytes]]:
+def _records(work: _Work, pairs: Sequence[Pair]) -> Iterator[list[bytes]]:
     """The records of each pair, the original first, in the dataset's order."""
 
     def packed(index: int) -> list[bytes]:

@@ -129,9 +129,23 @@ def visible_files(folder: Path) -> list[Path]:
     Raises:
         OSError: the folder cannot be listed.
     """
+    return [folder / name for name in visible_names(folder)[0]]
+
+
+def visible_names(folder: Path) -> tuple[list[str], set[str]]:
+    """The names of `visible_files`, and those that may be no regular files."""
+    names, odd = [], set()
     with os.scandir(folder) as entries:  # tells folders without a call for each
-        names = [e.name for e in entries if not (is_left_behind(e.name) or _is_dir(e))]
-    return [folder / name for name in sorted(names)]
+        for entry in entries:
+            name = entry.name
+            if is_left_behind(name):
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                if _is_dir(entry):
+                    continue
+                odd.add(name)
+            names.append(name)
+    return sorted(names), odd
 
 
 def normal(name: str) -> str:

@@ -28,7 +28,8 @@ from seglib.data.dataset import (
 )
 from seglib.data.dataset_yaml import DESCRIPTION, require_name
 from seglib.data.fixing.fixer import check_places
-from seglib.data.verification.verifier import Verification, verify
+from seglib.data.verification.verified import Verification
+from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.storage.atomic_write import folder_beside, write_text
 

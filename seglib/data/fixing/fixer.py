@@ -19,7 +19,8 @@ from seglib.data.fixing.masks import Colour, MaskFixer
 from seglib.data.image_io import decode_samples, encode_png
 from seglib.data.problems import PROBLEM, relative_path
 from seglib.data.verification.pair_checks import Inspection
-from seglib.data.verification.verifier import Verification, verify
+from seglib.data.verification.verified import Verification
+from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
 from seglib.storage.atomic_write import folder_beside, write_bytes, write_text
 from seglib.storage.files import read_file

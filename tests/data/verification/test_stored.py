@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from seglib.cli.main import app
 from seglib.data.image_io import write_image
-from seglib.data.verification.verifier import Verification, verify
+from seglib.data.verification.verified import Verification
+from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
 from seglib.steps.verify import findings_json
 from seglib.storage.publishing import publish
@@ -47,7 +48,7 @@ def upload(root: Path, url: str) -> None:
 
 
 def findings(found: Verification) -> dict:
-    return {**findings_json(found), "dataset": ""}
+    return {**json.loads("".join(findings_json(found))), "dataset": ""}
 
 
 def images_read(store: Proxy) -> int:
