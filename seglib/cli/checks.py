@@ -79,16 +79,27 @@ def verify(
     from seglib.data.verification.stored_tree import open_tree
     from seglib.data.verification.verifier import examine
     from seglib.steps.verify import findings_json, write_verification
+    from seglib.storage.pins import default_remote, load_pin
 
-    is_stored = data.startswith("s3://") or data.endswith(".dvc")
+    is_pin, is_bucket = data.endswith(".dvc"), data.startswith("s3://")
+    is_stored = is_pin or is_bucket
+    pinned = {}
     if not is_stored:
         check_folder(Path(data))
-    elif out or model:
+    elif model:
         raise UsageError(
-            f"{'--out' if out else '--model'} needs the pictures of the dataset, which "
-            f"must be a folder here. Received: {data}. `seglib data fetch` brings it; "
-            "--json tells all."
+            "--model needs the pictures of the dataset, which must be a folder here. "
+            f"Received: {data}. `seglib data fetch` brings it."
         )
+    elif out and is_bucket:
+        raise UsageError(
+            "--out writes a manifest, by whose hash later steps fetch the dataset; "
+            f"objects of a bucket have none. Received: {data}. Pin the dataset (`dvc "
+            "add`) and name the pin, or ask for --json."
+        )
+    elif out:
+        remote = remote or default_remote(Path(data))
+        pinned = {"data_md5": load_pin(Path(data)).md5, "remote": remote}
     if fail_on not in SEVERITIES:
         raise UsageError(str(unknown("severity", fail_on, SEVERITIES)))
     options = class_options(Path(data), config, num_classes, ignore_index, model)
@@ -106,7 +117,7 @@ def verify(
     if reviewed:
         verification = verification.with_findings(reviewed.problems)
     if out:
-        write_verification(verification, out, review=reviewed)
+        write_verification(verification, out, review=reviewed, **pinned)
     if as_json:  # plain: for other programs
         for text in findings_json(verification, reviewed):
             sys.stdout.write(text)

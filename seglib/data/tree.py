@@ -6,7 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from seglib.data.file_formats import max_file_bytes
-from seglib.storage.files import check_file, is_left_behind, read_file, visible_names
+from seglib.storage.files import (
+    check_file,
+    read_file,
+    visible_folders,
+    visible_names,
+)
 
 _SETTLED_S = 2.0  # the coarsest times of file systems in use
 
@@ -22,8 +27,7 @@ class Tree:
 
     def folders(self, folder: Path) -> list[Path]:
         """The folders in a folder without hidden ones, sorted."""
-        entries = (path for path in folder.iterdir() if not is_left_behind(path.name))
-        return sorted(path for path in entries if path.is_dir())
+        return visible_folders(folder)
 
     def names(self, folder: Path) -> tuple[list[str], set[str]]:
         """The files in a folder, and those that may be unfit; see `visible_names`."""

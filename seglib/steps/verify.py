@@ -54,7 +54,9 @@ def write_verification(
     )
     findings = _findings(verification)
     objects = describe_objects(dataset, verification.inspections)
-    page = verification_page(dataset, manifest, findings, objects, review)
+    page = verification_page(
+        dataset, manifest, findings, objects, review, read=verification.tree.read
+    )
     write_text(out / REPORT, page)
     if review:
         write_text(out / REVIEW, json.dumps(review.to_json(), indent=1) + "\n")

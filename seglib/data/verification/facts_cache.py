@@ -7,6 +7,7 @@ file, and so is a damaged one; a row with a wrong checksum is a miss. Beyond a l
 size, the oldest quarter of the rows goes.
 """
 
+import functools
 import logging
 import sqlite3
 import threading
@@ -128,8 +129,7 @@ class FactsCache:
         db.text_factory = lambda text: text.decode(errors="replace")
         db.execute("PRAGMA synchronous = OFF")  # a power failure may damage it
         db.execute("PRAGMA cache_size = -32000")  # KiB
-        code = code_digest("seglib.data.verification.packing")
-        version = f"{code} {max_pixels()}"
+        version = f"{_code()} {max_pixels()}"
         db.execute("BEGIN IMMEDIATE")
         if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             for statement in _TABLES:
@@ -195,12 +195,17 @@ class FactsCache:
             if self._db:
                 self._db.close()
             self._db = None
-            if not isinstance(error, OSError) and _code(error) not in _HEALTHY:
+            if not isinstance(error, OSError) and _reason(error) not in _HEALTHY:
                 with suppress(OSError):
                     self._path.unlink()
 
 
-def _code(error: Exception) -> int:
+@functools.cache
+def _code() -> str:
+    return code_digest("seglib.data.verification.packing")
+
+
+def _reason(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

@@ -88,6 +88,7 @@ def join(
         },
         inspections=splits,
         findings=store,
+        tree=plan.tree,
         files=len(whole),
         files_read=whole.files_read,
     )

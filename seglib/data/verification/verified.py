@@ -9,6 +9,7 @@ import numpy as np
 from seglib.data.dataset import Dataset
 from seglib.data.manifest import InputFacts, PairFacts
 from seglib.data.problems import NOTE, PROBLEM, WARNING, Problem, some_of_each
+from seglib.data.tree import Tree
 from seglib.data.verification.findings import FindingStore
 from seglib.data.verification.pair_checks import Inspection
 from seglib.data.verification.split_facts import SplitFacts
@@ -28,6 +29,7 @@ class Verification:
     pairs: Mapping[str, Sequence[PairFacts]]
     inspections: Mapping[str, SplitFacts]
     findings: FindingStore
+    tree: Tree  # that holds the files
     files: int  # that were looked at
     files_read: int  # of these; the others have not changed since they were read
 
