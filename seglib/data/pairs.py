@@ -9,8 +9,8 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import eq
-from os.path import splitext
 from pathlib import Path
 from typing import TypeVar, overload
 
@@ -65,6 +65,12 @@ class Names(Sequence[str]):
 
     def __len__(self) -> int:
         return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        for end in islice(self._ends, 1, None):
+            yield self._text[start:end].decode(errors="surrogatepass")
+            start = end
 
     def digest(self) -> bytes:
         """Of all names, in their order."""
@@ -142,7 +148,8 @@ class PairList(Sequence[Pair]):
 
 def stem_of(name: str) -> str:
     """The stem of a file's name, in Unicode's normal form C."""
-    stem = splitext(name)[0]  # noqa: PTH122 - for each of a million names
+    stem, dot, _ = name.rpartition(".")  # for each of a million names: no Path
+    stem = stem if dot else name
     return stem if stem.isascii() else normal(stem)
 
 

@@ -130,4 +130,10 @@ def sequence_sizes(stems: Callable[[], Iterable[str]]) -> dict[str, int]:
 
 def _beginnings(stems: Iterable[str]) -> Iterator[str]:
     """Of each stem with a number at its end, the part before."""
-    return (found[1] for found in map(_SEQUENCE.match, stems) if found)
+    for stem in stems:
+        if stem.isascii():  # a fifth of the pattern's time
+            beginning = stem.rstrip("0123456789")
+            if beginning and len(beginning) < len(stem):
+                yield beginning
+        elif found := _SEQUENCE.match(stem):
+            yield found[1]
