@@ -18,6 +18,7 @@ DigestOf = Callable[[Path, str, bytes], bytes]
 # Between looks at equal pixels, through a JPEG's blocks and not: on CamVid's images, of
 # any size, at most 0.8 of 256 levels of brightness and 7 bits of the hash.
 _ROUNDING, _ROUNDED_BITS = 2.0, 10
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 _BUT = ", but their masks differ"
 
 
@@ -41,7 +42,7 @@ def check_copies(
     """
     images = _Images(splits)
     hashes = images.column("hash").astype(np.uint64)
-    for first, copy in _copies(images, hashes.copy(), digest_of):
+    for first, copy in _copies(images, hashes, digest_of):
         hashes[copy] = 0
         yield _copy(images.place(first), images.place(copy), digest_of)
     nearest = np.full(len(images), len(images))
@@ -80,15 +81,19 @@ def _copies(
     """
     size, reduced = images.column("size"), images.column("reduced")
     brightness = images.column("brightness")
-    md5 = images.column("md5").view(">u8").reshape(-1, 2)
-    look = [*size.T, reduced, *hashes.T, np.where(reduced, 0, brightness)]
-    order = np.lexsort([*md5.T, *look])
-    begins, changes = (np.zeros(len(order), bool) for _ in range(2))
-    begins[:1] = True
-    for columns, differ in ((look, begins), (md5.T, changes)):
-        for column in columns:
-            of_one = column[order]
-            differ[1:] |= of_one[1:] != of_one[:-1]
+    # Of 64 bits: two that are equal by chance have other pixels, which are compared.
+    look = _code(size).view(np.uint64) ^ reduced
+    whole = np.where(reduced, 0, brightness).view(np.uint64)
+    for column in (hashes[:, 0], hashes[:, 1], whole):
+        look *= _ODD
+        look ^= look >> np.uint64(32)
+        look ^= column
+    order = np.argsort(look, kind="stable")
+    ordered, md5 = look[order], images.column("md5").view(">u8").reshape(-1, 2)
+    begins, changes = np.ones(len(order), bool), np.zeros(len(order), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    ordered_md5 = md5[order]
+    changes[1:] = (ordered_md5[1:] != ordered_md5[:-1]).any(axis=1)
     group = np.empty(len(order), np.int64)
     group[order] = begins.cumsum() - 1  # of equal looks
     counts = np.bincount(group)
@@ -114,7 +119,7 @@ def _across_formats(
     The look of a large JPEG comes from its blocks' means, and is not quite that of the
     same pixels in another format.
     """
-    code = size[:, 0].astype(np.int64) << 32 | size[:, 1]
+    code = _code(size)
     mixed = np.isin(code, np.intersect1d(code[reduced], code[~reduced]))
     order = np.flatnonzero(mixed)
     # Of many in one bucket, those of like brightness are compared.
@@ -126,6 +131,11 @@ def _across_formats(
         may &= np.abs(brightness[i] - brightness[j]) <= _ROUNDING
         found += [i[may], j[may]]
     return np.unique(np.concatenate(found))
+
+
+def _code(size: np.ndarray) -> np.ndarray:
+    """One number for a height and a width: int64 (images,)."""
+    return size[:, 0].astype(np.int64) << 32 | size[:, 1]
 
 
 def _copy(first: _Place, other: _Place, digest_of: DigestOf) -> Problem:
