@@ -14,6 +14,7 @@ from seglib.data.manifest import Manifest, PairFacts
 from seglib.data.pairs import spread
 from seglib.data.problems import Problem, group, relative_path
 from seglib.drawing.pictures import contradiction, image_and_overlay
+from seglib.errors import SegError
 from seglib.evaluation.doubts import CAUTION, MaskDoubt, Review
 from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
 
@@ -128,9 +129,15 @@ class _Totals:
 def _picture(
     dataset: Dataset, pair: PairFacts, read: Callable[[Path], bytes]
 ) -> np.ndarray:
+    image, mask = dataset.root / pair.image, dataset.root / pair.mask
+    try:
+        encoded = read(image), read(mask)
+    except OSError as error:
+        path, reason = error.filename, error.strerror
+        raise SegError(f"{path}: cannot be read ({reason}).") from error
     return image_and_overlay(
-        decode_image(read(dataset.root / pair.image)),
-        decode_mask(read(dataset.root / pair.mask)),
+        decode_image(encoded[0], name=str(image)),
+        decode_mask(encoded[1], name=str(mask)),
         dataset.palette,
         ignore_index=dataset.ignore_index,
     )

@@ -20,7 +20,8 @@ BITS = 2 * _GRID * _GRID
 NEAR_BITS = 4  # of the 128 that may differ between images of one scene
 # Images; of more, as of a fixed camera, each is compared with its neighbours.
 _MOST_IN_CHUNK, _NEIGHBOURS = 256, 32
-_BITS_SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)
+_BYTES = np.arange(256, dtype=np.uint8)[:, None]
+_BITS_SET = np.unpackbits(_BYTES, axis=1).sum(axis=1, dtype=np.uint8)
 _SEQUENCE = re.compile(r"(.*[^\d])(\d+)$", re.DOTALL)
 _SHORTEST_SEQUENCE = 3  # frames
 
@@ -67,10 +68,10 @@ def near_pairs(
         Some i and their j, each pair once.
     """
     seen = np.flatnonzero(hashes.any(axis=1))
-    chunks = [_chunk(hashes, number, bits + 1) for number in range(bits + 1)]
-    for number, chunk in enumerate(chunks):
-        order = seen[np.argsort(chunk[seen], kind="stable")]
-        values = chunk[order]
+    for number in range(bits + 1):
+        chunk = _chunk(hashes, number, bits + 1)[seen]
+        places = np.argsort(chunk, kind="stable")
+        order, values = seen[places], chunk[places]
         starts = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
         sizes = np.diff(starts, append=len(values))
         reach = np.where(sizes <= _MOST_IN_CHUNK, sizes - 1, _NEIGHBOURS)
@@ -82,10 +83,12 @@ def near_pairs(
             at = at[left[at] >= distance]
             i, j = order[at], order[at + distance]
             near = _bits_apart(hashes[i], hashes[j]) <= bits
-            for other in chunks[:number]:  # not met yet
-                near &= other[i] != other[j]
-            if near.any():
-                yield i[near], j[near]
+            i, j = i[near], j[near]
+            for other in range(number):  # they were met before
+                one, another = (_chunk(hashes[k], other, bits + 1) for k in (i, j))
+                i, j = i[one != another], j[one != another]
+            if len(i):
+                yield i, j
 
 
 def _chunk(hashes: np.ndarray, number: int, chunks: int) -> np.ndarray:
