@@ -12,18 +12,21 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
+from seglib.catalogue import resolve
 from seglib.errors import UsageError, unknown
 from seglib.loss_formula import parse_loss
 from seglib.policies import policy_text
 from seglib.settings import (
     NUMBER,
     WHOLE,
+    Facts,
     Integer,
     Natural,
     Positive,
     at,
     build,
     descriptions,
+    facts,
     read_tree,
     require,
     section,
@@ -123,6 +126,7 @@ class ModelConfig:
                 f"neither. Received: ({self.image_height}, {self.image_width})."
             )
         require(self.channels in (1, 3, 4), "channels", "1, 3 or 4", self.channels)
+        resolve(self.architecture, self.encoder or None)
 
 
 @section
@@ -359,6 +363,12 @@ class Config:
         for part in _sections(cls).values():
             texts |= descriptions(part)
         return texts
+
+    @classmethod
+    def facts(cls, key: str) -> Facts:
+        """What is declared of a setting: description, default, and what is allowed."""
+        owner = next(part for part in _sections(cls).values() if key in _keys(part))
+        return facts(owner, key)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

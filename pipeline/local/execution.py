@@ -34,7 +34,7 @@ from pipeline.local.tracker import RunTracker, tracking_uri
 from seglib.config import Config
 from seglib.delivery.outbox import EVENT_FILE
 from seglib.environment import CHECKPOINTS, EVENTS, RUN_ID, TASK_RUN, TRACKING_URI
-from seglib.hardware import tensorflow_log_level
+from seglib.noise import LOG_LEVELS
 from seglib.registry.weights import pin_weights
 from seglib.runtime.events import Event, EventReader, append_event, now_ms
 from seglib.runtime.provenance import FAILURE_REASON
@@ -261,7 +261,7 @@ def _environment(told: Mapping[str, str]) -> dict[str, str]:
     """Of the runner, and so of the steps that it starts as processes."""
     path = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     return {
-        "TF_CPP_MIN_LOG_LEVEL": tensorflow_log_level(),
+        **LOG_LEVELS,
         "NO_ALBUMENTATIONS_UPDATE": "1",
         **{k: v for k, v in os.environ.items() if k != TASK_RUN},
         "PYTHONPATH": os.pathsep.join(filter(None, path)),

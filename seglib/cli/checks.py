@@ -9,19 +9,17 @@ import typer
 from rich.text import Text
 
 from seglib.cli.console import (
-    ConfigFile,
-    Data,
-    IgnoreIndex,
-    NumClasses,
     check_folder,
     class_options,
     console,
     data_config,
+    how_to_fix,
     open_dataset,
     progress_bar,
     stage_bar,
     tell_findings,
 )
+from seglib.cli.options import ConfigFile, Data, IgnoreIndex, NumClasses
 from seglib.data.problems import NOTE, PROBLEM, SEVERITIES
 from seglib.errors import UsageError, unknown
 from seglib.plain_text import visible
@@ -75,7 +73,6 @@ def verify(
     Exit code 0: clean. 1: findings of the severity --fail-on, or a worse one. 2: wrong
     use.
     """
-    from seglib.data.fixing.fixer import FIXABLE
     from seglib.data.verification.stored_tree import open_tree
     from seglib.data.verification.verifier import examine
     from seglib.steps.verify import findings_json, write_verification
@@ -118,11 +115,9 @@ def verify(
             console.print(f"{told} they were read (--fresh reads all)", soft_wrap=True)
         if model:
             _tell_review(verification, reviewed)
-        found = {p.kind for p in (*verification.problems, *verification.warnings)}
-        if found & FIXABLE and not is_stored:
-            kinds = ", ".join(sorted(found & FIXABLE))
-            told = f"{kinds}: `seglib fix {data} --out NEW` writes a copy without them"
-            console.print(f"{told}, where one answer is right", soft_wrap=True)
+        if not is_stored:
+            for line in how_to_fix(verification, data):
+                console.print(line, soft_wrap=True)
     levels = (verification.problems, verification.warnings, verification.notes)
     if any(levels[: SEVERITIES.index(fail_on) + 1]):
         raise typer.Exit(1)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from seglib.cli.console import check_writable, console
+from seglib.cli.console import check_out, console
+from seglib.cli.options import Overwrite, option
 from seglib.evaluation.bootstrap import Interval
 
 
@@ -16,9 +17,8 @@ def compare(
         list[Path],
         typer.Argument(help="Folders of evaluations of one split, two or more."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the page.")] = Path(
-        "comparison"
-    ),
+    out: Annotated[Path, option("Folder for the page.")] = Path("comparison"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Put evaluated models side by side, with the significance of each difference.
 
@@ -26,7 +26,7 @@ def compare(
     """
     from seglib.steps.compare import compare_evaluations
 
-    check_writable(out)
+    check_out(out, "comparison.json", overwrite=overwrite)
     found = compare_evaluations(evaluations, out)
     table = Table("model", "mIoU", "95% interval")
     for name, scores in found.scores.items():

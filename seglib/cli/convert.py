@@ -33,7 +33,10 @@ def convert(
     seed: Annotated[int, typer.Option(help="Of the division into splits.")] = 0,
     classes: Annotated[
         Path | None,
-        typer.Option(help="File with the list of classes. Default: the source's own."),
+        typer.Option(
+            help="File with the list of classes, or from-masks: one for each of their "
+            "colours. Default: the source's own."
+        ),
     ] = None,
     void: Annotated[
         list[str] | None,

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from seglib.cli.console import ConfigFile, console, transfer_bar
+from seglib.cli.console import console, transfer_bar
+from seglib.cli.help import App
+from seglib.cli.options import ConfigFile
 from seglib.cli.terminal import echo
 from seglib.errors import DatasetError, SegError, UsageError
 
-app = typer.Typer(
-    help="The dataset that data.dvc pins: fetch, compare versions, check the remote.",
-    no_args_is_help=True,
+app = App(
+    help="The dataset that data.dvc pins: fetch, compare versions, check the remote."
 )
 
 Pin = Annotated[

@@ -5,35 +5,28 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.table import Table
 
 from seglib.cli.console import (
-    Data,
-    IgnoreIndex,
-    NumClasses,
     check_folder,
-    check_writable,
+    check_out,
     console,
     data_config,
+    load_framework,
     progress_bar,
+    tell_device,
 )
+from seglib.cli.options import Data, IgnoreIndex, NumClasses, Overwrite, option
 from seglib.plain_text import visible
 
 
 def plan(
     data: Data,
-    out: Annotated[Path, typer.Option(help="The YAML file to write.")] = Path(
-        "config.yaml"
-    ),
-    minutes: Annotated[
-        float, typer.Option(min=0.1, help="Of training on this machine.")
-    ] = 20.0,
+    out: Annotated[Path, option("The YAML file to write.")] = Path("config.yaml"),
+    overwrite: Overwrite = False,
+    minutes: Annotated[float, option("Of training on this machine.", min=0.1)] = 20.0,
     num_classes: NumClasses = None,
     ignore_index: IgnoreIndex = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is there.")
-    ] = False,
 ) -> None:
     """Write a configuration for a dataset, this machine and a budget of time.
 
@@ -43,11 +36,13 @@ def plan(
 
     For example: seglib plan streets --minutes 60
     """
+    check_folder(data)
+    check_out(out, overwrite=overwrite)
+    tell_device("auto")
+    load_framework()
     from seglib.planning.document import class_rows, dataset_rows
     from seglib.steps.plan import plan as run
 
-    check_folder(data)
-    check_writable(out)
     with progress_bar("verifying") as progress:
         made = run(
             data,

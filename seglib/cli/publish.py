@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 
-from seglib.cli.console import check_writable, console, errors, transfer_bar
-from seglib.errors import SegError, UsageError
+from seglib.cli.console import check_out, console, errors, transfer_bar
+from seglib.errors import SegError
 from seglib.storage.atomic_write import folder_beside
 
 Place = Annotated[str, typer.Argument(help="s3://bucket/prefix or a folder.")]
@@ -61,9 +61,7 @@ def fetch(
     from seglib.storage.publishing import fetch_published
 
     if out:
-        check_writable(out)
-        if out.exists():
-            raise UsageError(f"{out}: is there already. Choose another --out.")
+        check_out(out, "dataset or model", overwrite=False)
     with transfer_bar("fetching") as bar:
         root = fetch_published(url, name, progress=bar.files, moved=bar.moved)
     if out:

@@ -12,6 +12,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from seglib.errors import SegError, disk_problem
+from seglib.noise import is_noise
 from seglib.plain_text import visible
 
 _ENDLESS = 10_000  # columns: in a file and a pipe no line is wrapped, no cell is cut
@@ -45,17 +46,22 @@ class Terminal(Console):
 
 
 class TerminalHandler(logging.Handler):
-    """Writes log records to a terminal, each with the time of day."""
+    """Writes log records to a terminal; to a file, each with the time of day."""
 
     def __init__(self, terminal: Terminal):
         super().__init__()
         self._terminal = terminal
+        self.setFormatter(logging.Formatter("%(message)s"))
+        self.addFilter(lambda record: not is_noise(record.getMessage()))
 
     def emit(self, record: logging.LogRecord) -> None:
-        now = time.strftime("%H:%M:%S", time.localtime(record.created))
-        head = (f"[{now}] ", "dim")
-        text = Text.assemble(head, visible(self.format(record)))
-        self._terminal.print(text, soft_wrap=True)
+        live = self._terminal.is_terminal
+        now = time.strftime("[%H:%M:%S] ", time.localtime(record.created))
+        is_warning = record.levelno >= logging.WARNING
+        head = ("warning: ", "yellow") if is_warning else ""
+        text = visible(self.format(record)).rstrip("\n")
+        shown = Text.assemble("" if live else now, head, text)
+        self._terminal.print(shown, soft_wrap=not live)
 
 
 def echo(text: object = "", *, err: bool = False) -> None:

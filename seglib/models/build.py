@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from seglib.catalogue import resolve
 from seglib.config import MAX_CLASSES, ModelConfig
 from seglib.data.dataset import (
     Dataset,
@@ -15,7 +16,7 @@ from seglib.data.dataset import (
 )
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import UsageError
-from seglib.models.architectures import ARCHITECTURES, resolve
+from seglib.models.architectures import DECODERS
 from seglib.models.contract import CUSTOM, Contract
 from seglib.models.encoders import ENCODERS
 from seglib.models.layers.blocks import Channels, Normalize
@@ -192,7 +193,7 @@ def build_network(contract: Contract, *, precision: str = "float32") -> keras.Mo
         )(images)
         x = PadToMultiple(encoder.stride, name="pad")(x)
         features = encoder.features(encoder.build(contract.channels), x)
-        decode = ARCHITECTURES[contract.architecture].decode
+        decode = DECODERS[contract.architecture].decode
         logits = decode(features, contract.num_classes)
         logits = CropLike(name="crop")(logits, images)
         logits = keras.layers.Activation("linear", dtype="float32", name="logits")(

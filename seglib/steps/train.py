@@ -29,11 +29,13 @@ def train(
     policy: Any = None,
     distillation: Distillation | None = None,
     out: str | Path | None = None,
+    overwrite: bool = True,
     checkpoints: Checkpoints | str | Path | None = None,
     processes: ProcessGroup | None = None,
     loader_threads: int = 0,
     on_epoch: Callable[[Row], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
     tensorboard: str | Path | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> list[Row]:
@@ -51,6 +53,8 @@ def train(
         out: where the artifact goes at the end: network, contract, history.json, .csv
             and curves.png. Until then the best epoch so far lies beside it, as
             `NAME.unfinished`, and survives an interruption.
+        overwrite: whether a finished model at `out` may be replaced by a different
+            training; the same one may always.
         checkpoints: where the state of the training is saved meanwhile, a folder or
             s3://bucket/prefix. The same training, started again, resumes from there,
             to the same weights. Any other one starts anew: with other settings, data,
@@ -67,6 +71,7 @@ def train(
         on_epoch: called with each row of the history, those of an interrupted part
             included.
         on_step: called after each step with (steps done, steps in all).
+        on_stage: called with what begins now, such as "compiling the first step …".
         tensorboard: folder that gets the history as event files, epoch by epoch.
         now: gives the time in seconds, from which `max_minutes` counts.
 
@@ -75,6 +80,7 @@ def train(
         the original size; NaN where it was not measured), learning_rate, duration_s.
 
     Raises:
+        UsageError: `out` holds another training, and `overwrite` is False.
         SegError: the data do not fit the model, the loss is no longer finite, the
             place of the checkpoints cannot be read, or another process is lost.
         SystemExit: 143, after SIGTERM to any of the processes, where checkpoints are
@@ -103,11 +109,13 @@ def train(
         policy=policy,
         distillation=distillation,
         out=Path(out) if out else None,
+        overwrite=overwrite,
         checkpoints=checkpoints,
         group=group,
         loader_threads=loader_threads,
         on_epoch=on_epoch,
         on_step=on_step,
+        on_stage=on_stage,
         now=now,
     )
     return trainer.run()

@@ -209,7 +209,7 @@ def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
     older = load_model(trained).save(out)
     before = (older / "model.keras").read_bytes()
     command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root)]
-    command += ["--out", str(out), "--epochs", "500", *SMALL]
+    command += ["--out", str(out), "--overwrite", "--epochs", "500", *SMALL]
     log = tmp_path / "log"
     with (
         log.open("w") as output,
@@ -228,6 +228,7 @@ def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
     assert "model.unfinished" in "".join(printed.split())
     assert (out / "model.keras").read_bytes() == before
     assert load_model(tmp_path / "model.unfinished")
+    assert "Ctrl-C: ended after step" in printed
     assert "The same command goes on after step" in " ".join(printed.split())
 
 
@@ -298,7 +299,7 @@ def test_a_plan_is_not_made_where_it_could_not_be_kept(seglib, tiny_root, tmp_pa
     out.write_text("train: {epochs: 3}\n")
     code, printed = seglib("plan", tiny_root, "--out", out)
     assert code == 2
-    assert "is there already. Name another file with --out" in printed
+    assert "is there already. Choose another with --out" in printed
     assert out.read_text() == "train: {epochs: 3}\n"
     code, printed = seglib("plan", tmp_path / "nowhere", "--out", tmp_path / "new.yaml")
     assert code == 2

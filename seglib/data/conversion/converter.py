@@ -11,6 +11,7 @@ from seglib.config import MAX_CLASSES
 from seglib.data.conversion.class_lists import VOIDS, read_class_list
 from seglib.data.conversion.foreign import ForeignDataset, ReadOptions, Remark
 from seglib.data.conversion.formats import AUTO, FORMATS, OWN, find_format, writable
+from seglib.data.conversion.paired_folders import FROM_MASKS, classes_of_masks
 from seglib.data.conversion.source import Source
 from seglib.data.conversion.splitting import (
     KEEP,
@@ -104,7 +105,14 @@ def convert(
     if target:
         target.require_library()
     ignored = frozenset(name.casefold() for name in voids) or VOIDS
-    listed = read_class_list(Path(classes), ignored) if classes else None
+    listed = None
+    if classes:
+        is_list = str(classes) != FROM_MASKS
+        listed = (
+            read_class_list(Path(classes), ignored)
+            if is_list
+            else classes_of_masks(source)
+        )
     tell = progress or (lambda *_: None)
     tell(f"reading {found}", 0, 1)
     reading = ReadOptions(listed, ignored, uncovered == IGNORED, ignore_index)
