@@ -170,12 +170,21 @@ _GROUPS = (
 ENCODERS = {name: encoder for names, encoder in _GROUPS for name in names.split()}
 
 
+def require_names(architecture: str, encoder: str) -> None:
+    """Raise a UsageError unless both are known; an encoder of "" is."""
+    if architecture not in ARCHITECTURES and architecture not in NAMES:
+        raise unknown("model", architecture, [*ARCHITECTURES, *NAMES])
+    if encoder and encoder not in ENCODERS:
+        raise unknown("encoder", encoder, ENCODERS)
+
+
 def resolve(name: str, encoder: str | None) -> tuple[str, str]:
     """The architecture and encoder that a model's name stands for.
 
     Raises:
         UsageError: an unknown name, or two that do not go together.
     """
+    require_names(name, encoder or "")
     if name in NAMES:
         architecture, fixed = NAMES[name]
         if encoder not in (None, fixed):
@@ -184,11 +193,7 @@ def resolve(name: str, encoder: str | None) -> tuple[str, str]:
                 f"encoder={encoder!r}. Use the model `{architecture}` for another."
             )
         return architecture, fixed
-    if name not in ARCHITECTURES:
-        raise unknown("model", name, [*ARCHITECTURES, *NAMES])
     architecture, encoder = name, encoder or ARCHITECTURES[name].encoder
-    if encoder not in ENCODERS:
-        raise unknown("encoder", encoder, ENCODERS)
     _check_fit(architecture, encoder)
     return architecture, encoder
 

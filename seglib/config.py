@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
-from seglib.catalogue import resolve
+from seglib.catalogue import require_names
 from seglib.errors import UsageError, unknown
 from seglib.loss_formula import parse_loss
 from seglib.policies import policy_text
@@ -126,7 +126,7 @@ class ModelConfig:
                 f"neither. Received: ({self.image_height}, {self.image_width})."
             )
         require(self.channels in (1, 3, 4), "channels", "1, 3 or 4", self.channels)
-        resolve(self.architecture, self.encoder or None)
+        require_names(self.architecture, self.encoder)
 
 
 @section

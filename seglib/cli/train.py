@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from seglib.catalogue import resolve
 from seglib.cli.console import (
     check_folder,
     check_model,
@@ -150,6 +151,7 @@ def train(
         loss=loss,
         train_policy=policy,
     )
+    resolve(network.architecture, network.encoder or None)
     check_folder(data)
     for folder in filter(None, (start_from, teacher)):
         check_model(folder)
