@@ -1,4 +1,4 @@
-"""Lines that libraries print and no reader needs, and an import without them.
+"""Lines that libraries print and no reader needs, and how to do without them.
 
 TensorFlow's C++ part writes to file descriptor 2, past Python's logging. Once it is
 loaded, TF_CPP_MIN_LOG_LEVEL rules. While it is being loaded nothing does: its libraries
@@ -30,6 +30,7 @@ _PATTERN = "|".join(
         "Failed to load jax profiler",  # grain's, who trains without JAX
         "Assets written to: ",
         r"Function `\w+` contains input name",  # of a SavedModel
+        "INFO: Created TensorFlow Lite ",  # of the interpreter, which has no level
         "Found image '",  # of KFP's container runner
     )
 )
@@ -62,12 +63,12 @@ def load_backend() -> None:
         return
     for name, level in LOG_LEVELS.items():
         os.environ.setdefault(name, level)
-    with _filtered_stderr():
+    with filtered_stderr():
         import keras  # noqa: F401
 
 
 @contextlib.contextmanager
-def _filtered_stderr() -> Iterator[None]:
+def filtered_stderr() -> Iterator[None]:
     """Within it, what is written to file descriptor 2 has no noise."""
     sys.stderr.flush()
     real = os.dup(2)

@@ -9,55 +9,26 @@ import pytest
 from seglib.noise import is_noise
 
 # As TensorFlow 2.21, 2.19 and 2.17 write them, on machines with and without a GPU.
-NOISE = (
-    (
-        "WARNING: All log messages before absl::InitializeLog() is called are written to "
-        "STDERR"
-    ),
-    (
-        "I0000 00:00:1795800863.687377   25143 port.cc:153] oneDNN custom operations are "
-        "on. You may see slightly different numerical results."
-    ),
-    (
-        "I0000 00:00:1795800863.688561   25143 cudart_stub.cc:31] Could not find cuda "
-        "drivers on your machine, GPU will not be used."
-    ),
-    (
-        "I0000 00:00:1795800943.561298   27234 cpu_feature_guard.cc:227] This TensorFlow "
-        "binary is optimized to use available CPU instructions."
-    ),
-    (
-        "To enable the following instructions: AVX2 AVX512F FMA, in other operations, "
-        "rebuild TensorFlow with the appropriate compiler flags."
-    ),
-    (
-        "E0000 00:00:1795777848.227381   18247 cuda_platform.cc:52] failed call to cuInit: "
-        "INTERNAL: CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)"
-    ),
-    (
-        "2025-09-17 14:44:05.157831: I external/local_xla/xla/tsl/cuda/cudart_stub.cc:32] "
-        "Could not find cuda drivers on your machine, GPU will not be used."
-    ),
-    (
-        "2025-09-17 14:44:05.176998: E external/local_xla/xla/stream_executor/cuda/"
-        "cuda_fft.cc:467] Unable to register cuFFT factory: Attempting to register factory"
-    ),
-    (
-        "E0000 00:00:1758131045.203198 3722035 cuda_dnn.cc:8579] Unable to register cuDNN "
-        "factory: Attempting to register factory for plugin cuDNN"
-    ),
-    "Failed to load jax profiler: No module named 'jax'",
-)
-WORDS = (
-    (
-        "F0000 00:00:1795800863.687377   25143 cpu_feature_guard.cc:40] The TensorFlow "
-        "library was compiled to use AVX instructions, but these aren't available."
-    ),
-    "E0000 00:00:1795800863.687377   25143 gpu.cc:1] CUDA_ERROR_ECC_UNCORRECTABLE",
-    "Illegal instruction (core dumped)",
-    "libcudnn: cannot open shared object file",
-    "Traceback (most recent call last):",
-)
+NOISE = """\
+WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
+I0000 00:00:1795800863.687377   25143 port.cc:153] oneDNN custom operations are on.
+I0000 00:00:1795800863.688561   25143 cudart_stub.cc:31] Could not find cuda drivers
+I0000 00:00:1795800943.561298   27234 cpu_feature_guard.cc:227] This TensorFlow binary
+To enable the following instructions: AVX2 AVX512F FMA, in other operations, rebuild
+E0000 00:00:1795777848.227381   18247 cuda_platform.cc:52] failed call to cuInit
+2025-09-17 14:44:05.157831: I external/local_xla/xla/tsl/cuda/cudart_stub.cc:32] Could
+2025-09-17 14:44:05.176998: E external/cuda_fft.cc:467] Unable to register cuFFT factory
+E0000 00:00:1758131045.203198 3722035 cuda_dnn.cc:8579] Unable to register cuDNN factory
+INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
+Failed to load jax profiler: No module named 'jax'
+""".splitlines()
+WORDS = """\
+F0000 00:00:1795800863.687377   25143 cpu_feature_guard.cc:40] compiled to use AVX
+E0000 00:00:1795800863.687377   25143 gpu.cc:1] CUDA_ERROR_ECC_UNCORRECTABLE
+Illegal instruction (core dumped)
+libcudnn: cannot open shared object file
+Traceback (most recent call last):
+""".splitlines()
 
 
 @pytest.mark.parametrize("line", NOISE)
@@ -80,7 +51,7 @@ def test_the_last_words_of_a_process_that_is_aborted_while_it_loads_are_told():
     lines = "\n".join([*NOISE, *WORDS])
     done = _run(
         "import os\nfrom seglib import noise\n"
-        "with noise._filtered_stderr():\n"
+        "with noise.filtered_stderr():\n"
         f"    os.write(2, {lines.encode()!r})\n"
         "    os.abort()\n"
     )

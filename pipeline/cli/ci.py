@@ -10,6 +10,7 @@ import typer
 from pipeline.cli import options as opt
 from pipeline.cli.connection import connect_by_environment
 from pipeline.cli.options import option, optional
+from seglib.cli.help import App
 from seglib.cli.terminal import echo
 from seglib.errors import SegError, UsageError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.ci.github import GitHub
     from pipeline.ci.plan import Wish
 
-app = typer.Typer()
+app = App()
 
 
 class Variant(StrEnum):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import Context, Remote, grouped, option, optional
+from seglib.cli.help import App
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import CHECKPOINTS, TRACKING_URI
 from seglib.errors import UsageError
@@ -15,7 +16,7 @@ from seglib.errors import UsageError
 if TYPE_CHECKING:
     from pipeline.dag.inputs import Data
 
-app = typer.Typer()
+app = App()
 _PANEL: dict[str, Any] = {"rich_help_panel": "Surroundings"}
 
 

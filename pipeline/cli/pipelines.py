@@ -8,10 +8,11 @@ import typer
 
 from pipeline.cli import options as opt
 from pipeline.cli.options import Compilation, grouped, option, optional
+from seglib.cli.help import App
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import UsageError
 
-app = typer.Typer()
+app = App()
 
 
 class Runner(StrEnum):

@@ -10,11 +10,12 @@ import typer
 
 from pipeline.cli.options import Runs, option, optional
 from pipeline.cli.tracking import existing_store
+from seglib.cli.help import App
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import visible
 
-app = typer.Typer()
+app = App()
 
 Model = Annotated[
     str, typer.Argument(help="The registered model. Default: the only one.")

@@ -17,12 +17,13 @@ from pipeline.cli.options import (
     option,
     optional,
 )
+from seglib.cli.help import App
 from seglib.cli.terminal import Terminal, echo, write_log
 
 if TYPE_CHECKING:
     from pipeline.kfp.connection import KfpServer
 
-app = typer.Typer()
+app = App()
 
 Say = Callable[[str], None]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.options import Context, Runs, option, optional
+from seglib.cli.help import App
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import TRACKING_URI
 from seglib.errors import SegError, UsageError
@@ -19,7 +20,7 @@ from seglib.plain_text import without_login
 if TYPE_CHECKING:
     from pipeline.history.compare import Line
 
-app = typer.Typer()
+app = App()
 
 _FORMATS = (".md", ".csv", ".json")
 _TOLERANCE = 0.005  # mIoU

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+from seglib.cli import options as opt
 from seglib.cli.console import (
     check_folder,
     check_out,
@@ -11,27 +12,18 @@ from seglib.cli.console import (
     override,
     progress_bar,
 )
-from seglib.cli.options import (
-    ConfigFile,
-    Data,
-    IgnoreIndex,
-    NumClasses,
-    Overwrite,
-    option,
-    setting,
-)
 from seglib.config import Config
 
 
 def augment(
-    data: Data,
-    out: Annotated[Path, option("Folder for the shards.")] = Path("shards"),
-    overwrite: Overwrite = False,
-    policy: Annotated[str | None, setting("policy")] = None,
-    copies: Annotated[int | None, setting("copies")] = None,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    config: ConfigFile = None,
+    data: opt.Data,
+    out: Annotated[Path, opt.option("Folder for the shards.")] = Path("shards"),
+    overwrite: opt.Overwrite = False,
+    policy: Annotated[str | None, opt.setting("policy")] = None,
+    copies: Annotated[int | None, opt.setting("copies")] = None,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Write the training split and altered copies of it as shards, with a preview."""
     settings = override(Config.load(config).augment, policy=policy, copies=copies)

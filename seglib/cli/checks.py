@@ -8,18 +8,22 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from seglib.cli import options as opt
 from seglib.cli.console import (
     check_folder,
+    check_model,
+    check_out,
     class_options,
     console,
     data_config,
     how_to_fix,
+    load_framework,
     open_dataset,
     progress_bar,
     stage_bar,
+    tell_device,
     tell_findings,
 )
-from seglib.cli.options import ConfigFile, Data, IgnoreIndex, NumClasses
 from seglib.data.problems import NOTE, PROBLEM, SEVERITIES
 from seglib.errors import UsageError, unknown
 from seglib.plain_text import visible
@@ -35,31 +39,30 @@ def verify(
             "s3://bucket/prefix, which are read from the store."
         ),
     ],
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    config: ConfigFile = None,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
+    config: opt.ConfigFile = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for manifest.json and report.html.")
+        Path | None, opt.option("Folder for manifest.json and report.html.")
     ] = None,
+    overwrite: opt.Overwrite = False,
     model: Annotated[
         Path | None,
-        typer.Option(help="Trained model: also rank the masks that it contradicts."),
+        opt.option("Trained model: also rank the masks that it contradicts."),
     ] = None,
     fail_on: Annotated[
-        str, typer.Option(help="problem, warning or note: what exits with 1.")
+        str, opt.option("problem, warning or note: what exits with 1.")
     ] = PROBLEM,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(help="Kind of warning or note to leave out; may be repeated."),
+        opt.option("Kind of warning or note to leave out; may be repeated."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print all findings as JSON.")
+        bool, opt.option("Print all findings as JSON.", "--json")
     ] = False,
-    remote: Annotated[
-        str, typer.Option(help="Of a pin. Default: DVC's default remote.")
-    ] = "",
+    remote: Annotated[str, opt.option("Of a pin. Default: DVC's default remote.")] = "",
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Read also files that have not changed.")
+        bool, opt.option("Read also files that have not changed.", "--fresh")
     ] = False,
 ) -> None:
     """Look at every file of a dataset and report what is wrong with it.
@@ -86,8 +89,15 @@ def verify(
             f"must be a folder here. Received: {data}. `seglib data fetch` brings it; "
             "--json tells all."
         )
+    if model:
+        check_model(model)
+    if out:
+        check_out(out, "report.html", overwrite=overwrite)
     if fail_on not in SEVERITIES:
         raise UsageError(str(unknown("severity", fail_on, SEVERITIES)))
+    if model:
+        tell_device()
+        load_framework()
     options = class_options(Path(data), config, num_classes, ignore_index, model)
     with progress_bar("verifying") as progress:
         root, tree = open_tree(data, remote)
@@ -150,15 +160,15 @@ def _tell_review(verification: Any, reviewed: Any) -> None:
 
 
 def fix(
-    data: Data,
-    out: Annotated[Path, typer.Option(help="New folder for the fixed copy.")],
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
+    data: opt.Data,
+    out: Annotated[Path, opt.option("New folder for the fixed copy.")],
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
     ignored_color: Annotated[
         str | None,
-        typer.Option(help="Of ignored pixels in coloured masks, such as 0,0,0."),
+        opt.option("Of ignored pixels in coloured masks, such as 0,0,0."),
     ] = None,
-    config: ConfigFile = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Write a copy of a dataset in which all is fixed that has one right answer.
 
@@ -207,33 +217,31 @@ def _colour(text: str) -> tuple[int, int, int]:
 
 
 def visualize(
-    data: Data,
+    data: opt.Data,
     out: Annotated[
         Path,
-        typer.Option(help="A .png, .jpg or .html file, or a folder for both."),
+        opt.option("A .png, .jpg or .html file, or a folder for both."),
     ] = Path("pictures"),
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    overwrite: opt.Overwrite = False,
+    split: Annotated[str, opt.option("train, val or test.")] = "train",
     count: Annotated[
         int | None,
-        typer.Option(min=1, help="Pairs to show. Default: 12, augmented 6."),
+        opt.option("Pairs to show. Default: 12, augmented 6.", min=1),
     ] = None,
     layout: Annotated[
-        str, typer.Option(help="side-by-side: image and overlay; overlay: that alone.")
+        str, opt.option("side-by-side: image and overlay; overlay: that alone.")
     ] = "side-by-side",
     class_name: Annotated[
-        str, typer.Option("--class", help="Show pairs that contain this class.")
+        str, opt.option("Show pairs that contain this class.", "--class")
     ] = "",
     augment: Annotated[
-        bool, typer.Option("--augment", help="Show the views that training draws, too.")
+        bool, opt.option("Show the views that training draws, too.", "--augment")
     ] = False,
-    policy: Annotated[
-        str | None,
-        typer.Option(help="Of the views: a name of `seglib policies`, or a YAML file."),
-    ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Views of each pair.")] = 4,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    config: ConfigFile = None,
+    policy: Annotated[str | None, opt.setting("train_policy", "--policy")] = None,
+    draws: Annotated[int, opt.option("Views of each pair.", min=1)] = 4,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Show images with their masks laid over them, and the legend.
 
@@ -246,6 +254,7 @@ def visualize(
 
     settings = Config.load(config)
     policy = policy_text(policy) if policy else None  # a typo is told first
+    check_out(out, "" if out.suffix else "contact_sheet.png", overwrite=overwrite)
     dataset = open_dataset(data, config, num_classes, ignore_index, splits=())
     with progress_bar("drawing") as progress:
         written = run(

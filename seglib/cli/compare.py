@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from seglib.cli import options as opt
 from seglib.cli.console import check_out, console
-from seglib.cli.options import Overwrite, option
 from seglib.evaluation.bootstrap import Interval
 
 
@@ -17,8 +17,8 @@ def compare(
         list[Path],
         typer.Argument(help="Folders of evaluations of one split, two or more."),
     ],
-    out: Annotated[Path, option("Folder for the page.")] = Path("comparison"),
-    overwrite: Overwrite = False,
+    out: Annotated[Path, opt.option("Folder for the page.")] = Path("comparison"),
+    overwrite: opt.Overwrite = False,
 ) -> None:
     """Put evaluated models side by side, with the significance of each difference.
 

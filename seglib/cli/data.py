@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from seglib.cli import options as opt
 from seglib.cli.console import console, transfer_bar
 from seglib.cli.help import App
-from seglib.cli.options import ConfigFile
 from seglib.cli.terminal import echo
 from seglib.errors import DatasetError, SegError, UsageError
 
@@ -18,11 +18,11 @@ app = App(
 )
 
 Pin = Annotated[
-    Path, typer.Option("--pin", help="DVC's pin; its repository names the remote.")
+    Path, opt.option("DVC's pin; its repository names the remote.", "--pin")
 ]
 Remote = Annotated[
     str | None,
-    typer.Option(help="s3://bucket/prefix or a folder. Default: DVC's default remote."),
+    opt.option("s3://bucket/prefix or a folder. Default: DVC's default remote."),
 ]
 Revision = Annotated[
     str | None,
@@ -85,13 +85,11 @@ def diff(
     new: Revision = None,
     pin: Pin = PIN,
     remote: Remote = None,
-    form: Annotated[
-        str, typer.Option("--format", help="text, json or markdown.")
-    ] = "text",
+    form: Annotated[str, opt.option("text, json or markdown.", "--format")] = "text",
     count: Annotated[
-        bool, typer.Option("--count", help="Fetch and count masks without counts.")
+        bool, opt.option("Fetch and count masks without counts.", "--count")
     ] = False,
-    config: ConfigFile = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Compare two versions of the dataset without downloading them.
 
@@ -126,7 +124,7 @@ def count(
     pin: Pin = PIN,
     remote: Remote = None,
     push: Annotated[
-        bool, typer.Option(help="Store the counts beside the data on the remote.")
+        bool, opt.option("Store the counts beside the data on the remote.")
     ] = True,
 ) -> None:
     """Count the pixels of each class in a version's masks, for `seglib data diff`.

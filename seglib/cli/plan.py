@@ -7,6 +7,7 @@ from typing import Annotated
 
 from rich.table import Table
 
+from seglib.cli import options as opt
 from seglib.cli.console import (
     check_folder,
     check_out,
@@ -16,17 +17,18 @@ from seglib.cli.console import (
     progress_bar,
     tell_device,
 )
-from seglib.cli.options import Data, IgnoreIndex, NumClasses, Overwrite, option
 from seglib.plain_text import visible
 
 
 def plan(
-    data: Data,
-    out: Annotated[Path, option("The YAML file to write.")] = Path("config.yaml"),
-    overwrite: Overwrite = False,
-    minutes: Annotated[float, option("Of training on this machine.", min=0.1)] = 20.0,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
+    data: opt.Data,
+    out: Annotated[Path, opt.option("The YAML file to write.")] = Path("config.yaml"),
+    overwrite: opt.Overwrite = False,
+    minutes: Annotated[
+        float, opt.option("Of training on this machine.", min=0.1)
+    ] = 20.0,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
 ) -> None:
     """Write a configuration for a dataset, this machine and a budget of time.
 
@@ -60,7 +62,7 @@ def plan(
     console.print(
         f"{out}: about {made.minutes:.0f} minutes of training, and "
         f"{made.memory_bytes / 1e9:.1f} GB of memory. Next:\n"
-        f"seglib train {shlex.quote(str(data))} --config {shlex.quote(str(out))}",
+        f"  seglib train {shlex.quote(str(data))} --config {shlex.quote(str(out))}",
         soft_wrap=True,
     )
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 
+from seglib.cli import options as opt
 from seglib.cli.console import check_out, console, errors, transfer_bar
 from seglib.errors import SegError
 from seglib.storage.atomic_write import folder_beside
@@ -20,7 +21,7 @@ def publish(
     folder: Annotated[Path, typer.Argument(help="What to publish, such as an export.")],
     url: Place,
     name: Annotated[
-        str, typer.Option(help="Whose `latest` to move there. Default: nobody's.")
+        str, opt.option("Whose `latest` to move there. Default: nobody's.")
     ] = "",
 ) -> None:
     """Store a folder on a remote under the hash of its content.
@@ -54,7 +55,7 @@ def fetch(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="New folder for a copy. Default: stays in the cache."),
+        opt.option("New folder for a copy. Default: stays in the cache."),
     ] = None,
 ) -> None:
     """Fetch a publication of `seglib publish`; every md5 is checked."""
@@ -77,11 +78,11 @@ def follow(
     ],
     every: Annotated[
         float,
-        typer.Option(min=0, help="Seconds between looks. 0: look once, and end."),
+        opt.option("Seconds between looks. 0: look once, and end.", min=0),
     ] = 60.0,
-    keep: Annotated[int, typer.Option(min=1, help="Versions that stay.")] = 2,
+    keep: Annotated[int, opt.option("Versions that stay.", min=1)] = 2,
     part: Annotated[
-        str, typer.Option(help="The folder of a publication that is served.")
+        str, opt.option("The folder of a publication that is served.")
     ] = "saved_model",
 ) -> None:
     """Keep a model server's folder at the newest publication of a name.

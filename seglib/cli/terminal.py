@@ -1,6 +1,7 @@
 """Output of the commands, without control characters in foreign text."""
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -33,6 +34,23 @@ class Terminal(Console):
             return super().size
         return ConsoleDimensions(_ENDLESS, 25)
 
+    def print(
+        self, *objects: Any, soft_wrap: bool | None = None, **options: Any
+    ) -> None:
+        """Print; on a terminal, a soft wrap breaks lines between words.
+
+        A word that is longer than a line, such as a path, stays whole; so does a line
+        that is indented, such as a command.
+        """
+        if not (soft_wrap and self.is_terminal):
+            super().print(*objects, soft_wrap=soft_wrap, **options)
+            return
+        for one in objects:
+            text = one if isinstance(one, Text) else Text(visible(one))
+            for line in text.split("\n", allow_blank=True):
+                for part in _between_words(line, self.width):
+                    super().print(part, soft_wrap=True, **options)
+
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **options)
 
@@ -43,6 +61,19 @@ class Terminal(Console):
             shown = renderable.blank_copy(visible(renderable))
             return super().render(shown, options)
         return super().render(renderable, options)
+
+
+def _between_words(line: Text, width: int) -> Iterable[Text]:
+    """The lines of a line, broken between words; an indented one is whole."""
+    breaks, start = [], 0
+    for word in re.finditer(r"\S+", line.plain):
+        if word.end() - start > width and word.start() > start:
+            start = word.start()
+            breaks.append(start)
+    parts = [line] if line.plain.startswith(" ") else line.divide(breaks)
+    for part in parts:
+        part.rstrip()
+        yield part
 
 
 class TerminalHandler(logging.Handler):
@@ -61,7 +92,7 @@ class TerminalHandler(logging.Handler):
         head = ("warning: ", "yellow") if is_warning else ""
         text = visible(self.format(record)).rstrip("\n")
         shown = Text.assemble("" if live else now, head, text)
-        self._terminal.print(shown, soft_wrap=not live)
+        self._terminal.print(shown, soft_wrap=True)
 
 
 def echo(text: object = "", *, err: bool = False) -> None:

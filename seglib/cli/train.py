@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from seglib.catalogue import resolve
+from seglib.cli import options as opt
 from seglib.cli.console import (
     check_folder,
     check_model,
@@ -22,17 +23,6 @@ from seglib.cli.console import (
     stage_bar,
     tell_device,
 )
-from seglib.cli.options import (
-    DATA,
-    OUTPUT,
-    ConfigFile,
-    Data,
-    IgnoreIndex,
-    NumClasses,
-    Overwrite,
-    option,
-    setting,
-)
 from seglib.config import Config, ModelConfig, TrainConfig
 from seglib.environment import CHECKPOINTS, LOADER_THREADS, TF_CONFIG
 from seglib.errors import UsageError
@@ -45,63 +35,73 @@ _NETWORK, _TRAINING, _MACHINE = "The network", "The training", "This machine"
 
 
 def train(
-    data: Data,
-    out: Annotated[Path, option("Folder for the model.", group=OUTPUT)] = Path("model"),
+    data: opt.Data,
+    out: Annotated[Path, opt.option("Folder for the model.", group=opt.OUTPUT)] = Path(
+        "model"
+    ),
     model: Annotated[
-        str | None, setting("architecture", "--model", group=_NETWORK)
+        str | None, opt.setting("architecture", "--model", group=_NETWORK)
     ] = None,
-    encoder: Annotated[str | None, setting("encoder", group=_NETWORK)] = None,
-    weights: Annotated[str | None, setting("weights", group=_NETWORK)] = None,
+    encoder: Annotated[str | None, opt.setting("encoder", group=_NETWORK)] = None,
+    weights: Annotated[str | None, opt.setting("weights", group=_NETWORK)] = None,
     start_from: Annotated[
         Path | None,
-        option("Model whose weights to take where they fit.", group=_NETWORK),
+        opt.option("Model whose weights to take where they fit.", group=_NETWORK),
     ] = None,
-    image_height: Annotated[int | None, setting("image_height", group=_NETWORK)] = None,
-    image_width: Annotated[int | None, setting("image_width", group=_NETWORK)] = None,
-    epochs: Annotated[int | None, setting("epochs", group=_TRAINING)] = None,
+    image_height: Annotated[
+        int | None, opt.setting("image_height", group=_NETWORK)
+    ] = None,
+    image_width: Annotated[
+        int | None, opt.setting("image_width", group=_NETWORK)
+    ] = None,
+    epochs: Annotated[int | None, opt.setting("epochs", group=_TRAINING)] = None,
     max_minutes: Annotated[
-        float | None, setting("max_minutes", group=_TRAINING)
+        float | None, opt.setting("max_minutes", group=_TRAINING)
     ] = None,
-    batch_size: Annotated[int | None, setting("batch_size", group=_TRAINING)] = None,
+    batch_size: Annotated[
+        int | None, opt.setting("batch_size", group=_TRAINING)
+    ] = None,
     learning_rate: Annotated[
-        float | None, setting("learning_rate", group=_TRAINING)
+        float | None, opt.setting("learning_rate", group=_TRAINING)
     ] = None,
-    loss: Annotated[str | None, setting("loss", group=_TRAINING)] = None,
+    loss: Annotated[str | None, opt.setting("loss", group=_TRAINING)] = None,
     freeze_epochs: Annotated[
-        int | None, setting("freeze_epochs", group=_TRAINING)
+        int | None, opt.setting("freeze_epochs", group=_TRAINING)
     ] = None,
     teacher: Annotated[
         Path | None,
-        option("Model of the same classes to learn from.", group=_TRAINING),
+        opt.option("Model of the same classes to learn from.", group=_TRAINING),
     ] = None,
     policy: Annotated[
-        str | None, setting("train_policy", "--policy", group=_TRAINING)
+        str | None, opt.setting("train_policy", "--policy", group=_TRAINING)
     ] = None,
     shards: Annotated[
-        Path | None, option("Folder of `seglib augment`, to learn from.", group=DATA)
+        Path | None,
+        opt.option("Folder of `seglib augment`, to learn from.", group=opt.DATA),
     ] = None,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    overwrite: Overwrite = False,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
+    overwrite: opt.Overwrite = False,
     checkpoints: Annotated[
         str | None,
-        option(
+        opt.option(
             "Folder or s3://bucket/prefix for its state. Default: OUT.checkpoints.",
             envvar=CHECKPOINTS,
             show_default=False,
-            group=OUTPUT,
+            group=opt.OUTPUT,
         ),
     ] = None,
     resume: Annotated[
         bool,
-        option("Go on where the same training was interrupted.", group=OUTPUT),
+        opt.option("Go on where the same training was interrupted.", group=opt.OUTPUT),
     ] = True,
     tensorboard: Annotated[
-        Path | None, option("Folder for TensorBoard's event files.", group=OUTPUT)
+        Path | None,
+        opt.option("Folder for TensorBoard's event files.", group=opt.OUTPUT),
     ] = None,
     processes: Annotated[
         int,
-        option(
+        opt.option(
             "Processes that share each batch, one a GPU. 0: one for each GPU that the "
             "machine shows; without a GPU, one.",
             min=0,
@@ -110,14 +110,14 @@ def train(
     ] = 0,
     loader_threads: Annotated[
         int,
-        option(
+        opt.option(
             "Threads that load images; the model is the same. 0: one a core.",
             min=0,
             envvar=LOADER_THREADS,
             group=_MACHINE,
         ),
     ] = 0,
-    config: ConfigFile = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Train a model; the epoch with the best val mIoU is kept.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from seglib.cli import options as opt
 from seglib.cli.compare import tell_difference
 from seglib.cli.console import (
     check_folder,
@@ -20,34 +21,25 @@ from seglib.cli.console import (
     progress_bar,
     tell_device,
 )
-from seglib.cli.options import (
-    ConfigFile,
-    Data,
-    IgnoreIndex,
-    Model,
-    NumClasses,
-    Overwrite,
-    option,
-    setting,
-)
 from seglib.config import Config
 from seglib.errors import SegError
-from seglib.storage.downloads import CHECKSUMS
 
 
 def evaluate(
-    model: Model,
-    data: Data,
-    out: Annotated[Path, option("Folder for report and tables.")] = Path("evaluation"),
-    overwrite: Overwrite = False,
-    split: Annotated[str | None, setting("split")] = None,
+    model: opt.Model,
+    data: opt.Data,
+    out: Annotated[Path, opt.option("Folder for report and tables.")] = Path(
+        "evaluation"
+    ),
+    overwrite: opt.Overwrite = False,
+    split: Annotated[str | None, opt.setting("split")] = None,
     against: Annotated[
         Path | None,
-        option("Model to compare with, image by image, on the same split."),
+        opt.option("Model to compare with, image by image, on the same split."),
     ] = None,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    config: ConfigFile = None,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Score a model at the images' original size and write a report."""
     settings = override(Config.load(config).evaluate, split=split)
@@ -95,31 +87,32 @@ def predict(
     inputs: Annotated[
         list[str], typer.Argument(help="Images, folders, globs or videos.")
     ],
-    out: Annotated[Path, option("Folder for the masks.")] = Path("predictions"),
-    overwrite: Overwrite = False,
+    out: Annotated[Path, opt.option("Folder for the masks.")] = Path("predictions"),
+    overwrite: opt.Overwrite = False,
     save: Annotated[
-        str, option("Of ids, color, overlay, probability, uncertainty.")
+        str, opt.option("Of ids, color, overlay, probability, uncertainty.")
     ] = "ids",
-    opacity: Annotated[float, option("Of overlays' colours, 0 … 1.")] = 0.5,
+    opacity: Annotated[float, opt.option("Of overlays' colours, 0 … 1.")] = 0.5,
     tile: Annotated[
-        bool, option("Cut large images into tiles instead of shrinking them.", "--tile")
+        bool,
+        opt.option("Cut large images into tiles instead of shrinking them.", "--tile"),
     ] = False,
     overlap: Annotated[
-        float, option("Of neighbouring tiles, as a share of a tile.")
+        float, opt.option("Of neighbouring tiles, as a share of a tile.")
     ] = 0.25,
     tta: Annotated[
-        str, option("Mean over flips and scales too, such as flip,0.75,1.25.")
+        str, opt.option("Mean over flips and scales too, such as flip,0.75,1.25.")
     ] = "",
     ensemble: Annotated[
         list[Path] | None,
-        option("Further model; the mean probability decides; repeatable."),
+        opt.option("Further model; the mean probability decides; repeatable."),
     ] = None,
     export_format: Annotated[
-        str, option("Of an export, such as onnx or litert_int8.", "--format")
+        str, opt.option("Of an export, such as onnx or litert_int8.", "--format")
     ] = "",
     others: Annotated[
         list[str] | None,
-        option(
+        opt.option(
             "Images of a further input of the model, such as depth; repeatable.",
             "--input",
             metavar="NAME=FOLDER",
@@ -165,23 +158,23 @@ def predict(
 
 
 def export(
-    model: Model,
-    out: Annotated[Path, option("Folder for the files.")] = Path("export"),
-    overwrite: Overwrite = False,
+    model: opt.Model,
+    out: Annotated[Path, opt.option("Folder for the files.")] = Path("export"),
+    overwrite: opt.Overwrite = False,
     formats: Annotated[
         list[str] | None,
-        option(
+        opt.option(
             "saved_model, onnx, litert, litert_fp16 or litert_int8; repeatable.",
             "--format",
         ),
     ] = None,
     data: Annotated[
         Path | None,
-        option("Dataset to compare on, and to calibrate litert_int8 by."),
+        opt.option("Dataset to compare on, and to calibrate litert_int8 by."),
     ] = None,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    config: ConfigFile = None,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Export to files that are proven to answer like the model.
 
@@ -195,7 +188,7 @@ def export(
         export_formats=",".join(formats) if formats else None,
     )
     check_model(model)
-    check_out(out, CHECKSUMS, overwrite=overwrite)
+    check_out(out, "SHA256SUMS", overwrite=overwrite)
     tell_device()
     load_framework()
     dataset = None

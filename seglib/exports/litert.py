@@ -8,6 +8,7 @@ import numpy as np
 
 from seglib.exports.frozen import frozen_network
 from seglib.models.model import SegmentationModel
+from seglib.noise import filtered_stderr
 
 FLOAT, HALF, INTEGER = "litert", "litert_fp16", "litert_int8"
 
@@ -48,8 +49,9 @@ def open_litert(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     """The function of a LiteRT file: images float32 (N, H, W, C) → logits float32."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    interpreter.allocate_tensors()
+    with filtered_stderr():  # it has no level
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
     (given,), (made,) = (
         interpreter.get_input_details(),
         interpreter.get_output_details(),

@@ -3,6 +3,7 @@
 import ast
 import io
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -160,3 +161,45 @@ def test_nothing_but_the_terminal_writes_to_one(repository: Path) -> None:
         )
     ]
     assert not wrong
+
+
+def test_on_a_terminal_lines_break_between_words_and_commands_stay_whole() -> None:
+    terminal = _terminal(force_terminal=True, width=20, color_system=None)
+    command = "  seglib convert a-long-folder --out another-one"
+    path = "/folder" * 5
+    terminal.print(
+        f"one two three four five\n{command}\nin {path} it is", soft_wrap=True
+    )
+    record = logging.LogRecord(
+        "x", logging.WARNING, "", 0, "words and more words", (), None
+    )
+    TerminalHandler(terminal).emit(record)
+    assert _written(terminal).splitlines() == [
+        "one two three four",
+        "five",
+        command,
+        "in",
+        path,
+        "it is",
+        "warning: words and",
+        "more words",
+    ]
+
+
+def test_a_log_has_the_time_of_day_in_a_file_alone() -> None:
+    record = logging.LogRecord("seglib.x", logging.INFO, "", 0, "said", (), None)
+    terminal, file = _terminal(force_terminal=True, color_system=None), _terminal()
+    for each in (terminal, file):
+        TerminalHandler(each).emit(record)
+    assert _written(terminal) == "said\n"
+    assert re.fullmatch(r"\[\d\d:\d\d:\d\d\] said\n", _written(file))
+
+
+def test_noise_of_libraries_is_not_logged() -> None:
+    terminal = _terminal()
+    handler = TerminalHandler(terminal)
+    for text in ("Failed to load jax profiler: No module named 'jax'", "it matters"):
+        record = logging.LogRecord("absl", logging.WARNING, "", 0, text, (), None)
+        handler.handle(record)
+    assert _written(terminal).endswith("warning: it matters\n")
+    assert "jax" not in _written(terminal)

@@ -9,6 +9,8 @@ import pytest
 
 from seglib.config import AugmentConfig, TrainConfig
 from seglib.data.dataset import with_splits
+from seglib.data.image_io import write_image
+from seglib.data.pairs import Pair
 from seglib.errors import SegError, UsageError
 from seglib.evaluation.metrics import Scores
 from seglib.evaluation.scoring import score_pairs
@@ -372,7 +374,7 @@ def test_a_few_epochs_are_validated_whatever_it_costs(tiny_dataset, monkeypatch)
         ("mean_dice", (8 / 12 + 4 / 8) / 2),
     ],
 )
-def test_the_best_epoch_is_chosen_by_any_score(best_by, expected):
+def test_the_best_epoch_is_chosen_by_any_score(best_by, expected, tmp_path):
     names = ("road", "car", "sign")
     model = build_model(
         "unet", num_classes=3, image_size=(32, 48), encoder="mini", class_names=names
@@ -380,8 +382,11 @@ def test_the_best_epoch_is_chosen_by_any_score(best_by, expected):
     best = BestEpoch(model, (), None, lambda _: b"", best_by)
     scores = Scores(np.array([[4, 3, 0], [1, 2, 0], [0, 0, 0]]))
     assert best.score(scores) == pytest.approx(expected)
+    write_image(tmp_path / "mask.png", np.uint8([[0, 1], [1, 255]]))
+    pair = Pair("mask", tmp_path / "image.png", tmp_path / "mask.png")
+    replace(best, val=(pair,)).require_pixels()
     with pytest.raises(SegError, match="no pixel of sign.*another `best_by`"):
-        replace(best, best_by="class_iou/sign").score(scores)
+        replace(best, val=(pair,), best_by="class_iou/sign").require_pixels()
     with pytest.raises(UsageError, match="Did you mean `sign`"):
         replace(best, best_by="class_iou/sing")
 
