@@ -4,14 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 from seglib.cli import options as opt
-from seglib.cli.console import (
-    check_folder,
-    check_out,
-    console,
-    open_dataset,
-    override,
-    progress_bar,
-)
+from seglib.cli.console import check_folder, check_out, open_dataset, override
+from seglib.cli.progress import progress_bar
+from seglib.cli.terminal import console
 from seglib.config import Config
 
 

@@ -14,16 +14,15 @@ from seglib.cli.console import (
     check_model,
     check_out,
     class_options,
-    console,
     data_config,
     how_to_fix,
     load_framework,
     open_dataset,
-    progress_bar,
-    stage_bar,
     tell_device,
     tell_findings,
 )
+from seglib.cli.progress import progress_bar, stage_bar
+from seglib.cli.terminal import console
 from seglib.data.problems import NOTE, PROBLEM, SEVERITIES
 from seglib.errors import UsageError, unknown
 from seglib.plain_text import visible
@@ -254,7 +253,8 @@ def visualize(
 
     settings = Config.load(config)
     policy = policy_text(policy) if policy else None  # a typo is told first
-    check_out(out, "" if out.suffix else "contact_sheet.png", overwrite=overwrite)
+    sheet, is_file = "contact_sheet.png", bool(out.suffix)
+    check_out(out, sheet, is_file=is_file, overwrite=overwrite)
     dataset = open_dataset(data, config, num_classes, ignore_index, splits=())
     with progress_bar("drawing") as progress:
         written = run(

@@ -8,7 +8,8 @@ import typer
 from rich.table import Table
 
 from seglib.cli import options as opt
-from seglib.cli.console import check_out, console
+from seglib.cli.console import check_out
+from seglib.cli.terminal import console
 from seglib.evaluation.bootstrap import Interval
 
 

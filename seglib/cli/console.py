@@ -1,31 +1,18 @@
-"""Shared by the commands: options, messages, progress, and opening of datasets."""
+"""Shared by the commands: what is checked and told before the work, and datasets."""
 
 import dataclasses
 import logging
 import os
 import shlex
-import threading
-import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
-from seglib.cli.terminal import Terminal, TerminalHandler, tell_error
+from seglib.cli.progress import progress_bar
+from seglib.cli.terminal import TerminalHandler, console, tell_error
 from seglib.config import Config
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.hardware import (
@@ -39,9 +26,6 @@ from seglib.noise import LOG_LEVELS, load_backend
 from seglib.plain_text import visible
 
 logger = logging.getLogger(__name__)
-
-console = Terminal()
-errors = Terminal(stderr=True)
 
 
 def set_up_logging() -> None:
@@ -156,33 +140,36 @@ def check_model(model: Path) -> None:
         )
 
 
-def check_out(out: Path, marker: str = "", *, overwrite: bool = False) -> None:
+def check_out(
+    out: Path, marker: str = "", *, is_file: bool = False, overwrite: bool = False
+) -> None:
     """Check before the work that its output can be written, and destroys nothing.
 
     The rule of all commands: what an earlier one wrote is replaced with --overwrite
     alone, and what it did not write is never replaced.
 
     Args:
-        out: a file or a folder, new or empty.
-        marker: a file that such an output holds; "": `out` is a file itself.
+        out: a new place, or an empty folder.
+        marker: a file in the folder that such an output is; "": nothing may be there.
+        is_file: whether the output is a file.
         overwrite: whether an earlier output may be replaced.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        held = sorted(out.iterdir()) if out.is_dir() and marker else []
+        held = sorted(out.iterdir()) if out.is_dir() else []
     except OSError as error:
         raise SegError(f"{out}: cannot be written ({error.strerror}).") from error
     if not os.access(out if out.exists() else out.parent, os.W_OK):
         raise SegError(f"{out}: cannot be written. Choose another folder with --out.")
-    if out.exists() and out.is_dir() != bool(marker):
-        kind = "folder, and a file" if out.is_dir() else "file, and a folder"
-        raise UsageError(f"{out}: is a {kind} is to be written. Choose another --out.")
+    if out.exists() and out.is_dir() == is_file:
+        kinds = ("folder", "file") if is_file else ("file", "folder")
+        raise UsageError("{}: is a {}. Expected the name of a {}.".format(out, *kinds))
     if held and out / marker not in held:
         raise UsageError(
             f"{out}: holds something else, such as {held[0].name}. Choose a new folder "
             "with --out."
         )
-    if not overwrite and (held or (out.exists() and not marker)):
+    if not overwrite and (held or (is_file and out.exists())):
         raise UsageError(
             f"{out}: is there already. Choose another with --out, or replace it with "
             "--overwrite."
@@ -238,74 +225,3 @@ def tell_findings(verification: Any, *, notes: bool = False) -> None:
         counts = ", ".join(f"{len(p)} {split}" for split, p in dataset.splits.items())
         told = f" {counts} pairs, {dataset.num_classes} classes"
         console.print(Text.assemble(("clean:", "green"), told))
-
-
-@contextmanager
-def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    with stage_bar(text) as update:
-        yield partial(update, text)
-
-
-@contextmanager
-def stage_bar(text: str) -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar of several stages: it is told the name of each, done and total."""
-    columns = (
-        _title(),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with _progress(*columns) as progress:
-        task = progress.add_task(visible(text), total=None)
-
-        def update(stage: str, done: int, total: int | None) -> None:
-            shown = visible(stage)
-            progress.update(task, description=shown, completed=done, total=total)
-
-        yield update
-
-
-class TransferBar:
-    """Counts the files and bytes that `transfer_bar` shows."""
-
-    def __init__(self, progress: Progress, task: TaskID):
-        self._progress, self._task = progress, task
-        self._bytes, self._started = 0, time.monotonic()
-        self._counting = threading.Lock()
-
-    def files(self, done: int, total: int) -> None:
-        """Update the bar; called by the waiting thread."""
-        speed = self._bytes / max(time.monotonic() - self._started, 0.1)
-        moved = f"{decimal(self._bytes)}, {decimal(int(speed))}/s"
-        self._progress.update(self._task, completed=done, total=total, moved=moved)
-
-    def moved(self, count: int) -> None:
-        """Count bytes; called by any thread."""
-        with self._counting:
-            self._bytes += count
-
-
-@contextmanager
-def transfer_bar(text: str) -> Iterator[TransferBar]:
-    columns = (
-        _title(),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[moved]}"),
-        TimeRemainingColumn(),
-    )
-    with _progress(*columns) as progress:
-        yield TransferBar(
-            progress, progress.add_task(visible(text), total=None, moved="")
-        )
-
-
-def _progress(*columns: ProgressColumn) -> Progress:
-    """A progress bar that leaves no output behind."""
-    silent = not console.is_terminal
-    return Progress(*columns, console=console, transient=True, disable=silent)
-
-
-def _title() -> ProgressColumn:
-    """The task's text, without markup and without fields in braces."""
-    return TextColumn("{task.description}", markup=False)

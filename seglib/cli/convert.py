@@ -9,7 +9,9 @@ import typer
 from rich.text import Text
 
 from seglib.cli import options as opt
-from seglib.cli.console import console, stage_bar, tell_findings
+from seglib.cli.console import tell_findings
+from seglib.cli.progress import stage_bar
+from seglib.cli.terminal import console
 from seglib.plain_text import visible
 
 _SHOWN = 10  # kinds of remarks

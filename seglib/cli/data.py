@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from seglib.cli import options as opt
-from seglib.cli.console import console, transfer_bar
 from seglib.cli.help import App
-from seglib.cli.terminal import echo
+from seglib.cli.progress import transfer_bar
+from seglib.cli.terminal import console, echo
 from seglib.errors import DatasetError, SegError, UsageError
 
 app = App(

@@ -12,11 +12,11 @@ from seglib.cli import checks, publish, use
 from seglib.cli import data as cli_data
 from seglib.cli.augment import augment
 from seglib.cli.compare import compare
-from seglib.cli.console import console, set_up_logging
+from seglib.cli.console import set_up_logging
 from seglib.cli.convert import convert
 from seglib.cli.help import App
 from seglib.cli.plan import plan
-from seglib.cli.terminal import echo, run_commands
+from seglib.cli.terminal import console, echo, run_commands
 from seglib.cli.train import train
 from seglib.config import Config
 

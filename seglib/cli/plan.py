@@ -11,12 +11,12 @@ from seglib.cli import options as opt
 from seglib.cli.console import (
     check_folder,
     check_out,
-    console,
     data_config,
     load_framework,
-    progress_bar,
     tell_device,
 )
+from seglib.cli.progress import progress_bar
+from seglib.cli.terminal import console
 from seglib.plain_text import visible
 
 
@@ -39,7 +39,7 @@ def plan(
     For example: seglib plan streets --minutes 60
     """
     check_folder(data)
-    check_out(out, overwrite=overwrite)
+    check_out(out, is_file=True, overwrite=overwrite)
     tell_device("auto")
     load_framework()
     from seglib.planning.document import class_rows, dataset_rows

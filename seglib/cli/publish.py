@@ -10,7 +10,9 @@ import typer
 from rich.filesize import decimal
 
 from seglib.cli import options as opt
-from seglib.cli.console import check_out, console, errors, transfer_bar
+from seglib.cli.console import check_out
+from seglib.cli.progress import transfer_bar
+from seglib.cli.terminal import console, errors
 from seglib.errors import SegError
 from seglib.storage.atomic_write import folder_beside
 
@@ -62,7 +64,7 @@ def fetch(
     from seglib.storage.publishing import fetch_published
 
     if out:
-        check_out(out, "dataset or model", overwrite=False)
+        check_out(out)
     with transfer_bar("fetching") as bar:
         root = fetch_published(url, name, progress=bar.files, moved=bar.moved)
     if out:

@@ -76,6 +76,10 @@ def _between_words(line: Text, width: int) -> Iterable[Text]:
         yield part
 
 
+console = Terminal()
+errors = Terminal(stderr=True)
+
+
 class TerminalHandler(logging.Handler):
     """Writes log records to a terminal; to a file, each with the time of day."""
 
@@ -127,7 +131,7 @@ def run_commands(app: typer.Typer) -> None:
 def tell_error(error: Exception) -> None:
     """Write a message to the errors."""
     text = Text.assemble(("error:", "bold red"), f" {visible(error)}")
-    Terminal(stderr=True).print(text, soft_wrap=True)
+    errors.print(text, soft_wrap=True)
 
 
 def _end(error: SegError) -> NoReturn:

@@ -14,15 +14,14 @@ from seglib.cli.console import (
     check_folder,
     check_model,
     check_out,
-    console,
-    errors,
     load_framework,
     open_dataset,
     override,
     set_up_logging,
-    stage_bar,
     tell_device,
 )
+from seglib.cli.progress import stage_bar
+from seglib.cli.terminal import console, errors
 from seglib.config import Config, ModelConfig, TrainConfig
 from seglib.environment import CHECKPOINTS, LOADER_THREADS, TF_CONFIG
 from seglib.errors import UsageError

@@ -13,14 +13,14 @@ from seglib.cli.console import (
     check_folder,
     check_model,
     check_out,
-    console,
     folders_by_name,
     load_framework,
     open_dataset,
     override,
-    progress_bar,
     tell_device,
 )
+from seglib.cli.progress import progress_bar
+from seglib.cli.terminal import console
 from seglib.config import Config
 from seglib.errors import SegError
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.local.display import Display
-from seglib.cli.console import progress_bar, transfer_bar
+from seglib.cli.progress import progress_bar, transfer_bar
 from seglib.cli.terminal import Terminal, TerminalHandler, echo, tell_error, write_log
 from seglib.plain_text import VisibleFormatter, table_cell, visible, visible_line
 
@@ -74,7 +74,7 @@ def test_progress_and_steps_show_texts_as_they_are(
     text: str, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = _terminal(force_terminal=True, width=200)
-    monkeypatch.setattr("seglib.cli.console.console", terminal)
+    monkeypatch.setattr("seglib.cli.progress.console", terminal)
     with progress_bar(text) as told:
         told(1, 2)
     with transfer_bar(text) as bar:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from typer.testing import CliRunner
 
-from seglib.cli.console import TransferBar
+from seglib.cli.progress import TransferBar
 from seglib.cli.main import app
 from seglib.errors import SegError, UsageError
 from seglib.storage import publishing
