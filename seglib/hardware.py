@@ -63,6 +63,19 @@ def device_name(devices: Path = Path("/dev"), driver: Path = _NVIDIA) -> str:
     return f"{cores} CPU core{'s' * (cores > 1)}"
 
 
+def device_and_format(precision: str) -> str:
+    """`NVIDIA H200, bfloat16`: the device, and the number format of a training there.
+
+    Args:
+        precision: as a configuration names it; a trial decides on "auto".
+    """
+    if precision == "auto" and has_gpu_driver():
+        precision = "number format by trial"
+    elif precision == "auto":
+        precision = " or ".join(filter(None, ("float32", cpu_half_format())))
+    return f"{device_name()}, {precision}"
+
+
 def require_memory(shape: Sequence[int], num_classes: int) -> None:
     """See that the logits of images (N, H, W, C) fit into the free memory.
 

@@ -34,6 +34,7 @@ from pipeline.local.tracker import RunTracker, tracking_uri
 from seglib.config import Config
 from seglib.delivery.outbox import EVENT_FILE
 from seglib.environment import CHECKPOINTS, EVENTS, RUN_ID, TASK_RUN, TRACKING_URI
+from seglib.hardware import device_and_format
 from seglib.noise import LOG_LEVELS
 from seglib.registry.weights import pin_weights
 from seglib.runtime.events import Event, EventReader, append_event, now_ms
@@ -108,6 +109,9 @@ def execute(
     swept = sweep.trials[0] if sweep else ()
     settings = {k: v for k, v in config.flat().items() if k not in swept}
     identity["parameters"] = settings
+    if not docker:  # a container may see another one
+        told_device = device_and_format(config.train.precision)
+        console.print(f"device       {told_device}")
     console.print(f"data         {data.title} ({data.data_md5})")
     console.print(f"run          {shown(folder)}")
     # As it is before the tracking adds its own; the gate asks the store, too.

@@ -16,8 +16,7 @@ from seglib.cli.terminal import TerminalHandler, console, tell_error
 from seglib.config import Config
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.hardware import (
-    cpu_half_format,
-    device_name,
+    device_and_format,
     has_gpu,
     has_gpu_driver,
     usable_cores,
@@ -190,11 +189,7 @@ def load_framework() -> None:
 
 def tell_device(precision: str = "float32") -> None:
     """Say what computes, and in which number format, if that is known."""
-    if precision == "auto" and has_gpu_driver():
-        precision = "number format by trial"
-    elif precision == "auto":
-        precision = " or ".join(filter(None, ("float32", cpu_half_format())))
-    console.print(f"{device_name()}, {precision}")
+    console.print(device_and_format(precision))
 
 
 def folders_by_name(given: list[str]) -> dict[str, Path]:

@@ -16,6 +16,7 @@ from seglib.errors import SegError, disk_problem
 from seglib.noise import is_noise
 from seglib.plain_text import visible
 
+_COMMAND = re.compile(r" +(seglib|python) ")
 _ENDLESS = 10_000  # columns: in a file and a pipe no line is wrapped, no cell is cut
 
 
@@ -39,10 +40,10 @@ class Terminal(Console):
     ) -> None:
         """Print; on a terminal, a soft wrap breaks lines between words.
 
-        A word that is longer than a line, such as a path, stays whole; so does a line
-        that is indented, such as a command.
+        A word that is longer than a line, such as a path, stays whole, and so does a
+        line that is a command; with `no_wrap`, every line does.
         """
-        if not (soft_wrap and self.is_terminal):
+        if not (soft_wrap and self.is_terminal) or options.get("no_wrap"):
             super().print(*objects, soft_wrap=soft_wrap, **options)
             return
         for one in objects:
@@ -64,13 +65,13 @@ class Terminal(Console):
 
 
 def _between_words(line: Text, width: int) -> Iterable[Text]:
-    """The lines of a line, broken between words; an indented one is whole."""
+    """The lines of a line, broken between words; a command is whole."""
     breaks, start = [], 0
     for word in re.finditer(r"\S+", line.plain):
         if word.end() - start > width and word.start() > start:
             start = word.start()
             breaks.append(start)
-    parts = [line] if line.plain.startswith(" ") else line.divide(breaks)
+    parts = [line] if _COMMAND.match(line.plain) else line.divide(breaks)
     for part in parts:
         part.rstrip()
         yield part

@@ -238,7 +238,7 @@ def _train(
     kept = Checkpoints(checkpoints or beside, resume=resume)
     # The same first weights whenever the command is given: it may be a second time.
     keras.utils.set_random_seed(train.train_seed)
-    with _progress(group) as (stage, step), _told_how_to_go_on(out, kept):
+    with _told_how_to_go_on(out, kept), _progress(group) as (stage, step):
         stage("building the network …")
         network = build_from_config(model, dataset, weights=first_weights)
         if start_from:
