@@ -30,7 +30,8 @@ _PATTERN = "|".join(
         "Failed to load jax profiler",  # grain's, who trains without JAX
         "Assets written to: ",
         r"Function `\w+` contains input name",  # of a SavedModel
-        "INFO: Created TensorFlow Lite ",  # of the interpreter, which has no level
+        "INFO: Created TensorFlow Lite ",  # of LiteRT, which has no level
+        "fully_quantize: ",  # of its converter
         "Found image '",  # of KFP's container runner
     )
 )

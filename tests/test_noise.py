@@ -19,6 +19,7 @@ E0000 00:00:1795777848.227381   18247 cuda_platform.cc:52] failed call to cuInit
 2025-09-17 14:44:05.157831: I external/local_xla/xla/tsl/cuda/cudart_stub.cc:32] Could
 2025-09-17 14:44:05.176998: E external/cuda_fft.cc:467] Unable to register cuFFT factory
 E0000 00:00:1758131045.203198 3722035 cuda_dnn.cc:8579] Unable to register cuDNN factory
+fully_quantize: 0, inference_type: 6, input_inference_type: UINT8
 INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
 Failed to load jax profiler: No module named 'jax'
 """.splitlines()

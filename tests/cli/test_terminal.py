@@ -4,6 +4,7 @@ import ast
 import io
 import logging
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.local.display import Display
+from seglib.cli.console import load_framework
 from seglib.cli.progress import progress_bar, transfer_bar
 from seglib.cli.terminal import Terminal, TerminalHandler, echo, tell_error, write_log
 from seglib.plain_text import VisibleFormatter, table_cell, visible, visible_line
@@ -203,3 +205,24 @@ def test_noise_of_libraries_is_not_logged() -> None:
         handler.handle(record)
     assert _written(terminal).endswith("warning: it matters\n")
     assert "jax" not in _written(terminal)
+
+
+def test_a_warning_of_a_library_is_shown_as_one_of_ours() -> None:
+    script = (
+        "import warnings\nfrom seglib.cli.console import set_up_logging\n"
+        "set_up_logging()\nwarnings.warn('the file is odd', UserWarning)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"\[[\d:]+\] warning: the file is odd\n", done.stdout)
+    assert done.stderr == ""
+
+
+def test_a_gpu_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("seglib.cli.console.has_gpu_driver", lambda: True)
+    monkeypatch.setattr("seglib.cli.console.has_gpu", lambda: False)
+    load_framework()
+    assert "TensorFlow cannot use the GPU of this machine" in caplog.text
