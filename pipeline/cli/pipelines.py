@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import options as opt
-from pipeline.cli.options import Compilation, grouped, option, optional
+from pipeline.cli.options import Compilation, grouped, optional
 from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import UsageError
 

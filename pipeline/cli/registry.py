@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Runs, option, optional
+from pipeline.cli.options import Runs, optional
 from pipeline.cli.tracking import existing_store
 from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import visible

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import Context, Runs, option, optional
+from pipeline.cli.options import Context, Runs, optional
 from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import TRACKING_URI
 from seglib.errors import SegError, UsageError

@@ -57,7 +57,7 @@ def _help_of(command: Any, ctx: Any) -> str:
 
 
 def _groups(command: Any, ctx: Any) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[Row]] = {"Arguments": []}
     for param in command.get_params(ctx):
         if record := param.get_help_record(ctx):
             kind = f"{param.param_type_name.capitalize()}s"
@@ -67,7 +67,9 @@ def _groups(command: Any, ctx: Any) -> dict[str, list[Row]]:
         each = command.get_command(ctx, name)
         row = name, each.get_short_help_str(limit=300)
         groups.setdefault(each.rich_help_panel or "Commands", []).append(row)
-    return groups | {"Options": options}
+    return {
+        name: rows for name, rows in (groups | {"Options": options}).items() if rows
+    }
 
 
 def _paragraphs(text: str | None, width: int) -> list[str]:
