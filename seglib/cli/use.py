@@ -147,6 +147,7 @@ def predict(
             tta=tta,
             export_format=export_format,
             overwrite=overwrite,
+            keep_others=not overwrite,
             progress=progress,
         )
     done = len(predictions.skipped)

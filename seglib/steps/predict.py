@@ -66,6 +66,7 @@ def predict(
     tta: str | Sequence[str | float] = (),
     export_format: str = "",
     overwrite: bool = False,
+    keep_others: bool = False,
     progress: Progress | None = None,
 ) -> Predictions:
     """Predict files, all images of a folder, what a glob matches, or videos.
@@ -87,6 +88,8 @@ def predict(
         tile, overlap, tta: see `Predictor`.
         export_format: of an export, whose folder `model` is then.
         overwrite: predict also what is done.
+        keep_others: refuse a folder that holds predictions of another model or of other
+            settings.
 
     Raises:
         UsageError: no image among the inputs, or two that would be written to the
@@ -112,9 +115,9 @@ def predict(
         "flips": list(predictor.flips),
         "scales": list(predictor.scales),
     }
+    record = Record(out, settings if all(digests) else None, keep_others=keep_others)
     if {COLOR, OVERLAY} & set(kinds):
         write_png(out / "legend.png", legend(contract.class_names, contract.palette))
-    record = Record(out, settings if all(digests) else None)
     run = _Run(predictor, out, kinds, opacity, record, progress)
     return run.all(sources, overwrite=overwrite)
 

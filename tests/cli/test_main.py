@@ -195,6 +195,20 @@ def test_what_a_command_wrote_is_replaced_when_it_is_told_to(
             assert seglib(*words, "--overwrite")[0] == 0
 
 
+def test_predictions_of_other_settings_are_not_replaced_unasked(
+    seglib, trained, tiny_root, tmp_path
+):
+    words = ["predict", trained, tiny_root / "val_images", "--out", tmp_path / "out"]
+    assert seglib(*words)[0] == 0
+    code, printed = seglib(*words)
+    assert code == 0
+    assert "3 done before" in printed
+    code, printed = seglib(*words, "--tta", "flip")
+    assert code == 2, printed
+    assert "holds predictions of another model, or of other settings" in printed
+    assert seglib(*words, "--tta", "flip", "--overwrite")[0] == 0
+
+
 def test_a_finished_and_different_training_is_not_replaced_unasked(
     seglib, trained, tiny_root, tmp_path
 ):
