@@ -93,6 +93,18 @@ def has_gpu() -> bool:
     return any("gpu" in device or "cuda" in device for device in devices)
 
 
+def device_title() -> str:
+    """What predicts on this machine: the GPU's name, or the number of CPU cores."""
+    if _has_gpu_driver(Path("/dev")) and has_gpu():
+        import tensorflow as tf
+
+        gpu = tf.config.list_physical_devices("GPU")[0]
+        details = tf.config.experimental.get_device_details(gpu)
+        return str(details.get("device_name") or "a GPU")
+    cores = usable_cores()
+    return f"{cores} CPU core{'' if cores == 1 else 's'}"
+
+
 def gpu_count() -> int:
     """GPUs that one process each could train on; 0 on other backends than TensorFlow.
 

@@ -81,6 +81,12 @@ class Evaluation:
             "class_precision": by_name(names, scores.class_precision),
             "class_recall": by_name(names, scores.class_recall),
             "class_boundary_iou": by_name(names, boundary),
+            "class_images": dict(
+                zip(names, self.counts.class_images.tolist(), strict=True)
+            ),
+            "class_carriers": dict(
+                zip(names, self.counts.class_carriers.tolist(), strict=True)
+            ),
             "intervals": self._intervals(),
             "boundary": {"band": BAND},
             "calibration": self._calibration(),

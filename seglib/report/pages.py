@@ -3,6 +3,7 @@
 The templates escape all text.
 """
 
+import base64
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -80,6 +81,11 @@ def percent(share: float) -> str:
     if np.isnan(share):
         return NO_VALUE
     return f"{share:.1%}" if share >= 0.0005 or share == 0 else "< 0.1%"
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A picture's file in a URI; its kind is "png" or "jpeg"."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def inline_pictures(

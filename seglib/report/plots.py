@@ -1,4 +1,4 @@
-"""Plots as PNG bytes: training curves, confusion matrices.
+"""Training curves as PNG bytes, and as the points of a plot on a page.
 
 matplotlib is imported when the first plot is drawn, which takes a second, and its
 figures are used without pyplot: nothing global is touched and no display is needed.
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seglib.plain_text import visible_line
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _GREY = "#2563c9", "#d9730d", "#6b7280"
-_MANY_CLASSES = 30  # cells are too small for numbers
+_BLUE, _ORANGE = "#2563c9", "#d9730d"
+_WIDTH, _HEIGHT = 440.0, 170.0  # of a plot's area on a page, in its own units
+_CURVES = {  # title of a plot -> keys of the history and their names
+    "Loss": {"loss": "training"},
+    "mIoU": {"val_miou": "val", "train_miou": "training, random views"},
+}
 
 
 def curves_png(history: Sequence[Mapping[str, Any]]) -> bytes:
@@ -48,34 +50,57 @@ def curves_png(history: Sequence[Mapping[str, Any]]) -> bytes:
     return _png(figure)
 
 
-def confusion_png(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
-    """Heat map of a confusion matrix, every row divided by its sum.
+def curve_plots(
+    history: Sequence[Mapping[str, Any]],
+    *,
+    interval: tuple[float, float] | None = None,
+) -> list[dict[str, Any]]:
+    """The curves of a training as plots of a page, in units of their areas.
 
     Args:
-        confusion: int array (num_classes, num_classes); [i, j] counts pixels of true
-            class i predicted as j.
+        history: as of `curves_png`.
+        interval: of the evaluated mIoU, which is drawn as a band.
     """
-    shares = row_shares(confusion)
-    count = len(class_names)
-    side = min(2.2 + 0.46 * count, 16.0)
-    figure = _figure(side + 0.6, side)
-    axes = figure.subplots()
-    shown = axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
-    font_size = 9 if count <= _MANY_CLASSES else 5
-    names = [visible_line(name) for name in class_names]
-    plain = {"fontsize": font_size, "parse_math": False}
-    axes.set_xticks(range(count), names, rotation=90, **plain)
-    axes.set_yticks(range(count), names, **plain)
-    axes.set_xlabel("prediction")
-    axes.set_ylabel("truth")
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    if count <= _MANY_CLASSES:
-        _write_numbers(axes, shares)
-    figure.colorbar(
-        shown, ax=axes, fraction=0.04, pad=0.02, label="share of the true class"
-    )
-    return _png(figure)
+    epochs = [float(row["epoch"]) for row in history]
+    if not epochs:
+        return []
+    first, last = epochs[0], epochs[-1]
+    plots = []
+    for title, keys in _CURVES.items():
+        curves = {name: _points(history, key) for key, name in keys.items()}
+        largest = max((v for one in curves.values() for _, v in one), default=0.0)
+        top = 1.0 if title == "mIoU" else _round_up(largest)
+
+        def place(epoch: float, value: float, top: float = top) -> tuple[float, float]:
+            x = (epoch - first) / (last - first) if last > first else 0.5
+            return round(_WIDTH * x, 1), round(_HEIGHT * (1 - value / top), 1)
+
+        best = max(curves.get("val", ()), key=lambda point: point[1], default=None)
+        band = interval if title == "mIoU" else None
+        plots.append(
+            {
+                "title": title,
+                "size": (_WIDTH, _HEIGHT),
+                "lines": [
+                    {"name": name, "points": [place(*point) for point in points]}
+                    for name, points in curves.items()
+                    if points
+                ],
+                "y_ticks": [
+                    (place(first, top * part)[1], f"{top * part:g}")
+                    for part in (0, 0.25, 0.5, 0.75, 1)
+                ],
+                "x_ticks": [
+                    (place(epoch, 0)[0], f"{epoch:g}")
+                    for epoch in sorted({first, epochs[len(epochs) // 2], last})
+                ],
+                "band": [place(first, end)[1] for end in band] if band else None,
+                "best": (*place(*best), f"best {best[1]:.3f}, epoch {best[0]:g}")
+                if best
+                else None,
+            }
+        )
+    return plots
 
 
 def row_shares(confusion: np.ndarray) -> np.ndarray:
@@ -87,19 +112,12 @@ def row_shares(confusion: np.ndarray) -> np.ndarray:
     )
 
 
-def _write_numbers(axes: "Axes", shares: np.ndarray) -> None:
-    for (row, column), share in np.ndenumerate(shares):
-        if np.isnan(share):
-            text, colour = "–", _GREY
-        else:
-            text, colour = (
-                f"{share:.2f}".removeprefix("0"),
-                "white" if share > 0.6 else "black",
-            )
-        if np.isnan(share) or share >= 0.005:
-            axes.text(
-                column, row, text, ha="center", va="center", color=colour, fontsize=8
-            )
+def _round_up(value: float) -> float:
+    """To 1, 2, 4 or 8 times a power of ten, whose quarters are short numbers."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(f * power for f in (1, 2, 4, 8, 10) if f * power >= value))
 
 
 def _curve(
