@@ -38,6 +38,18 @@ def usable_cores(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     return cores
 
 
+def device_name() -> str:
+    """The GPU, or the cores where there is none: `NVIDIA H200`, `2 CPU cores`."""
+    if _has_gpu_driver(Path("/dev")) and has_gpu():
+        import tensorflow as tf
+
+        gpu = tf.config.list_physical_devices("GPU")[0]
+        details = tf.config.experimental.get_device_details(gpu)
+        return str(details.get("device_name") or "GPU")
+    cores = usable_cores()
+    return f"{cores} CPU core{'s' * (cores > 1)}"
+
+
 def tensorflow_log_level(devices: Path = Path("/dev")) -> str:
     """What TF_CPP_MIN_LOG_LEVEL should be: 2 leaves out all but errors.
 
@@ -91,18 +103,6 @@ def has_gpu() -> bool:
         return _tensorflow_gpus() > 0
     devices: list[str] = keras.distribution.list_devices()
     return any("gpu" in device or "cuda" in device for device in devices)
-
-
-def device_title() -> str:
-    """What predicts on this machine: the GPU's name, or the number of CPU cores."""
-    if _has_gpu_driver(Path("/dev")) and has_gpu():
-        import tensorflow as tf
-
-        gpu = tf.config.list_physical_devices("GPU")[0]
-        details = tf.config.experimental.get_device_details(gpu)
-        return str(details.get("device_name") or "a GPU")
-    cores = usable_cores()
-    return f"{cores} CPU core{'' if cores == 1 else 's'}"
 
 
 def gpu_count() -> int:

@@ -33,7 +33,14 @@ from pipeline.local.runner_process import (
 from pipeline.local.tracker import RunTracker, tracking_uri
 from seglib.config import Config
 from seglib.delivery.outbox import EVENT_FILE
-from seglib.environment import CHECKPOINTS, EVENTS, RUN_ID, TASK_RUN, TRACKING_URI
+from seglib.environment import (
+    CHECKPOINTS,
+    EVENTS,
+    GIT_COMMIT,
+    RUN_ID,
+    TASK_RUN,
+    TRACKING_URI,
+)
 from seglib.hardware import tensorflow_log_level
 from seglib.registry.weights import pin_weights
 from seglib.runtime.events import Event, EventReader, append_event, now_ms
@@ -111,7 +118,7 @@ def execute(
     console.print(f"data         {data.title} ({data.data_md5})")
     console.print(f"run          {shown(folder)}")
     # As it is before the tracking adds its own; the gate asks the store, too.
-    environment = _environment(told | {TRACKING_URI: uri})
+    environment = _environment(told | {TRACKING_URI: uri, GIT_COMMIT: git_commit()})
     with Display(console, SWEEP_STEPS if sweep else STEPS) as display:
         run = _Run(RunOutcome(folder, uri, tracking_required), config, display)
         tracker = RunTracker(uri, folder, warn=display.warn)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ from seglib.cli.console import (
 )
 from seglib.cli.terminal import echo, run_commands
 from seglib.config import Config
+from seglib.environment import GIT_COMMIT
 from seglib.errors import SegError
 
 
@@ -110,6 +112,7 @@ def evaluate(
     config: ConfigFile = None,
 ) -> None:
     """Score a model at the images' original size and write a report."""
+    from seglib.code_version import git_commit
     from seglib.evaluation.scoring import check_classes
     from seglib.models.contract import read_contract
     from seglib.steps.evaluate import evaluate as run
@@ -126,8 +129,11 @@ def evaluate(
     )
     for one in filter(None, (model, against)):
         check_classes(read_contract(one), dataset)
+    facts = {"Commit": git_commit() or os.environ.get(GIT_COMMIT, "")}
     with progress_bar("evaluating") as progress:
-        evaluation = run(model, dataset, config=settings, out=out, progress=progress)
+        evaluation = run(
+            model, dataset, config=settings, out=out, progress=progress, facts=facts
+        )
     table = Table("class", "IoU")
     for name, iou in evaluation.class_iou.items():
         table.add_row(name, "–" if math.isnan(iou) else f"{iou:.4f}")

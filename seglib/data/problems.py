@@ -9,6 +9,10 @@ from seglib.errors import UsageError, unknown
 
 PROBLEM, WARNING, NOTE = "problem", "warning", "note"  # only the first is fatal
 
+UNSCORED = (
+    "A class that no mask of a split shows has no score there, and the mean leaves it "
+    "out; if a model predicts it all the same, its IoU is 0, and the mean counts it."
+)
 _TOLD = 5  # problems of one nature
 
 # Each kind, and how severe it is; docs/findings.md says what it means. Some are

@@ -17,6 +17,7 @@ from seglib.registry.promotion import (
     record_withdrawal,
 )
 from seglib.registry.release import record_publication
+from seglib.report.verdict import REPORT
 from seglib.runtime.events import Event
 from seglib.runtime.provenance import FAILURE_REASON, TRAINED_BY, total_s
 from seglib.runtime.trials import TABLE, label
@@ -207,7 +208,9 @@ def record_reports(run: TrackedRun, event: Event) -> None:
     for name, place in _FOLDERS.items():
         for path in sorted(Path(event[name]).iterdir()):
             if path.is_file():
-                run.log_file(path, place)
+                # The gate's copy of the page has the verdict: it replaces the other.
+                is_page = name == "decision" and path.name == REPORT
+                run.log_file(path, _FOLDERS["evaluation"] if is_page else place)
 
 
 def record_export(run: TrackedRun, event: Event) -> None:

@@ -1,7 +1,7 @@
 """The model artifact: a folder with a network and its contract.
 
 `model.keras` (network and weights), `contract.json` (its input and the meaning of its
-ids), and, after training, `history.json` and `curves.png`. Prediction,
+ids), and, after training, `history.json`, `settings.yaml` and `curves.png`. Prediction,
 evaluation and export need nothing else.
 """
 
@@ -31,6 +31,7 @@ from seglib.models.encoders.keras_hub import require_keras_hub
 from seglib.models.layers.upsampling import resize_bilinear
 from seglib.storage.atomic_write import whole_folder
 
+HISTORY, SETTINGS = "history.json", "settings.yaml"  # of the training
 CONFIDENCE_STEP = 4  # pixels
 CONFIDENCE_LEVELS = 65535
 

@@ -182,10 +182,12 @@ def _ends(interval: Sequence[float | None] | None) -> tuple[float, float] | None
 
 def _cell(share: float, *, hit: bool, is_wide: bool) -> dict[str, str]:
     if np.isnan(share):
-        return {"kind": "", "value": "0", "text": NO_VALUE}
-    kind = ("hit" if hit else "") + (" dark" if share > 0.55 else "")
+        return {"kind": "none", "value": "0", "text": ""}
+    # A mistake of a few per cent must be seen: its root is shown.
+    strength = share if hit else share**0.5
+    kind = ("hit" if hit else "") + (" dark" if strength > 0.55 else "")
     text = f"{share:.2f}".removeprefix("0") if share >= 0.005 and is_wide else ""
-    return {"kind": kind, "value": f"{share:.3f}", "text": text}
+    return {"kind": kind, "value": f"{strength:.3f}", "text": text}
 
 
 def _heat_picture(shares: np.ndarray) -> str:
@@ -194,6 +196,5 @@ def _heat_picture(shares: np.ndarray) -> str:
     picture = np.zeros((count, count, 4), np.uint8)
     picture[..., :3] = _MISTAKE
     picture[range(count), range(count), :3] = _HIT
-    # A share of a few per cent must be seen: its root is shown.
     picture[..., 3] = np.rint(255 * np.sqrt(np.nan_to_num(shares)))
     return data_uri(encode_png(picture, compression=9), "png")

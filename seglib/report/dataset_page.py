@@ -11,7 +11,7 @@ from seglib.data.dataset import Dataset
 from seglib.data.image_io import read_image, read_mask
 from seglib.data.manifest import Manifest, PairFacts
 from seglib.data.pairs import spread
-from seglib.data.problems import Problem, group, relative_path
+from seglib.data.problems import UNSCORED, Problem, group, relative_path
 from seglib.drawing.pictures import contradiction, image_and_overlay
 from seglib.evaluation.doubts import CAUTION, MaskDoubt, Review
 from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
@@ -49,6 +49,7 @@ def verification_page(
         **_summary(dataset, manifest, findings),
         **{key: _groups(dataset.root, found) for key, found in findings.items()},
         classes=_classes(dataset, manifest, pixels),
+        unscored=UNSCORED if any(0 in each for each in pixels.values()) else "",
         objects=[_objects(dataset, split, found) for split, found in objects.items()],
         review=_review(dataset, review, sources[len(examples) :]) if review else None,
         pictures=[

@@ -3,14 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from seglib.data.dataset import default_palette
+from seglib.data.problems import UNSCORED
 from seglib.evaluation.bootstrap import CONFIDENCE
-from seglib.evaluation.counts import FEW_IMAGES
-from seglib.evaluation.decision import Decision
 from seglib.evaluation.metrics import Scores
 from seglib.report.class_tables import (
     MOST_CLASSES,
@@ -27,11 +25,11 @@ from seglib.report.class_tables import (
 from seglib.report.layers import SUFFIXES, Layers, inline_layers
 from seglib.report.pages import NO_VALUE, PICTURE_BYTES, render
 from seglib.report.plots import curve_plots
+from seglib.report.verdict import UNDECIDED, fact_rows
 
 IMAGES = "images"  # folder beside the page: its pictures at full size
 IMAGES_SCRIPT = "per_image.js"  # beside the page: the table of all images
 _CLASS_BYTES = 1_400  # that a class takes on the page
-_UNDECIDED = "<!-- the gate's verdict -->"
 
 
 def evaluation_page(
@@ -83,13 +81,9 @@ def evaluation_page(
         "evaluation.html",
         title=title,
         subtitle=subtitle,
-        undecided=_UNDECIDED,
+        undecided=UNDECIDED,
         headline=_headline(metrics),
-        facts=[
-            {"name": name, "text": text, "href": text if _is_address(text) else ""}
-            for name, text in {**(facts or {}), "Data hash": pinned}.items()
-            if text
-        ],
+        facts=fact_rows({**(facts or {}), "Data hash": pinned}),
         settings=settings,
         confidence=f"{CONFIDENCE:.0%}",
         curves=curve_plots(
@@ -98,10 +92,10 @@ def evaluation_page(
         split=metrics["split"],
         classes=classes,
         classes_left_out=len(names) - len(classes),
-        few_images=FEW_IMAGES,
         any_dash=any(
             one["text"] == NO_VALUE for row in classes for one in row["others"]
         ),
+        unscored=UNSCORED if any(not row["in_masks"] for row in classes) else "",
         heat=heat_map(confusion),
         mistakes=mistakes(confusion, names),
         pictures=[
@@ -125,12 +119,6 @@ def evaluation_page(
         images_script=IMAGES_SCRIPT,
         images_folder=IMAGES,
     )
-
-
-def with_verdict(page: str, decision: Decision) -> str:
-    """The page of `evaluation_page` with the verdict of the gate, if it has none."""
-    shown = render("verdict.html", title="", decision=decision)
-    return page.replace(_UNDECIDED, shown, 1)
 
 
 def images_script(
@@ -200,11 +188,6 @@ def _note(name: str, ranks: Mapping[str, int], reason: str) -> str:
         return reason
     place = f"{ranks[name]:,} of {len(ranks):,}"
     return f"{place} · {reason}" if reason else place
-
-
-def _is_address(text: str) -> bool:
-    """Whether a fact is the address of a page; no other scheme becomes a link."""
-    return urlsplit(text).scheme in ("http", "https", "file")
 
 
 def _rounded(value: float) -> float | None:

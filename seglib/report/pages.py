@@ -24,13 +24,20 @@ _QUALITIES = ((1280, 84), (1280, 74), (1024, 74), (840, 70), (640, 64), (480, 58
 
 
 def picture_page(
-    album: Album, *, title: str, alt: str, subtitle: str = "", text: str = ""
+    album: Album,
+    *,
+    title: str,
+    alt: str,
+    subtitle: str = "",
+    words: Sequence[str] = (),
+    text: str = "",
 ) -> str:
     """A page of an album, as one self-contained HTML text.
 
     Args:
         alt: what each picture shows, after its name.
         subtitle: told below the title.
+        words: sentences above the pictures.
         text: such as settings, shown as it is below the pictures.
     """
     tiles = [tile for listed in album.rows.values() for _, tile in listed]
@@ -55,6 +62,7 @@ def picture_page(
         rows=[row for row in rows if row["pictures"]],
         left_out=left_out,
         columns=album.columns,
+        words=words,
         text=text,
     )
 

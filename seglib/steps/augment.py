@@ -30,10 +30,11 @@ from seglib.data.verification.loading import opened
 from seglib.data.views import RareViews
 from seglib.drawing import Album
 from seglib.hardware import PAIRS_AUGMENTED_AT_ONCE
-from seglib.policies import is_function, policy_title, policy_tree
+from seglib.policies import is_function, policy_title, policy_tree, policy_words
 from seglib.report.pages import picture_page
 from seglib.storage.atomic_write import whole_folder, write_text
 from seglib.training.class_balance import ClassBalance
+from seglib.training.preview import VIEWS
 
 FORMAT_VERSION = 2
 NUM_PREVIEWS = 6
@@ -208,6 +209,12 @@ def _write_preview(work: _Work, folder: Path, policy: Any) -> None:
         title=f"Augmentation policy “{policy_title(policy)}”",
         subtitle=f"{len(album.rows)} of {len(pairs):,} pairs",
         alt="the image, and its mask",
+        words=[
+            f"Each pair is stored as it is, and {config.copies} times altered.",
+            f"Training draws a new view of each at every pass: {VIEWS} of the model.",
+            f"The policy “{policy_title(policy)}” alters a copy:",
+            *(f"– {line}" for line in policy_words(policy)),
+        ],
         text=yaml.safe_dump(
             {"augment": settings}, sort_keys=False, default_flow_style=None
         ),

@@ -29,9 +29,14 @@ from seglib.evaluation.scoring import (
     check_classes,
     score_pairs,
 )
-from seglib.hardware import device_title
+from seglib.hardware import device_name
 from seglib.models.contract import NETWORK, Contract
-from seglib.models.model import SegmentationModel, load_model
+from seglib.models.model import (
+    HISTORY,
+    SETTINGS,
+    SegmentationModel,
+    load_model,
+)
 from seglib.report.evaluation_page import (
     IMAGES,
     IMAGES_SCRIPT,
@@ -39,6 +44,7 @@ from seglib.report.evaluation_page import (
     images_script,
 )
 from seglib.report.layers import SUFFIXES, Layers, layers
+from seglib.report.verdict import REPORT
 from seglib.storage.atomic_write import write_bytes, write_text
 
 NUM_CHOSEN = 4  # worst, median and least sure images, beside the sample
@@ -191,7 +197,7 @@ def _facts(
         "Parameters": f"{model.network.count_params():,}",
         "Size": f"{file.stat().st_size / 1e6:.1f} MB" if file else "",
         "Latency": f"{latency_ms:.0f} ms for an image of "
-        f"{'×'.join(map(str, measured))} on {device_title()}",
+        f"{'×'.join(map(str, measured))} on {device_name()}",
         "Data": data.root.resolve().name,
         "Evaluated": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
@@ -214,8 +220,8 @@ def _write(
     contract = pictures.contract
     for name in ("overlays", IMAGES):
         shutil.rmtree(out / name, ignore_errors=True)
-    for stem, content in pictures.overlays.items():
-        write_bytes(out / "overlays" / f"{stem}.png", content)
+    for stem, painted in pictures.overlays.items():
+        write_bytes(out / "overlays" / f"{stem}.png", painted)
     for stem, parts in pictures.layers.items():
         for name, suffix in SUFFIXES.items():
             write_bytes(out / IMAGES / f"{stem}{suffix}", parts[name])
@@ -235,7 +241,7 @@ def _write(
         settings=settings,
         history=history,
     )
-    write_text(out / "report.html", report)
+    write_text(out / REPORT, report)
     script = images_script(*table, pictures=list(pictures.layers))
     write_text(out / IMAGES_SCRIPT, script)
     write_bytes(out / "confusion_matrix.csv", _confusion_csv(evaluation))
@@ -254,9 +260,9 @@ def _training(folder: Path | None) -> tuple[list[dict[str, Any]], str]:
     """History and settings of a model's training, where they lie beside it."""
     history: list[dict[str, Any]] = []
     settings = ""
-    if folder and (path := folder / "history.json").is_file():
+    if folder and (path := folder / HISTORY).is_file():
         history = json.loads(path.read_bytes())
-    if folder and (path := folder / "settings.yaml").is_file():
+    if folder and (path := folder / SETTINGS).is_file():
         settings = path.read_text(encoding="utf-8")
     return history, settings
 

@@ -1,23 +1,33 @@
 """Training: random views, AdamW, cosine decay; the best epoch by val mIoU is kept."""
 
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
+from seglib.data.loader import PairSource
+from seglib.data.shards import ShardSource
 from seglib.data.verification.loading import opened
 from seglib.distributed.process_group import ProcessGroup
-from seglib.models.model import SegmentationModel
-from seglib.policies import is_function
+from seglib.errors import SegError
+from seglib.models.model import SETTINGS, SegmentationModel
+from seglib.policies import is_function, policy_tree
 from seglib.report.plots import curves_png
+from seglib.storage.atomic_write import write_text
 from seglib.training.checkpoints import Checkpoints
 from seglib.training.distillation import Distillation
+from seglib.training.preview import VIEWS, views_page
 from seglib.training.state import Row
 from seglib.training.tensorboard import tensorboard_writer
 from seglib.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -48,9 +58,10 @@ def train(
             `seglib.augment`, masks being uint16. Checkpoints know a function by its
             code.
         distillation: a teacher from which the model learns, beside the masks.
-        out: where the artifact goes at the end: network, contract, history.json, .csv
-            and curves.png. Until then the best epoch so far lies beside it, as
-            `NAME.unfinished`, and survives an interruption.
+        out: where the artifact goes at the end: network, contract, history.json, .csv,
+            curves.png, settings.yaml, and views.html, which shows what training saw.
+            Until then the best epoch so far lies beside it, as `NAME.unfinished`, and
+            survives an interruption.
         checkpoints: where the state of the training is saved meanwhile, a folder or
             s3://bucket/prefix. The same training, started again, resumes from there,
             to the same weights. Any other one starts anew: with other settings, data,
@@ -110,4 +121,38 @@ def train(
         on_step=on_step,
         now=now,
     )
-    return trainer.run()
+    history = trainer.run()
+    if trainer.out:
+        _write_pages(trainer, trainer.out)
+    return history
+
+
+def _write_pages(trainer: Trainer, out: Path) -> None:
+    """Write the settings, and the page of what this training sees.
+
+    Without them the model is as good: a failure is a warning.
+    """
+    contract, balance = trainer.contract, None
+    if hasattr(trainer, "images"):  # not where the outcome was taken over
+        source, balance = trainer.images.source, trainer.images.balance
+    elif trainer.shards:
+        source = ShardSource(trainer.shards, inputs=contract.inputs)
+    else:
+        source = PairSource(trainer.data.pairs("train"), inputs=contract.inputs)
+    policy = trainer.config.train_policy
+    settings = asdict(replace(trainer.config, train_policy=""))
+    settings["train_policy"] = policy_tree(trainer.policy or policy) if policy else ""
+    text = yaml.safe_dump({"train": settings}, sort_keys=False, default_flow_style=None)
+    try:
+        write_text(out / SETTINGS, text)
+        page = views_page(
+            replace(trainer.data, palette=contract.palette),
+            source,
+            trainer.config,
+            image_size=contract.image_size,
+            policy=trainer.policy,
+            balance=balance,
+        )
+        write_text(out / VIEWS, page)
+    except SegError as error:
+        logger.warning("%s: not written. %s", out / VIEWS, error)

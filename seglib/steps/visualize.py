@@ -92,7 +92,7 @@ def visualize(
         # It imports grain, which takes a second.
         from seglib.training.preview import TrainingPreview
 
-        preview = TrainingPreview(
+        preview = TrainingPreview.of(
             dataset, config or Config(), [*chosen], passes=draws, policy=policy
         )
         album.ignore_index, album.columns = preview.void, 1 + draws
@@ -109,15 +109,16 @@ def visualize(
             album.add(*view, f"pass {turn}", row=row)
         tell(done, len(chosen))
     text = preview.settings() if preview else ""
+    words = preview.words() if preview else []
     if place is None:
-        return Image.fromarray(album.sheet(text))
+        return Image.fromarray(album.sheet("\n".join([*words, text])))
     subtitle = f"{len(chosen)} of {len(dataset.pairs(split)):,} pairs"
     if class_name:
         subtitle += f" with {class_name}"
     if preview:
         subtitle += f" · {preview.title}"
     title = "What training sees" if preview else f"{split} split"
-    return _write(album, place, title, subtitle, text)
+    return _write(album, place, title, subtitle, words, text)
 
 
 def _untold(_done: int, _total: int) -> None:
@@ -197,17 +198,20 @@ def _is_page(out: Path) -> bool:
     return out.suffix.lower() in (".html", ".htm")
 
 
-def _write(album: Album, out: Path, title: str, subtitle: str, text: str) -> Path:
+def _write(
+    album: Album, out: Path, title: str, subtitle: str, words: list[str], text: str
+) -> Path:
     """Write the picture, the page, or a folder of both."""
     picture = None if _is_page(out) else out if _is_picture(out) else out / SHEET
     if picture:
-        write_image(picture, album.sheet(text))
+        write_image(picture, album.sheet("\n".join([*words, text])))
     if picture != out:
         html = picture_page(
             album,
             title=title,
             subtitle=subtitle,
             alt="the image, and its mask",
+            words=words,
             text=text,
         )
         write_text(out if _is_page(out) else out / PAGE, html)

@@ -79,8 +79,12 @@ def test_a_second_run_reuses_all_that_it_may_and_says_so(
         assert f"↺ {step}" in second.text
     assert f"reused       {', '.join(STEPS)} (from {first.folder.name})" in second.text
     assert second.folder != first.folder
-    report = (second.folder / "report.html").resolve()
-    assert report == (first.folder / "report.html").resolve()
+    scores = (second.folder / "metrics.json").resolve()
+    assert scores == (first.folder / "metrics.json").resolve()
+    report = (second.folder / "report.html").read_text()
+    assert 'aria-label="Verdict of the gate"' in report
+    assert (second.folder / "export").as_uri() in report
+    assert (second.folder / "per_image.js").is_file()  # beside the page
     export = (second.folder / "export").resolve()
     assert export.is_relative_to(second.folder), "exported anew"
 

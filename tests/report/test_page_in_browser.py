@@ -14,9 +14,9 @@ from seglib.report.evaluation_page import (
     IMAGES_SCRIPT,
     evaluation_page,
     images_script,
-    with_verdict,
 )
 from seglib.report.layers import SUFFIXES, layers
+from seglib.report.verdict import with_verdict
 from tests.report.test_report import scored
 
 # mIoU of each image; one has no counted pixel, and so no score.
@@ -260,7 +260,7 @@ def test_verdict_facts_settings_and_curves_are_on_the_page(page, report):
     assert "Hold" in verdict
     assert "version 3" in verdict
     assert "failed too low" in " ".join(verdict.split())
-    link = page.get_by_role("link", name="https://kfp.example.org/run")
+    link = page.get_by_role("link", name="kfp.example.org/run")
     assert link.get_attribute("href") == "https://kfp.example.org/run"
     assert not page.get_by_text("epochs: 3").is_visible()
     page.get_by_text("Settings of the training").click()

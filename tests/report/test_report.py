@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from seglib.data.image_io import decode_image
+from seglib.data.problems import UNSCORED
 from seglib.data.verification.verifier import verify
 from seglib.drawing import Album
 from seglib.drawing.palette import default_colors
 from seglib.errors import SegError
+from seglib.evaluation.metrics import Scores
 from seglib.report.evaluation_page import IMAGES_SCRIPT, evaluation_page
 from seglib.report.layers import layers
 from seglib.report.pages import MAX_PAGE_BYTES, inline_pictures, picture_page
@@ -158,7 +160,8 @@ class TestPage:
         parsed = parse(picture_page(album, **options))
         shown = [*[HOSTILE] * 4, "40.0%", "b", "10.0%", "ignored", "50.0%"]
         shown += ["Shares of all pixels on this page.", HOSTILE, HOSTILE]
-        assert parsed.texts == [*shown, "Settings", HOSTILE]
+        told = "As a configuration file holds them"
+        assert parsed.texts == [*shown, "Settings", told, HOSTILE]
         assert parsed.images[0]["alt"] == f"{HOSTILE} {HOSTILE}: {HOSTILE}"
         encoded = (parsed.images[0]["src"] or "").partition(",")[2]
         assert decode_image(base64.b64decode(encoded)).shape[1] == 1280
@@ -215,7 +218,7 @@ class TestEvaluationPage:
         assert "sky taken for road 20.0% road taken for sky 10.0%" in parsed.text
         cells = [a for tag, a in parsed.tags if tag == "td" and "style" in a]
         heat = [a for a in cells if "meter" not in (a["class"] or "")]
-        assert [a["style"] for a in heat[:2]] == ["--v:0.800", "--v:0.200"]
+        assert [a["style"] for a in heat[:2]] == ["--v:0.800", "--v:0.447"]  # √0.2
         assert "d41d8cd98f00b204e9800998ecf8427e.dir" in parsed.texts
 
     def test_a_class_that_is_never_predicted_has_no_precision(self):
@@ -224,11 +227,22 @@ class TestEvaluationPage:
         text = parse(evaluation_page(metrics, confusion, {})).text
         assert "sky 0.400 0.125 0.571 1.000 0.400 40.0% 1,000" in text
         assert "road 0.000 0.125 0.000 0.000 – 60.0% 1,000" in text
-        assert "for precision: never predicted" in text
+        assert "for precision without a prediction of it" in text
         assert "not pinned to a version" in text
         confusion = np.array([[40, 1], [2, 60]])
         metrics = scored(confusion, ["sky", "road"], intervals={})
         assert "–" not in parse(evaluation_page(metrics, confusion, {})).text
+
+    def test_a_class_in_few_images_or_in_no_mask_is_marked(self):
+        # One boat pixel is predicted, where there is road.
+        confusion = np.array([[40, 10, 0], [5, 44, 1], [0, 0, 0]])
+        few = {"sky": 1000, "road": 4, "boat": 0}
+        metrics = scored(confusion, list(self.NAMES), class_carriers=few)
+        metrics["class_images"] = few
+        text = parse(evaluation_page(metrics, confusion, {})).text
+        assert "Few images carry these scores: road (4 of 1234)." in text
+        assert "50.0% few 4 boat" in text
+        assert "in no mask of this split: boat (1 px)." in text
 
     def test_nan_counts_as_absent(self):
         metrics = scored(self.CONFUSION, list(self.NAMES))
@@ -297,6 +311,37 @@ class TestOtherPages:
         # One whole pair is left: 192 of its 768 pixels are of class 1.
         assert f"0 {HOSTILE} 75.0% 1 1 b 25.0% 1" in parsed.text
         assert len(parsed.images) == 1
+
+    def test_verification_and_evaluation_agree_on_a_class_that_no_mask_shows(
+        self, tmp_path: Path
+    ):
+        root = broken_dataset(tmp_path / "data")
+        for stem in "ab":
+            (root / "train_images" / f"{stem}.png").unlink()
+        (root / "train_segmentation" / "b.png").unlink()
+        for part in ("images", "segmentation"):
+            (root / f"val_{part}").mkdir()
+            picture = cv2.imread(str(root / f"train_{part}" / "c.png"))
+            picture = picture[::-1, :, 0] if part == "images" else 0 * picture[..., 0]
+            cv2.imwrite(str(root / f"val_{part}" / "d.png"), picture)
+        found = verify(root)
+        (note,) = [n for n in found.notes if n.kind == "class-not-scored"]
+        assert note.reason == "absent from val: b"
+        write_verification(found, tmp_path / "out")
+        page = parse((tmp_path / "out" / "report.html").read_text())
+        # No pixel is predicted to be of class 1: no score. One is: 0, and it counts.
+        for confusion, iou, mean in (
+            (np.array([[768, 0], [0, 0]]), np.nan, 1.0),
+            (np.array([[384, 384], [0, 0]]), 0.0, 0.25),
+        ):
+            scores = Scores(confusion)
+            assert np.array_equal(scores.class_iou[1], iou, equal_nan=True)
+            assert scores.miou == mean
+            metrics = scored(confusion, ["a", "b"])
+            metrics["class_images"] = {"a": 1, "b": 0}
+            evaluated = parse(evaluation_page(metrics, confusion, {}))
+            for text in (note.remedy, page.text, evaluated.text):
+                assert UNSCORED in text
 
     def test_long_lists_of_problems_are_folded_and_cut(self, tmp_path: Path):
         root = broken_dataset(tmp_path / "data")

@@ -6,8 +6,9 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import yaml
 
-from seglib.config import AugmentConfig, TrainConfig
+from seglib.config import AugmentConfig, Config, TrainConfig
 from seglib.data.dataset import with_splits
 from seglib.errors import SegError, UsageError
 from seglib.evaluation.metrics import Scores
@@ -57,6 +58,17 @@ def test_the_artifact_carries_its_contract_and_curves(trained, tiny_dataset):
     assert contract.image_size == (96, 128)
     assert (trained.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert not trained.folder.with_name("model.unfinished").exists()
+
+
+def test_the_artifact_shows_what_training_saw_and_its_settings(trained):
+    page = (trained.folder / "views.html").read_text()
+    assert page.count("<img") == 4 * (1 + 3)  # images as they are, and their views
+    assert "a window of 96×128 pixels" in page
+    assert "Half of the views are mirrored left to right." in page
+    assert "change by up to ±20%" in page
+    settings = yaml.safe_load((trained.folder / "settings.yaml").read_text())
+    assert settings["train"]["epochs"] == 30
+    assert Config.load(trained.folder / "settings.yaml").train.epochs == 30
 
 
 def test_equal_seeds_train_equal_models(tiny_dataset, tiny_root):

@@ -8,7 +8,7 @@ import numpy as np
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.image_io import MIN_LEVELS, levels_left
 from seglib.data.pairs import Pair
-from seglib.data.problems import NOTE, PROBLEM, WARNING, Problem
+from seglib.data.problems import NOTE, PROBLEM, UNSCORED, WARNING, Problem
 from seglib.data.tree import Tree
 from seglib.data.verification.file_checks import FileFacts
 from seglib.data.verification.pair_checks import Inspection
@@ -175,9 +175,8 @@ def check_classes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
     for split in ("val", "test"):
         if unscored := anywhere - seen.get(split, anywhere):
             reason = f"absent from {split}: {_names(dataset, unscored)}"
-            remedy = "Such classes have no score there, and the mean leaves them out."
             path = dataset.root / f"{split}_segmentation"
-            problems.append(Problem(path, reason, remedy, "class-not-scored", NOTE))
+            problems.append(Problem(path, reason, UNSCORED, "class-not-scored", NOTE))
     return problems
 
 
