@@ -149,9 +149,12 @@ def policy_words(policy: Any) -> list[str]:
         return [f"the function {policy_title(policy)}"]
     if isinstance(tree := policy_tree(policy), dict):  # a `Compose` of albumentations
         parts = tree["transform"].get("transforms", [tree["transform"]])
-        return [f"{one['__class_fullname__']}: in {one['p']:.0%}" for one in parts]
+        return [
+            f"in {one['p']:.0%} of the views {one['__class_fullname__']}"
+            for one in parts
+        ]
     return [
-        f"{_words(step)}: in {step.p:.0%} of the views" for step in parse_policy(policy)
+        f"in {step.p:.0%} of the views {_words(step)}" for step in parse_policy(policy)
     ]
 
 

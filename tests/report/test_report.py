@@ -326,7 +326,7 @@ class TestOtherPages:
             cv2.imwrite(str(root / f"val_{part}" / "d.png"), picture)
         found = verify(root)
         (note,) = [n for n in found.notes if n.kind == "class-not-scored"]
-        assert note.reason == "absent from val: b"
+        assert note.reason == "absent from val: 1 (b)"
         write_verification(found, tmp_path / "out")
         page = parse((tmp_path / "out" / "report.html").read_text())
         # No pixel is predicted to be of class 1: no score. One is: 0, and it counts.

@@ -144,7 +144,7 @@ def test_settings_on_the_page_are_a_configuration_that_gives_the_same_views(
     assert [f"<h2>{stem}</h2>" in page for stem in "abc"] == [True] * 3
     text = page.partition("<pre>")[2].partition("</pre>")[0]
     assert "a window of 16×16 pixels" in page
-    assert "hflip (left to right): in 50% of the views" in page
+    assert "in 50% of the views hflip (left to right)" in page
     settings = yaml.safe_load(text)
     assert settings["model"] == {"image_height": 24, "image_width": 32}
     assert settings["train"]["train_policy"][0] == {"hflip": {"p": 0.5}}
