@@ -39,8 +39,10 @@ def _is_address(text: str) -> bool:
 
 
 def _shown(text: str) -> str:
-    """An address without its scheme, and its middle if it is long."""
+    """The name of a file; an address without its scheme, and its middle if long."""
+    scheme, _, short = text.partition("://")
     if not _is_address(text):
         return text
-    short = text.partition("://")[2]
+    if scheme == "file":
+        return short.rpartition("/")[2]
     return short if len(short) <= _LONGEST else f"{short[:20]}…{short[-20:]}"

@@ -204,13 +204,14 @@ def _write_preview(work: _Work, folder: Path, policy: Any) -> None:
             caption = f"copy {copy}" if copy else "original"
             album.add(split(image, work.inputs)[0], mask, caption, row=pair.stem)
     settings = asdict(config) | {"policy": policy_tree(policy)}
+    copies = "copy" if config.copies == 1 else "copies"
     html = picture_page(
         album,
         title=f"Augmentation policy “{policy_title(policy)}”",
         subtitle=f"{len(album.rows)} of {len(pairs):,} pairs",
         alt="the image, and its mask",
         words=[
-            f"Each pair is stored as it is, and {config.copies} times altered.",
+            f"Each pair is stored as it is, and as {config.copies} altered {copies}.",
             f"Training draws a new view of each at every pass: {VIEWS} of the model.",
             f"The policy “{policy_title(policy)}” alters a copy:",
             *(f"– {line}" for line in policy_words(policy)),

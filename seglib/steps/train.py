@@ -139,9 +139,9 @@ def _write_pages(trainer: Trainer, out: Path) -> None:
         source = ShardSource(trainer.shards, inputs=contract.inputs)
     else:
         source = PairSource(trainer.data.pairs("train"), inputs=contract.inputs)
-    policy = trainer.config.train_policy
+    policy = trainer.policy or trainer.config.train_policy
     settings = asdict(replace(trainer.config, train_policy=""))
-    settings["train_policy"] = policy_tree(trainer.policy or policy) if policy else ""
+    settings["train_policy"] = policy_tree(policy) if policy else ""
     text = yaml.safe_dump({"train": settings}, sort_keys=False, default_flow_style=None)
     try:
         write_text(out / SETTINGS, text)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from seglib.config import Config
 from seglib.delivery.sending import closing
 from seglib.environment import EVENTS, TASK_RUN
-from seglib.evaluation.decision import write_decision
+from seglib.evaluation.decision import PROMOTE, write_decision
 from seglib.plain_text import without_login
 from seglib.registry.promotion import standing
 from seglib.report.verdict import REPORT, with_verdict
@@ -53,7 +53,7 @@ def gate_model(
         write_decision(decided, Path(decision.path))
         shutil.copy(Path(decision.path) / "decision.md", summary.path)
         page = (paths["evaluation"] / REPORT).read_text(encoding="utf-8")
-        page = with_verdict(page, decided, links=_links(step))
+        page = with_verdict(page, decided, links=_links(step, decided.verdict))
         write_text(Path(decision.path) / REPORT, page)
         shutil.copy(Path(decision.path) / REPORT, report.path)
         step.send(
@@ -82,7 +82,7 @@ def finalize(*, status: Any, **identity: str) -> None:
         tell(events, "close", **end, parameters=given, **identity, tags=source_tags())
 
 
-def _links(step: RunningStep) -> dict[str, str]:
+def _links(step: RunningStep, verdict: str) -> dict[str, str]:
     """Where a reader of the report finds the run, the data report and the export."""
     run = run_id()
     links = {"Run": page_of(run).get(PAGE_TAG, "")}
@@ -94,7 +94,8 @@ def _links(step: RunningStep) -> dict[str, str]:
     if events := os.environ.get(EVENTS):  # of the local runner, in its run's folder
         folder = Path(events).resolve().parent
         links["Data report"] = (folder / "verification.html").as_uri()
-        links["Export"] = (folder / "export").as_uri()
+        if verdict == PROMOTE:
+            links["Export"] = (folder / "export").as_uri()
     elif folder_of := step.lineage.get("verify", {}).get("folder"):
         links["Data report"] = f"{folder_of}/report.html"
     return links
