@@ -212,11 +212,7 @@ def _write(
     folder: Path | None,
     out: Path,
 ) -> None:
-    """Write all files.
-
-    Args:
-        folder: of the model.
-    """
+    """Write all files; `folder` is that of the model."""
     contract = pictures.contract
     for name in ("overlays", IMAGES):
         shutil.rmtree(out / name, ignore_errors=True)
