@@ -12,6 +12,7 @@ from seglib.cli import checks
 from seglib.cli import compare as cli_compare
 from seglib.cli import convert as cli_convert
 from seglib.cli import data as cli_data
+from seglib.cli import demo as cli_demo
 from seglib.cli import plan as cli_plan
 from seglib.cli import publish as cli_published
 from seglib.cli import train as cli_train
@@ -49,6 +50,7 @@ def _new_app() -> typer.Typer:
         cli_plan.plan,
         cli_train.train,
         cli_compare.compare,
+        cli_demo.demo,
     ):
         app.command()(command)
     remotes = "Remotes, on S3 or in a folder"
