@@ -19,6 +19,9 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder for the page.")] = Path(
         "comparison"
     ),
+    block: Annotated[
+        int, typer.Option(min=1, help="Frames of a sequence that are drawn together.")
+    ] = 1,
 ) -> None:
     """Put evaluated models side by side, with the significance of each difference.
 
@@ -27,7 +30,7 @@ def compare(
     from seglib.steps.compare import compare_evaluations
 
     check_writable(out)
-    found = compare_evaluations(evaluations, out)
+    found = compare_evaluations(evaluations, out, block=block)
     table = Table("model", "mIoU", "95% interval")
     for name, scores in found.scores.items():
         (miou,) = scores["miou"]
