@@ -34,8 +34,8 @@ def open_page(
 ) -> tuple[Any, str]:
     """Serve the page from a thread of its own.
 
-    Nothing is sent to other hosts, and files that are dropped on the page are removed
-    an hour later.
+    Nothing is sent to other hosts. Images that are dropped on the page are removed an
+    hour later, and all its files when the process ends.
 
     Args:
         browser: whether to open it in the browser of this machine.

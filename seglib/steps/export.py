@@ -118,7 +118,7 @@ def write_format(
         raise SegError(
             f"`{model.contract.architecture}` on `{model.contract.encoder}` cannot be "
             f"written as {name}: {reason or type(error).__name__}. Nothing was written;"
-            " docs/export.md says which format each network has."
+            " docs/models.md says which format each network has."
         ) from error
 
 
