@@ -44,7 +44,7 @@ def open_page(
         The page, with `block_thread` to wait until it is interrupted; its address.
 
     Raises:
-        UsageError: Gradio is not installed, or the port is taken.
+        UsageError: Gradio is not installed, or the address is taken.
     """
     require_gradio()
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
@@ -65,7 +65,8 @@ def open_page(
         )
     except OSError as error:
         raise UsageError(
-            f"{host}:{port}: cannot be listened on ({error}). Give another --port."
+            f"{host}:{port}: cannot be listened on. It is taken, or no address of this "
+            "machine. Give another --port or --host."
         ) from error
     return page, address
 
