@@ -52,6 +52,8 @@ DRAWING = {
     "image_and_overlay",
     "legend",
     "overlay",
+    "plot_confusion",
+    "plot_curves",
 }
 DISTRIBUTED = {"LostProcessError", "ProcessGroup", "join", "launch", "run_processes"}
 

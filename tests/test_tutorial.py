@@ -1,5 +1,6 @@
 """The tutorial and the notebook are run as they stand."""
 
+import ast
 import json
 import re
 import shlex
@@ -51,6 +52,17 @@ def test_every_block_of_the_tutorial_runs(
         assert (tmp_path / path).is_file(), path
 
 
+def _run_cell(source: str, names: dict[str, object]) -> object:
+    """Run a cell of a notebook; its last expression is what the notebook shows."""
+    tree = ast.parse(source)
+    last = tree.body[-1]
+    if not isinstance(last, ast.Expr):
+        exec(compile(tree, "notebook", "exec"), names)
+        return None
+    exec(compile(ast.Module(tree.body[:-1], []), "notebook", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "notebook", "eval"), names)
+
+
 def test_the_notebook_runs(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,9 +71,18 @@ def test_the_notebook_runs(
     notebook = json.loads(path.read_text(encoding="utf-8"))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
     names: dict[str, object] = {}
+    shown = []
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             assert cell["outputs"] == [], "stored without outputs"
-            exec(compile("".join(cell["source"]), path.name, "exec"), names)
+            shown.append(_run_cell("".join(cell["source"]), names))
+    kinds = [type(value).__name__ for value in shown if hasattr(value, "_repr_html_")]
+    assert kinds == [
+        *("Dataset", "Verification", "History", "SegmentationModel", "Evaluation")
+    ]
+    for value in filter(lambda value: hasattr(value, "_repr_html_"), shown):
+        html = value._repr_html_()  # type: ignore[attr-defined]
+        assert len(html) < 300_000, type(value)
+        assert "<script" not in html
     score = float(names["score"].miou)  # type: ignore[attr-defined]
     assert score > 0.7, "well above the most frequent class, 0.43"

@@ -158,11 +158,13 @@ def predict(
     ] = "ids",
     opacity: Annotated[float, typer.Option(help="Of overlays' colours, 0 … 1.")] = 0.5,
     tile: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--tile", help="Cut large images into tiles instead of shrinking them."
+            help="Cut images into tiles, or shrink them. Default: tiles where an image "
+            "is more than twice as large as the training's.",
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
     overlap: Annotated[
         float, typer.Option(help="Of neighbouring tiles, as a share of a tile.")
     ] = 0.25,
@@ -194,7 +196,7 @@ def predict(
 
     What an earlier run with the same model and settings has done is skipped.
 
-    For example: seglib predict model "shots/*.jpg" --save ids,overlay --tile
+    For example: seglib predict model "shots/*.jpg" --save ids,overlay
     """
     from seglib.steps.predict import predict as run
 

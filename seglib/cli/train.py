@@ -236,7 +236,7 @@ def _train(
                 processes=group,
                 loader_threads=loader_threads,
                 tensorboard=tensorboard,
-                on_step=told,
+                progress=told,
             )
     except (KeyboardInterrupt, Terminated):
         unfinished = out.with_name(f"{out.name}.unfinished")

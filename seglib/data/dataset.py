@@ -6,11 +6,14 @@ further inputs, whose images lie in `<split>_<input>/NAME.*`.
 The whole format is on one page: docs/data-format.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from html import escape
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from markupsafe import escape
 
 from seglib.config import DataConfig, ModelConfig
 from seglib.data.dataset_yaml import DESCRIPTION, read_description, require_name
@@ -27,15 +30,16 @@ from seglib.data.pairs import (
 )
 from seglib.data.problems import Problem
 from seglib.data.tree import LOCAL, Tree
-from seglib.drawing import Album, class_color
+from seglib.drawing import Album, class_color, notebook
 from seglib.errors import DatasetError, SegError
 from seglib.storage.files import normal
 
 SPLITS = ("train", "val", "test")
 _SHOWN_PAIRS = 4  # in notebooks
+_MEASURED_PAIRS = 9  # for their usual size
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Dataset:
     """A dataset folder, listed. `splits` holds only the splits that exist."""
 
@@ -78,25 +82,28 @@ class Dataset:
 
     def _repr_html_(self) -> str:
         """For notebooks: splits, classes, and some pairs with their masks."""
-        splits = ", ".join(f"{len(p):,} {split}" for split, p in self.splits.items())
-        classes = "".join(
-            f'<span style="white-space:nowrap;margin-right:1em"><span style="display:'
-            f"inline-block;width:1.2em;height:.8em;margin-right:.4em;background:"
-            f'rgb{colour}"></span>{escape(name)}</span> '
-            for name, colour in zip(self.class_names, self.palette, strict=True)
-        )
-        told = f"<b>{escape(str(self.root))}</b>: pairs: {splits}; "
-        told += f"{self.num_classes} classes: <div>{classes}</div>"
         album = Album(self.class_names, self.palette, self.ignore_index, max_width=240)
+        shown = ""
         try:
             for pair in spread(next(iter(self.splits.values()), ()), _SHOWN_PAIRS):
                 album.add(*read_pair(pair, {IMAGE: 3}), pair.stem)
+            if album.rows:
+                source = jpeg_uri(album.sheet(), quality=85)
+                shown = notebook.picture(source, "some pairs, and their masks")
         except SegError as error:  # a list of splits is better than none
-            return f"{told}{escape(str(error))}"
-        if not album.rows:
-            return told
-        source = jpeg_uri(album.sheet())
-        return f'{told}<img alt="some pairs, and their masks" src="{source}">'
+            shown = escape(str(error))
+        classes = notebook.class_list(self.class_names, self.palette)
+        return notebook.card(self.root, self._told(), classes, shown)
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.root)!r}: {self._told()})"
+
+    def _told(self) -> str:
+        """Its splits, inputs and classes in a line."""
+        splits = ", ".join(f"{len(p):,} {split}" for split, p in self.splits.items())
+        others = f"; further inputs: {describe(self.others)}" if self.others else ""
+        ignored = "" if self.ignore_index is None else f", ignored: {self.ignore_index}"
+        return f"pairs: {splits}; {self.num_classes} classes{ignored}{others}"
 
     @property
     def evaluation_split(self) -> str:
@@ -227,6 +234,18 @@ def model_image_size(config: ModelConfig, dataset: Dataset) -> tuple[int, int]:
         return config.image_height, config.image_width
     first = next(iter(dataset.splits.values()))[0]
     height, width = read_image(first.image, channels=config.channels).shape[:2]
+    return height, width
+
+
+def usual_image_size(pairs: Sequence[Pair]) -> tuple[int, int] | None:
+    """The median (height, width) of some evenly spread images; None of no image."""
+    sizes = []
+    for pair in spread(pairs, _MEASURED_PAIRS):
+        with suppress(SegError):  # training from shards needs none of them
+            sizes.append(read_image(pair.image, channels=1).shape[:2])
+    if not sizes:
+        return None
+    height, width = np.median(sizes, axis=0).astype(int).tolist()
     return height, width
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from seglib.arguments import checked
 from seglib.config import MAX_CLASSES, ModelConfig
 from seglib.data.dataset import (
     Dataset,
@@ -25,6 +26,7 @@ from seglib.models.model import SegmentationModel
 from seglib.models.weights import load_weights, normalization_of
 
 
+@checked
 def build_model(
     name: str,
     *,
@@ -106,6 +108,7 @@ def build_from_config(
     )
 
 
+@checked
 def build_custom(
     inputs: Any,
     outputs: Any,

@@ -8,6 +8,7 @@ import numpy as np
 
 from seglib.data.dataset import default_palette
 from seglib.data.image_io import decode_image
+from seglib.drawing.plots import confusion_png, row_shares
 from seglib.evaluation.metrics import Scores
 from seglib.report.pages import (
     NO_VALUE,
@@ -16,7 +17,6 @@ from seglib.report.pages import (
     percent,
     render,
 )
-from seglib.report.plots import confusion_png, row_shares
 
 IMAGES = "images"  # folder beside the page: its pictures at full size
 IMAGES_SCRIPT = "per_image.js"  # beside the page: the table of all images

@@ -1,7 +1,7 @@
 """Write the training split and augmented copies of it as shards."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from seglib.arguments import checked
 from seglib.config import AugmentConfig
 from seglib.data.augmentation.augmenter import Augmenter, Function
 from seglib.data.dataset import Dataset
@@ -31,6 +32,7 @@ from seglib.data.views import RareViews
 from seglib.drawing import Album
 from seglib.hardware import PAIRS_AUGMENTED_AT_ONCE
 from seglib.policies import is_function, policy_title, policy_tree
+from seglib.progress import Progress, Tell, shown
 from seglib.report.pages import picture_page
 from seglib.storage.atomic_write import whole_folder, write_text
 from seglib.training.class_balance import ClassBalance
@@ -41,6 +43,7 @@ _SHOWN_VERSIONS = 4  # of a pair: the original, and the first copies
 _PANEL_WIDTH = 240  # pixels
 
 
+@checked
 def augment(
     dataset: Dataset | str | Path,
     out: str | Path,
@@ -48,7 +51,7 @@ def augment(
     config: AugmentConfig | None = None,
     policy: Any = None,
     channels: int = 3,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> dict[str, Any]:
     """Write the training split, and `copies` altered versions of each pair, as shards.
 
@@ -63,6 +66,7 @@ def augment(
             gives image and mask, uint8 (H, W, C) and uint8 or uint16 (H, W).
         channels: of the images: 1 grey, 3 RGB, 4 RGBA. Further inputs of the dataset
             are moved with them, and otherwise left as they are.
+        progress: see `seglib.train`.
 
     Returns:
         The content of shards.json.
@@ -77,8 +81,11 @@ def augment(
         config, policy = replace(config, policy=policy), None
     dataset = opened(dataset, splits=("train",))
     work = _Work.open(dataset, config, policy, {IMAGE: channels, **dataset.others})
-    with whole_folder(Path(out), what="shards", marker=INDEX_FILE) as beside:
-        index = _write_shards(work, beside, progress)
+    with (
+        shown(progress, "augmenting") as tell,
+        whole_folder(Path(out), what="shards", marker=INDEX_FILE) as beside,
+    ):
+        index = _write_shards(work, beside, tell)
         _write_preview(work, beside, policy or config.policy)
         (beside / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
     return index
@@ -135,16 +142,13 @@ class _Work:
         return [(image, mask), *copies]
 
 
-def _write_shards(
-    work: _Work, folder: Path, progress: Callable[[int, int], None] | None
-) -> dict[str, Any]:
+def _write_shards(work: _Work, folder: Path, progress: Tell) -> dict[str, Any]:
     pairs = work.dataset.pairs("train")
 
     def all_records() -> Iterator[bytes]:
         for done, records in enumerate(_records(work, pairs), 1):
             yield from records
-            if progress:
-                progress(done, len(pairs))
+            progress(done, len(pairs))
 
     num_shards = min(work.config.num_shards, len(pairs))
     names, written = write_shards(folder, all_records(), num_shards=num_shards)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seglib.arguments import checked
 from seglib.errors import SegError, UsageError
 from seglib.evaluation.counts import COUNTS, read_counts
 from seglib.evaluation.side_by_side import SideBySide, side_by_side
@@ -15,6 +16,7 @@ from seglib.storage.documents import read_json_object
 _REMEDY = "It is not an evaluation's folder. Give what `seglib evaluate` wrote."
 
 
+@checked
 def compare_evaluations(
     folders: Sequence[str | Path], out: str | Path | None = None
 ) -> SideBySide:

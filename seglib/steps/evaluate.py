@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.config import EvaluateConfig
 from seglib.data.dataset import Dataset
 from seglib.data.image_io import encode_jpeg, encode_png
@@ -20,8 +22,9 @@ from seglib.evaluation.calibration import Calibration
 from seglib.evaluation.counts import COUNTS, ImageCounts, mean, write_counts
 from seglib.evaluation.evaluation import Evaluation
 from seglib.evaluation.metrics import Scores
-from seglib.evaluation.scoring import Details, check_classes, score_pairs
-from seglib.models.model import SegmentationModel, load_model
+from seglib.evaluation.scoring import Details, ScoredImage, check_classes, score_pairs
+from seglib.models.model import SegmentationModel, opened_model
+from seglib.progress import Progress, Tell, shown
 from seglib.report.evaluation_page import (
     IMAGES,
     IMAGES_SCRIPT,
@@ -30,17 +33,21 @@ from seglib.report.evaluation_page import (
 )
 from seglib.storage.atomic_write import write_bytes, write_text
 
+logger = logging.getLogger(__name__)
+
+_EXAMPLES = 3  # worst images that an evaluation keeps
 NUM_CHOSEN = 4  # worst, median and least sure images, beside the sample
 _JPEG_QUALITY = 90
 
 
+@checked
 def evaluate(
     model: SegmentationModel | str | Path,
     data: Dataset | str | Path,
     *,
     config: EvaluateConfig | None = None,
     out: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> Evaluation:
     """Score a model on a split, each image at its original size.
 
@@ -50,21 +57,22 @@ def evaluate(
         out: folder for metrics.json, confusion_matrix.csv, per_image.csv, counts.npz,
             overlays/STEM.png (the same images in every run) and report.html, beside
             which lie the table of all images and the page's pictures at full size.
+        progress: see `seglib.train`.
 
     Raises:
         DatasetError: the dataset's classes are not the model's, or it has no such
             split.
     """
     config = config or EvaluateConfig()
-    if not isinstance(model, SegmentationModel):
-        model = load_model(model)
+    model = opened_model(model)
     data = opened(data, splits=(config.split,))
     check_classes(model.contract, data)
     data.check_inputs(model.contract.inputs)
     split = data.evaluation_split if config.split == "auto" else config.split
-    evaluation = _score(model, data, split, progress)
-    if out:
-        _write(evaluation, model, data.pairs(split), config.num_overlays, Path(out))
+    with shown(progress, f"evaluating {split}") as tell:
+        evaluation = _score(model, data, split, tell)
+        if out:
+            _write(evaluation, model, data.pairs(split), config.num_overlays, Path(out))
     return evaluation
 
 
@@ -72,10 +80,11 @@ def _score(
     model: SegmentationModel,
     data: Dataset,
     split: str,
-    progress: Callable[[int, int], None] | None,
+    progress: Tell,
 ) -> Evaluation:
     """Only counts are kept of an image, so that their number is no burden."""
-    stems, rows, confidence = [], [], []
+    stems, rows, confidence, large = [], [], [], []
+    worst: list[tuple[float, str, ScoredImage]] = []
     confusion: Any = 0
     sizes: Any = 0
     calibration: Any = 0
@@ -87,9 +96,19 @@ def _score(
         stems.append(image.stem)
         rows.append(np.stack([one.correct, one.union, one.true, *boundary]))
         confidence.append(found.confidence)
+        large += [image.stem] * model.contract.is_large(image.mask.shape)
+        score = float(np.nan_to_num(one.miou, nan=1.0))
+        worst = sorted([*worst, (score, image.stem, image)])[:_EXAMPLES]
         confusion += image.confusion
         sizes += found.sizes
         calibration += found.confidences
+    if large:
+        logger.warning(
+            "%d images, such as %s, are more than twice as large as the training's "
+            "%d×%d pixels. They are scored shrunk to the network's size, as every "
+            "export answers them; `seglib predict` cuts them into tiles.",
+            *(len(large), large[0], *model.contract.window_size),
+        )
     return Evaluation(
         split,
         Scores(confusion),
@@ -99,6 +118,22 @@ def _score(
         sizes,
         data.class_names,
         data.data_md5,
+        palette=model.contract.palette,
+        examples=tuple(
+            (f"{stem}: mIoU {score:.3f}", _compared(model, image))
+            for score, stem, image in worst
+        ),
+    )
+
+
+def _compared(model: SegmentationModel, image: ScoredImage) -> np.ndarray:
+    contract = model.contract
+    return comparison(
+        image.image,
+        image.mask,
+        image.prediction,
+        contract.palette,
+        ignore_index=contract.ignore_index,
     )
 
 
@@ -132,18 +167,12 @@ def _write(
     for folder in ("overlays", IMAGES):
         shutil.rmtree(out / folder, ignore_errors=True)
     pictures = {}
-    shown = [pair for pair in pairs if pair.stem in reasons]
-    for image in score_pairs(model, shown, detailed=True):  # its graph is compiled
+    chosen = [pair for pair in pairs if pair.stem in reasons]
+    for image in score_pairs(model, chosen, detailed=True):  # its graph is compiled
         if image.stem in sampled:
             picture = overlay(image.image, image.prediction, contract.palette)
             write_bytes(out / "overlays" / f"{image.stem}.png", encode_png(picture))
-        picture = comparison(
-            image.image,
-            image.mask,
-            image.prediction,
-            contract.palette,
-            ignore_index=contract.ignore_index,
-        )
+        picture = _compared(model, image)
         encoded = encode_jpeg(picture, quality=_JPEG_QUALITY)
         write_bytes(out / IMAGES / f"{image.stem}.jpg", encoded)
         pictures[image.stem] = picture

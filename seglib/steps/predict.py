@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.data.read_ahead import equal_batches, read_ahead
 from seglib.data.video import Video, VideoFile
 from seglib.drawing.pictures import legend
@@ -32,6 +33,7 @@ from seglib.inference.predictor import OVERLAP, Answer, Predictor
 from seglib.inference.sources import Source, find_sources
 from seglib.models.contract import CONTRACT, NETWORK
 from seglib.models.model import load_model
+from seglib.progress import Progress, Tell, shown
 from seglib.storage.atomic_write import whole_folder
 from seglib.storage.files import files_sha256
 
@@ -40,8 +42,6 @@ logger = logging.getLogger(__name__)
 _THREADS = 2
 _AHEAD, _AHEAD_BYTES = 16, 2**27  # images that are decoded or wait to be written
 _FRAME = "{:06}.png"
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Predictions:
     skipped: tuple[Path, ...] = ()  # as `written`: done before, by the same model
 
 
+@checked
 def predict(
     model: Any,
     inputs: str | Path | Sequence[str | Path],
@@ -61,12 +62,12 @@ def predict(
     others: Mapping[str, str | Path] | None = None,
     save: str | Sequence[str] = IDS,
     opacity: float = 0.5,
-    tile: bool = False,
+    tile: bool | None = None,
     overlap: float = OVERLAP,
     tta: str | Sequence[str | float] = (),
     export_format: str = "",
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> Predictions:
     """Predict files, all images of a folder, what a glob matches, or videos.
 
@@ -87,6 +88,8 @@ def predict(
         tile, overlap, tta: see `Predictor`.
         export_format: of an export, whose folder `model` is then.
         overwrite: predict also what is done.
+        progress: see `seglib.train`; a function is called with (images and frames done,
+            all of them).
 
     Raises:
         UsageError: no image among the inputs, or two that would be written to the
@@ -115,8 +118,9 @@ def predict(
     if {COLOR, OVERLAY} & set(kinds):
         write_png(out / "legend.png", legend(contract.class_names, contract.palette))
     record = Record(out, settings if all(digests) else None)
-    run = _Run(predictor, out, kinds, opacity, record, progress)
-    return run.all(sources, overwrite=overwrite)
+    with shown(progress, "predicting") as tell:
+        run = _Run(predictor, out, kinds, opacity, record, tell)
+        return run.all(sources, overwrite=overwrite)
 
 
 @dataclass
@@ -143,7 +147,7 @@ class _Run:
     kinds: tuple[str, ...]
     opacity: float
     record: Record
-    progress: Progress | None
+    progress: Tell | None
     ahead: int = 1  # images that are decoded, or wait to be written
     done: int = 0  # images and frames
     total: int = 0
@@ -268,11 +272,11 @@ class _Run:
 
     def _tell_shrunk(self) -> None:
         if self.shrunk:
-            height, width = self.predictor.contract.image_size
+            height, width = self.predictor.contract.window_size
             logger.warning(
                 "%d of the files, such as %s, are more than twice as large as the "
-                "network's %d×%d pixels and were shrunk to it. `--tile` predicts them "
-                "at their own resolution.",
+                "training's %d×%d pixels and were shrunk. Without `--no-tile` they are "
+                "predicted in tiles.",
                 *(len(self.shrunk), next(iter(self.shrunk)).files[0], height, width),
             )
 

@@ -6,22 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from seglib.arguments import checked
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset
 from seglib.data.verification.loading import opened
 from seglib.distributed.process_group import ProcessGroup
-from seglib.models.model import SegmentationModel
+from seglib.drawing.plots import curves_png
+from seglib.errors import UsageError
+from seglib.models.model import SegmentationModel, opened_model
 from seglib.policies import is_function
-from seglib.report.plots import curves_png
+from seglib.progress import Progress, shown
 from seglib.training.checkpoints import Checkpoints
 from seglib.training.distillation import Distillation
+from seglib.training.history import History
 from seglib.training.state import Row
 from seglib.training.tensorboard import tensorboard_writer
 from seglib.training.trainer import Trainer
 
 
+@checked
 def train(
-    model: SegmentationModel,
+    model: SegmentationModel | str | Path,
     data: Dataset | str | Path,
     *,
     config: TrainConfig | None = None,
@@ -33,13 +38,15 @@ def train(
     processes: ProcessGroup | None = None,
     loader_threads: int = 0,
     on_epoch: Callable[[Row], None] | None = None,
-    on_step: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
     tensorboard: str | Path | None = None,
     now: Callable[[], float] = time.monotonic,
-) -> list[Row]:
+) -> History:
     """Train a model in place, on one device; its best epoch's weights are kept.
 
     Args:
+        model: a model, or the folder of one, from whose weights training goes on; the
+            trained one is then in `out` alone.
         data: a dataset, or its folder. Its train split is learnt from (unless `shards`
             is given), its val split decides which epoch is best. Without a val split
             the last epoch is kept.
@@ -66,20 +73,29 @@ def train(
             a core, eight at most.
         on_epoch: called with each row of the history, those of an interrupted part
             included.
-        on_step: called after each step with (steps done, steps in all).
+        progress: True shows a bar and a line an epoch, False does not; None does in
+            notebooks and on terminals. A function is called after each step with (steps
+            done, steps in all) instead.
         tensorboard: folder that gets the history as event files, epoch by epoch.
         now: gives the time in seconds, from which `max_minutes` counts.
 
     Returns:
-        One row an epoch: epoch, loss, train_miou (on the random views), val_miou (at
-        the original size; NaN where it was not measured), learning_rate, duration_s.
+        A list, which notebooks show as curves, of one row an epoch: epoch, loss,
+        train_miou (on the random views), val_miou (at the original size; NaN where it
+        was not measured), learning_rate, duration_s.
 
     Raises:
+        UsageError: a model's folder without `out`.
         SegError: the data do not fit the model, the loss is no longer finite, the
             place of the checkpoints cannot be read, or another process is lost.
         SystemExit: 143, after SIGTERM to any of the processes, where checkpoints are
             kept or there are several processes.
     """
+    if not (out or isinstance(model, SegmentationModel)):
+        raise UsageError(
+            f"The model of {model} is trained in memory, and would be lost. Give "
+            "`out`, a folder for it, or a model that `seglib.load_model` opened."
+        )
     if isinstance(checkpoints, str | Path):
         checkpoints = Checkpoints(checkpoints)
     data = opened(data, splits=("train", "val"))
@@ -94,20 +110,21 @@ def train(
             for tell in filter(None, told):
                 tell(row)
 
-    trainer = Trainer(
-        model=model,
-        data=data,
-        config=config,
-        draw_curves=curves_png,
-        shards=Path(shards) if shards else None,
-        policy=policy,
-        distillation=distillation,
-        out=Path(out) if out else None,
-        checkpoints=checkpoints,
-        group=group,
-        loader_threads=loader_threads,
-        on_epoch=on_epoch,
-        on_step=on_step,
-        now=now,
-    )
-    return trainer.run()
+    with shown(progress if group.is_first else False, "training") as tell:
+        trainer = Trainer(
+            model=opened_model(model),
+            data=data,
+            config=config,
+            draw_curves=curves_png,
+            shards=Path(shards) if shards else None,
+            policy=policy,
+            distillation=distillation,
+            out=Path(out) if out else None,
+            checkpoints=checkpoints,
+            group=group,
+            loader_threads=loader_threads,
+            on_epoch=on_epoch,
+            on_step=tell,
+            now=now,
+        )
+        return History(trainer.run())

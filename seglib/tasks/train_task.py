@@ -108,5 +108,5 @@ def _train(
         processes=processes,
         loader_threads=int(os.environ.get(LOADER_THREADS) or 0),
         on_epoch=step.epoch,
-        on_step=step.progress,
+        progress=step.progress,
     )

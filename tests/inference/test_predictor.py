@@ -86,7 +86,7 @@ def test_flips_do_not_change_a_pointwise_network(pointwise):
 
 def test_the_plain_prediction_is_the_models_own(pointwise):
     predictor = Predictor(pointwise)
-    assert predictor.is_plain
+    assert predictor.batch_size(IMAGE.shape) > 1
     assert (predictor.predict(IMAGE) == pointwise.predict(IMAGE)).all()
     assert (predictor.answer(IMAGE).prediction == pointwise.predict(IMAGE)).all()
 

@@ -12,10 +12,10 @@ import pytest
 from seglib.data.image_io import decode_image
 from seglib.data.verification.verifier import verify
 from seglib.drawing import Album
+from seglib.drawing.plots import confusion_png, curves_png
 from seglib.errors import SegError
 from seglib.report.evaluation_page import IMAGES_SCRIPT, evaluation_page
 from seglib.report.pages import MAX_PAGE_BYTES, inline_pictures, picture_page
-from seglib.report.plots import confusion_png, curves_png
 from seglib.steps.verify import write_verification
 
 PALETTE = ((200, 0, 0), (0, 100, 0), (0, 0, 50))

@@ -156,7 +156,7 @@ def test_an_epoch_takes_the_steps_that_were_asked_for(tiny_dataset):
         build(5),
         with_splits(tiny_dataset, {"train": tiny_dataset.pairs("train")}),
         config=TrainConfig(epochs=2, batch_size=4, steps_per_epoch=3),
-        on_step=lambda done, total: steps.append((done, total)),
+        progress=lambda done, total: steps.append((done, total)),
     )
     assert steps == [(done, 6) for done in range(1, 7)]
 
@@ -175,7 +175,7 @@ def test_training_ends_when_its_time_is_over_with_its_rate_fallen(tiny_dataset):
         build(5),
         tiny_dataset,
         config=config,
-        on_step=lambda *step: steps.append(step),
+        progress=lambda *step: steps.append(step),
         now=lambda: 3.0 * len(steps),  # a step takes 3 s
     )
     # After 20 steps the minute is over; the 21st is taken already.
@@ -235,7 +235,7 @@ def test_a_resumed_training_computes_as_it_began_without_another_trial(
                 config=config,
                 checkpoints=kept,
                 loader_threads=threads,
-                on_step=stop,
+                progress=stop,
             )
         said.append(caplog.text)
         first_steps.append(steps[0])
@@ -331,7 +331,7 @@ class _SlowValidation:
             dataset,
             config=config,
             now=lambda: self.now_s,
-            on_step=on_step,
+            progress=on_step,
             **options,
         )
         return [row["epoch"] for row in history if not math.isnan(row["val_miou"])]

@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from seglib.arguments import checked
 from seglib.config import DataConfig
 from seglib.data.dataset import SPLITS, Dataset, config_options, scan_dataset
 from seglib.data.manifest import InputFacts, PairFacts
@@ -21,9 +24,12 @@ from seglib.data.problems import (
     IGNORE,
     NOTE,
     PROBLEM,
+    SEVERITIES,
     WARNING,
     Problem,
     check_kind,
+    group,
+    relative_path,
     some_of_each,
 )
 from seglib.data.tree import LOCAL, Tree
@@ -48,13 +54,15 @@ from seglib.data.verification.split_checks import (
     check_sequences,
 )
 from seglib.data.verification.stored_tree import open_tree
+from seglib.drawing import notebook
 from seglib.errors import DatasetError
+from seglib.progress import Progress, shown
 
 _MAX_THREADS = 16  # each holds a decoded image
 _TOGETHER = 8  # pairs, handed to a thread at once
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Verification:
     """The findings. `pairs` holds the pairs without problems, `inspections` all."""
 
@@ -73,6 +81,53 @@ class Verification:
         """Whether the dataset can be used; it may have warnings."""
         return not self.problems
 
+    def __repr__(self) -> str:
+        return f"Verification({str(self.dataset.root)!r}: {self._told()})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: findings, and each class's share of the pixels by split."""
+        found = group((*self.problems, *self.warnings, *self.notes))
+        findings = [
+            [
+                one[0].severity,
+                one[0].kind,
+                relative_path(one[0].path, self.dataset.root),
+                f"and {len(one) - 1} more" if len(one) > 1 else "",
+                f"{one[0].reason}. {one[0].remedy}",
+            ]
+            for one in sorted(found, key=lambda one: SEVERITIES.index(one[0].severity))
+        ]
+        parts = []
+        if findings:
+            header = ["severity", "kind", "file", "", "reason and remedy"]
+            parts.append(notebook.table(header, findings))
+        pixels = {
+            split: np.sum([pair.class_pixels for pair in pairs], axis=0)
+            for split, pairs in self.pairs.items()
+            if pairs
+        }
+        if pixels:
+            classes = [
+                [notebook.class_name(name, colour)]
+                + [notebook.share(n[i] / max(1, n.sum())) for n in pixels.values()]
+                for i, (name, colour) in enumerate(
+                    zip(self.dataset.class_names, self.dataset.palette, strict=True)
+                )
+            ]
+            parts.append(notebook.table(["class", *pixels], classes))
+        return notebook.card(self.dataset.root, self._told(), *parts)
+
+    def _told(self) -> str:
+        """The numbers of pairs, classes and findings in a line."""
+        splits = ", ".join(f"{len(p):,} {split}" for split, p in self.pairs.items())
+        counts = {
+            "problems": len(self.problems),
+            "warnings": len(self.warnings),
+            "notes": len(self.notes),
+        }
+        found = ", ".join(f"{n:,} {kind}" for kind, n in counts.items())
+        return f"pairs without problems: {splits}; {found}"
+
     def with_findings(self, found: Iterable[Problem]) -> "Verification":
         """The same with further findings, of the severities that their kinds have."""
         every = (*self.problems, *self.warnings, *self.notes, *found)
@@ -90,6 +145,7 @@ class Verification:
             )
 
 
+@checked
 def verify(
     root: str | Path,
     *,
@@ -97,7 +153,7 @@ def verify(
     ignore: Collection[str] = (),
     fresh: bool = False,
     remote: str = "",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> Verification:
     """Look at every file of a dataset and gather its problems.
 
@@ -111,7 +167,8 @@ def verify(
         ignore: kinds of warnings and notes that are left out; see docs/findings.md.
         fresh: read every file, also those that are cached.
         remote: of a pin. Default: that of its DVC repository.
-        progress: called with (pairs opened, all pairs).
+        progress: see `seglib.train`; a function is called with (pairs opened, all
+            pairs).
 
     Raises:
         SegError: the store cannot be reached or refuses.
@@ -121,9 +178,10 @@ def verify(
     """
     options = config_options(config or DataConfig())
     root, tree = open_tree(root, remote)
-    return examine(
-        root, options, ignore=ignore, fresh=fresh, tree=tree, progress=progress
-    )
+    with shown(progress, "verifying") as tell:
+        return examine(
+            root, options, ignore=ignore, fresh=fresh, tree=tree, progress=tell
+        )
 
 
 def examine(

@@ -1,4 +1,4 @@
-"""Plots as PNG bytes: training curves, confusion matrices.
+"""Plots: training curves, confusion matrices; as figures, and as PNG bytes.
 
 matplotlib is imported when the first plot is drawn, which takes a second, and its
 figures are used without pyplot: nothing global is touched and no display is needed.
@@ -6,10 +6,12 @@ figures are used without pyplot: nothing global is touched and no display is nee
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seglib.errors import UsageError
 from seglib.plain_text import visible_line
 
 if TYPE_CHECKING:
@@ -20,11 +22,15 @@ _BLUE, _ORANGE, _GREY = "#2563c9", "#d9730d", "#6b7280"
 _MANY_CLASSES = 30  # cells are too small for numbers
 
 
-def curves_png(history: Sequence[Mapping[str, Any]]) -> bytes:
+def plot_curves(history: Sequence[Mapping[str, Any]]) -> "Figure":
     """Loss and val mIoU over the epochs.
 
     Args:
-        history: rows {"epoch", "loss", "val_miou", …}; a value may be None.
+        history: rows {"epoch", "loss", "val_miou", …} as `seglib.train` returns them;
+            a value may be None.
+
+    Returns:
+        A figure of matplotlib, which a notebook shows and `savefig` writes.
     """
     figure = _figure(9.0, 3.4)
     loss, miou = figure.subplots(1, 2)
@@ -45,19 +51,35 @@ def curves_png(history: Sequence[Mapping[str, Any]]) -> bytes:
             ha="right" if epoch > np.mean([point[0] for point in points]) else "left",
             fontsize=9,
         )
-    return _png(figure)
+    return figure
 
 
-def confusion_png(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
+def plot_confusion(confusion: np.ndarray, class_names: Sequence[str] = ()) -> "Figure":
     """Heat map of a confusion matrix, every row divided by its sum.
 
     Args:
         confusion: int array (num_classes, num_classes); [i, j] counts pixels of true
-            class i predicted as j.
+            class i predicted as j. That of an evaluation is `scores.confusion`.
+        class_names: by class id. Default: the ids.
+
+    Returns:
+        A figure of matplotlib, which a notebook shows and `savefig` writes.
+
+    Raises:
+        UsageError: an array of another shape, or another number of names.
     """
+    confusion = np.asarray(confusion)
+    class_names = class_names or [*map(str, range(len(confusion)))]
+    if confusion.shape != (len(class_names),) * 2:
+        raise UsageError(
+            "`confusion` must be an array (num_classes, num_classes), and have a name "
+            f"for each class. Received: shape {confusion.shape}, {len(class_names)} "
+            "names."
+        )
     shares = row_shares(confusion)
     count = len(class_names)
-    side = min(2.2 + 0.46 * count, 16.0)
+    longest = 0.07 * min(max(map(len, class_names)), 40)  # inches
+    side = min(1.6 + 0.46 * count, 16.0) + longest
     figure = _figure(side + 0.6, side)
     axes = figure.subplots()
     shown = axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
@@ -75,7 +97,17 @@ def confusion_png(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
     figure.colorbar(
         shown, ax=axes, fraction=0.04, pad=0.02, label="share of the true class"
     )
-    return _png(figure)
+    return figure
+
+
+def curves_png(history: Sequence[Mapping[str, Any]]) -> bytes:
+    """The figure of `plot_curves` as PNG."""
+    return _png(plot_curves(history))
+
+
+def confusion_png(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
+    """The figure of `plot_confusion` as PNG."""
+    return _png(plot_confusion(confusion, class_names))
 
 
 def row_shares(confusion: np.ndarray) -> np.ndarray:
@@ -124,7 +156,10 @@ def _points(
 def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    # Notebooks show figures of pyplot alone; this is what they ask of other objects.
+    vars(figure)["_repr_png_"] = partial(_png, figure)
+    return figure
 
 
 def _png(figure: "Figure") -> bytes:
