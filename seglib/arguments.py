@@ -7,6 +7,7 @@ import functools
 import inspect
 import numbers
 import os
+import sys
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -44,7 +45,14 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
     parameter of type `Any`, or without a type, is not checked.
     """
     signature = inspect.signature(function)
-    hints = functools.cache(lambda: typing.get_type_hints(function))
+    stated = dict(function.__annotations__)
+    stated.pop("return", None)  # its type may be imported for type checkers alone
+
+    @functools.cache
+    def hints() -> dict[str, Any]:
+        holder = types.SimpleNamespace(__annotations__=stated)
+        # When it is called, so that all names of the module exist.
+        return typing.get_type_hints(holder, vars(sys.modules[function.__module__]))
 
     @functools.wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:

@@ -102,7 +102,11 @@ def test_an_argument_of_a_wrong_type_is_told_in_a_sentence(function, parameter):
         ),
         (
             lambda _: seglib.Distillation(teacher=3),
-            "`path` must be a path. Received: 3 (type int).",
+            (
+                "`model` must be a `SegmentationModel` or a path. Received: 3 (type "
+                "int). `seglib.load_model(folder)` opens a model's folder, and "
+                "`seglib.build_model` makes a new one."
+            ),
         ),
     ],
 )
@@ -110,6 +114,34 @@ def test_the_sentence_names_the_way_out(tiny_dataset, call, told):
     with pytest.raises(seglib.UsageError) as caught:
         call(tiny_dataset)
     assert str(caught.value) == told
+
+
+IMAGE, MASK = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("class_color", ("red",), "`class_id` must be an integer"),
+        ("colorize", ("mask.png",), "`mask` must be an array"),
+        ("overlay", ("image.png", MASK), "`image` must be an array uint8"),
+        ("overlay", (IMAGE / 255, MASK), "`image` must be an array uint8"),
+        ("overlay", (IMAGE, MASK[:2]), "`image` must be an array uint8 of the mask's"),
+        ("error_map", (IMAGE, MASK, MASK[:2]), "`prediction` must be of the mask's"),
+        ("comparison", (IMAGE, MASK, None), "`prediction` must be an array"),
+        ("image_and_overlay", (None, MASK), "`image` must be an array uint8"),
+        ("legend", ("sky",), "`names` must be a list of text"),
+        ("legend", (["sky", "road"], [(0, 0, 0)]), "2, 1 colours"),
+        ("contact_sheet", ([IMAGE],), r"`tiles` must be a list of \(text, a `ndarr"),
+        ("contact_sheet", ([],), "`tiles` must be one or more"),
+        ("contact_sheet", ([("a", MASK)],), "`tiles` must be pairs of a caption and"),
+        ("plot_curves", ("history.csv",), "`history` must be a list of a mapping"),
+        ("plot_confusion", (MASK,), r"`confusion` must be an array .* \(4, 6\)"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told_in_a_sentence(name, arguments, told):
+    with pytest.raises(seglib.UsageError, match=told):
+        getattr(seglib.drawing, name)(*arguments)
 
 
 def test_what_is_meant_alike_passes():

@@ -28,6 +28,7 @@ def _evaluation(num_classes):
     """Of one image with noise in `num_classes` classes, the last of them absent."""
     draw = np.random.default_rng(0)
     confusion = draw.integers(1, 99, (num_classes, num_classes))
+    confusion += 9999 * np.eye(num_classes, dtype=int)
     confusion[-1] = confusion[:, -1] = 0
     scores = Scores(confusion)
     each = [scores.correct, scores.union, scores.true, scores.correct, scores.union]

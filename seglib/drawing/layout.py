@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from seglib.arguments import checked
 from seglib.errors import UsageError
 from seglib.plain_text import visible_line
 
@@ -18,6 +19,7 @@ MIN_PANEL, MAX_PANEL = 160, 640  # pixels wide; others are enlarged or reduced
 _GAP, _SHEET_GAP = 4, 14  # pixels between panels, and between a sheet's tiles
 
 
+@checked
 def contact_sheet(
     tiles: Sequence[tuple[str, np.ndarray]],
     *,

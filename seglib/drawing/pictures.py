@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.drawing.layout import (
     BACKGROUND,
     MAX_PANEL,
@@ -226,6 +227,7 @@ def image_and_overlay(
     return arrange([image, painted])
 
 
+@checked
 def legend(
     names: Sequence[str],
     colours: Sequence[Colour] = (),
@@ -316,7 +318,8 @@ def _hatching(shape: tuple[int, ...], kind: str) -> np.ndarray:
     return np.asarray(_HATCHINGS[kind], np.uint8)[stripe.astype(np.intp)]
 
 
-def _checked(mask: np.ndarray, image: Any = None, *, name: str = "mask") -> np.ndarray:
+def _checked(mask: np.ndarray, *images: Any, name: str = "mask") -> np.ndarray:
+    """The mask as an array; the images must be of its size."""
     received = mask
     mask = np.asarray(mask)
     if mask.ndim != 2 or mask.dtype.kind not in "iu":
@@ -324,16 +327,13 @@ def _checked(mask: np.ndarray, image: Any = None, *, name: str = "mask") -> np.n
             f"`{name}` must be an array (height, width) of class ids. Received: "
             f"{_described(received)}."
         )
-    if image is not None and not (
-        isinstance(image, np.ndarray)
-        and image.dtype == np.uint8
-        and image.ndim in (2, 3)
-        and image.shape[:2] == mask.shape
-    ):
-        raise UsageError(
-            f"`image` must be an array uint8 of the mask's height and width, "
-            f"{mask.shape}. Received: {_described(image)}."
-        )
+    for image in images:
+        is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8
+        if not (is_image and image.ndim in (2, 3) and image.shape[:2] == mask.shape):
+            raise UsageError(
+                f"`image` must be an array uint8 of the mask's height and width, "
+                f"{mask.shape}. Received: {_described(image)}."
+            )
     return mask
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.errors import UsageError
 from seglib.plain_text import visible_line
 
@@ -22,6 +23,7 @@ _BLUE, _ORANGE, _GREY = "#2563c9", "#d9730d", "#6b7280"
 _MANY_CLASSES = 30  # cells are too small for numbers
 
 
+@checked
 def plot_curves(history: Sequence[Mapping[str, Any]]) -> "Figure":
     """Loss and val mIoU over the epochs.
 
@@ -81,6 +83,7 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str] = ()) -> "F
     longest = 0.07 * min(max(map(len, class_names)), 40)  # inches
     side = min(1.6 + 0.46 * count, 16.0) + longest
     figure = _figure(side + 0.6, side)
+    figure.set_layout_engine("compressed")  # as cells stay square
     axes = figure.subplots()
     shown = axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
     font_size = 9 if count <= _MANY_CLASSES else 5

@@ -73,7 +73,7 @@ class Evaluation:
             parts.append(Markup("<div>Images with the lowest mIoU:</div>"))
         for caption, drawn in self.examples:
             size = panel_size(drawn.shape, max_width=_EXAMPLE_WIDTH)
-            source = jpeg_uri(resize(drawn, size), quality=80)
+            source = jpeg_uri(resize(drawn, size), quality=70)
             parts.append(notebook.picture(source, caption))
             parts.append(Markup("<div>{}</div>").format(visible_line(caption)))
         return notebook.card("Evaluation", self._told(), *parts)

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.data.samples import Sample, read_sample
 from seglib.errors import SegError, UsageError, unknown
 from seglib.exports import litert, onnx_model, saved_model
@@ -52,6 +53,7 @@ class ExportedModel:
     run: Runner  # float32 (N, H, W, C) at the network's size → logits float32
 
     @classmethod
+    @checked
     def open(cls, folder: str | Path, name: str, *, threads: int = 0) -> Self:
         """Open one format of an export.
 

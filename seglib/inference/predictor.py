@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.data.pairs import describe
 from seglib.data.samples import Sample, read_sample
 from seglib.errors import UsageError
@@ -76,6 +77,7 @@ class Predictor:
         UsageError: an argument is out of its range, or models do not agree.
     """
 
+    @checked
     def __init__(
         self,
         models: Any,

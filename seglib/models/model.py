@@ -257,6 +257,7 @@ class SegmentationModel:
         return self.served.predict_on_batch(images)
 
 
+@checked
 def opened_model(model: SegmentationModel | str | Path) -> SegmentationModel:
     """A model, or that of a folder."""
     return model if isinstance(model, SegmentationModel) else load_model(model)

@@ -85,7 +85,7 @@ def test_flips_do_not_change_a_pointwise_network(pointwise):
 
 
 def test_the_plain_prediction_is_the_models_own(pointwise):
-    predictor = Predictor(pointwise)
+    predictor = Predictor(pointwise, tile=False)
     assert predictor.batch_size(IMAGE.shape) > 1
     assert (predictor.predict(IMAGE) == pointwise.predict(IMAGE)).all()
     assert (predictor.answer(IMAGE).prediction == pointwise.predict(IMAGE)).all()
@@ -95,7 +95,7 @@ def test_a_flip_is_averaged_with_the_image_as_it_is():
     model = build_model("compact_small", num_classes=3, image_size=SIZE)
     mirrored = model.predict_probabilities(np.ascontiguousarray(IMAGE[:, ::-1]))
     mean = (model.predict_probabilities(IMAGE) + mirrored[:, ::-1]) / 2
-    answer = Predictor(model, tta=["flip"]).answer(IMAGE)
+    answer = Predictor(model, tta=["flip"], tile=False).answer(IMAGE)
     assert answer.probability == pytest.approx(mean.max(-1), abs=1e-5)
 
 
@@ -105,7 +105,7 @@ def test_an_ensemble_is_the_mean_of_its_models_probabilities():
         for size in (SIZE, (64, 64))
     ]
     mean = sum(model.predict_probabilities(IMAGE) for model in models) / 2
-    answer = Predictor(models).answer(IMAGE)
+    answer = Predictor(models, tile=False).answer(IMAGE)
     assert answer.probability == pytest.approx(mean.max(-1), abs=1e-5)
     assert (answer.prediction == mean.argmax(-1)).mean() > 0.999  # but for ties
 

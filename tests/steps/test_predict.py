@@ -231,7 +231,10 @@ def test_images_much_larger_than_those_of_the_training_are_tiled_and_told(
     small, tmp_path, caplog
 ):
     caplog.set_level("INFO", "seglib")
-    folder = _images(tmp_path / "images", ["a.png", "b.png"], size=(65, 20))
+    folder = tmp_path / "images"
+    noise = np.random.default_rng(0).integers(0, 256, (2, 65, 20, 3)).astype(np.uint8)
+    for name, image in zip(("a.png", "b.png"), noise, strict=True):
+        write_image(folder / name, image)
     found = predict(small, folder, tmp_path / "tiled")
     assert "Images such as one of 65×20 pixels" in caplog.text
     assert caplog.text.count("are predicted in tiles") == 1

@@ -73,7 +73,7 @@ def load_dataset(
     }
     with shown(progress, "verifying") as tell:
         verification = examine(root, options, splits=splits, progress=tell)
-    verification.raise_if_bad()
-    for line in some_of_each(verification.warnings):
-        logger.warning("%s", line)
+        verification.raise_if_bad()
+        for line in some_of_each(verification.warnings):
+            logger.warning("%s", line)
     return verification.dataset
