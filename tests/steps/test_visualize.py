@@ -97,7 +97,7 @@ def test_a_folder_is_taken_for_a_dataset_and_its_shown_files_alone_are_opened(fo
     assert visualize(folder.root, count=2).size[0] == 2 * 324 + 3 * 14
     with pytest.raises(SegError, match=r"b.png: not an image"):
         visualize(folder.root)
-    with pytest.raises(UsageError, match="Expected a `Dataset`.*Received: int"):
+    with pytest.raises(UsageError, match="must be a `Dataset` or a path. Received: 7"):
         visualize(7)
 
 

@@ -9,12 +9,12 @@ from seglib.config import DataConfig
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.problems import some_of_each
 from seglib.data.verification.verifier import examine
-from seglib.errors import UsageError
 from seglib.progress import Progress, shown
 
 logger = logging.getLogger(__name__)
 
 
+@checked
 def opened(data: Dataset | str | Path, *, splits: Collection[str] = SPLITS) -> Dataset:
     """A dataset, or that of a folder, of which these splits are verified.
 
@@ -24,11 +24,6 @@ def opened(data: Dataset | str | Path, *, splits: Collection[str] = SPLITS) -> D
     """
     if isinstance(data, str | Path):
         return load_dataset(data, splits=splits, progress=None if splits else False)
-    if not isinstance(data, Dataset):
-        raise UsageError(
-            "Expected a `Dataset` as `seglib.load_dataset` gives it, or its folder. "
-            f"Received: {type(data).__name__}."
-        )
     return data
 
 
