@@ -160,6 +160,7 @@ def predict(
     tile: Annotated[
         bool | None,
         typer.Option(
+            "--tile/--no-tile",
             help="Cut images into tiles, or shrink them. Default: tiles where an image "
             "is more than twice as large as the training's.",
             show_default=False,

@@ -246,10 +246,13 @@ def test_images_much_larger_than_those_of_the_training_are_tiled_and_told(
     assert "Without `--no-tile` they are predicted in tiles" in caplog.text
     shrunk = small.predict(folder / "a.png")
     assert (read_mask(found.written[0]) == shrunk).all()
-    assert (shrunk != tiled).any()
     caplog.clear()
     predict(small, folder, tmp_path / "out", tile=True)
     assert not caplog.text
+    words = [str(small.save(tmp_path / "model")), str(folder), "--no-tile", "--out"]
+    done = CliRunner().invoke(app, ["predict", *words, str(tmp_path / "command")])
+    assert done.exit_code == 0, done.output
+    assert (read_mask(tmp_path / "command" / "ids" / "a.png") == shrunk).all()
 
 
 def test_tiles_show_objects_at_the_scale_of_the_training(small, tmp_path):
