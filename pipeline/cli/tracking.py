@@ -109,6 +109,7 @@ def compare(
     with existing_store(runs) as uri:
         store = TrackedRuns(uri)
         rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
+        rows = [store.whole(row) for row in rows]
     if not rows:
         raise SegError(f"No runs in {uri} yet: python -m pipeline run")
     lines = lines_of(rows)
@@ -149,7 +150,8 @@ def reproduce(
     from seglib.tracking.queries import TrackedRuns
 
     with existing_store(runs) as uri:
-        row = TrackedRuns(uri).find(name)
+        store = TrackedRuns(uri)
+        row = store.whole(store.find(name))
     how = recipe(row, folder=data, any_code=any_code)
     difference(row, {"miou": 0.0})  # a run without a score is told before an hour
     outcome = execute(

@@ -39,6 +39,7 @@ from seglib.registry.weights import pin_weights
 from seglib.runtime.events import Event, EventReader, append_event, now_ms
 from seglib.runtime.provenance import FAILURE_REASON
 from seglib.runtime.trials import label
+from seglib.tracking.names import experiment_name
 
 
 def execute(
@@ -115,7 +116,13 @@ def execute(
     with Display(console, SWEEP_STEPS if sweep else STEPS) as display:
         run = _Run(RunOutcome(folder, uri, tracking_required), config, display)
         tracker = RunTracker(uri, folder, warn=display.warn)
-        run.tell("open", **identity, tags={**_source_tags(source), **(tags or {})})
+        run.tell(
+            "open",
+            **identity,
+            title=name,
+            experiment=experiment_name(config.flat(), data.remote),
+            tags={**_source_tags(source), **(tags or {})},
+        )
         if tracking_required:
             tracker.require()
         try:

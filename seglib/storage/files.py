@@ -17,6 +17,7 @@ from seglib.environment import CACHE
 from seglib.errors import SegError
 
 _MODEL = ("model.keras", "contract.json")
+TRAINING = "training.json"  # beside a model: what automatic settings came to
 _KINDS = {
     stat.S_IFDIR: "it is a folder",
     stat.S_IFIFO: "it is a FIFO, expected a file",

@@ -6,9 +6,10 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from seglib.errors import SegError, unknown
 from seglib.evaluation.metrics import Scores
 from seglib.evaluation.scoring import score_pairs
 from seglib.models.model import SegmentationModel
+from seglib.storage.files import TRAINING
 from seglib.training.state import Row
 
 logger = logging.getLogger(__name__)
@@ -86,18 +88,31 @@ class BestEpoch:
             except SegError as error:  # a convenience: the state has the weights, too
                 logger.warning("The best epoch so far is not kept. %s", error)
 
-    def finish(self, weights: list[np.ndarray], history: list[Row]) -> None:
+    def finish(
+        self,
+        weights: list[np.ndarray],
+        history: list[Row],
+        resolved: Mapping[str, Any],
+    ) -> None:
         """Give the model its weights, and write it to OUT.
+
+        Args:
+            resolved: what automatic settings came to.
 
         Raises:
             SegError: the folder cannot be written.
         """
         self.model.network.set_weights(weights)
         if self.out:
-            self._write(self.out, history)
+            self._write(self.out, history, resolved)
             shutil.rmtree(_unfinished(self.out), ignore_errors=True)
 
-    def _write(self, folder: Path, history: list[Row]) -> None:
+    def _write(
+        self,
+        folder: Path,
+        history: list[Row],
+        resolved: Mapping[str, Any] | None = None,
+    ) -> None:
         rows = [
             {key: None if math.isnan(value) else value for key, value in row.items()}
             for row in history
@@ -111,6 +126,8 @@ class BestEpoch:
             "history.csv": table.getvalue().encode(),
             "curves.png": self.draw_curves(rows),
         }
+        if resolved:
+            files[TRAINING] = (json.dumps(dict(resolved), indent=1) + "\n").encode()
         self.model.save(folder, extra_files=files)
 
 

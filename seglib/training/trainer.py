@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -205,14 +206,33 @@ class Trainer:
                     100 * share,
                     remedy if self.config.validate_every else "",
                 )
-            outcome = self.coordinator.share_outcome(self.state.outcome)
+            outcome = self.coordinator.share_outcome(
+                partial(self.state.outcome, self._resolved())
+            )
         else:
             self.log("trained before; the model is from %s", self.coordinator.place)
             self._report(outcome.facts["history"])
         history: list[Row] = outcome.facts["history"]
-        self.best_epoch.finish(outcome.arrays["best"], history)
+        resolved = outcome.facts.get("resolved", {})
+        self.best_epoch.finish(outcome.arrays["best"], history, resolved)
         self.coordinator.end()
         return history
+
+    def _resolved(self) -> dict[str, Any]:
+        """What the automatic settings came to in this training."""
+        config, numerics = self.config, self.state.numerics
+        height, width = self.contract.image_size
+        weights = self.images.balance.weights(config).tolist()
+        return {
+            "epochs": len(self.state.history),  # fewer where the time was limited
+            "steps_per_epoch": self.steps_per_epoch,
+            "accumulate": numerics.parts,
+            "precision": numerics.precision,
+            "xla": "always" if numerics.xla else "never",
+            "class_weights": ",".join(f"{weight:.4g}" for weight in weights),
+            "crop_height": config.crop_height or height,
+            "crop_width": config.crop_width or width,
+        }
 
     def _numerics(
         self,
