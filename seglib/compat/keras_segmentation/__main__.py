@@ -13,6 +13,7 @@ app = typer.Typer(
     name="keras_segmentation",
     help="The commands of keras_segmentation, by seglib.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

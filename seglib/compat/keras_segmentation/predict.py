@@ -43,9 +43,7 @@ def _by_checkpoints(method: Callable[..., Any]) -> Callable[..., Any]:
         place = given.pop("checkpoints_path", None)
         if model is None:
             if place is None:
-                raise UsageError(
-                    f"`{method.__name__}` needs model or checkpoints_path."
-                )
+                raise UsageError(_NO_MODEL)
             given["self"] = model_from_checkpoint_path(place)
         return method(**given)
 

@@ -14,7 +14,7 @@ from seglib.data.dataset_yaml import DESCRIPTION, read_description
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.data.problems import some_of_each
 from seglib.data.tree import Tree
-from seglib.data.verification.verifier import Verification, examine
+from seglib.data.verification.verifier import examine
 from seglib.drawing import class_color
 from seglib.drawing.layout import resize_ids
 from seglib.errors import DatasetError, UsageError
@@ -100,13 +100,18 @@ def open_folders(
     Raises:
         DatasetError: all problems at once, one `path: reason` a line.
     """
-    options = {"num_classes": n_classes, "ignore_index": ignore_index}
+    options: dict[str, Any] = {"num_classes": n_classes, "ignore_index": ignore_index}
     if not verify:
-        return scan_dataset(
-            tree.root, num_classes=n_classes, ignore_index=ignore_index, tree=tree
-        ).dataset
+        scan = scan_dataset(tree.root, **options, tree=tree)
+        wrong = [p for p in scan.problems if p.kind == "description"]
+        if wrong:
+            raise DatasetError(f"{tree.root}:", some_of_each(wrong))
+        return scan.dataset
     found = examine(tree.root, options, splits=splits, tree=tree)
-    found.raise_if_bad()
+    try:
+        found.raise_if_bad()
+    except DatasetError as error:
+        raise DatasetError(f"{error}\n{_words(tree)}") from error
     return found.dataset
 
 
@@ -119,13 +124,17 @@ def verify_segmentation_dataset(
         show_all_errors: log each of them, not a few of each kind.
     """
     try:
-        found = _examined(images_path, segs_path, n_classes)
+        tree = FolderTree({"train": (images_path, segs_path)})
+        options = {"num_classes": n_classes}
+        found = examine(tree.root, options, splits=("train",), tree=tree)
     except DatasetError as error:
         logger.error("%s", error)
         return False
     for log, each in ((logger.error, found.problems), (logger.warning, found.warnings)):
         for line in map(str, each) if show_all_errors else some_of_each(each):
             log("%s", line)
+    if not found.ok:
+        logger.error("%s", _words(tree))
     return found.ok
 
 
@@ -143,7 +152,7 @@ def get_pairs_from_paths(
     others = {f"input_{i}": path for i, path in enumerate(other_inputs_paths or (), 1)}
     splits = {"train": (images_path, segs_path)}
     tree = FolderTree(splits, others, dict.fromkeys(others, 3))
-    scan = scan_dataset(tree.root, num_classes=2, tree=tree)
+    scan = scan_dataset(tree.root, tree=tree)
     if scan.problems and not ignore_non_matching:
         raise DatasetError(f"{images_path}:", some_of_each(scan.problems))
     return [
@@ -208,6 +217,9 @@ def image_segmentation_generator(
         yield images.astype(np.float32), classes.astype(np.float32)
 
 
-def _examined(images_path: Place, segs_path: Place, n_classes: int) -> Verification:
-    tree = FolderTree({"train": (images_path, segs_path)})
-    return examine(tree.root, {"num_classes": n_classes}, splits=("train",), tree=tree)
+def _words(tree: FolderTree) -> str:
+    """What the remedies of `seglib verify` mean here."""
+    return (
+        "Here --num-classes is n_classes, and --ignore-index is a line "
+        f"`ignore_index: ID` in {tree.root / DESCRIPTION}."
+    )

@@ -86,11 +86,20 @@ class KerasSegmentationModel(SegmentationModel):
         self.network.save_weights(_weights_file(filepath), overwrite=overwrite)
 
     def load_weights(self, filepath: Place) -> None:
-        """Read weights that `save_weights` wrote, or those of a model's folder."""
-        if is_model(filepath):
-            transfer_weights(load_model(filepath), self)
-        else:
+        """Read weights that `save_weights` wrote, or those of a model's folder.
+
+        Of a model of other layers every weight that fits is taken.
+        """
+        if not is_model(filepath):
             self.network.load_weights(_weights_file(filepath))
+            return
+        model = load_model(filepath)
+        given = model.network.get_weights()
+        shapes = [weight.shape for weight in self.network.get_weights()]
+        if [weight.shape for weight in given] == shapes:
+            self.network.set_weights(given)
+        else:
+            transfer_weights(model, self)
 
     def train(
         self,
@@ -330,6 +339,7 @@ class KerasSegmentationModel(SegmentationModel):
             "the network's output size, and absent classes as 0."
         )
         data = self._scored(inp_images, annotations, inp_images_dir, annotations_dir)
+        self.adopt_classes(data)  # the ignored id, of a model that has none
         evaluation = evaluate(self, data, config=EvaluateConfig(split="val"))
         return evaluation.keras_segmentation
 
