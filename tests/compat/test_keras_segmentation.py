@@ -281,16 +281,20 @@ def test_verification_tells_good_from_bad(folders, tmp_path, caplog):
 # Arguments of `train`.
 
 
-def test_each_argument_reaches_seglibs_own_configuration(
-    folders, prepared, monkeypatch
-):
-    seen = {}
+@pytest.fixture
+def seen(monkeypatch):
+    """What reaches `seglib.train`, which does not train then."""
+    found = {}
 
-    def spy(model, data, **options):
-        seen.update(options, data=data)
+    def look(model, data, **options):
+        found.update(options, model=model, data=data)
         return []
 
-    monkeypatch.setattr(model_module, "train", spy)
+    monkeypatch.setattr(model_module, "train", look)
+    return found
+
+
+def test_each_argument_reaches_seglibs_configuration(folders, prepared, seen):
     model = tiny()
     model.train(
         **folders,
@@ -356,16 +360,13 @@ def test_an_argument_that_is_not_followed_is_refused(folders, arguments, message
         tiny().train(**folders, **{**SHORT, **arguments})
 
 
-def test_a_transform_of_albumentations_augments(folders):
+def test_a_transform_of_albumentations_is_the_policy(folders, seen):
     import albumentations
 
-    def custom_augmentation():
-        return albumentations.Compose([albumentations.HorizontalFlip(p=0.5)])
-
-    rows = tiny().train(
-        **folders, **SHORT, do_augment=True, custom_augmentation=custom_augmentation
-    )
-    assert [row["epoch"] for row in rows] == [1]
+    flip = albumentations.Compose([albumentations.HorizontalFlip(p=0.5)])
+    for given in (flip, lambda: flip):  # it is a function, by the README
+        tiny().train(**folders, do_augment=True, custom_augmentation=given)
+        assert seen.pop("policy") is flip
 
 
 def test_further_inputs_come_from_their_folders(folders, tmp_path):
@@ -409,15 +410,29 @@ def test_an_interrupted_training_is_resumed_exactly(folders, tmp_path, monkeypat
     same = again.train(**arguments, checkpoints_path=place, auto_resume_checkpoint=True)
     assert [r["loss"] for r in same] == [r["loss"] for r in rows]
     assert np.array_equal(again.get_weights()[0], model.get_weights()[0])
+    arguments["epochs"] = 4
+    more = tiny().train(
+        **arguments, checkpoints_path=place, auto_resume_checkpoint=True
+    )
+    assert len(more) == 4
+    assert more[0]["loss"] != rows[0]["loss"]
 
 
-def test_a_model_is_trained_by_its_name(folders):
+def test_a_place_that_holds_other_things_is_refused_before_training(folders, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UsageError, match="It holds other things"):
+        tiny().train(**folders, **SHORT, checkpoints_path=tmp_path)
+
+
+def test_a_model_is_trained_by_its_name(folders, seen):
     with pytest.raises(UsageError, match="Did you mean `unet_mini`"):
         train("unet_min", **folders)
     with pytest.raises(UsageError, match="needs n_classes"):
         train("unet_mini", **folders)
     size = {"input_height": 16, "input_width": 16}
-    assert train("unet_mini", n_classes=3, **folders, **size, **SHORT)
+    train("unet_mini", n_classes=3, **folders, **size, **SHORT)
+    contract = seen["model"].contract
+    assert (contract.encoder, contract.image_size) == ("mini", (16, 16))
 
 
 # The other functions.

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -11,7 +11,7 @@ import yaml
 from seglib.config import TrainConfig
 from seglib.data.dataset import Dataset, scan_dataset
 from seglib.data.dataset_yaml import DESCRIPTION, read_description
-from seglib.data.pairs import IMAGE, Inputs
+from seglib.data.pairs import IMAGE, Inputs, Pair
 from seglib.data.problems import some_of_each
 from seglib.data.tree import Tree
 from seglib.data.verification.verifier import examine
@@ -19,6 +19,9 @@ from seglib.drawing import class_color
 from seglib.drawing.layout import resize_ids
 from seglib.errors import DatasetError, UsageError
 from seglib.storage.files import normal
+
+if TYPE_CHECKING:
+    from seglib.models.contract import Contract  # which imports Keras
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +116,36 @@ def open_folders(
     except DatasetError as error:
         raise DatasetError(f"{error}\n{_words(tree)}") from error
     return found.dataset
+
+
+def pair_up(
+    images: Sequence[Place], masks: Sequence[Place], contract: "Contract"
+) -> Dataset:
+    """The val split of images and masks, pair by pair, of a model's classes.
+
+    Raises:
+        UsageError: they are not as many paths.
+    """
+    given = [*images, *masks]
+    kinds = sorted({type(one).__name__ for one in given})
+    are_paths = all(isinstance(one, str | Path) for one in given)
+    if len(images) != len(masks) or not are_paths:
+        raise UsageError(
+            "`inp_images` and `annotations` must be as many paths. Received: "
+            f"{len(images)} and {len(masks)}, {', '.join(kinds)}."
+        )
+    pairs = tuple(
+        Pair(Path(image).stem, Path(image), Path(mask))
+        for image, mask in zip(images, masks, strict=True)
+    )
+    return Dataset(
+        root=Path(),
+        splits={"val": pairs},
+        num_classes=contract.num_classes,
+        class_names=contract.class_names,
+        palette=contract.palette,
+        ignore_index=contract.ignore_index,
+    )
 
 
 def verify_segmentation_dataset(

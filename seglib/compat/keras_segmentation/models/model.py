@@ -1,7 +1,6 @@
 """The model that the constructors give: seglib's, with keras_segmentation's methods."""
 
 import functools
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,18 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
+from seglib.compat.keras_segmentation.checkpoints import (
+    WEIGHTS,
+    require_place,
+    take_weights,
+    train_at,
+)
 from seglib.compat.keras_segmentation.data_utils.data_loader import (
     FolderTree,
     Place,
     class_colors,
     open_folders,
+    pair_up,
 )
 from seglib.compat.keras_segmentation.pictures import draw
 from seglib.compat.keras_segmentation.settings import (
@@ -25,24 +31,19 @@ from seglib.compat.keras_segmentation.settings import (
     require_supported,
 )
 from seglib.config import EvaluateConfig, TrainConfig
-from seglib.data.dataset import Dataset
 from seglib.data.image_io import write_image
-from seglib.data.pairs import IMAGE, Pair, split
+from seglib.data.pairs import IMAGE, split
 from seglib.data.samples import read_sample
 from seglib.errors import UsageError
 from seglib.inference.sources import find_sources
 from seglib.models.architectures import NAMES
-from seglib.models.model import SegmentationModel, load_model
-from seglib.models.transfer import transfer_weights
+from seglib.models.model import SegmentationModel
 from seglib.models.weights import is_model
 from seglib.steps.evaluate import evaluate
 from seglib.steps.train import train
-from seglib.training.checkpoints import Checkpoints
 from seglib.training.state import Row
 
 logger = logging.getLogger(__name__)
-
-_SUFFIX = ".weights.h5"  # without which Keras writes no weights
 
 
 class KerasSegmentationModel(SegmentationModel):
@@ -86,20 +87,11 @@ class KerasSegmentationModel(SegmentationModel):
         self.network.save_weights(_weights_file(filepath), overwrite=overwrite)
 
     def load_weights(self, filepath: Place) -> None:
-        """Read weights that `save_weights` wrote, or those of a model's folder.
-
-        Of a model of other layers every weight that fits is taken.
-        """
-        if not is_model(filepath):
-            self.network.load_weights(_weights_file(filepath))
-            return
-        model = load_model(filepath)
-        given = model.network.get_weights()
-        shapes = [weight.shape for weight in self.network.get_weights()]
-        if [weight.shape for weight in given] == shapes:
-            self.network.set_weights(given)
+        """Read weights that `save_weights` wrote, or those of a model's folder."""
+        if is_model(filepath):
+            take_weights(filepath, self)
         else:
-            transfer_weights(model, self)
+            self.network.load_weights(_weights_file(filepath))
 
     def train(
         self,
@@ -164,6 +156,17 @@ class KerasSegmentationModel(SegmentationModel):
         patience, tensorboard = callback_settings(
             callbacks, validate=validate, checkpoints_path=checkpoints_path
         )
+        config = TrainConfig(
+            epochs=epochs,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            patience=patience,
+            **UNALTERED,
+            **optimizer_settings(optimizer_name),
+        )
+        policy = policy_of(augmentation_name, custom_augmentation)
+        if checkpoints_path is not None:
+            require_place(Path(checkpoints_path))
         splits = {"train": (train_images, train_annotations)}
         if validate:
             if val_images is None or val_annotations is None:
@@ -178,15 +181,6 @@ class KerasSegmentationModel(SegmentationModel):
             splits=splits,
             verify=verify_dataset,
         )
-        config = TrainConfig(
-            epochs=epochs,
-            batch_size=batch_size,
-            steps_per_epoch=steps_per_epoch,
-            patience=patience,
-            **UNALTERED,
-            **optimizer_settings(optimizer_name),
-        )
-        policy = policy_of(augmentation_name, custom_augmentation)
         learn = functools.partial(
             train,
             self,
@@ -199,35 +193,9 @@ class KerasSegmentationModel(SegmentationModel):
             self.load_weights(load_weights)
         if checkpoints_path is None:
             return learn()
-        return self._train_into(
-            Path(checkpoints_path), learn, epochs, resume=auto_resume_checkpoint
+        return train_at(
+            Path(checkpoints_path), self, learn, epochs, resume=auto_resume_checkpoint
         )
-
-    def _train_into(
-        self, place: Path, learn: Any, epochs: int, *, resume: bool
-    ) -> list[Row]:
-        """Train with the state of the training beside the model's place.
-
-        The first weights are written, too: a training is resumed from the same ones
-        alone.
-        """
-        first = place.with_name(place.name + ".first" + _SUFFIX)
-        if resume and first.exists():
-            self.network.load_weights(first)
-        else:
-            if resume and is_model(place):
-                self.load_weights(place)
-                history: list[Row] = json.loads((place / "history.json").read_text())
-                if len(history) >= epochs:
-                    return history
-            first.parent.mkdir(parents=True, exist_ok=True)
-            self.network.save_weights(first)
-        state = place.with_name(place.name + ".checkpoints")
-        rows: list[Row] = learn(
-            out=place, checkpoints=Checkpoints(state, resume=resume)
-        )
-        first.unlink()
-        return rows
 
     def predict_segmentation(
         self,
@@ -338,52 +306,23 @@ class KerasSegmentationModel(SegmentationModel):
             "the classes that do not occur (NaN); keras_segmentation scored masks of "
             "the network's output size, and absent classes as 0."
         )
-        data = self._scored(inp_images, annotations, inp_images_dir, annotations_dir)
+        if inp_images is not None:
+            data = pair_up(inp_images, annotations or (), self.contract)
+        elif inp_images_dir is None or annotations_dir is None:
+            raise UsageError(
+                "`evaluate_segmentation` needs inp_images_dir and annotations_dir, or "
+                "inp_images and annotations."
+            )
+        else:
+            data = open_folders(
+                FolderTree({"val": (inp_images_dir, annotations_dir)}),
+                self.n_classes,
+                ignore_index=self.contract.ignore_index,
+                splits=("val",),
+            )
         self.adopt_classes(data)  # the ignored id, of a model that has none
         evaluation = evaluate(self, data, config=EvaluateConfig(split="val"))
         return evaluation.keras_segmentation
-
-    def _scored(
-        self,
-        images: Sequence[Place] | None,
-        masks: Sequence[Place] | None,
-        images_dir: Place | None,
-        masks_dir: Place | None,
-    ) -> Dataset:
-        contract = self.contract
-        if images is None:
-            if images_dir is None or masks_dir is None:
-                raise UsageError(
-                    "`evaluate_segmentation` needs inp_images_dir and annotations_dir, "
-                    "or inp_images and annotations."
-                )
-            return open_folders(
-                FolderTree({"val": (images_dir, masks_dir)}),
-                self.n_classes,
-                ignore_index=contract.ignore_index,
-                splits=("val",),
-            )
-        given = [*images, *(masks or ())]
-        if len(given) != 2 * len(images) or not all(
-            isinstance(one, str | Path) for one in given
-        ):
-            raise UsageError(
-                "`inp_images` and `annotations` must be as many paths. Received: "
-                f"{len(images)} and {len(masks or ())}, "
-                f"{', '.join(sorted({type(one).__name__ for one in given}))}."
-            )
-        pairs = tuple(
-            Pair(Path(image).stem, Path(image), Path(mask))
-            for image, mask in zip(images, masks or (), strict=True)
-        )
-        return Dataset(
-            root=Path(),
-            splits={"val": pairs},
-            num_classes=contract.num_classes,
-            class_names=contract.class_names,
-            palette=contract.palette,
-            ignore_index=contract.ignore_index,
-        )
 
     def _require_own(self, **given: int | None) -> None:
         """Refuse another number of classes or size than this model's."""
@@ -408,7 +347,7 @@ class KerasSegmentationModel(SegmentationModel):
 
 def _weights_file(path: Place) -> Path:
     path = Path(path)
-    return path if path.name.endswith(_SUFFIX) else path.with_name(path.name + _SUFFIX)
+    return path if path.name.endswith(WEIGHTS) else path.with_name(path.name + WEIGHTS)
 
 
 def _as_rgb(inp: Any) -> Any:
