@@ -230,6 +230,9 @@ def test_a_grey_model_predicts_grey_and_coloured_files_and_arrays(tmp_path):
         cv2.imread(str(tmp_path / "grey.png"), 0),
     ):
         assert (model.predict_segmentation(inp, read_image_type=0) == 1).all()
+    model.save(tmp_path / "model")
+    again = model_from_checkpoint_path(tmp_path / "model")
+    assert (again.predict_segmentation(tmp_path / "grey.png") == 1).all()
 
 
 def test_the_last_class_keeps_its_colour(tmp_path):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from seglib.compat.keras_segmentation.checkpoints import require_place
 from seglib.compat.keras_segmentation.data_utils.data_loader import (
     FolderTree,
     Place,
@@ -50,6 +51,8 @@ def perform_distilation(
         raise unknown("`distilation_loss`", str(distilation_loss), ["kl"])
     if feats_distilation_loss not in (None, "pa"):
         raise unknown("`feats_distilation_loss`", str(feats_distilation_loss), ["pa"])
+    if checkpoints_path is not None:
+        require_place(Path(checkpoints_path))
     with TemporaryDirectory() as folder:
         predict(teacher_model, data_path, folder)
         data = open_folders(
