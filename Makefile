@@ -201,7 +201,7 @@ benchmark-fetch: $(DEV_READY) ## 10,000 files from S3: seglib, dvc pull, and bar
 
 .PHONY: lock
 lock: $(VENV)/.uv-$(UV_VERSION) ## Renew the lock files (UPGRADE=1: to the newest versions)
-	$(COMPILE) $(EXTRAS) --extra hub --group dev \
+	$(COMPILE) $(EXTRAS) --extra hub --extra demo --group dev \
 	  $(if $(UPGRADE),--upgrade) -o requirements-dev.lock
 	$(COMPILE) $(EXTRAS) --group pipeline \
 	  --constraints requirements-dev.lock -o requirements.lock

@@ -43,7 +43,7 @@ def train_for(
         model,
         quiet,
         config=replace(config, epochs=1000, max_minutes=minutes),
-        on_step=lambda *_: marks.append(time.monotonic()),
+        progress=lambda *_: marks.append(time.monotonic()),
     )
     half = len(marks) // 2
     step = (marks[-1] - marks[half]) / (len(marks) - 1 - half)

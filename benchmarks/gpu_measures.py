@@ -138,7 +138,7 @@ def measure_training(part: Part, ready: Ready) -> Facts:
         steps_per_epoch=1000, epochs=1000, batch_size=part.batch_size, **settings
     )
     with contextlib.suppress(KeyboardInterrupt):
-        train(model, data, config=config, on_step=on_step)
+        train(model, data, config=config, progress=on_step)
     timed = ended[2 * warm :]
     return {
         "ms": 1000 * (timed[-1] - timed[0]) / (len(timed) - 1),

@@ -103,7 +103,7 @@ def measure(data: Path, epochs: int) -> dict[str, float]:
                 dataset,
                 config=config,
                 on_epoch=told.epoch,
-                on_step=lambda _done, _total: ends.append(time.perf_counter()),
+                progress=lambda _done, _total: ends.append(time.perf_counter()),
             )
             trained = time.perf_counter()
         waited = time.perf_counter() - trained

@@ -151,7 +151,7 @@ def measure_train(options: argparse.Namespace) -> tuple[float, float]:
             config=TrainConfig(
                 epochs=1, steps_per_epoch=options.steps + 10, precision="float32"
             ),
-            on_step=lambda *_: readings.append((_cpu_seconds(), time.perf_counter())),
+            progress=lambda *_: readings.append((_cpu_seconds(), time.perf_counter())),
         )
     first, last = readings[9], readings[-1]
     cpu, wall = (b - a for a, b in zip(first, last, strict=True))

@@ -6,18 +6,22 @@ Both sides of a ratio run in turn, several times, on as many threads; the best t
 each counts. The least that any verification takes is the time to read each file and
 decode it, a large JPEG in part. The peer verifies the train split alone, in one thread,
 as it does for its users; benchmarks/against_keras_segmentation.py explains its
-environment. `--pairs N` verifies painted pairs of 64×64 instead, and tells the memory
-that they take.
+environment. `--pairs 10000,30000,100000` verifies so many painted pairs of 64×64
+instead, each number in a process of its own, whose time and memory are told: its own
+peak, and that of the largest of the processes that read files for it.
 """
 
 import argparse
+import json
 import os
 import resource
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -30,6 +34,9 @@ from seglib.data.verification.verifier import verify
 
 _ROUNDS = 5
 _SETTLED_S = 2.5
+_SELF, _CHILDREN = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+_COLUMNS = ("", "seconds", "CPU seconds", "files/s", "ratio")
+_PAINTED = (*_COLUMNS, "MiB", "MiB of a process")
 _TOGETHER = 16  # files, handed to a thread at once
 _PEER = """
 import sys, time, types, keras
@@ -49,37 +56,63 @@ Seconds = tuple[float, float]  # by the clock, and of all cores together
 
 def main() -> None:
     options = _options()
-    rows = []
     with tempfile.TemporaryDirectory() as cache:
         os.environ["SEGLIB_CACHE"] = cache
+        if options.painted:
+            _measure_painted(options.painted)
+            return
         if options.pairs:
-            rows += _painted(options.pairs)
-        else:
-            config = DataConfig(
-                num_classes=options.classes, ignore_index=options.classes
-            )
-            rows += _compare("CamVid", options.data, config, _ROUNDS)
-            if options.peer_python:
-                rows += _against_peer(options, config)
-    header = ("", "seconds", "CPU seconds", "files/s", "ratio")
-    show("verify", header, rows, options.write)
+            show("verify-pairs", _PAINTED, _painted(options.pairs), options.write)
+            return
+        config = DataConfig(num_classes=options.classes, ignore_index=options.classes)
+        rows = _compare("CamVid", options.data, config, _ROUNDS)
+        if options.peer_python:
+            rows += _against_peer(options, config)
+    show("verify", _COLUMNS, rows, options.write)
     print(f"{os.cpu_count()} cores")
 
 
-def _painted(pairs: int) -> list[list[str]]:
-    """Rows of painted pairs; what they take of memory is told."""
-    before = _peak_mib()
+def _painted(counts: Sequence[int]) -> list[list[str]]:
+    """Rows of so many painted pairs."""
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        _paint(Path(folder), pairs)
-        time.sleep(_SETTLED_S)  # a file that was just changed is not cached
-        config = DataConfig(num_classes=3, ignore_index=255)
-        rows = _compare(f"{pairs:,} painted pairs", folder, config, 1)
-    print(f"at most {_peak_mib():.0f} MiB of memory, {before:.0f} of them before")
+        for done, count in zip((0, *counts), counts, strict=False):
+            _paint(Path(folder), range(done, count))
+            time.sleep(_SETTLED_S)  # a file that was just changed is not cached
+            command = [sys.executable, "-m", "benchmarks.verify", "--painted", folder]
+            told = subprocess.run(
+                command, stdout=subprocess.PIPE, text=True, check=True
+            ).stdout
+            rows += [
+                [f"{count:,} pairs: {row[0]}", *row[1:]] for row in json.loads(told)
+            ]
     return rows
 
 
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _measure_painted(folder: Path) -> None:
+    """Print rows of the tasks on painted pairs, in this process."""
+    files = [str(path) for part in sorted(folder.iterdir()) for path in part.iterdir()]
+    count = len(files) // 2
+    config = DataConfig(num_classes=3, ignore_index=255)
+    decoding = _best({"": lambda: _decode([*map(Path, files)])}, 1)[""]
+    rows = [["bare decoding", *_cells(decoding, 2 * count), "1.00", "", ""]]
+    files.clear()
+    for name, fresh in (("`verify`", True), ("`verify` again", False)):
+        task = partial(verify, folder, config=config, fresh=fresh)
+        seconds = _timed(task)
+        rows.append(
+            [
+                name,
+                *_cells(seconds, 2 * count),
+                _ratio(decoding, seconds),
+                *(f"{_peak_mib(who):,.0f}" for who in (_SELF, _CHILDREN)),
+            ]
+        )
+    print(json.dumps(rows))
+
+
+def _peak_mib(who: int) -> float:
+    return resource.getrusage(who).ru_maxrss / 1024
 
 
 def _compare(
@@ -152,9 +185,15 @@ def _best(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, Seco
 
 
 def _timed(task: Callable[[], object]) -> Seconds:
-    started, used = time.perf_counter(), time.process_time()
+    started, used = time.perf_counter(), _cpu_s()
     task()
-    return time.perf_counter() - started, time.process_time() - used
+    return time.perf_counter() - started, _cpu_s() - used
+
+
+def _cpu_s() -> float:
+    """Seconds of all cores, of this process and of those that it has waited for."""
+    used = map(resource.getrusage, (_SELF, _CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _decode(files: list[Path], *, in_part: bool = False) -> None:
@@ -183,12 +222,12 @@ def _ratio(other: Seconds, ours: Seconds) -> str:
     return f"{other[0] / ours[0]:.2f}"
 
 
-def _paint(folder: Path, count: int) -> None:
-    """Write pairs of noise with a box; quick to make, no two alike."""
-    draw = np.random.default_rng(0)
+def _paint(folder: Path, numbers: range) -> None:
+    """Write pairs of smooth noise with a box; quick to make, no two alike."""
     for part in ("train_images", "train_segmentation"):
-        (folder / part).mkdir()
-    for index in range(count):
+        (folder / part).mkdir(exist_ok=True)
+    for index in numbers:
+        draw = np.random.default_rng(index)
         small = draw.integers(0, 256, (8, 8, 3), np.uint8)
         image = cv2.resize(small, (64, 64), interpolation=cv2.INTER_LINEAR)
         mask = np.zeros((64, 64), np.uint8)
@@ -198,18 +237,23 @@ def _paint(folder: Path, count: int) -> None:
             cv2.imwrite(str(folder / part / f"{index:08}.png"), array)
 
 
+def _counts(text: str) -> list[int]:
+    return sorted(map(int, text.split(",")))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--classes", type=int, default=11)
-    parser.add_argument("--pairs", type=int, default=0)
+    parser.add_argument("--pairs", type=_counts, default=[])
+    parser.add_argument("--painted", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--peer-python", default="")
     add_write_option(parser)
     options = parser.parse_args()
-    if not options.data and not options.pairs:
-        parser.error("name the folder of a dataset, or --pairs N")
+    if not (options.data or options.pairs or options.painted):
+        parser.error("name the folder of a dataset, or --pairs 10000,100000")
     return options
 
 

@@ -125,14 +125,14 @@ def _bare(model: Any) -> Any:
     """The same layers without what the model adds around them."""
     import keras
 
-    from seglib.models.architectures import ARCHITECTURES
+    from seglib.models.architectures import DECODERS
     from seglib.models.encoders import ENCODERS
 
     contract = model.contract
     encoder = ENCODERS[contract.encoder]
     images = keras.Input((None, None, contract.channels))
     features = encoder.features(encoder.build(contract.channels), images)
-    logits = ARCHITECTURES[contract.architecture].decode(features, contract.num_classes)
+    logits = DECODERS[contract.architecture].decode(features, contract.num_classes)
     return keras.Model(images, logits)
 
 

@@ -1,6 +1,6 @@
 """Decide whether a model is good enough, and better than the champion."""
 
-from kfp.dsl import Artifact, Dataset, Input, Markdown, Model, Output
+from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Model, Output
 
 from components.base import component
 
@@ -20,12 +20,15 @@ def gate_model(
     registered_model: str,
     decision: Output[Artifact],
     summary: Output[Markdown],
+    report: Output[HTML],
 ) -> str:
     """Decide, and tell the run in MLflow what led here. Never cached.
 
     Args:
-        decision: decision.json and decision.md.
+        decision: decision.json and decision.md, and the evaluation's page with the
+            verdict.
         summary: the decision once more, as KFP shows it.
+        report: the page once more, as KFP shows it.
 
     Returns:
         "promote" or "hold". (One unnamed output: a condition on a named one is

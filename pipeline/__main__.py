@@ -1,7 +1,5 @@
 """The pipeline's command line: `python -m pipeline`."""
 
-import typer
-
 from pipeline.cli import (
     ci,
     doctor,
@@ -13,27 +11,25 @@ from pipeline.cli import (
     tracking,
     train_job,
 )
+from seglib.cli.help import App
 from seglib.cli.terminal import run_commands
 
 
-def _new_app() -> typer.Typer:
-    app = typer.Typer(
-        no_args_is_help=True,
+def _new_app() -> App:
+    app = App(
         add_completion=False,
-        rich_markup_mode="rich",
-        pretty_exceptions_enable=False,
         help="""Training, whole: verify → augment → train → evaluate → gate → export.
 
-        [bold]run[/] executes all of it on this machine; [bold]compile[/] writes the
+        `run` executes all of it on this machine; `compile` writes the
         document that Kubeflow Pipelines takes. Both use the same components, and so
-        does [bold]sweep[/], which tries several settings. [bold]doctor[/] examines a
+        does `sweep`, which tries several settings. `doctor` examines a
         document.
-        [bold]compare[/], [bold]reproduce[/] and [bold]track[/] work on tracked runs,
-        [bold]rollback[/], [bold]publish[/] and [bold]verify-lineage[/] on models,
-        [bold]submit[/], [bold]status[/], [bold]wait[/], [bold]logs[/], [bold]cancel[/]
-        and [bold]schedule[/] on a cluster, where [bold]train-job[/] trains in several
-        pods, and [bold]gc[/] frees what nothing needs; CI calls [bold]retrain[/] and
-        [bold]finalize[/].
+        `compare`, `reproduce` and `track` work on tracked runs,
+        `rollback`, `publish` and `verify-lineage` on models,
+        `submit`, `status`, `wait`, `logs`, `cancel`
+        and `schedule` on a cluster, where `train-job` trains in several
+        pods, and `gc` frees what nothing needs; CI calls `retrain` and
+        `finalize`.
         """,
     )
     rooms = (pipelines, tracking, registry, submit, runs, ci, doctor, train_job, gc)

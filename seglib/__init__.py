@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from seglib.steps.compare import compare_evaluations as compare_evaluations
     from seglib.steps.evaluate import evaluate as evaluate
     from seglib.steps.export import export as export
+    from seglib.steps.pack import pack as pack
     from seglib.steps.plan import plan as plan
     from seglib.steps.predict import predict as predict
     from seglib.steps.train import train as train
@@ -78,6 +79,7 @@ _HOMES = {
     "fix": "seglib.data.fixing.fixer",
     "load_dataset": "seglib.data.verification.loading",
     "load_model": "seglib.models.model",
+    "pack": "seglib.steps.pack",
     "plan": "seglib.steps.plan",
     "predict": "seglib.steps.predict",
     "predict_uncertainty": "seglib.inference.uncertainty",
@@ -86,12 +88,21 @@ _HOMES = {
     "verify": "seglib.data.verification.verifier",
     "visualize": "seglib.steps.visualize",
 }
+_IMPORT_KERAS = (  # the beginnings of homes that do
+    *("seglib.exports", "seglib.inference", "seglib.models", "seglib.training"),
+    *("seglib.steps.e", "seglib.steps.plan", "seglib.steps.predict"),
+    "seglib.steps.train",
+)
 __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'seglib' has no attribute {name!r}")
+    if _HOMES[name].startswith(_IMPORT_KERAS):
+        from seglib.noise import load_backend  # TensorFlow's own lines are left out
+
+        load_backend()
     module = importlib.import_module(_HOMES[name])
     return module if module.__name__ == f"seglib.{name}" else getattr(module, name)
 

@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import platform
+import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ _DISTRIBUTIONS = {
     "yaml": ("PyYAML",),
 }
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-_DATA = {".css", ".html", ".yaml"}  # that modules read
+_DATA = {".css", ".html", ".js", ".yaml"}  # that modules read
 
 
 def code_digest(
@@ -54,6 +55,25 @@ def code_digest(
     for library in sorted(libraries):
         digest.update(f"\n{library}=={_version(library)}".encode())
     return digest.hexdigest()
+
+
+def git_commit(folder: Path | None = None) -> str:
+    """The commit of a folder, "-dirty" where files differ from it; empty if unknown.
+
+    Args:
+        folder: Default: the working directory.
+    """
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
 def _closure(

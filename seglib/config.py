@@ -12,18 +12,21 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
+from seglib.catalogue import require_names
 from seglib.errors import UsageError, unknown
 from seglib.loss_formula import parse_loss
 from seglib.policies import policy_text
 from seglib.settings import (
     NUMBER,
     WHOLE,
+    Facts,
     Integer,
     Natural,
     Positive,
     at,
     build,
     descriptions,
+    facts,
     read_tree,
     require,
     section,
@@ -64,6 +67,7 @@ BelowOne = Annotated[float, Field(ge=0, lt=1), NUMBER]
 AtLeastZero = Annotated[float, Field(ge=0), NUMBER]
 UpToOne = Annotated[float, Field(gt=0, le=1), NUMBER]
 AboveZero = Annotated[float, Field(gt=0), NUMBER]
+Seed = Annotated[int, Field(ge=0, lt=1 << 32), WHOLE]  # of NumPy
 
 
 @section
@@ -71,13 +75,13 @@ class DataConfig:
     """The classes of a folder without a `dataset.yaml`."""
 
     num_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES), WHOLE] = setting(
-        0, "0: from dataset.yaml, else the largest id + 1"
+        0, "number of classes; 0: from dataset.yaml, else the largest id + 1"
     )
     ignore_index: Annotated[int, Field(ge=-1, le=LARGEST_ID), WHOLE] = setting(
         -1, "id that is not counted; -1: from dataset.yaml"
     )
     class_names: Names = setting(
-        "", 'comma-separated, in id order; "": from dataset.yaml'
+        "", 'names of the classes, comma-separated, in id order; "": from dataset.yaml'
     )
 
     def __post_init__(self) -> None:
@@ -90,30 +94,37 @@ class DataConfig:
 class AugmentConfig:
     """The augmented copies of the training images that are written as shards."""
 
-    policy: Policy = setting("street", "a name of `seglib policies`, or its content")
+    policy: Policy = setting(
+        "street", "augmentation: a name of `seglib policies`, or its content"
+    )
     copies: Natural = setting(
         1, "augmented copies of each training pair, beside the original"
     )
-    num_shards: Positive = setting(4, "files; records are dealt round-robin")
-    augment_seed: Integer = setting(0, "of the random changes")
+    num_shards: Positive = setting(4, "files of pairs, which are dealt round-robin")
+    augment_seed: Seed = setting(0, "seed of the random changes")
 
 
 @section
 class ModelConfig:
     """The network, and the size at which it sees its images."""
 
-    architecture: str = setting("compact", "see `seglib models`")
-    encoder: str = setting("", '"": the architecture\'s own')
+    architecture: str = setting("compact", "network; see `seglib models`")
+    encoder: str = setting("", 'of the network; "": the architecture\'s own')
     weights: str = setting(
         "",
-        '"": random; imagenet, ade20k, a file, a model\'s folder, s3://… or models:/…',
+        'first ones; "": random; imagenet, ade20k, a file, a model\'s folder, '
+        "s3://… or models:/…",
     )
     weights_sha256: str = setting(
         "", 'digest that the file or model must have; "": not checked'
     )
-    image_height: Natural = setting(0, "pixels; 0: that of the first training image")
-    image_width: Natural = setting(0, "pixels; 0: that of the first training image")
-    channels: Integer = setting(3, "of the image: 1 grey, 3 RGB, 4 RGBA")
+    image_height: Natural = setting(
+        0, "pixels that the network sees; 0: that of the first training image"
+    )
+    image_width: Natural = setting(
+        0, "pixels that the network sees; 0: that of the first training image"
+    )
+    channels: Integer = setting(3, "channels of the image: 1 grey, 3 RGB, 4 RGBA")
 
     def __post_init__(self) -> None:
         _require_sides(self, "image_height", "image_width")
@@ -123,23 +134,28 @@ class ModelConfig:
                 f"neither. Received: ({self.image_height}, {self.image_width})."
             )
         require(self.channels in (1, 3, 4), "channels", "1, 3 or 4", self.channels)
+        require_names(self.architecture, self.encoder)
 
 
 @section
 class TrainConfig:
     """The optimisation."""
 
-    epochs: Positive = setting(30, "passes of steps_per_epoch steps")
+    epochs: Positive = setting(
+        30, "passes over the training split; see steps_per_epoch"
+    )
     batch_size: Positive = setting(8, "views in a step")
-    learning_rate: AboveZero = setting(1e-3, "its peak; see schedule")
+    learning_rate: AboveZero = setting(1e-3, "peak of the learning rate; see schedule")
     encoder_learning_rate: UpToOne = setting(
         1.0,
-        "of the encoder, as a share of learning_rate; to keep the encoder "
+        "that of the encoder, as a share of learning_rate; to keep the encoder "
         "as it is: freeze_epochs",
     )
-    steps_per_epoch: Natural = setting(0, "0: one pass over the train split")
+    steps_per_epoch: Natural = setting(
+        0, "steps of an epoch; 0: one pass over the split"
+    )
     max_minutes: AtLeastZero = setting(
-        0.0, "ends training early, with its rate fallen; 0: never"
+        0.0, "minutes after which training ends, with its rate fallen; 0: none"
     )
     freeze_epochs: Natural = setting(
         0, "first epochs, in which the encoder keeps its weights"
@@ -150,11 +166,11 @@ class TrainConfig:
     )
     class_weights: str = setting(
         "power",
-        "power: see class_weight_power; median_frequency; none; or numbers, "
-        "comma-separated, one a class",
+        "of the loss; power: see class_weight_power; median_frequency; none; or "
+        "numbers, comma-separated, one a class",
     )
     class_weight_power: Share = setting(
-        0.25, "weight = (1 / pixel share) ** power; 0: equal"
+        0.25, "power in weight = (1 / pixel share) ** power; 0: equal"
     )
     rare_class_views: Share = setting(
         0.0, "share of the views that show a class drawn by its rarity"
@@ -163,39 +179,42 @@ class TrainConfig:
         0.0,
         "weight of the loss on inner maps, where the architecture has some; 0: none",
     )
-    optimizer: Literal["adamw", "sgd"] = setting("adamw", "see momentum")
-    momentum: BelowOne = setting(0.9, "of sgd")
-    weight_decay: AtLeastZero = setting(1e-4, "decoupled; not of biases and norms")
+    optimizer: Literal["adamw", "sgd"] = setting("adamw", "adamw, or sgd with momentum")
+    momentum: BelowOne = setting(0.9, "momentum of sgd")
+    weight_decay: AtLeastZero = setting(
+        1e-4, "decoupled decay of the weights, not of biases and norms"
+    )
     clip_norm: AtLeastZero = setting(0.0, "largest norm of all gradients; 0: any")
     ema_decay: BelowOne = setting(
-        0.0, "of the weights' moving average, which is validated and kept; 0: none"
+        0.0,
+        "decay of the weights' moving average, which is validated and kept; 0: none",
     )
     accumulate: Positive = setting(
         1, "parts of a batch that are computed one after the other, to save memory"
     )
     schedule: Literal["cosine", "poly", "constant", "one_cycle"] = setting(
-        "cosine", "of the learning rate, after its warm-up"
+        "cosine", "fall of the learning rate, after its warm-up"
     )
-    warmup_steps: Natural = setting(50, "linear, from 0")
+    warmup_steps: Natural = setting(50, "steps in which the learning rate rises from 0")
     crop_height: Natural = setting(0, "pixels that one view shows; 0: image_height")
     crop_width: Natural = setting(0, "pixels that one view shows; 0: image_width")
     min_scale: AboveZero = setting(
-        0.75, "random zoom of a training image; 1: image_height"
+        0.75, "smallest random zoom of a training image; 1: image_height"
     )
-    max_scale: AboveZero = setting(1.5, "see min_scale")
+    max_scale: AboveZero = setting(1.5, "largest random zoom; see min_scale")
     flip: bool = setting(True, "mirror half of the images left to right")
     color_jitter: BelowOne = setting(
-        0.2, "brightness, contrast, saturation, each ± this share"
+        0.2, "change of brightness, contrast, saturation, each ± this share"
     )
     train_policy: Policy = setting(
         "",
         'alters the views, in place of flip and color_jitter; see policy; "": none',
     )
     precision: Precision = setting(
-        "auto", "auto: times a few steps of each, takes the faster"
+        "auto", "number format; auto: times a few steps of each, takes the faster"
     )
     xla: Literal["auto", "always", "never"] = setting(
-        "auto", "always, never; auto: timed with the precisions, on GPUs only"
+        "auto", "compiler: always, never; auto: timed with the precisions, on GPUs only"
     )
     validate_every: Natural = setting(
         1, "epochs between two looks at the val split; 0: as a tenth of the time allows"
@@ -209,7 +228,7 @@ class TrainConfig:
     patience: Natural = setting(
         0, "validations without a better score, after which training ends; 0: never"
     )
-    train_seed: Integer = setting(0, "of first weights, order and views")
+    train_seed: Seed = setting(0, "seed of first weights, order and views")
 
     def __post_init__(self) -> None:
         _require_sides(self, "crop_height", "crop_width")
@@ -234,7 +253,7 @@ class EvaluateConfig:
     """What is scored, always at the images' original size."""
 
     split: Literal["auto", "train", "val", "test"] = setting(
-        "auto", "auto: test where there is one, else val"
+        "auto", "that is scored; auto: test where there is one, else val"
     )
     num_overlays: Natural = setting(8, "pictures in the report, worst to best")
 
@@ -247,13 +266,19 @@ class GateConfig:
     the lower end of the confidence interval counts.
     """
 
-    min_miou: Share = setting(0.5, "on the evaluated split")
-    max_latency_ms: AtLeastZero = setting(0.0, "of one image at its own size; 0: any")
-    max_model_mb: AtLeastZero = setting(0.0, "of the network's file, 10⁶ bytes; 0: any")
-    min_delta: BelowOne = setting(0.0, "of mIoU, that must be cleared")
-    max_class_drop: BelowOne = setting(0.05, "of any class's IoU")
+    min_miou: Share = setting(0.5, "smallest mIoU on the evaluated split")
+    max_latency_ms: AtLeastZero = setting(
+        0.0, "largest, of one image at its own size; 0: any"
+    )
+    max_model_mb: AtLeastZero = setting(
+        0.0, "largest, of the network's file, 10⁶ bytes; 0: any"
+    )
+    min_delta: BelowOne = setting(
+        0.0, "gain of mIoU over the champion that must be cleared"
+    )
+    max_class_drop: BelowOne = setting(0.05, "largest fall of any class's IoU")
     confidence: Annotated[float, Field(ge=0.5, lt=1), NUMBER] = setting(
-        0.95, "of the bootstrap's intervals, two-sided"
+        0.95, "that of the bootstrap's intervals, two-sided"
     )
     bootstrap_block: Positive = setting(
         1, "images in a row drawn together: frames of a video"
@@ -261,7 +286,7 @@ class GateConfig:
     registered_model: str = Field(
         default="",
         max_length=250,
-        description="its name in MLflow's registry; \"\": the dataset's",
+        description="the model's name in MLflow's registry; \"\": the dataset's",
     )
 
     def __post_init__(self) -> None:
@@ -276,10 +301,11 @@ class ExportConfig:
 
     export_formats: Names = setting(
         "saved_model",
-        "which: saved_model, onnx, litert, litert_fp16, litert_int8; see export.md",
+        "forms that are served: saved_model, onnx, litert, litert_fp16, litert_int8; "
+        "see export.md",
     )
     max_logit_difference: AboveZero = setting(
-        1e-3, "largest allowed, absolute; not of the last two formats"
+        1e-3, "largest allowed of a logit; not of the last two formats"
     )
     min_equal_pixels: UpToOne = setting(0.999, "share of pixels with the same class")
     max_miou_loss: Share = setting(
@@ -288,8 +314,12 @@ class ExportConfig:
     export_examples: Positive = setting(
         32, "images of val to compare on, and of train to calibrate litert_int8 by"
     )
-    publish_to: str = setting("", 's3://bucket/prefix or a folder; "": nowhere')
-    publish_name: str = setting("model", "whose `latest` there is moved to the export")
+    publish_to: str = setting(
+        "", 'place of the export: s3://bucket/prefix or a folder; "": nowhere'
+    )
+    publish_name: str = setting(
+        "model", "name there, whose `latest` is moved to the export"
+    )
 
     def __post_init__(self) -> None:
         for name, check in (("publish_to", parse_url), ("publish_name", pointer_key)):
@@ -353,12 +383,23 @@ class Config:
         }
 
     @classmethod
-    def described(cls) -> dict[str, str]:
-        """The description of each setting, under its field's name."""
-        texts: dict[str, str] = {}
-        for part in _sections(cls).values():
-            texts |= descriptions(part)
-        return texts
+    def described(cls, *, sections: bool = False) -> dict[str, str]:
+        """The description of each setting, under its field's name.
+
+        Args:
+            sections: each begins with its section: "train: passes over …".
+        """
+        return {
+            name: f"{section}: {text}" if sections else text
+            for section, part in _sections(cls).items()
+            for name, text in descriptions(part).items()
+        }
+
+    @classmethod
+    def facts(cls, key: str) -> Facts:
+        """What is declared of a setting: description, default, and what is allowed."""
+        owner = next(part for part in _sections(cls).values() if key in _keys(part))
+        return facts(owner, key)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

@@ -3,17 +3,21 @@
 import ctypes
 import math
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from seglib.errors import SegError
+from seglib.noise import load_backend
 
 CACHED_BYTES = 4 * 2**30  # of decoded training pairs, at most
 PREFETCHED_BATCHES = 8
 PAIRS_AUGMENTED_AT_ONCE = 16
 
 _LOGIT_BYTES = 8  # measured: each float32 is there twice when a prediction ends
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
 _MEMORY, _CONTAINER = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 # Of glibc's mallopt (malloc.h).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
@@ -38,13 +42,38 @@ def usable_cores(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     return cores
 
 
-def tensorflow_log_level(devices: Path = Path("/dev")) -> str:
-    """What TF_CPP_MIN_LOG_LEVEL should be: 2 leaves out all but errors.
+def device_name(devices: Path = Path("/dev"), driver: Path = _NVIDIA) -> str:
+    """The GPUs, or the cores where there are none: `NVIDIA H200`, `2 CPU cores`.
 
-    Without a GPU it is 3: TensorFlow logs an error there each time that it finds none
-    (cuInit), though nothing is wrong, and its real errors are exceptions as well.
+    The drivers tell it, at once; the backend, which takes seconds to load, may yet find
+    that it cannot use them.
+
+    Args:
+        devices: where the kernel shows the devices.
+        driver: where NVIDIA's driver shows its GPUs.
     """
-    return "2" if _has_gpu_driver(devices) else "3"
+    if has_gpu_driver(devices):
+        files = sorted(driver.glob("*/information"))
+        texts = [file.read_text(encoding="utf-8") for file in files]
+        found = [re.search(r"^Model:\s*(.+)", text, re.MULTILINE) for text in texts]
+        names = Counter(name[1].strip() for name in found if name)
+        each = [f"{n} × {name}" if n > 1 else name for name, n in names.items()]
+        return ", ".join(each) or "GPU"
+    cores = usable_cores()
+    return f"{cores} CPU core{'s' * (cores > 1)}"
+
+
+def device_and_format(precision: str) -> str:
+    """`NVIDIA H200, bfloat16`: the device, and the number format of a training there.
+
+    Args:
+        precision: as a configuration names it; a trial decides on "auto".
+    """
+    if precision == "auto" and has_gpu_driver():
+        precision = "number format by trial"
+    elif precision == "auto":
+        precision = " or ".join(filter(None, ("float32", cpu_half_format())))
+    return f"{device_name()}, {precision}"
 
 
 def require_memory(shape: Sequence[int], num_classes: int) -> None:
@@ -98,8 +127,9 @@ def gpu_count() -> int:
 
     Without a driver TensorFlow is not imported to count them.
     """
-    if not _has_gpu_driver(Path("/dev")):
+    if not has_gpu_driver():
         return 0
+    load_backend()
     import keras
 
     return _tensorflow_gpus() if keras.backend.backend() == "tensorflow" else 0
@@ -148,6 +178,11 @@ def half_format() -> str:
     if has_gpu():
         major = _compute_capability()[0]
         return "bfloat16" if major >= 8 else "float16" if major >= 7 else ""
+    return cpu_half_format()
+
+
+def cpu_half_format() -> str:
+    """That of the CPU; known without the backend."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else ""
@@ -167,6 +202,9 @@ def _compute_capability() -> tuple[int, int]:
     return major, minor
 
 
-def _has_gpu_driver(devices: Path) -> bool:
+def has_gpu_driver(devices: Path = Path("/dev")) -> bool:
+    """Whether there is a driver of GPUs, and this process may use one."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
     names = ("nvidia*", "kfd", "dxg")  # CUDA, ROCm, Windows' subsystem for Linux
     return any(path for name in names for path in devices.glob(name))

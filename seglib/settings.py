@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -125,10 +125,43 @@ def descriptions(section_type: Any) -> dict[str, str]:
 
     >>> from seglib.config import AugmentConfig
     >>> descriptions(AugmentConfig)["num_shards"]
-    'files; records are dealt round-robin'
+    'files of pairs, which are dealt round-robin'
     """
     fields = section_type.__pydantic_fields__
     return {name: field.description or "" for name, field in fields.items()}
+
+
+class Facts(NamedTuple):
+    """What the declaration of a field says of it.
+
+    allowed: its limits or its choices; "": any value of its type.
+    """
+
+    description: str
+    default: Any
+    allowed: str
+
+
+def facts(section_type: Any, name: str) -> Facts:
+    """The description, default and limits of a field of a section.
+
+    >>> from seglib.config import TrainConfig
+    >>> facts(TrainConfig, "ema_decay").allowed
+    '≥ 0 and < 1'
+    >>> facts(TrainConfig, "optimizer").allowed
+    'adamw or sgd'
+    """
+    known = section_type.__pydantic_fields__[name]
+    limits = [
+        f"{sign} {getattr(limit, key)}"
+        for key, sign in _LIMITS.items()
+        for limit in known.metadata
+        if hasattr(limit, key)
+    ]
+    is_choice = typing.get_origin(known.annotation) is typing.Literal
+    choices = " or ".join(map(str, typing.get_args(known.annotation)))
+    allowed = choices if is_choice else " and ".join(limits)
+    return Facts(known.description or "", known.default, allowed)
 
 
 @contextmanager
@@ -167,6 +200,10 @@ def _usage_error(root: Any, above: _Place, error: ValidationError) -> UsageError
     parent = _type_at(root, loc[:-1])
     if kind == "unexpected_keyword_argument":
         names = [field.name for field in dataclasses.fields(parent)]
+        if home := _section_with(root, str(name)):
+            where = f"`{home}:`" if owner else f"`{home}:`, not at the file's root"
+            is_in = f"`{owner}` has no key `{name}`: it" if owner else f"`{name}`"
+            return UsageError(f"{is_in} belongs in the section {where}.")
         return unknown(f"key in `{owner}`" if owner else "key", str(name), names)
     if kind == "literal_error":
         options = filter(None, re.findall(r"'([^']*)'", context["expected"]))
@@ -174,7 +211,7 @@ def _usage_error(root: Any, above: _Place, error: ValidationError) -> UsageError
         return UsageError(f"{owner}: {message}" if owner else message)
     expected = _EXPECTED.get(kind, "").format(**context)
     if context.keys() & _LIMITS.keys():
-        expected = _range(parent, str(name))
+        expected = facts(parent, str(name)).allowed
     expected = f"must be {expected}" if expected else f"is wrong: {first['msg']}"
     remedy = ""
     if kind == "string_type" and isinstance(value, bool | int | float):
@@ -182,15 +219,14 @@ def _usage_error(root: Any, above: _Place, error: ValidationError) -> UsageError
     return UsageError(f"`{place}` {expected}. Received: {value!r}.{remedy}")
 
 
-def _range(parent: Any, name: str) -> str:
-    """Both limits of a field; pydantic tells the one that was overstepped."""
-    limits = parent.__pydantic_fields__[name].metadata
-    return " and ".join(
-        f"{sign} {getattr(limit, key)}"
-        for key, sign in _LIMITS.items()
-        for limit in limits
-        if hasattr(limit, key)
-    )
+def _section_with(root: Any, name: str) -> str | None:
+    """The section that has a key."""
+    for field in dataclasses.fields(root):
+        kind: Any = field.type
+        is_section = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+        if is_section and name in [key.name for key in dataclasses.fields(kind)]:
+            return field.name
+    return None
 
 
 def _joined(place: _Place) -> str:

@@ -77,7 +77,7 @@ def test_words_pages_and_what_does_not_compute_leave_a_training_as_it_is(
         ("seglib/training/losses.py", "1e-6", "1e-7"),
         ("seglib/training/state.py", "self.step += 1", "self.step += 2"),
         ("seglib/models/decoders.py", "import ", "import math\nimport "),
-        ("seglib/data/loader.py", "_EPOCHS = 2**20", "_EPOCHS = 2**19"),
+        ("seglib/data/loader.py", "EPOCHS = 2**20", "EPOCHS = 2**19"),
         ("seglib/models/__init__.py", "import ", "import math\nimport "),
     ],
 )

@@ -119,6 +119,7 @@ def test_names_may_be_given_as_a_list(load):
         ("- train", r"a section with keys such as `data:`"),
         ("train: [", r"not valid YAML"),
         ("train: {epochs: 0}", r"`train.epochs` must be ≥ 1. Received: 0"),
+        ("train: {train_seed: -1}", r"`train.train_seed` must be ≥ 0.*Received: -1"),
         ("train: {learning_rate: 0}", r"`train.learning_rate` must be > 0"),
         ("train: {weight_decay: -1}", r"`train.weight_decay` must be ≥ 0"),
         ("train: {warmup_steps: -1}", r"`train.warmup_steps` must be ≥ 0"),

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from seglib.hardware import half_format, tensorflow_log_level, usable_cores
+from seglib.hardware import device_name, half_format, usable_cores
 
 
 @pytest.fixture
@@ -46,11 +46,22 @@ def test_the_affinity_of_the_process_lowers_it_too(tmp_path):
         os.sched_setaffinity(0, before)
 
 
-@pytest.mark.parametrize("device", ["nvidia0", "nvidiactl", "kfd", "dxg"])
-def test_the_error_of_finding_no_gpu_is_left_out_where_there_is_none(tmp_path, device):
-    assert tensorflow_log_level(tmp_path) == "3"
-    (tmp_path / device).touch()
-    assert tensorflow_log_level(tmp_path) == "2"
+def test_the_device_is_told_before_the_backend_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    devices, driver = tmp_path / "dev", tmp_path / "gpus"
+    devices.mkdir()
+    cores = usable_cores()
+    assert device_name(devices, driver) == f"{cores} CPU core{'s' * (cores > 1)}"
+    (devices / "kfd").touch()  # ROCm's
+    assert device_name(devices, driver) == "GPU"
+    for number in range(2):
+        (devices / f"nvidia{number}").touch()
+        (driver / f"0000:{number}").mkdir(parents=True)
+        text = "Model: \t\t NVIDIA H200\nIRQ:   \t 105\n"
+        (driver / f"0000:{number}" / "information").write_text(text)
+    assert device_name(devices, driver) == "2 × NVIDIA H200"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert device_name(devices, driver).endswith("CPU cores" if cores > 1 else "core")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from seglib.cli.main import app
-from seglib.config import AugmentConfig, TrainConfig
+from seglib.config import AugmentConfig, ExportConfig, TrainConfig
 from seglib.data.image_io import read_image, read_mask, write_image
 from seglib.data.manifest import open_dataset
 from seglib.data.pairs import read_pair
@@ -18,6 +18,7 @@ from seglib.data.verification.loading import load_dataset
 from seglib.data.verification.verifier import verify
 from seglib.data.views import RandomView
 from seglib.errors import DatasetError, SegError, UsageError
+from seglib.exports.exported import FORMATS, ExportedModel
 from seglib.models import ENCODERS, build_custom, build_model
 from seglib.models.contract import Contract
 from seglib.models.encoders.encoder import CAFFE
@@ -170,7 +171,7 @@ def test_augmentation_moves_all_inputs_and_tints_the_image_alone(root, tmp_path)
     for policy in ("geometric", "photometric"):
         settings = AugmentConfig(policy=policy, copies=3)
         augment(data, tmp_path / policy, config=settings)
-        source = ShardSource(tmp_path / policy, inputs=RGBD)
+        source = ShardSource(str(tmp_path / policy), inputs=RGBD)
         images = [source[index][0] for index in range(len(source))]
         tinted = [not np.array_equal(x[..., 0], x[..., 3]) for x in images]
         moved = [not any(np.array_equal(x[..., 3], d) for d in depths) for x in images]
@@ -179,7 +180,7 @@ def test_augmentation_moves_all_inputs_and_tints_the_image_alone(root, tmp_path)
             policy == "geometric",
         )
     with pytest.raises(SegError, match="hold image .3 channels., depth"):
-        ShardSource(tmp_path / "geometric", inputs={"image": 3})
+        ShardSource(str(tmp_path / "geometric"), inputs={"image": 3})
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 7, 9])
@@ -238,12 +239,18 @@ def test_prediction_without_the_input_says_which(root, tmp_path):
     assert (model.predict([image, depth[..., 0]]) == model.predict(joined)).all()
 
 
-def test_the_export_takes_the_joined_inputs(root, tmp_path):
-    model = _model(others={"depth": 1, "left": 3})
-    comparison = export(model, tmp_path / "export")
-    assert comparison["formats"]["saved_model"]["equal_pixels"] == 1
+def test_every_format_takes_the_joined_inputs(root, tmp_path):
+    inputs, outputs = _two_streams()
+    model = build_custom(inputs, outputs)
+    config = ExportConfig(export_formats=",".join(FORMATS), max_miou_loss=0.2)
+    export(model, tmp_path / "export", config=config, data=load_dataset(root))
     contract = Contract.from_json((tmp_path / "export" / "contract.json").read_text())
-    assert contract.inputs == {"image": 3, "depth": 1, "left": 3}
+    assert contract.inputs == RGBD
+    expected = model.predict(_sample(root))
+    for name, each in FORMATS.items():
+        found = ExportedModel.open(tmp_path / "export", name).predict(_sample(root))
+        least = 0.8 if each.is_rounded else 0.999
+        assert (found == expected).mean() > least, name
 
 
 def _two_streams():

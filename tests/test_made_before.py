@@ -223,6 +223,10 @@ def test_the_rows_of_before_are_compared(runs: Path, store: str) -> None:
     metrics = runs.glob("mlflow-artifacts/*/artifacts/evaluation/metrics.json")
     assert values["miou"] == json.loads(next(metrics).read_text())["miou"]
     assert TrackedRuns(store).find(row["name"]).parameters["epochs"] == "2"
+    names = [line["name"] for line in compared["lines"] if line["section"] == "IoU"]
+    assert "iou/road" in names
+    assert values["duration_s/train"] > 0
+    assert "val_miou" not in values, "the last point of a curve is no score"
 
 
 def test_the_registered_champion_answers_as_before(

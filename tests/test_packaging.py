@@ -11,7 +11,7 @@ import pytest
 
 from tools.sample_scenes import write_sample_dataset
 
-EXTRAS = {"pretrained", "hub", "mlflow", "convert", "export", "gpu"}
+EXTRAS = {"pretrained", "hub", "mlflow", "convert", "export", "demo", "gpu"}
 # What a plain `pip install seglib` does not bring.
 ABSENT = ("mlflow", "kfp", "dvc", "docker", "psutil", "pg8000", "onnxruntime")
 

@@ -77,7 +77,7 @@ def test_the_lock_files_agree_in_every_version(
     ("name", "extras", "group"),
     [
         ("requirements.lock", ("pretrained", "mlflow", "convert"), "pipeline"),
-        ("requirements-dev.lock", ("pretrained", "mlflow", "convert"), "dev"),
+        ("requirements-dev.lock", ("pretrained", "mlflow", "convert", "demo"), "dev"),
         (
             "requirements-gpu.lock",
             ("pretrained", "mlflow", "convert", "gpu"),

@@ -32,6 +32,7 @@ FUNCTIONS = {
     "fix",
     "load_dataset",
     "load_model",
+    "pack",
     "plan",
     "predict",
     "predict_uncertainty",
@@ -52,6 +53,8 @@ DRAWING = {
     "image_and_overlay",
     "legend",
     "overlay",
+    "plot_confusion",
+    "plot_curves",
 }
 DISTRIBUTED = {"LostProcessError", "ProcessGroup", "join", "launch", "run_processes"}
 

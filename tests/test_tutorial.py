@@ -1,5 +1,6 @@
 """The tutorial and the notebook are run as they stand."""
 
+import ast
 import json
 import re
 import shlex
@@ -51,6 +52,17 @@ def test_every_block_of_the_tutorial_runs(
         assert (tmp_path / path).is_file(), path
 
 
+def _run_cell(source: str, names: dict[str, object]) -> object:
+    """Run a cell of a notebook; its last expression is what the notebook shows."""
+    tree = ast.parse(source)
+    last = tree.body[-1]
+    if not isinstance(last, ast.Expr):
+        exec(compile(tree, "notebook", "exec"), names)
+        return None
+    exec(compile(ast.Module(tree.body[:-1], []), "notebook", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "notebook", "eval"), names)
+
+
 def test_the_notebook_runs(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,9 +71,19 @@ def test_the_notebook_runs(
     notebook = json.loads(path.read_text(encoding="utf-8"))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
     names: dict[str, object] = {}
+    shown = []
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             assert cell["outputs"] == [], "stored without outputs"
-            exec(compile("".join(cell["source"]), path.name, "exec"), names)
+            shown.append(_run_cell("".join(cell["source"]), names))
+    asked = [value for value in shown if hasattr(value, "_repr_html_")]
+    pages = {type(value).__name__: value._repr_html_() for value in asked}
+    del pages["Figure"]  # a notebook shows it as a PNG
+    assert list(pages) == [
+        *("Dataset", "Verification", "History", "SegmentationModel", "Evaluation")
+    ]
+    for name, page in pages.items():
+        assert len(page) < 300_000, name
+        assert "<script" not in page, name
     score = float(names["score"].miou)  # type: ignore[attr-defined]
     assert score > 0.7, "well above the most frequent class, 0.43"

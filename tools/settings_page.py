@@ -65,7 +65,7 @@ def _kind(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_kind(one) for one in schema["anyOf"])
     limits = [
-        f"{sign} {schema[key]:g}" for key, sign in _LIMITS.items() if key in schema
+        f"{sign} {schema[key]:.15g}" for key, sign in _LIMITS.items() if key in schema
     ]
     names = {"boolean": "true or false", "string": "text", "array": "list"}
     return ", ".join([names.get(schema["type"], schema["type"]), *limits])

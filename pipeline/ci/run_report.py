@@ -136,7 +136,9 @@ def _ask_mlflow(run_id: str, uri: str) -> tuple["RunFacts | None", str]:
         with answering(uri):
             rows = TrackedRuns(uri)
             row = rows.of_run(run_id)
-            return row, rows.read_file(row, _DECISION) if row else ""
+            if not row:
+                return None, ""
+            return rows.whole(row), rows.read_file(row, _DECISION)
     except SegError as error:
         raise SegError(
             f"It is not known what became of the run {run_id}. {error} Then run the "

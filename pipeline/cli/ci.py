@@ -9,7 +9,9 @@ import typer
 
 from pipeline.cli import options as opt
 from pipeline.cli.connection import connect_by_environment
-from pipeline.cli.options import option, optional
+from pipeline.cli.options import optional
+from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import echo
 from seglib.errors import SegError, UsageError
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.ci.github import GitHub
     from pipeline.ci.plan import Wish
 
-app = typer.Typer()
+app = App()
 
 
 class Variant(StrEnum):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pipeline.cli.options import Context, option, optional
+from pipeline.cli.options import Context, optional
+from seglib.cli.options import option
 from seglib.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _variable(name: str) -> dict[str, Any]:
-    return {"envvar": name, "rich_help_panel": "Connection"}
+    return {"envvar": name, "group": "Connection"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Context, Remote, grouped, option, optional
+from pipeline.cli.options import Context, Remote, grouped, optional
+from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import CHECKPOINTS, TRACKING_URI
 from seglib.errors import UsageError
@@ -15,8 +17,8 @@ from seglib.errors import UsageError
 if TYPE_CHECKING:
     from pipeline.dag.inputs import Data
 
-app = typer.Typer()
-_PANEL: dict[str, Any] = {"rich_help_panel": "Surroundings"}
+app = App()
+_PANEL: dict[str, Any] = {"group": "Surroundings"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.connection import ClusterAddress
-from pipeline.cli.options import grouped, option, optional
+from pipeline.cli.options import grouped, optional
 from pipeline.dag.quantities import readable
+from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import CHECKPOINTS
 from seglib.errors import SegError
@@ -16,7 +18,7 @@ from seglib.errors import SegError
 if TYPE_CHECKING:
     from pipeline.garbage import Item
 
-app = typer.Typer()
+app = App()
 
 
 @app.command("gc")

@@ -14,8 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from seglib.cli.options import option
 from seglib.environment import CHECKPOINTS, IMAGE
 
 if TYPE_CHECKING:
@@ -23,17 +22,6 @@ if TYPE_CHECKING:
     from pipeline.dag.compile import Compiled
     from pipeline.dag.document import Document
     from pipeline.dag.inputs import Data
-
-
-def option(text: str, *names: str, **given: Any) -> Any:
-    """An option whose help shows its default.
-
-    Args:
-        text: the help.
-        names: such as "--dry-run"; default: the parameter's name.
-        given: further arguments of `typer.Option`.
-    """
-    return typer.Option(*names, help=text, **given)
 
 
 def optional(text: str, *names: str, **given: Any) -> Any:
@@ -119,7 +107,7 @@ Experiment = Annotated[str, optional("Of KFP. Default: the pipeline's name.")]
 # How a command goes about it
 Context = Annotated[
     str,
-    optional("Of kubeconfig. Default: its current one.", rich_help_panel="Connection"),
+    optional("Of kubeconfig. Default: its current one.", group="Connection"),
 ]
 DryRun = Annotated[
     bool, option("Show what would be done, and do nothing.", "--dry-run")

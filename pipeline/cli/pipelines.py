@@ -1,5 +1,6 @@
 """The commands on whole pipelines: `run`, `sweep` and `compile`."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,11 +8,13 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import options as opt
-from pipeline.cli.options import Compilation, grouped, option, optional
+from pipeline.cli.options import Compilation, grouped, optional
+from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import UsageError
 
-app = typer.Typer()
+app = App()
 
 
 class Runner(StrEnum):
@@ -166,17 +169,29 @@ def compile_document(
     manifest: Annotated[
         bool, option("Write Kubernetes' Pipeline and PipelineVersion.", "--manifest")
     ] = False,
+    config: opt.ConfigFile = None,
+    settings: opt.Settings = None,
+    remote: opt.Remote = "",
 ) -> None:
     """Write the pipeline as a document for Kubeflow Pipelines.
 
-    Its parameters are the settings of a configuration file, with their defaults,
-    and data_md5, remote and code_version. The same input gives the same bytes.
+    Its parameters are data_md5 and remote, code_version, and the settings of a
+    configuration file. With --config and --remote, KFP's form shows values that run
+    as they are: of that file, and of the dataset that data.dvc pins. The same input
+    gives the same bytes.
 
     For example:
 
     python -m pipeline compile -o pipeline.yaml --image registry/seglib@sha256:…
 
+    python -m pipeline compile -o sample.yaml --config configs/sample.yaml \
+    --remote s3://seglib/dvc
+
     python -m pipeline compile -o trial.yaml --allow-tag --gpus 1
     """
-    done = compilation.compile(output, manifest=manifest)
+    from pipeline.dag.inputs import find_data, find_settings
+
+    found = find_settings(config, settings or ())
+    data = replace(find_data(None), remote=remote) if remote else None
+    done = compilation.compile(output, manifest=manifest, config=found, data=data)
     echo(f"{done.path}: {done.version}, image {done.image}")

@@ -8,13 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Runs, option, optional
+from pipeline.cli.options import Runs, optional
 from pipeline.cli.tracking import existing_store
+from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import Terminal, echo
 from seglib.errors import SegError, UsageError
 from seglib.plain_text import visible
 
-app = typer.Typer()
+app = App()
 
 Model = Annotated[
     str, typer.Argument(help="The registered model. Default: the only one.")

@@ -8,21 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.connection import ClusterAddress
-from pipeline.cli.options import (
-    Every,
-    Form,
-    Longest,
-    OutputForm,
-    grouped,
-    option,
-    optional,
-)
+from pipeline.cli.options import Every, Form, Longest, OutputForm, grouped, optional
+from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import Terminal, echo, write_log
 
 if TYPE_CHECKING:
     from pipeline.kfp.connection import KfpServer
 
-app = typer.Typer()
+app = App()
 
 Say = Callable[[str], None]
 

@@ -9,8 +9,10 @@ import typer
 
 from pipeline.cli import options as opt
 from pipeline.cli.connection import ClusterAddress
-from pipeline.cli.options import DataVersion, Submission, grouped, option
+from pipeline.cli.options import DataVersion, Submission, grouped
 from pipeline.cli.runs import STATUSES, Say, follow
+from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.kfp.schedules import Change, Wanted
     from pipeline.kfp.submission import Submitted
 
-app = typer.Typer()
+app = App()
 
 _SIGNS = {"create": "+", "renew": "~", "delete": "-", "keep": "="}
 

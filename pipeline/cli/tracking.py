@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import Context, Runs, option, optional
+from pipeline.cli.options import Context, Runs, optional
+from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import Terminal, echo
 from seglib.environment import TRACKING_URI
 from seglib.errors import SegError, UsageError
@@ -19,7 +21,7 @@ from seglib.plain_text import without_login
 if TYPE_CHECKING:
     from pipeline.history.compare import Line
 
-app = typer.Typer()
+app = App()
 
 _FORMATS = (".md", ".csv", ".json")
 _TOLERANCE = 0.005  # mIoU
@@ -109,6 +111,7 @@ def compare(
     with existing_store(runs) as uri:
         store = TrackedRuns(uri)
         rows = [store.find(name) for name in names or ()] or store.newest(3)[::-1]
+        rows = [store.whole(row) for row in rows]
     if not rows:
         raise SegError(f"No runs in {uri} yet: python -m pipeline run")
     lines = lines_of(rows)
@@ -149,7 +152,8 @@ def reproduce(
     from seglib.tracking.queries import TrackedRuns
 
     with existing_store(runs) as uri:
-        row = TrackedRuns(uri).find(name)
+        store = TrackedRuns(uri)
+        row = store.whole(store.find(name))
     how = recipe(row, folder=data, any_code=any_code)
     difference(row, {"miou": 0.0})  # a run without a score is told before an hour
     outcome = execute(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli import options as opt
-from pipeline.cli.options import Compilation, DataVersion, grouped, option, optional
+from pipeline.cli.options import Compilation, DataVersion, grouped, optional
 from pipeline.train_job.plan import LABEL
+from seglib.cli.help import App
+from seglib.cli.options import option
 from seglib.cli.terminal import echo
 from seglib.errors import UsageError
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.train_job.plan import Training
     from pipeline.train_job.pod import Spec
 
-app = typer.Typer()
+app = App()
 
 
 _STATUSES = {"Complete": 0, "Failed": 1, "Gone": 3, "": 4}

@@ -1,15 +1,19 @@
 """Compile a pipeline: for Kubeflow Pipelines' API, or for kubectl."""
 
 import hashlib
+import inspect
 import os
 import re
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import yaml
+
 from pipeline.dag.cluster_config import ClusterConfig
-from pipeline.dag.inputs import refuse_placeholders
+from pipeline.dag.inputs import Data, code_version, refuse_placeholders
 from seglib.errors import SegError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ def compile_pipeline(
     checkpoints: str = "",
     manifest: bool = False,
     allow_tag: bool = False,
+    config: "Config | None" = None,
+    data: Data | None = None,
     plan: "tuple[Config, Sweep] | None" = None,
 ) -> Compiled:
     """Write the pipeline as a YAML file, whole or not at all.
@@ -48,6 +54,8 @@ def compile_pipeline(
         manifest: write Kubernetes' resources Pipeline and PipelineVersion, instead of
             what KFP's API takes.
         allow_tag: take an image without a digest.
+        config: the settings that KFP's form shows. Default: the usual ones.
+        data: the dataset that the form shows. Default: none.
         plan: compile a sweep: the shared settings, and what is tried.
     """
     if output.suffix not in _SUFFIXES:
@@ -63,12 +71,15 @@ def compile_pipeline(
         "image": image,
         "cluster": cluster,
         "checkpoints": checkpoints,
+        "given": {"code_version": code_version()},
     }
+    if data:
+        made["given"] |= {"data_md5": data.data_md5, "remote": data.remote}
     if plan:
         config, sweep = plan
         pipeline = sweep_pipeline(sweep, config, **made)
     else:
-        pipeline = training_pipeline(**made)
+        pipeline = training_pipeline(config=config, **made)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent) as place:
@@ -76,6 +87,7 @@ def compile_pipeline(
             version = _write(pipeline, written)
             if manifest:
                 _write_manifest(pipeline, written, version, cluster.namespace)
+                _put_in_order(pipeline, written)
             written.replace(output)
     except OSError as error:
         raise SegError(f"{output}: cannot be written ({error.strerror}).") from error
@@ -99,8 +111,38 @@ def _write(pipeline: Any, path: Path) -> str:
     from kfp.compiler import Compiler
 
     Compiler().compile(pipeline, str(path))
+    _put_in_order(pipeline, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return f"{pipeline.name}-{digest[:12]}"
+
+
+def _put_in_order(pipeline: Any, path: Path) -> None:
+    """Put the pipeline's parameters in the order of its signature; KFP sorts them.
+
+    Those that are required come first, then the settings, section by section.
+    """
+    order = list(inspect.signature(pipeline.pipeline_func).parameters)
+    text = path.read_text(encoding="utf-8")
+    documents = list(yaml.load_all(text, yaml.CSafeLoader))
+    for document in documents:
+        spec = document.get("spec", {}).get("pipelineSpec", document)
+        if "root" in spec:
+            inputs = spec["root"]["inputDefinitions"]
+            found = inputs["parameters"]
+            inputs["parameters"] = {name: found[name] for name in order}
+            texts = {name: one["description"] for name, one in found.items()}
+    head = list(takewhile(lambda line: line.startswith("#"), text.splitlines(True)))
+    at = {_name_of_input(line): line.rstrip() for line in head}
+    ordered = (f"{at[name]}  {texts[name]}\n" for name in order)
+    lines = [next(ordered) if _name_of_input(ln) in texts else ln for ln in head]
+    body = yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False)
+    path.write_text("".join(lines) + body, encoding="utf-8")
+
+
+def _name_of_input(line: str) -> str:
+    """The parameter that a line of KFP's comment is about; empty: none."""
+    found = re.match(r"#    (\w+): ", line)
+    return found[1] if found else ""
 
 
 def _write_manifest(pipeline: Any, path: Path, version: str, namespace: str) -> None:

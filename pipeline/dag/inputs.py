@@ -1,14 +1,15 @@
 """The inputs of a run: dataset, settings, version of the code."""
 
 import os
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seglib.code_version import code_digest
+from seglib.code_version import git_commit as commit_of
 from seglib.config import Config
+from seglib.environment import GIT_COMMIT
 from seglib.errors import DatasetError, SegError, UsageError
 from seglib.storage.documents import parse_yaml
 
@@ -175,18 +176,7 @@ def step_code_version(component: str, *, step: str) -> str:
 
 def git_commit() -> str:
     """The commit of the code, "-dirty" where files differ from it; empty if unknown."""
-    baked = os.environ.get("GIT_COMMIT", "")
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return baked
-    return done.stdout.strip()
+    return commit_of(REPOSITORY) or os.environ.get(GIT_COMMIT, "")
 
 
 def _splits(data: Data) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ written out here is only what flows from step to step.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ def build(
     config: Config | None = None,
     own: Mapping[str, Any] | None = None,
     texts: Mapping[str, str] | None = None,
+    given: Mapping[str, str] | None = None,
     image: str = IMAGE,
     cluster: ClusterConfig | None = None,
     checkpoints: str = "",
@@ -74,6 +75,7 @@ def build(
         config: the parameters' defaults. Default: those of the configuration.
         own: further parameters, with their defaults.
         texts: their descriptions.
+        given: default values of the parameters that are given for each run.
         image: the image of every step, best pinned by digest.
         cluster: what the steps' pods need. `None`: nothing, for the local runner.
         checkpoints: where the training step keeps its state: s3://bucket/prefix.
@@ -98,11 +100,15 @@ def build(
                 judged["decision"] = gated.outputs["decision"]
                 steps.add("export", export_model, cached=False, **judged)
 
-    signature = _signature((config or Config()).flat() | dict(own or {}))
+    defaults = dict(own or {}) | (config or Config()).flat()
+    signature = _signature(given or {}, defaults)
     pipeline.__signature__ = signature  # type: ignore[attr-defined]
     pipeline.__doc__ = train.__doc__
     built = dsl.pipeline(name=name, display_name=display_name)(pipeline)
-    _describe(built.pipeline_spec, {**_GIVEN, **(texts or {}), **Config.described()})
+    texts = {**_GIVEN, **(texts or {})}
+    of_steps = built.pipeline_spec.components.values()
+    _describe(of_steps, {**texts, **Config.described()})
+    _describe([built.pipeline_spec.root], {**texts, **Config.described(sections=True)})
     return built
 
 
@@ -136,19 +142,26 @@ class Steps:
         return task
 
 
-def _signature(defaults: Mapping[str, Any]) -> inspect.Signature:
+def _signature(
+    given: Mapping[str, str], defaults: Mapping[str, Any]
+) -> inspect.Signature:
     """The pipeline's parameters; KFP reads them as if they were written out."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    given = [inspect.Parameter(name, kind, annotation=str) for name in _GIVEN]
+    kind, empty = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+    parameters = [
+        inspect.Parameter(name, kind, annotation=str, default=given.get(name, empty))
+        for name in _GIVEN
+    ]
+    parameters.sort(key=lambda parameter: parameter.default is not empty)
     for name, value in defaults.items():
         type_ = list[str] if isinstance(value, list) else type(value)
-        given.append(inspect.Parameter(name, kind, annotation=type_, default=value))
-    return inspect.Signature(given)
+        one = inspect.Parameter(name, kind, annotation=type_, default=value)
+        parameters.append(one)
+    return inspect.Signature(parameters)
 
 
-def _describe(spec: Any, texts: Mapping[str, str]) -> None:
-    """Give every parameter its description, of the pipeline and of the components."""
-    for component in (spec.root, *spec.components.values()):
+def _describe(components: Iterable[Any], texts: Mapping[str, str]) -> None:
+    """Give every parameter that has no description its own."""
+    for component in components:
         for name, parameter in component.input_definitions.parameters.items():
             if not parameter.description:
                 parameter.description = texts.get(name, "")

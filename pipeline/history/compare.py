@@ -13,7 +13,7 @@ from seglib.plain_text import table_cell
 from seglib.tracking.queries import RunFacts
 
 _TIME = "%Y-%m-%d %H:%M:%S"
-_CURVES = ("loss", "learning_rate", "epoch_duration_s", "train_", "val_")
+_CURVES = ("loss", "learning_rate", "epoch_duration_s", "train_", "val_")  # of before
 _CODE = ("git_commit", "image", "code_version")
 _DATA = ("data_md5", "data_remote")
 _END = ("verdict", "reasons", "promotion", "failed_step", "failure")

@@ -33,12 +33,21 @@ from pipeline.local.runner_process import (
 from pipeline.local.tracker import RunTracker, tracking_uri
 from seglib.config import Config
 from seglib.delivery.outbox import EVENT_FILE
-from seglib.environment import CHECKPOINTS, EVENTS, RUN_ID, TASK_RUN, TRACKING_URI
-from seglib.hardware import tensorflow_log_level
+from seglib.environment import (
+    CHECKPOINTS,
+    EVENTS,
+    GIT_COMMIT,
+    RUN_ID,
+    TASK_RUN,
+    TRACKING_URI,
+)
+from seglib.hardware import device_and_format
+from seglib.noise import LOG_LEVELS
 from seglib.registry.weights import pin_weights
 from seglib.runtime.events import Event, EventReader, append_event, now_ms
 from seglib.runtime.provenance import FAILURE_REASON
 from seglib.runtime.trials import label
+from seglib.tracking.names import experiment_name
 
 
 def execute(
@@ -108,14 +117,23 @@ def execute(
     swept = sweep.trials[0] if sweep else ()
     settings = {k: v for k, v in config.flat().items() if k not in swept}
     identity["parameters"] = settings
+    if not docker:  # a container may see another one
+        told_device = device_and_format(config.train.precision)
+        console.print(f"device       {told_device}")
     console.print(f"data         {data.title} ({data.data_md5})")
     console.print(f"run          {shown(folder)}")
     # As it is before the tracking adds its own; the gate asks the store, too.
-    environment = _environment(told | {TRACKING_URI: uri})
+    environment = _environment(told | {TRACKING_URI: uri, GIT_COMMIT: git_commit()})
     with Display(console, SWEEP_STEPS if sweep else STEPS) as display:
         run = _Run(RunOutcome(folder, uri, tracking_required), config, display)
         tracker = RunTracker(uri, folder, warn=display.warn)
-        run.tell("open", **identity, tags={**_source_tags(source), **(tags or {})})
+        run.tell(
+            "open",
+            **identity,
+            title=name,
+            experiment=experiment_name(config.flat(), data.remote),
+            tags={**_source_tags(source), **(tags or {})},
+        )
         if tracking_required:
             tracker.require()
         try:
@@ -261,7 +279,7 @@ def _environment(told: Mapping[str, str]) -> dict[str, str]:
     """Of the runner, and so of the steps that it starts as processes."""
     path = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     return {
-        "TF_CPP_MIN_LOG_LEVEL": tensorflow_log_level(),
+        **LOG_LEVELS,
         "NO_ALBUMENTATIONS_UPDATE": "1",
         **{k: v for k, v in os.environ.items() if k != TASK_RUN},
         "PYTHONPATH": os.pathsep.join(filter(None, path)),

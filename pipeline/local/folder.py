@@ -20,18 +20,22 @@ from pathlib import Path
 from seglib.delivery.outbox import EVENT_FILE
 from seglib.errors import SegError, UsageError
 
-# name of the link: (step, file or folder in its output)
-LINKS = {
-    "verification.html": ("verify", "report.html"),
-    "augmentation.html": ("augment", "preview.html"),
-    "selection.md": ("select", "selection.md"),
-    "model": ("train", "."),
-    "report.html": ("evaluate", "report.html"),
-    "overlays": ("evaluate", "overlays"),
-    "metrics.json": ("evaluate", "metrics.json"),
-    "decision.md": ("gate", "decision.md"),
-    "export": ("export", "."),
-}
+# Name of the link, step, file or folder in its output; later ones replace earlier ones.
+LINKS = (
+    ("verification.html", "verify", "report.html"),
+    ("augmentation.html", "augment", "preview.html"),
+    ("views.html", "train", "views.html"),
+    ("selection.md", "select", "selection.md"),
+    ("model", "train", "."),
+    ("report.html", "evaluate", "report.html"),
+    ("report.html", "gate", "report.html"),  # with the verdict
+    ("per_image.js", "evaluate", "per_image.js"),  # the page finds them beside it
+    ("images", "evaluate", "images"),
+    ("overlays", "evaluate", "overlays"),
+    ("metrics.json", "evaluate", "metrics.json"),
+    ("decision.md", "gate", "decision.md"),
+    ("export", "export", "."),
+)
 
 
 def create_run_folder(runs: Path, name: str = "") -> Path:
@@ -69,7 +73,7 @@ def create_run_folder(runs: Path, name: str = "") -> Path:
 def link_outputs(folder: Path, outputs: Mapping[str, Path]) -> dict[str, Path]:
     """Link the outputs of steps into the run's folder; gives the links by name."""
     links = {}
-    for name, (step, inside) in LINKS.items():
+    for name, step, inside in LINKS:
         target = outputs[step] / inside if step in outputs else None
         if target and target.exists():
             links[name] = link(folder / name, target)

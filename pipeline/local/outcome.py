@@ -191,4 +191,5 @@ def _print_line(console: Console, title: str, *parts: str | tuple[str, str]) -> 
     """Parts may have a style each."""
     styled = [(part, "") if isinstance(part, str) else part for part in parts]
     shown_parts = ((visible(text), style) for text, style in styled)
-    console.print(Text.assemble(f"{title:<12} ", *shown_parts), soft_wrap=True)
+    text = Text.assemble(f"{title:<12} ", *shown_parts)
+    console.print(text, soft_wrap=True, no_wrap=True)  # addresses and commands

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, cast
 
+from seglib.noise import is_noise
+
 _TICK_S = 0.1
 _GRACE_S = 10.0  # for the steps to end by themselves once they are told to
 
@@ -21,12 +23,6 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '([\w-]+)'$")
 _CACHED = re.compile(r"Task ([\w-]+) cache hit ")
 _ENDED = re.compile(r"Task '([\w-]+)' finished with status (\w+)$")
-# TensorFlow's own words, on the CPU and the GPU that it finds or does not find, and on
-# files that are not yet where they will be; and those of KFP's container runner.
-_CHATTER = re.compile(
-    r"[IWE]0000 00:00:|WARNING: All log messages before absl::|Assets written to: "
-    r"|Found image '|Function `\w+` contains input name"
-)
 _TRACEBACK = "Traceback (most recent call last):"
 _INDENT = "    "  # KFP's, of everything that a task prints
 _EXECUTOR = "[KFP Executor "
@@ -156,7 +152,7 @@ class RunnerOutput:
         elif self._in_traceback and not text.startswith(" "):
             self._in_traceback = False  # with the exception's own line
             return RunnerEvent("muttered", self._step, text)
-        if self._in_traceback or _CHATTER.match(text) or not text.strip():
+        if self._in_traceback or is_noise(text) or not text.strip():
             return None
         return RunnerEvent("printed", self._step, text)
 

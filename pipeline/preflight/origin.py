@@ -13,6 +13,7 @@ from seglib.errors import UsageError
 
 # A user sets these: by the configuration, the cluster file or --parallel.
 _SETTINGS = frozenset({"retryPolicy", "iteratorPolicy"})
+_VALUES = frozenset({"defaultValue", "isOptional"})  # of a parameter
 
 
 def require_ours(document: Document) -> None:
@@ -113,7 +114,7 @@ def _parts(spec: Mapping[str, Any]) -> dict[str, Any]:
     """What no setting changes, by place."""
     executors = spec.get("deploymentSpec", {}).get("executors", {})
     return {
-        "the pipeline": _without(spec["root"], _SETTINGS | {"defaultValue"}),
+        "the pipeline": _without(spec["root"], _SETTINGS | _VALUES),
         **{
             f"component {name}": _without(component, _SETTINGS)
             for name, component in spec.get("components", {}).items()

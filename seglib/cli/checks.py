@@ -1,6 +1,6 @@
 """`seglib verify`, `fix` and `visualize`: a dataset before anything is made of it."""
 
-import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,20 +8,21 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from seglib.cli import options as opt
 from seglib.cli.console import (
-    ConfigFile,
-    Data,
-    IgnoreIndex,
-    NumClasses,
     check_folder,
+    check_model,
+    check_out,
     class_options,
-    console,
     data_config,
+    how_to_fix,
+    load_framework,
     open_dataset,
-    progress_bar,
-    stage_bar,
+    tell_device,
     tell_findings,
 )
+from seglib.cli.progress import progress_bar, stage_bar
+from seglib.cli.terminal import console, echo
 from seglib.data.problems import NOTE, PROBLEM, SEVERITIES
 from seglib.errors import UsageError, unknown
 from seglib.plain_text import visible
@@ -37,31 +38,30 @@ def verify(
             "s3://bucket/prefix, which are read from the store."
         ),
     ],
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    config: ConfigFile = None,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
+    config: opt.ConfigFile = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for manifest.json and report.html.")
+        Path | None, opt.option("Folder for manifest.json and report.html.")
     ] = None,
+    overwrite: opt.Overwrite = False,
     model: Annotated[
         Path | None,
-        typer.Option(help="Trained model: also rank the masks that it contradicts."),
+        opt.option("Trained model: also rank the masks that it contradicts."),
     ] = None,
     fail_on: Annotated[
-        str, typer.Option(help="problem, warning or note: what exits with 1.")
+        str, opt.option("problem, warning or note: what exits with 1.")
     ] = PROBLEM,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(help="Kind of warning or note to leave out; may be repeated."),
+        opt.option("Kind of warning or note to leave out; may be repeated."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print all findings as JSON.")
+        bool, opt.option("Print all findings as JSON.", "--json")
     ] = False,
-    remote: Annotated[
-        str, typer.Option(help="Of a pin. Default: DVC's default remote.")
-    ] = "",
+    remote: Annotated[str, opt.option("Of a pin. Default: DVC's default remote.")] = "",
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Read also files that have not changed.")
+        bool, opt.option("Read also files that have not changed.", "--fresh")
     ] = False,
 ) -> None:
     """Look at every file of a dataset and report what is wrong with it.
@@ -75,22 +75,39 @@ def verify(
     Exit code 0: clean. 1: findings of the severity --fail-on, or a worse one. 2: wrong
     use.
     """
-    from seglib.data.fixing.fixer import FIXABLE
     from seglib.data.verification.stored_tree import open_tree
     from seglib.data.verification.verifier import examine
     from seglib.steps.verify import findings_json, write_verification
+    from seglib.storage.pins import default_remote, load_pin
 
-    is_stored = data.startswith("s3://") or data.endswith(".dvc")
+    is_pin, is_bucket = data.endswith(".dvc"), data.startswith("s3://")
+    is_stored = is_pin or is_bucket
+    pinned = {}
     if not is_stored:
         check_folder(Path(data))
-    elif out or model:
+    elif model:
         raise UsageError(
-            f"{'--out' if out else '--model'} needs the pictures of the dataset, which "
-            f"must be a folder here. Received: {data}. `seglib data fetch` brings it; "
-            "--json tells all."
+            "--model needs the pictures of the dataset, which must be a folder here. "
+            f"Received: {data}. `seglib data fetch` brings it."
         )
+    if model:
+        check_model(model)
+    if out and is_bucket:
+        raise UsageError(
+            "--out writes a manifest, by whose hash later steps fetch the dataset; "
+            f"objects of a bucket have none. Received: {data}. Pin the dataset (`dvc "
+            "add`) and name the pin, or ask for --json."
+        )
+    if out:
+        check_out(out, "report.html", overwrite=overwrite)
+    if out and is_pin:
+        remote = remote or default_remote(Path(data))
+        pinned = {"data_md5": load_pin(Path(data)).md5, "remote": remote}
     if fail_on not in SEVERITIES:
         raise UsageError(str(unknown("severity", fail_on, SEVERITIES)))
+    if model:
+        tell_device()
+        load_framework()
     options = class_options(Path(data), config, num_classes, ignore_index, model)
     with progress_bar("verifying") as progress:
         root, tree = open_tree(data, remote)
@@ -106,9 +123,11 @@ def verify(
     if reviewed:
         verification = verification.with_findings(reviewed.problems)
     if out:
-        write_verification(verification, out, review=reviewed)
+        write_verification(verification, out, review=reviewed, **pinned)
     if as_json:  # plain: for other programs
-        typer.echo(json.dumps(findings_json(verification, reviewed), indent=2))
+        for text in findings_json(verification, reviewed):
+            sys.stdout.write(text)
+        echo("")
     else:
         if out:
             console.print(f"report: {out / 'report.html'}")
@@ -118,11 +137,9 @@ def verify(
             console.print(f"{told} they were read (--fresh reads all)", soft_wrap=True)
         if model:
             _tell_review(verification, reviewed)
-        found = {p.kind for p in (*verification.problems, *verification.warnings)}
-        if found & FIXABLE and not is_stored:
-            kinds = ", ".join(sorted(found & FIXABLE))
-            told = f"{kinds}: `seglib fix {data} --out NEW` writes a copy without them"
-            console.print(f"{told}, where one answer is right", soft_wrap=True)
+        if not is_stored:
+            for line in how_to_fix(verification, data):
+                console.print(line, soft_wrap=True)
     levels = (verification.problems, verification.warnings, verification.notes)
     if any(levels[: SEVERITIES.index(fail_on) + 1]):
         raise typer.Exit(1)
@@ -141,7 +158,7 @@ def _tell_review(verification: Any, reviewed: Any) -> None:
     if not reviewed:
         console.print("the model was not asked: mend the problems first")
         return
-    count = sum(note.kind == "suspicious-label" for note in verification.notes)
+    count = verification.findings.told["suspicious-label", NOTE]
     told = f"{count:,} of {len(reviewed.masks):,} masks look suspicious to the model"
     console.print(f"{told}; the most doubtful first:", soft_wrap=True)
     for each in reviewed.masks[:_SHOWN_FILES]:
@@ -155,15 +172,15 @@ def _tell_review(verification: Any, reviewed: Any) -> None:
 
 
 def fix(
-    data: Data,
-    out: Annotated[Path, typer.Option(help="New folder for the fixed copy.")],
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
+    data: opt.Data,
+    out: Annotated[Path, opt.option("New folder for the fixed copy.")],
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
     ignored_color: Annotated[
         str | None,
-        typer.Option(help="Of ignored pixels in coloured masks, such as 0,0,0."),
+        opt.option("Of ignored pixels in coloured masks, such as 0,0,0."),
     ] = None,
-    config: ConfigFile = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Write a copy of a dataset in which all is fixed that has one right answer.
 
@@ -212,33 +229,31 @@ def _colour(text: str) -> tuple[int, int, int]:
 
 
 def visualize(
-    data: Data,
+    data: opt.Data,
     out: Annotated[
         Path,
-        typer.Option(help="A .png, .jpg or .html file, or a folder for both."),
+        opt.option("A .png, .jpg or .html file, or a folder for both."),
     ] = Path("pictures"),
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    overwrite: opt.Overwrite = False,
+    split: Annotated[str, opt.option("train, val or test.")] = "train",
     count: Annotated[
         int | None,
-        typer.Option(min=1, help="Pairs to show. Default: 12, augmented 6."),
+        opt.option("Pairs to show. Default: 12, augmented 6.", min=1),
     ] = None,
     layout: Annotated[
-        str, typer.Option(help="side-by-side: image and overlay; overlay: that alone.")
+        str, opt.option("side-by-side: image and overlay; overlay: that alone.")
     ] = "side-by-side",
     class_name: Annotated[
-        str, typer.Option("--class", help="Show pairs that contain this class.")
+        str, opt.option("Show pairs that contain this class.", "--class")
     ] = "",
     augment: Annotated[
-        bool, typer.Option("--augment", help="Show the views that training draws, too.")
+        bool, opt.option("Show the views that training draws, too.", "--augment")
     ] = False,
-    policy: Annotated[
-        str | None,
-        typer.Option(help="Of the views: a name of `seglib policies`, or a YAML file."),
-    ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Views of each pair.")] = 4,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    config: ConfigFile = None,
+    policy: Annotated[str | None, opt.setting("train_policy", "--policy")] = None,
+    draws: Annotated[int, opt.option("Views of each pair.", min=1)] = 4,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Show images with their masks laid over them, and the legend.
 
@@ -251,6 +266,8 @@ def visualize(
 
     settings = Config.load(config)
     policy = policy_text(policy) if policy else None  # a typo is told first
+    sheet, is_file = "contact_sheet.png", bool(out.suffix)
+    check_out(out, sheet, is_file=is_file, overwrite=overwrite)
     dataset = open_dataset(data, config, num_classes, ignore_index, splits=())
     with progress_bar("drawing") as progress:
         written = run(

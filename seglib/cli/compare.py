@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from seglib.cli.console import check_writable, console
+from seglib.cli import options as opt
+from seglib.cli.console import check_out
+from seglib.cli.terminal import console
 from seglib.evaluation.bootstrap import Interval
 
 
@@ -16,9 +18,11 @@ def compare(
         list[Path],
         typer.Argument(help="Folders of evaluations of one split, two or more."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the page.")] = Path(
-        "comparison"
-    ),
+    out: Annotated[Path, opt.option("Folder for the page.")] = Path("comparison"),
+    overwrite: opt.Overwrite = False,
+    block: Annotated[
+        int, opt.option("Frames of a sequence that are drawn together.", min=1)
+    ] = 1,
 ) -> None:
     """Put evaluated models side by side, with the significance of each difference.
 
@@ -26,8 +30,8 @@ def compare(
     """
     from seglib.steps.compare import compare_evaluations
 
-    check_writable(out)
-    found = compare_evaluations(evaluations, out)
+    check_out(out, "comparison.json", overwrite=overwrite)
+    found = compare_evaluations(evaluations, out, block=block)
     table = Table("model", "mIoU", "95% interval")
     for name, scores in found.scores.items():
         (miou,) = scores["miou"]

@@ -8,7 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from seglib.cli.console import console, stage_bar, tell_findings
+from seglib.cli import options as opt
+from seglib.cli.console import tell_findings
+from seglib.cli.progress import stage_bar
+from seglib.cli.terminal import console
 from seglib.plain_text import visible
 
 _SHOWN = 10  # kinds of remarks
@@ -16,37 +19,38 @@ _SHOWN = 10  # kinds of remarks
 
 def convert(
     source: Annotated[Path, typer.Argument(help="Folder of the dataset, only read.")],
-    out: Annotated[Path, typer.Option(help="New folder.")],
+    out: Annotated[Path, opt.option("New folder.")],
     source_format: Annotated[
-        str, typer.Option("--from", help="A format; auto: told by the files.")
+        str, opt.option("A format; auto: told by the files.", "--from")
     ] = "auto",
-    to: Annotated[str, typer.Option(help="A format.")] = "seglib",
+    to: Annotated[str, opt.option("A format.")] = "seglib",
     split: Annotated[
-        str, typer.Option(help="keep, or shares of train/val/test: 0.8/0.1/0.1.")
+        str, opt.option("keep, or shares of train/val/test: 0.8/0.1/0.1.")
     ] = "keep",
     group_by: Annotated[
         str,
-        typer.Option(
-            help="What comes into one split: `sequence`, or a regular expression."
-        ),
+        opt.option("What comes into one split: `sequence`, or a regular expression."),
     ] = "",
-    seed: Annotated[int, typer.Option(help="Of the division into splits.")] = 0,
+    seed: Annotated[int, opt.option("Of the division into splits.")] = 0,
     classes: Annotated[
         Path | None,
-        typer.Option(help="File with the list of classes. Default: the source's own."),
+        opt.option(
+            "File with the list of classes, or from-masks: one for each of their "
+            "colours. Default: the source's own."
+        ),
     ] = None,
     void: Annotated[
         list[str] | None,
-        typer.Option(help="Class whose pixels are ignored; may be repeated."),
+        opt.option("Class whose pixels are ignored; may be repeated."),
     ] = None,
     unlabelled: Annotated[
-        str, typer.Option(help="Images without annotation: leave-out or background.")
+        str, opt.option("Images without annotation: leave-out or background.")
     ] = "leave-out",
     uncovered: Annotated[
-        str, typer.Option(help="Pixels that no shape covers: background or void.")
+        str, opt.option("Pixels that no shape covers: background or void.")
     ] = "background",
     ignore_index: Annotated[
-        int | None, typer.Option(help="Id of ignored pixels in masks of ids.")
+        int | None, opt.option("Id of ignored pixels in masks of ids.")
     ] = None,
 ) -> None:
     """Convert a dataset from or to the format of another tool.

@@ -7,21 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from seglib.cli.console import ConfigFile, console, transfer_bar
-from seglib.cli.terminal import echo
+from seglib.cli import options as opt
+from seglib.cli.help import App
+from seglib.cli.progress import transfer_bar
+from seglib.cli.terminal import console, echo
 from seglib.errors import DatasetError, SegError, UsageError
 
-app = typer.Typer(
-    help="The dataset that data.dvc pins: fetch, compare versions, check the remote.",
-    no_args_is_help=True,
+app = App(
+    help="The dataset that data.dvc pins: fetch, compare versions, check the remote."
 )
 
 Pin = Annotated[
-    Path, typer.Option("--pin", help="DVC's pin; its repository names the remote.")
+    Path, opt.option("DVC's pin; its repository names the remote.", "--pin")
 ]
 Remote = Annotated[
     str | None,
-    typer.Option(help="s3://bucket/prefix or a folder. Default: DVC's default remote."),
+    opt.option("s3://bucket/prefix or a folder. Default: DVC's default remote."),
 ]
 Revision = Annotated[
     str | None,
@@ -84,13 +85,11 @@ def diff(
     new: Revision = None,
     pin: Pin = PIN,
     remote: Remote = None,
-    form: Annotated[
-        str, typer.Option("--format", help="text, json or markdown.")
-    ] = "text",
+    form: Annotated[str, opt.option("text, json or markdown.", "--format")] = "text",
     count: Annotated[
-        bool, typer.Option("--count", help="Fetch and count masks without counts.")
+        bool, opt.option("Fetch and count masks without counts.", "--count")
     ] = False,
-    config: ConfigFile = None,
+    config: opt.ConfigFile = None,
 ) -> None:
     """Compare two versions of the dataset without downloading them.
 
@@ -125,7 +124,7 @@ def count(
     pin: Pin = PIN,
     remote: Remote = None,
     push: Annotated[
-        bool, typer.Option(help="Store the counts beside the data on the remote.")
+        bool, opt.option("Store the counts beside the data on the remote.")
     ] = True,
 ) -> None:
     """Count the pixels of each class in a version's masks, for `seglib data diff`.

@@ -5,35 +5,30 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.table import Table
 
+from seglib.cli import options as opt
 from seglib.cli.console import (
-    Data,
-    IgnoreIndex,
-    NumClasses,
     check_folder,
-    check_writable,
-    console,
+    check_out,
     data_config,
-    progress_bar,
+    load_framework,
+    tell_device,
 )
+from seglib.cli.progress import progress_bar
+from seglib.cli.terminal import console
 from seglib.plain_text import visible
 
 
 def plan(
-    data: Data,
-    out: Annotated[Path, typer.Option(help="The YAML file to write.")] = Path(
-        "config.yaml"
-    ),
+    data: opt.Data,
+    out: Annotated[Path, opt.option("The YAML file to write.")] = Path("config.yaml"),
+    overwrite: opt.Overwrite = False,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="Of training on this machine.")
+        float, opt.option("Of training on this machine.", min=0.1)
     ] = 20.0,
-    num_classes: NumClasses = None,
-    ignore_index: IgnoreIndex = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is there.")
-    ] = False,
+    num_classes: opt.NumClasses = None,
+    ignore_index: opt.IgnoreIndex = None,
 ) -> None:
     """Write a configuration for a dataset, this machine and a budget of time.
 
@@ -43,11 +38,13 @@ def plan(
 
     For example: seglib plan streets --minutes 60
     """
+    check_folder(data)
+    check_out(out, is_file=True, overwrite=overwrite)
+    tell_device("auto")
+    load_framework()
     from seglib.planning.document import class_rows, dataset_rows
     from seglib.steps.plan import plan as run
 
-    check_folder(data)
-    check_writable(out)
     with progress_bar("verifying") as progress:
         made = run(
             data,
@@ -65,7 +62,7 @@ def plan(
     console.print(
         f"{out}: about {made.minutes:.0f} minutes of training, and "
         f"{made.memory_bytes / 1e9:.1f} GB of memory. Next:\n"
-        f"seglib train {shlex.quote(str(data))} --config {shlex.quote(str(out))}",
+        f"  seglib train {shlex.quote(str(data))} --config {shlex.quote(str(out))}",
         soft_wrap=True,
     )
 

@@ -9,8 +9,11 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 
-from seglib.cli.console import check_writable, console, errors, transfer_bar
-from seglib.errors import SegError, UsageError
+from seglib.cli import options as opt
+from seglib.cli.console import check_out
+from seglib.cli.progress import transfer_bar
+from seglib.cli.terminal import console, errors
+from seglib.errors import SegError
 from seglib.storage.atomic_write import folder_beside
 
 Place = Annotated[str, typer.Argument(help="s3://bucket/prefix or a folder.")]
@@ -20,7 +23,7 @@ def publish(
     folder: Annotated[Path, typer.Argument(help="What to publish, such as an export.")],
     url: Place,
     name: Annotated[
-        str, typer.Option(help="Whose `latest` to move there. Default: nobody's.")
+        str, opt.option("Whose `latest` to move there. Default: nobody's.")
     ] = "",
 ) -> None:
     """Store a folder on a remote under the hash of its content.
@@ -54,16 +57,14 @@ def fetch(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="New folder for a copy. Default: stays in the cache."),
+        opt.option("New folder for a copy. Default: stays in the cache."),
     ] = None,
 ) -> None:
     """Fetch a publication of `seglib publish`; every md5 is checked."""
     from seglib.storage.publishing import fetch_published
 
     if out:
-        check_writable(out)
-        if out.exists():
-            raise UsageError(f"{out}: is there already. Choose another --out.")
+        check_out(out)
     with transfer_bar("fetching") as bar:
         root = fetch_published(url, name, progress=bar.files, moved=bar.moved)
     if out:
@@ -79,11 +80,11 @@ def follow(
     ],
     every: Annotated[
         float,
-        typer.Option(min=0, help="Seconds between looks. 0: look once, and end."),
+        opt.option("Seconds between looks. 0: look once, and end.", min=0),
     ] = 60.0,
-    keep: Annotated[int, typer.Option(min=1, help="Versions that stay.")] = 2,
+    keep: Annotated[int, opt.option("Versions that stay.", min=1)] = 2,
     part: Annotated[
-        str, typer.Option(help="The folder of a publication that is served.")
+        str, opt.option("The folder of a publication that is served.")
     ] = "saved_model",
 ) -> None:
     """Keep a model server's folder at the newest publication of a name.

@@ -6,11 +6,14 @@ further inputs, whose images lie in `<split>_<input>/NAME.*`.
 The whole format is on one page: docs/data-format.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from html import escape
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from markupsafe import escape
 
 from seglib.config import DataConfig, ModelConfig
 from seglib.data.dataset_yaml import DESCRIPTION, read_description, require_name
@@ -27,20 +30,21 @@ from seglib.data.pairs import (
 )
 from seglib.data.problems import Problem
 from seglib.data.tree import LOCAL, Tree
-from seglib.drawing import Album, class_color
+from seglib.drawing import Album, class_color, notebook
 from seglib.errors import DatasetError, SegError
 from seglib.storage.files import normal
 
 SPLITS = ("train", "val", "test")
 _SHOWN_PAIRS = 4  # in notebooks
+_MEASURED_PAIRS = 9  # for their usual size
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Dataset:
     """A dataset folder, listed. `splits` holds only the splits that exist."""
 
     root: Path
-    splits: Mapping[str, tuple[Pair, ...]]
+    splits: Mapping[str, Sequence[Pair]]
     num_classes: int
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
@@ -48,7 +52,7 @@ class Dataset:
     data_md5: str = ""  # the hash that DVC gives the folder, where known
     others: Inputs = field(default_factory=dict)  # inputs beside the image
 
-    def pairs(self, split: str) -> tuple[Pair, ...]:
+    def pairs(self, split: str) -> Sequence[Pair]:
         """The pairs of a split; "auto" is test where there is one, else val."""
         if split == "auto":
             split = self.evaluation_split
@@ -78,25 +82,28 @@ class Dataset:
 
     def _repr_html_(self) -> str:
         """For notebooks: splits, classes, and some pairs with their masks."""
-        splits = ", ".join(f"{len(p):,} {split}" for split, p in self.splits.items())
-        classes = "".join(
-            f'<span style="white-space:nowrap;margin-right:1em"><span style="display:'
-            f"inline-block;width:1.2em;height:.8em;margin-right:.4em;background:"
-            f'rgb{colour}"></span>{escape(name)}</span> '
-            for name, colour in zip(self.class_names, self.palette, strict=True)
-        )
-        told = f"<b>{escape(str(self.root))}</b>: pairs: {splits}; "
-        told += f"{self.num_classes} classes: <div>{classes}</div>"
         album = Album(self.class_names, self.palette, self.ignore_index, max_width=240)
+        shown = ""
         try:
             for pair in spread(next(iter(self.splits.values()), ()), _SHOWN_PAIRS):
                 album.add(*read_pair(pair, {IMAGE: 3}), pair.stem)
+            if album.rows:
+                source = jpeg_uri(album.sheet(), quality=85)
+                shown = notebook.picture(source, "some pairs, and their masks")
         except SegError as error:  # a list of splits is better than none
-            return f"{told}{escape(str(error))}"
-        if not album.rows:
-            return told
-        source = jpeg_uri(album.sheet())
-        return f'{told}<img alt="some pairs, and their masks" src="{source}">'
+            shown = escape(str(error))
+        classes = notebook.class_list(self.class_names, self.palette)
+        return notebook.card(self.root, self._told(), classes, shown)
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.root)!r}: {self._told()})"
+
+    def _told(self) -> str:
+        """Its splits, inputs and classes in a line."""
+        splits = ", ".join(f"{len(p):,} {split}" for split, p in self.splits.items())
+        others = f"; further inputs: {describe(self.others)}" if self.others else ""
+        ignored = "" if self.ignore_index is None else f", ignored: {self.ignore_index}"
+        return f"pairs: {splits}; {self.num_classes} classes{ignored}{others}"
 
     @property
     def evaluation_split(self) -> str:
@@ -184,8 +191,8 @@ def scan_dataset(
 
 def _list_splits(
     root: Path, others: Inputs, tree: Tree
-) -> tuple[dict[str, tuple[Pair, ...]], list[Problem]]:
-    splits: dict[str, tuple[Pair, ...]] = {}
+) -> tuple[dict[str, Sequence[Pair]], list[Problem]]:
+    splits: dict[str, Sequence[Pair]] = {}
     problems: list[Problem] = []
     for split in SPLITS:
         if has_split(root, split, tree):
@@ -206,7 +213,7 @@ def wrong_number(root: Path, received: str, num_classes: int) -> Problem:
     return Problem(root / DESCRIPTION, reason, remedy, "description")
 
 
-def with_splits(dataset: Dataset, splits: Mapping[str, tuple[Pair, ...]]) -> Dataset:
+def with_splits(dataset: Dataset, splits: Mapping[str, Sequence[Pair]]) -> Dataset:
     """A dataset with other splits and pairs."""
     return replace(dataset, splits=splits)
 
@@ -230,8 +237,20 @@ def model_image_size(config: ModelConfig, dataset: Dataset) -> tuple[int, int]:
     return height, width
 
 
+def usual_image_size(pairs: Sequence[Pair]) -> tuple[int, int] | None:
+    """The median (height, width) of some evenly spread images; None of no image."""
+    sizes = []
+    for pair in spread(pairs, _MEASURED_PAIRS):
+        with suppress(SegError):  # training from shards needs none of them
+            sizes.append(read_image(pair.image, channels=1).shape[:2])
+    if not sizes:
+        return None
+    height, width = np.median(sizes, axis=0).astype(int).tolist()
+    return height, width
+
+
 def _listing(root: Path, tree: Tree) -> str:
-    names = sorted(path.name for path in (*tree.folders(root), *tree.files(root)))
+    names = sorted([*(path.name for path in tree.folders(root)), *tree.names(root)[0]])
     return (
         ", ".join(names[:8]) + (" …" if len(names) > 8 else "") if names else "nothing"
     )

@@ -17,6 +17,7 @@ _READERS: dict[bytes, type[ImageFile]] = {  # not `Image.open`: it has its own l
     b"GIF8": GifImageFile,
     **dict.fromkeys(TIFF_MAGIC, TiffImageFile),
 }
+_HEAD = 2**16  # bytes of a PNG, in which animation is declared
 _BITS_PER_SAMPLE = 258  # a tag of TIFF
 
 
@@ -57,6 +58,15 @@ def is_small_tiff(encoded: bytes) -> bool:
     if header is None or header.mode not in ("L", "RGBA"):
         return False
     return _tiff_bits(header) < (8 if header.mode == "L" else 9)
+
+
+def has_more_pages(encoded: bytes) -> bool:
+    """Whether a file holds several pages or frames, of which the first is read."""
+    if encoded.startswith(PNG_MAGIC):
+        return b"acTL" in encoded[:_HEAD].partition(b"IDAT")[0]
+    if encoded.startswith(b"RIFF"):  # WebP: a flag of the extended header
+        return encoded[12:16] == b"VP8X" and bool(encoded[20:21] and encoded[20] & 2)
+    return bool(getattr(_header(encoded), "is_animated", False))
 
 
 def open_header(encoded: bytes) -> Image.Image | None:

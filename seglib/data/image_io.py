@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from seglib.data.encodings import (
     bits_of_grey,
+    has_more_pages,
     is_palette,
     is_small_tiff,
     open_header,
@@ -38,6 +39,7 @@ MIN_LEVELS = 32  # of 256, that the upper 8 bits of a 16-bit image must keep
 BLOCK = 8  # pixels along a side of a JPEG's blocks
 _LARGE = 288  # pixels along the shorter side: enough of them are left in an eighth
 _AS_RGB = ("CMYK", "YCbCr", "HSV", "LAB", "RGBX")  # modes that PNG does not know
+_told: set[str] = set()
 _READ_FLAGS = {
     1: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH,
     3: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH,
@@ -56,7 +58,8 @@ def read_image(path: Path, *, channels: int = 3) -> np.ndarray:
     """Read an image file, turned upright by its EXIF orientation.
 
     Of 16 bits a sample the upper 8 are taken, whatever range the file uses: one file's
-    brightness then means the same in training, evaluation and prediction.
+    brightness then means the same in training, evaluation and prediction. Of several
+    pages or frames (TIFF, GIF, WebP, PNG) the first is read. Either is logged once.
 
     Returns:
         uint8 array (H, W, channels): 1 grey, 3 RGB, 4 RGBA.
@@ -78,6 +81,8 @@ def decode_image(
     largest = int(samples.max())
     if levels_left(largest) < MIN_LEVELS:
         _tell_loss(name, largest)
+    else:
+        _tell_once(logging.INFO, name, "of 16 bits a sample the upper 8 are read")
     return (samples >> 8).astype(np.uint8)
 
 
@@ -86,6 +91,7 @@ def decode_samples(
 ) -> np.ndarray:
     """Decode an image without reduction to 8 bits: uint8 or uint16 (H, W, channels)."""
     check_size(encoded, name)
+    _tell_pages(encoded, name)
     buffer = np.frombuffer(encoded, np.uint8)
     if channels == 4:
         image = _decode(buffer, cv2.IMREAD_UNCHANGED, name)
@@ -150,6 +156,8 @@ def decode_picture(
             upright = Image.fromarray(values.astype(np.uint16))
     file = io.BytesIO()
     try:
+        if upright.mode == "I":
+            raise OSError("numbers of 32 bits")
         upright.save(file, "PNG", compress_level=1)
     except OSError as error:
         raise SegError(
@@ -180,6 +188,8 @@ def levels_left(largest: int) -> int:
 def read_mask(path: Path) -> np.ndarray:
     """Read a mask file: the pixel value, or the palette index, is the class id.
 
+    Of several pages the first is read.
+
     Returns:
         uint8 or uint16 array (H, W) of class ids.
 
@@ -193,6 +203,7 @@ def read_mask(path: Path) -> np.ndarray:
 def decode_mask(encoded: bytes, *, name: str = "mask") -> np.ndarray:
     """Decode the bytes of a mask file; see `read_mask`."""
     check_size(encoded, name)
+    _tell_pages(encoded, name)
     if is_palette(encoded) or is_small_tiff(encoded):
         try:
             mask = np.asarray(open_header(encoded))
@@ -236,8 +247,16 @@ def encode_jpeg(image: np.ndarray, *, quality: int = 92) -> bytes:
 
 def jpeg_uri(image: np.ndarray, *, quality: int = 92) -> str:
     """An RGB image uint8 (H, W, 3) as JPEG in a URI, for pages."""
-    encoded = base64.b64encode(encode_jpeg(image, quality=quality))
-    return "data:image/jpeg;base64," + encoded.decode("ascii")
+    return _uri("jpeg", encode_jpeg(image, quality=quality))
+
+
+def png_uri(encoded: bytes) -> str:
+    """A PNG in a URI, for pages."""
+    return _uri("png", encoded)
+
+
+def _uri(kind: str, encoded: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(encoded).decode('ascii')}"
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -289,6 +308,20 @@ def _tell_loss(name: str, largest: int) -> None:
         f"{largest:,}",
         levels_left(largest),
     )
+
+
+def _tell_pages(encoded: bytes, name: str) -> None:
+    if has_more_pages(encoded):
+        _tell_once(
+            logging.WARNING, name, "of several pages or frames the first is read"
+        )
+
+
+def _tell_once(level: int, name: str, text: str) -> None:
+    """Tell something of a file that is the same for all such files."""
+    if text not in _told:
+        _told.add(text)
+        logger.log(level, "%s: %s, here and in all such files.", name, text)
 
 
 def _decode(buffer: np.ndarray, flags: int, name: str) -> np.ndarray:

@@ -7,8 +7,7 @@ alone, not on the number of threads.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import grain
@@ -16,9 +15,11 @@ import grain
 from seglib.code_version import code_digest
 from seglib.config import TrainConfig
 from seglib.data.augmentation.augmenter import Augmenter, Function
+from seglib.data.class_totals import ClassTotals
 from seglib.data.decoded import DecodedPairs, DecodedPairsError, open_decoded
 from seglib.data.pairs import ImageAndMask, Inputs, Pair, read_pair, spread
 from seglib.data.views import RandomView, RareViews
+from seglib.errors import SegError
 from seglib.hardware import CACHED_BYTES, PREFETCHED_BATCHES, free_bytes, usable_cores
 from seglib.storage.files import cache_folder, files_sha256
 
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 VOID = 65535  # pads masks where a dataset has no ignored id; no class has it
 _MEASURED = 16  # pairs, to estimate what all of them take
 _MOST_THREADS = 8  # 16 of 16 cores loaded 1,075 images/s, 8 of them 1,064
-_EPOCHS = 2**20  # without end, but countable: grain needs the length to fit an index
+EPOCHS = 2**20  # without end, but countable: grain needs the length to fit an index
 
 
 class PairSource:
@@ -37,6 +38,9 @@ class PairSource:
     in memory, up to 4 GiB, or where `keep_decoded` puts them: decoding costs far more
     than the rest.
     """
+
+    is_streamed = False  # decoded pairs are not kept: any other than the next is slow
+    class_totals: ClassTotals | None = None  # where they are known
 
     def __init__(self, pairs: Sequence[Pair], *, inputs: Inputs):
         self._pairs, self.inputs = pairs, inputs
@@ -71,7 +75,7 @@ class PairSource:
         free = free_bytes()
         if free is not None:
             self._most_bytes = min(CACHED_BYTES, free // 2)
-        some = [self[i] for i in spread(range(len(self)), _MEASURED)]
+        some = [self[i] for i in self._some(_MEASURED)]
         each = sum(image.nbytes + mask.nbytes for image, mask in some) / len(some)
         needed = int(each * len(self))
         what = f"{len(self)} decoded images, {needed / 1e9:.2f} GB"
@@ -88,11 +92,26 @@ class PairSource:
                 decode=self._decode,
             )
         except DecodedPairsError as error:
-            most = self._most_bytes / 1e9
-            log(f"{most:.2f} GB stay in memory, the others are decoded anew. {error}")
+            self._without_disk(error, log)
         else:
             self._cache.clear()
             log(f"mapped from {self._on_disk.folder}")
+
+    def order(
+        self, seed: int, *, lanes: int = 1, reads: bool = False
+    ) -> grain.MapDataset:
+        """The indices of the pairs in the order of the training, pass after pass.
+
+        Args:
+            seed: of the order.
+            lanes: processes, each of which takes every `lanes`-th index.
+            reads: whether the pairs are then read in this order.
+        """
+        return grain.MapDataset.range(len(self)).seed(seed).shuffle().repeat(EPOCHS)
+
+    def _holds(self, indices: Iterable[int]) -> bool:
+        """Whether these pairs are decoded, in memory or on the disk."""
+        return self._on_disk is not None or all(i in self._cache for i in indices)
 
     def name(self, index: int) -> str:
         """What a message calls a pair."""
@@ -101,15 +120,24 @@ class PairSource:
     def _decode(self, index: int) -> ImageAndMask:
         return read_pair(self._pairs[index], self.inputs)
 
-    def _content(self) -> list[Path]:
-        """The files that the pairs are decoded from."""
-        return [path for pair in self._pairs for path in pair.all_files()]
+    def _some(self, count: int) -> Sequence[int]:
+        """Indices of pairs that stand for all of them."""
+        return spread(range(len(self)), count)
+
+    def _without_disk(self, error: SegError, log: Callable[[str], None]) -> None:
+        """Decoded pairs fit neither the memory nor the disk."""
+        most = self._most_bytes / 1e9
+        log(f"{most:.2f} GB stay in memory, the others are decoded anew. {error}")
+
+    def _content_key(self) -> str:
+        """Stands for the content of the files that the pairs are decoded from."""
+        return files_sha256(path for pair in self._pairs for path in pair.all_files())
 
     def _decoded_key(self) -> str:
         parts = [
             list(self.inputs.items()),
             code_digest("seglib.data.pairs"),
-            files_sha256(self._content()),
+            self._content_key(),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -123,10 +151,12 @@ def training_views(
     rare: RareViews | None = None,
     policy: str | Function = "",
     others: RareViews | None = None,
+    lanes: int = 1,
 ) -> grain.MapDataset:
     """Endless shuffled views: image uint8 (h, w, C) and mask int32 (h, w).
 
     Args:
+        lanes: see `PairSource.order`.
         rare: views of rare classes among the others.
         policy: of the augmentation; "": mirror images and tints as `config` has them.
         others: pairs that a policy mixes in.
@@ -142,7 +172,8 @@ def training_views(
         augmenter=Augmenter(policy, void, further) if policy else None,
         others=others,
     )
-    return _shuffled(grain.MapDataset.source(source), config).random_map(transform)
+    order = source.order(config.train_seed, lanes=lanes, reads=True)
+    return order.map(source.__getitem__).random_map(transform)
 
 
 def training_batches(
@@ -168,7 +199,7 @@ def training_batches(
     num_threads = num_threads or min(_MOST_THREADS, usable_cores())
     part, parts = share
     return (
-        training_views(source, config=config, **views)[part::parts]
+        training_views(source, config=config, lanes=parts, **views)[part::parts]
         .batch(config.batch_size // parts)[first_step:]
         .to_iter_dataset(
             # A thread beyond the buffer's size would have nowhere to put its batch.
@@ -182,23 +213,21 @@ def void_id(ignore_index: int | None) -> int:
     return VOID if ignore_index is None else ignore_index
 
 
-def batch_members(source: PairSource, config: TrainConfig, step: int) -> list[int]:
+def batch_members(
+    source: PairSource, config: TrainConfig, step: int, *, lanes: int = 1
+) -> list[int]:
     """The indices of the pairs in the batch of a step, which is counted from 0."""
-    shuffled = _shuffled(grain.MapDataset.range(len(source)), config)
-    return [int(index) for index in shuffled.batch(config.batch_size)[step]]
+    order = source.order(config.train_seed, lanes=lanes)
+    return [int(index) for index in order.batch(config.batch_size)[step]]
 
 
 def view_places(
     source: PairSource, config: TrainConfig, indices: Collection[int], passes: int
 ) -> dict[int, list[int]]:
     """Where pairs stand among the `training_views` of the first passes, in order."""
-    order = _shuffled(grain.MapDataset.range(len(source)), config)
+    order = source.order(config.train_seed)
     places: dict[int, list[int]] = {index: [] for index in indices}
     for place in range(passes * len(source)):
         if (index := int(order[place])) in places:
             places[index].append(place)
     return places
-
-
-def _shuffled(pairs: grain.MapDataset, config: TrainConfig) -> grain.MapDataset:
-    return pairs.seed(config.train_seed).shuffle().repeat(_EPOCHS)

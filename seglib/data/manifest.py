@@ -5,8 +5,8 @@ remote and a data hash, or a plain folder.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.pairs import Inputs, Pair
 from seglib.errors import DatasetError, SegError, UsageError, unknown
-from seglib.storage.atomic_write import write_bytes
+from seglib.storage.atomic_write import write_chunks
 from seglib.storage.documents import MAX_LISTING_BYTES, read_json
 
 MANIFEST = "manifest.json"
@@ -63,7 +63,7 @@ class Manifest:
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     ignore_index: int | None
-    splits: Mapping[str, tuple[PairFacts, ...]]
+    splits: Mapping[str, Sequence[PairFacts]]
     ok: bool = True
     data_md5: str = ""
     remote: str = ""
@@ -78,7 +78,7 @@ class Manifest:
                 totals[index] += pixels
         return tuple(totals)
 
-    def pairs(self, split: str) -> tuple[PairFacts, ...]:
+    def pairs(self, split: str) -> Sequence[PairFacts]:
         """The pairs of a split; "auto" is test where there is one, else val."""
         return self.splits[self.split_name(split)]
 
@@ -198,30 +198,37 @@ def write_manifest(
 
     `findings` are further JSON values by key, such as warnings.
     """
-    head = asdict(manifest) | dict(findings or {}) | {"format_version": FORMAT_VERSION}
+    head = {each.name: getattr(manifest, each.name) for each in fields(manifest)}
+    head |= dict(findings or {}) | {"format_version": FORMAT_VERSION}
     splits = head.pop("splits")
-    blocks = [
-        f"{json.dumps(key)}: {json.dumps(head[key], sort_keys=True)}"
-        for key in sorted(head)
-    ]
-    blocks.append('"splits": {\n' + ",\n".join(_split_text(splits)) + "\n}")
     path = out / MANIFEST
-    write_bytes(path, ("{\n" + ",\n".join(blocks) + "\n}\n").encode())
+    write_chunks(path, (text.encode() for text in _texts(head, splits)))
     return path
 
 
-def _split_text(splits: Mapping[str, Iterable[dict[str, Any]]]) -> Iterable[str]:
-    # One pair a line, so that two manifests can be compared by `diff`.
-    for split in SPLITS:
-        if split in splits:
-            pairs = sorted(splits[split], key=lambda pair: pair["stem"])
-            lines = ",\n".join(
-                f"  {json.dumps(pair, sort_keys=True)}" for pair in pairs
-            )
-            yield f" {json.dumps(split)}: [\n{lines}\n ]"
+def _texts(
+    head: Mapping[str, Any], splits: Mapping[str, Sequence[PairFacts]]
+) -> Iterator[str]:
+    yield "{\n"
+    for key in sorted(head):
+        yield f"{json.dumps(key)}: "
+        yield from json.JSONEncoder(sort_keys=True).iterencode(head[key])
+        yield ",\n"
+    yield '"splits": {\n'
+    listed = [split for split in SPLITS if split in splits]
+    for split in listed:
+        yield f" {json.dumps(split)}: [\n"
+        # One pair a line, so that two manifests can be compared by `diff`.
+        for number, pair in enumerate(splits[split]):
+            row = {name: getattr(pair, name) for name in PairFacts.__slots__}
+            row["others"] = {name: asdict(each) for name, each in pair.others.items()}
+            yield ",\n" if number else ""
+            yield f"  {json.dumps(row, sort_keys=True)}"
+        yield "\n ],\n" if split != listed[-1] else "\n ]"
+    yield "\n}\n}\n"
 
 
-def _check_folder(root: Path, chosen: Mapping[str, tuple[PairFacts, ...]]) -> None:
+def _check_folder(root: Path, chosen: Mapping[str, Sequence[PairFacts]]) -> None:
     problems = []
     for pair in (pair for pairs in chosen.values() for pair in pairs):
         for name, size_bytes in pair.file_sizes.items():

@@ -4,15 +4,16 @@ Stems are compared in Unicode's normal form C, since macOS and other systems wri
 same name in two ways. Links are followed, to files and to folders alike.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from seglib.data.image_io import IMAGE_SUFFIXES
 from seglib.data.naming import NamePattern, find_patterns
-from seglib.data.pairs import Inputs, Pair
+from seglib.data.pairs import Inputs, Names, PairList, stem_of
 from seglib.data.problems import Problem
 from seglib.data.tree import LOCAL, Tree
-from seglib.storage.files import normal
 
 
 def has_split(root: Path, split: str, tree: Tree = LOCAL) -> bool:
@@ -23,7 +24,7 @@ def has_split(root: Path, split: str, tree: Tree = LOCAL) -> bool:
 
 def list_split(
     root: Path, split: str, others: Inputs, tree: Tree = LOCAL
-) -> tuple[tuple[Pair, ...], list[Problem]]:
+) -> tuple[PairList, list[Problem]]:
     """List the pairs of a split.
 
     Args:
@@ -36,42 +37,64 @@ def list_split(
         The pairs, by stem, and problems such as files without a partner.
     """
     problems: list[Problem] = []
-    images = files_by_stem(root / f"{split}_images", problems, tree)
-    stems, found = set(images), {}
+    folder = root / f"{split}_images"
+    images = _list_names(folder, problems, tree)
+    folder = tree.place(folder)
+    paired = np.ones(len(images), bool)
+    found: dict[str, tuple[Path, Names, np.ndarray]] = {}
     for part in ("mask", *others):
-        name = f"{split}_{'segmentation' if part == 'mask' else part}"
-        files = files_by_stem(root / name, problems, tree)
+        place = root / f"{split}_{'segmentation' if part == 'mask' else part}"
+        files = _list_names(place, problems, tree)
+        place = tree.place(place)
         if not files and part != "mask":
             continue  # the problem is of the folder, not of each image
-        if part == "mask" and (found_names := _other_names(images, files, root / name)):
-            problems.append(found_names)
-            stems = set()
-            found[part] = files
+        partners, lonely = _partners(images, files)
+        found[part] = place, files, partners
+        missing = partners < 0
+        if part == "mask" and (named := _other_names(images, files, missing, place)):
+            problems.append(named)
+            paired[:] = False
             continue
-        for stem in sorted(stems - files.keys()):
-            expected = f"{name}/{stem}.{'png' if part == 'mask' else '*'}"
-            problems.append(_without(images[stem], "image", part, expected))
-        for stem in sorted(files.keys() - images.keys()):
-            expected = f"{split}_images/{stem}.*"
-            problems.append(_without(files[stem], part, "image", expected))
-        stems &= files.keys()
-        found[part] = files
-    if not stems and not problems:
+        for index in np.flatnonzero(paired & missing).tolist():
+            name = images[index]
+            suffix = "png" if part == "mask" else "*"
+            expected = f"{place.name}/{stem_of(name)}.{suffix}"
+            problems.append(_without(folder / name, "image", part, expected))
+        for name in lonely:
+            expected = f"{folder.name}/{stem_of(name)}.*"
+            problems.append(_without(place / name, part, "image", expected))
+        paired &= ~missing
+    if not paired.any() and not problems:
         reason = f"the split `{split}` is empty"
         remedy = "Put pairs in, or remove its two folders."
-        folder = root / f"{split}_images"
         problems.append(Problem(folder, reason, remedy, "empty-split"))
-    masks = found.pop("mask")
-    pairs = (
-        Pair(
-            stem,
-            images[stem],
-            masks[stem],
-            {name: files[stem] for name, files in found.items()},
-        )
-        for stem in sorted(stems)
-    )
-    return tuple(pairs), problems
+    chosen = np.flatnonzero(paired).tolist()
+    placed = {
+        part: (place, Names(files[i] for i in partners[chosen].tolist()))
+        for part, (place, files, partners) in found.items()
+    }
+    masks = placed.pop("mask")
+    return PairList((folder, Names(images[i] for i in chosen)), masks, placed), problems
+
+
+def _partners(images: Names, files: Names) -> tuple[np.ndarray, list[str]]:
+    """The index of each image's file, or -1, and the names of the other files.
+
+    Both are sorted by stem.
+    """
+    partners = np.full(len(images), -1)
+    lonely: list[str] = []
+    stems = iter(map(stem_of, images))
+    stem, at = next(stems, None), 0
+    for index, name in enumerate(files):
+        of_file = stem_of(name)
+        while stem is not None and stem < of_file:
+            stem, at = next(stems, None), at + 1
+        if stem == of_file:
+            partners[at] = index
+        else:
+            lonely.append(name)
+    return partners, lonely
 
 
 def mask_names(
@@ -92,12 +115,10 @@ def mask_names(
     return find_patterns(lonely, set(masks) - set(images))
 
 
-def files_by_stem(
-    folder: Path, problems: list[Problem], tree: Tree = LOCAL
-) -> dict[str, Path]:
-    """The image files of a folder by stem; problems are added to `problems`."""
+def _list_names(folder: Path, problems: list[Problem], tree: Tree) -> Names:
+    """The image files of a folder, sorted by stem; problems are added to `problems`."""
     try:
-        paths = tree.files(folder)
+        names, odd = tree.names(folder)
     except OSError as error:
         reason, remedy = "no such folder", "Create it, or remove its counterpart."
         if folder.is_symlink():
@@ -106,27 +127,36 @@ def files_by_stem(
             reason = f"the folder cannot be listed ({error.strerror})"
             remedy = "Check its rights."
         problems.append(Problem(folder, reason, remedy, "missing-folder"))
-        return {}
-    files: dict[str, Path] = {}
-    for path in paths:
-        stem = normal(path.stem)
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            reason, remedy = (
-                "not an image file by its suffix",
-                "Move it out of the folder.",
-            )
-            problems.append(Problem(path, reason, remedy, "not-an-image"))
-        elif unfit := tree.unfit(path):
+        return Names(())
+    folder = tree.place(folder)
+
+    def is_fit(name: str) -> bool:
+        if not name.lower().endswith(IMAGE_SUFFIXES):
+            reason = "not an image file by its suffix"
+            remedy = "Move it out of the folder."
+            problems.append(Problem(folder / name, reason, remedy, "not-an-image"))
+            return False
+        if name in odd and (unfit := tree.unfit(folder / name)):
             remedy = "Put a file in its place, or remove it."
             reason = f"cannot be read ({unfit})"
-            problems.append(Problem(path, reason, remedy, "unreadable-file"))
-        elif stem in files:
-            remedy = "Rename it together with its mask, or remove it."
-            reason = same_stem(path, files[stem])
-            problems.append(Problem(path, reason, remedy, "same-stem"))
-        else:
-            files[stem] = path
-    return files
+            problems.append(Problem(folder / name, reason, remedy, "unreadable-file"))
+            return False
+        return True
+
+    def first_of_stems() -> Iterator[str]:
+        first = ""
+        for name in names:
+            if first and stem_of(name) == stem_of(first):
+                remedy = "Rename it together with its mask, or remove it."
+                reason = same_stem(folder / name, folder / first)
+                problems.append(Problem(folder / name, reason, remedy, "same-stem"))
+            else:
+                first = name
+                yield name
+
+    names = [name for name in names if is_fit(name)]
+    names.sort(key=stem_of)  # of one stem, they stay sorted by name
+    return Names(first_of_stems())
 
 
 def same_stem(path: Path, other: Path) -> str:
@@ -140,9 +170,11 @@ def same_stem(path: Path, other: Path) -> str:
 
 
 def _other_names(
-    images: Mapping[str, Path], masks: Mapping[str, Path], folder: Path
+    images: Names, masks: Names, missing: np.ndarray, folder: Path
 ) -> Problem | None:
-    patterns = mask_names(images, masks)
+    if 2 * missing.sum() <= len(images):
+        return None
+    patterns = mask_names(*(set(map(stem_of, names)) for names in (images, masks)))
     if not patterns:
         return None
     told = " or ".join(str(pattern) for pattern, _ in patterns[:3])

@@ -5,16 +5,21 @@ pixels. The network sees them as one image, joined along the channels in the ord
 `Inputs`.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import eq
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import cv2
 import numpy as np
 
 from seglib.data.image_io import read_image, read_mask
 from seglib.errors import DatasetError, SegError
+from seglib.storage.files import normal
 
 _T = TypeVar("_T")
 
@@ -47,6 +52,110 @@ class Pair:
     def all_files(self) -> list[Path]:
         """The image, the mask, and the others in the order of their names."""
         return [self.image, self.mask, *(self.others[n] for n in sorted(self.others))]
+
+
+class Names(Sequence[str]):
+    """Many names in little memory: their bytes, and where each ends."""
+
+    def __init__(self, names: Iterable[str]):
+        self._text, self._ends = bytearray(), array("q", [0])
+        for name in names:
+            self._text += name.encode(errors="surrogatepass")
+            self._ends.append(len(self._text))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        for end in islice(self._ends, 1, None):
+            yield self._text[start:end].decode(errors="surrogatepass")
+            start = end
+
+    def digest(self) -> bytes:
+        """Of all names, in their order."""
+        return hashlib.sha256(self._text + self._ends.tobytes()).digest()
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        index = range(len(self))[index]
+        encoded = self._text[self._ends[index] : self._ends[index + 1]]
+        return encoded.decode(errors="surrogatepass")
+
+
+class PairList(Sequence[Pair]):
+    """The pairs of a split; each is made when it is asked for.
+
+    Args:
+        images: their folder, and the name of each.
+        masks: the same of the masks.
+        others: the same of each further input.
+    """
+
+    def __init__(
+        self,
+        images: tuple[Path, Names],
+        masks: tuple[Path, Names],
+        others: Mapping[str, tuple[Path, Names]],
+    ):
+        self._images, self._masks, self._others = images, masks, others
+
+    def __len__(self) -> int:
+        return len(self._images[1])
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Pair, ...]: ...
+    def __getitem__(self, index: int | slice) -> Pair | tuple[Pair, ...]:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(len(self))[index])
+        (images, image_names), (masks, mask_names) = self._images, self._masks
+        name = image_names[index]
+        return Pair(
+            stem_of(name),
+            images / name,
+            masks / mask_names[index],
+            {
+                name: folder / names[index]
+                for name, (folder, names) in self._others.items()
+            },
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def digest(self) -> str:
+        """Of all names; it differs for other pairs."""
+        digest = hashlib.sha256()
+        for _, names in (self._images, self._masks, *self._others.values()):
+            digest.update(names.digest())
+        return digest.hexdigest()
+
+    def stems(self) -> Iterator[str]:
+        """The stem of each pair."""
+        return map(stem_of, self._images[1])
+
+
+def stem_of(name: str) -> str:
+    """The stem of a file's name, in Unicode's normal form C."""
+    stem, dot, _ = name.rpartition(".")  # for each of a million names: no Path
+    stem = stem if dot else name
+    return stem if stem.isascii() else normal(stem)
+
+
+def stems_of(pairs: Sequence[Pair]) -> Iterator[str]:
+    """The stem of each pair."""
+    return pairs.stems() if isinstance(pairs, PairList) else (p.stem for p in pairs)
 
 
 def missing_input(name: str, expected: Inputs, received: set[str]) -> str:

@@ -1,14 +1,18 @@
 """Problems of a dataset, and their grouping for reports."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seglib.errors import UsageError, unknown
 
 PROBLEM, WARNING, NOTE = "problem", "warning", "note"  # only the first is fatal
 
+UNSCORED = (
+    "A class that no mask of a split shows has no score there, and the mean leaves it "
+    "out; if a model predicts it all the same, its IoU is 0, and the mean counts it."
+)
 _TOLD = 5  # problems of one nature
 
 # Each kind, and how severe it is; docs/findings.md says what it means. Some are
@@ -98,15 +102,29 @@ def check_kind(kind: str, wanted: str) -> None:
         )
 
 
-def group(problems: Iterable[Problem]) -> list[list[Problem]]:
-    """Problems grouped by kind and remedy, the largest groups first."""
+@dataclass
+class Group:
+    """Problems of one kind and remedy: their number, and the first of them."""
 
-    def nature(problem: Problem) -> tuple[str, str]:
-        return problem.kind, problem.remedy
+    count: int = 0
+    first: list[Problem] = field(default_factory=list)
 
-    ordered = sorted(problems, key=lambda problem: (*nature(problem), problem.path))
-    groups = [list(found) for _, found in groupby(ordered, key=nature)]
-    return sorted(groups, key=len, reverse=True)
+
+def group(problems: Iterable[Problem], at_most: int) -> list[Group]:
+    """Problems grouped by kind and remedy, the largest groups first.
+
+    Args:
+        problems: sorted; each is looked at once.
+        at_most: problems of a group that are kept.
+    """
+    groups: dict[tuple[str, str], Group] = defaultdict(Group)
+    for problem in problems:
+        found = groups[problem.kind, problem.remedy]
+        found.count += 1
+        if found.count <= at_most:
+            found.first.append(problem)
+    ordered = (found for _, found in sorted(groups.items()))
+    return sorted(ordered, key=lambda found: found.count, reverse=True)
 
 
 def relative_path(path: Path, root: Path) -> str:
@@ -117,8 +135,8 @@ def relative_path(path: Path, root: Path) -> str:
 def some_of_each(problems: Iterable[Problem]) -> list[str]:
     """Lines for a few problems of each kind, and the number of the others."""
     lines: list[str] = []
-    for found in group(problems):
-        lines += map(str, found[:_TOLD])
-        if len(found) > _TOLD:
-            lines.append(f"… and {len(found) - _TOLD} more with this remedy.")
+    for found in group(problems, _TOLD):
+        lines += map(str, found.first)
+        if found.count > _TOLD:
+            lines.append(f"… and {found.count - _TOLD} more with this remedy.")
     return lines

@@ -80,6 +80,8 @@ def _remedy(image: np.ndarray, channels: int) -> str:
         return " Predict one image at a time, or all of a size by `predict_batch`."
     if image.ndim == 2 and image.size:
         return f" Repeat the grey values: `np.stack([image] * {channels}, axis=-1)`."
+    if image.dtype == np.uint16:
+        return " The upper 8 of 16 bits are `(image >> 8).astype(np.uint8)`."
     if image.dtype.kind == "f":
         return " Values from 0 to 1 become `(image * 255).round().astype(np.uint8)`."
     return ""

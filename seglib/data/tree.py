@@ -6,7 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from seglib.data.file_formats import max_file_bytes
-from seglib.storage.files import check_file, is_left_behind, read_file, visible_files
+from seglib.storage.files import (
+    check_file,
+    read_file,
+    visible_folders,
+    visible_names,
+)
 
 _SETTLED_S = 2.0  # the coarsest times of file systems in use
 
@@ -22,12 +27,15 @@ class Tree:
 
     def folders(self, folder: Path) -> list[Path]:
         """The folders in a folder without hidden ones, sorted."""
-        entries = (path for path in folder.iterdir() if not is_left_behind(path.name))
-        return sorted(path for path in entries if path.is_dir())
+        return visible_folders(folder)
 
-    def files(self, folder: Path) -> list[Path]:
-        """The files in a folder; see `visible_files`."""
-        return visible_files(folder)
+    def names(self, folder: Path) -> tuple[list[str], set[str]]:
+        """The files in a folder, and those that may be unfit; see `visible_names`."""
+        return visible_names(folder)
+
+    def place(self, folder: Path) -> Path:
+        """Where the files of a folder are, if they are somewhere else."""
+        return folder
 
     def unfit(self, path: Path) -> str:
         """Why a path leads to no regular file; "" if it does."""

@@ -96,9 +96,8 @@ class Recorder:
     def _run(self, event: Event) -> TrackedRun:
         name, time_ms = event["run"], int(event["time_ms"])
         if name not in self.runs:
-            adopted = event.get("adopted", "")
-            run = TrackedRun(self.uri, name, time_ms=time_ms, adopted=adopted)
-            self.runs[name] = run
+            told = {k: event.get(k, "") for k in ("title", "experiment", "adopted")}
+            self.runs[name] = TrackedRun(self.uri, name, time_ms=time_ms, **told)
         self.runs[name].time_ms = time_ms
         return self.runs[name]
 

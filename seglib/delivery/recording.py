@@ -7,24 +7,44 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from seglib.config import Config
+from seglib.registry.description import describe_model
 from seglib.registry.promotion import (
     record_contender,
     record_promotion,
     record_withdrawal,
 )
 from seglib.registry.release import record_publication
+from seglib.report.verdict import REPORT
 from seglib.runtime.events import Event
-from seglib.runtime.provenance import FAILURE_REASON, TRAINED_BY, total_s
+from seglib.runtime.provenance import (
+    AUGMENTATION_PAGE,
+    FAILURE_REASON,
+    TRAINED_BY,
+    total_s,
+)
 from seglib.runtime.trials import TABLE, label
-from seglib.tracking.names import dataset_name, key
+from seglib.storage.files import TRAINING
+from seglib.tracking.names import (
+    CLASS_TABLE,
+    CURVES,
+    SETTINGS_TABLE,
+    dataset_name,
+    key,
+)
 from seglib.tracking.run_end import record_end
 from seglib.tracking.tracked_run import TrackedRun
 
 _FOLDERS = {"manifest": "verification", "evaluation": "evaluation", "decision": "gate"}
+_TRAINING_FILES = ("curves.png", "history.csv", AUGMENTATION_PAGE)  # of a model
+_PARAMETERS = ("architecture", "encoder", "epochs", "batch_size", "learning_rate")
+_CLASS_SCORES = (
+    *("class_iou", "class_dice", "class_precision", "class_recall"),
+    "class_boundary_iou",
+)
 
 
 def record_identity(run: TrackedRun, event: Event) -> None:
@@ -44,7 +64,8 @@ def record_identity(run: TrackedRun, event: Event) -> None:
         text = json.dumps(parameters, sort_keys=True)
         tags["config_hash"] = hashlib.sha256(text.encode()).hexdigest()[:12]
     known = {name: value for name, value in tags.items() if value is not None}
-    run.log(parameters=parameters, tags=known)
+    run.log(tags=known)
+    _log_settings(run, parameters)
 
 
 def record_start(run: TrackedRun, event: Event) -> None:
@@ -85,21 +106,40 @@ def record_lineage(run: TrackedRun, event: Event) -> None:
             tags[f"step.{step}"] = f"cached from {made_by}"
             continue
         tags[f"step.{step}"] = "executed"
-        if "duration_s" in origin:
-            # At the time of its end: whoever tells it again tells the same point.
-            end = datetime.fromisoformat(origin["finished"])
-            run.log(
-                metrics={f"duration_s/{step}": total_s(origin)},
-                time_ms=int(end.timestamp()) * 1000,
-            )
     run.log(tags=tags)
 
 
 def record_settings(run: TrackedRun, event: Event) -> None:
     """The settings of the steps, for a run whose opening tells none."""
-    for origin in event.get("lineage", {}).values():
-        if event["kind"] == "selected" or "trial" not in origin:
-            run.log(parameters=origin.get("settings"))
+    configured = {
+        name: value
+        for origin in event.get("lineage", {}).values()
+        if event["kind"] == "selected" or "trial" not in origin
+        for name, value in origin.get("settings", {}).items()
+    }
+    _log_settings(run, configured)
+
+
+def record_resolved(run: TrackedRun, event: Event) -> None:
+    """What `auto`, 0 and "" came to, beside what was configured."""
+    contract = _read_json(event["model"], "contract.json")
+    manifest = _read_json(event["manifest"], "manifest.json")
+    training = Path(event["model"]) / TRAINING
+    height, width = contract["image_size"]
+    resolved = {
+        "num_classes": contract["num_classes"],
+        "ignore_index": contract["ignore_index"],
+        "class_names": ",".join(contract["class_names"]),
+        "encoder": contract["encoder"],
+        "image_height": height,
+        "image_width": width,
+        "split": _read_json(event["evaluation"], "metrics.json")["split"],
+        "registered_model": event.get("registry", {}).get("name")
+        or dataset_name(manifest),
+        # A model of before has no such file.
+        **(json.loads(training.read_text())["resolved"] if training.exists() else {}),
+    }
+    _log_settings(run, {}, resolved)
 
 
 def record_epoch(run: TrackedRun, event: Event) -> None:
@@ -147,7 +187,7 @@ def record_verdict(run: TrackedRun, event: Event) -> None:
     tags = {"verdict": event["verdict"], "reasons": event["reasons"]}
     if event["verdict"] != "promote":
         tags["step.export"] = "held back"
-    run.log(tags=tags, metrics=event.get("metrics"))
+    run.log(tags=tags)
 
 
 def record_dataset(run: TrackedRun, event: Event) -> None:
@@ -181,17 +221,24 @@ def record_model(run: TrackedRun, event: Event) -> None:
 
 
 def record_scores(run: TrackedRun, event: Event) -> None:
-    """The overall scores, and the IoU of each class that occurs."""
+    """The mIoU, by which runs are compared, and a table of the classes.
+
+    MLflow draws a chart for each metric: the other scores are in the table and in
+    `evaluation/metrics.json`.
+    """
     scores = _read_json(event["evaluation"], "metrics.json")
     manifest = _read_json(event["manifest"], "manifest.json")
-    values = {
-        **{name: value for name, value in scores.items() if isinstance(value, float)},
-        **{f"iou/{key(name)}": iou for name, iou in scores["class_iou"].items()},
-    }
-    run.log(
-        metrics={name: value for name, value in values.items() if value is not None},
-        scored_on=(dataset_name(manifest), manifest["data_md5"]),
-    )
+    if scores["miou"] is not None:
+        run.log(
+            metrics={"miou": scores["miou"]},
+            scored_on=(dataset_name(manifest), manifest["data_md5"]),
+        )
+    columns = [name for name in _CLASS_SCORES if name in scores]
+    rows = [
+        {"class": name, **{c.removeprefix("class_"): scores[c][name] for c in columns}}
+        for name in scores["class_iou"]
+    ]
+    run.log_table(CLASS_TABLE, rows)
 
 
 def record_overlays(run: TrackedRun, event: Event) -> None:
@@ -203,11 +250,21 @@ def record_overlays(run: TrackedRun, event: Event) -> None:
 
 
 def record_reports(run: TrackedRun, event: Event) -> None:
-    """The files of verification, evaluation and gate, without their subfolders."""
+    """The pages, tables and curves of each step, without their subfolders."""
     for name, place in _FOLDERS.items():
         for path in sorted(Path(event[name]).iterdir()):
             if path.is_file():
-                run.log_file(path, place)
+                # The gate's copy of the page has the verdict: it replaces the other.
+                is_page = name == "decision" and path.name == REPORT
+                run.log_file(path, _FOLDERS["evaluation"] if is_page else place)
+    for name in _TRAINING_FILES:
+        if (path := Path(event["model"]) / name).exists():
+            run.log_file(path, "training")
+
+
+def record_description(run: TrackedRun, event: Event) -> None:
+    """The run in words: verdict, scores, data."""
+    run.describe(describe_model(event))
 
 
 def record_export(run: TrackedRun, event: Event) -> None:
@@ -234,6 +291,8 @@ PARTS: dict[str, tuple[Part, ...]] = {
         record_model,
         record_contender,
         record_scores,
+        record_resolved,
+        record_description,
         record_overlays,
         record_reports,
     ),
@@ -254,6 +313,37 @@ SEPARABLE: frozenset[Part] = frozenset(
 )
 
 
+def _log_settings(
+    run: TrackedRun,
+    configured: Mapping[str, Any],
+    resolved: Mapping[str, Any] | None = None,
+) -> None:
+    """Add settings to the run's table of them; name those that were changed in a tag.
+
+    A few are parameters. All would be too many: MLflow writes the parameters of a run
+    over each of its pictures, and covers them.
+    """
+    values, resolved = {k: str(v) for k, v in configured.items()}, resolved or {}
+    run.log(parameters={k: values[k] for k in _PARAMETERS if values.get(k)})
+    known = {row["setting"]: row for row in run.read_table(SETTINGS_TABLE)}
+    rows = []
+    for name, default in Config().flat().items():
+        before = known.get(name, {})
+        value = values.get(name, before.get("configured"))
+        if value is not None:
+            came_to = str(resolved.get(name, before.get("resolved", value)))
+            row = {"setting": name, "configured": value, "resolved": came_to}
+            rows.append({**row, "default": str(default)})
+    if rows != list(known.values()):
+        run.log_table(SETTINGS_TABLE, rows)
+        changed = {
+            row["setting"]: row["configured"]
+            for row in rows
+            if row["configured"] != row["default"]
+        }
+        run.log(tags={"changed": label(changed)})
+
+
 def _end_child(run: TrackedRun, event: Event, status: str) -> None:
     if not event.get("adopted"):  # KFP ends the run that it made
         run.children.end(_child(event), status, time_ms=event["time_ms"])
@@ -269,9 +359,8 @@ def _child(event: Event) -> str:
 
 def _curve_values(row: Mapping[str, float | None]) -> tuple[int, dict[str, float]]:
     """The epoch, and what was measured in it."""
-    names = {"duration_s": "epoch_duration_s"}
     values = {
-        names.get(name, name): value
+        f"{CURVES}{name}": value
         for name, value in row.items()
         if name != "epoch" and value is not None and not math.isnan(value)
     }

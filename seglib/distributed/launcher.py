@@ -25,6 +25,7 @@ from seglib.distributed.process_group import (
 from seglib.environment import TF_CONFIG
 from seglib.errors import SegError, UsageError, disk_problem
 from seglib.hardware import gpu_count
+from seglib.noise import load_backend
 
 _GRACE_S = 60.0  # in which the others write their state, or notice that one is lost
 _SHOWN_LINES = 30  # of the output of a process that failed
@@ -83,6 +84,7 @@ def join() -> ProcessGroup:
     count = len(cluster.workers)
     if count < 2:
         return ProcessGroup()
+    load_backend()
     import keras
 
     if keras.backend.backend() != "tensorflow":

@@ -1,4 +1,4 @@
-"""Pictures of images and masks: NumPy arrays in, NumPy arrays out.
+"""Pictures of images and masks, arrays in and out, and plots as figures.
 
 >>> import numpy as np
 >>> from seglib import drawing
@@ -18,6 +18,7 @@ from seglib.drawing.pictures import (
     legend,
     overlay,
 )
+from seglib.drawing.plots import plot_confusion, plot_curves
 
 __all__ = [
     "Album",
@@ -29,4 +30,6 @@ __all__ = [
     "image_and_overlay",
     "legend",
     "overlay",
+    "plot_confusion",
+    "plot_curves",
 ]

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from seglib.arguments import checked
+from seglib.errors import UsageError
 from seglib.plain_text import visible_line
 
 BACKGROUND, _TEXT = (24, 26, 31), (222, 224, 228)
@@ -17,13 +19,38 @@ MIN_PANEL, MAX_PANEL = 160, 640  # pixels wide; others are enlarged or reduced
 _GAP, _SHEET_GAP = 4, 14  # pixels between panels, and between a sheet's tiles
 
 
+@checked
 def contact_sheet(
     tiles: Sequence[tuple[str, np.ndarray]],
     *,
     columns: int = 2,
     footer: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Labelled pictures of any sizes in rows, with a picture such as a legend below."""
+    """Labelled pictures of any sizes in rows, with a picture such as a legend below.
+
+    Args:
+        tiles: (caption, uint8 array (H, W, 3)) of each.
+        columns: tiles side by side.
+        footer: uint8 array (h, w, 3).
+
+    Returns:
+        uint8 array (h, w, 3), RGB.
+
+    Raises:
+        UsageError: no tile, or what is no picture.
+
+    >>> contact_sheet([("a", np.zeros((60, 90, 3), np.uint8))]).shape
+    (112, 118, 3)
+    """
+    for text, picture in tiles:
+        if getattr(picture, "dtype", None) != np.uint8 or picture.shape[2:] != (3,):
+            raise UsageError(
+                "`tiles` must be pairs of a caption and an array uint8 (height, width, "
+                f"3). Received for {text!r}: type {type(picture).__name__}, shape "
+                f"{getattr(picture, 'shape', None)}."
+            )
+    if not tiles:
+        raise UsageError("`tiles` must be one or more. Received: none.")
     pictures = [labelled(picture, text, size=14) for text, picture in tiles]
     rows = [
         beside(pictures[start : start + columns], gap=_SHEET_GAP)

@@ -2,6 +2,8 @@
 
 from functools import cache
 
+from seglib.arguments import checked
+
 # Of the first ids, from `python -m tools.palette_search 256`: red, green, blue in
 # hexadecimal. To append is all that may be done: a class keeps its colour.
 _TABLE = bytes.fromhex(
@@ -37,6 +39,7 @@ def default_colors() -> tuple[tuple[int, int, int], ...]:
     return tuple(map(class_color, range(4 * len(_TABLE) // 3)))
 
 
+@checked
 def class_color(class_id: int) -> tuple[int, int, int]:
     """The colour of a class: it depends on the id alone, not on the number of classes.
 

@@ -7,10 +7,12 @@ and ids that are no class in black and magenta: no class looks like that.
 import math
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import Any
 
 import cv2
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.drawing.layout import (
     BACKGROUND,
     MAX_PANEL,
@@ -106,7 +108,7 @@ def error_map(
     image: np.ndarray,
     mask: np.ndarray,
     prediction: np.ndarray,
-    palette: Palette,
+    palette: Palette = (),
     *,
     ignore_index: int | None = None,
 ) -> np.ndarray:
@@ -116,11 +118,17 @@ def error_map(
         image: uint8 array (H, W, 1 or 3 or 4).
         mask: int array (H, W) of class ids.
         prediction: int array (H, W) of class ids.
-        palette: by class id.
+        palette: by class id. Default: `class_color` of each.
+        ignore_index: id of the pixels of the mask that are hatched.
 
     Returns:
         uint8 array (H, W, 3), RGB.
+
+    Raises:
+        UsageError: arrays of other shapes or dtypes.
     """
+    mask, palette = _checked(mask, image), palette or default_colors()
+    prediction = _of_shape(_checked(prediction, name="prediction"), mask)
     truth = colorize(mask, palette, ignore_index=ignore_index)
     known = _has_colour(mask, palette, ignore_index)
     right = known & (mask == prediction)
@@ -132,7 +140,7 @@ def comparison(
     image: np.ndarray,
     mask: np.ndarray,
     prediction: np.ndarray,
-    palette: Palette,
+    palette: Palette = (),
     *,
     ignore_index: int | None = None,
 ) -> np.ndarray:
@@ -142,10 +150,17 @@ def comparison(
         image: uint8 array (H, W, 1 or 3 or 4).
         mask: int array (H, W) of class ids.
         prediction: int array (H, W) of class ids.
+        palette: by class id. Default: `class_color` of each.
+        ignore_index: id of the pixels of the mask that are hatched.
 
     Returns:
         uint8 array (h, w, 3), RGB. Panels are between 160 and 640 pixels wide.
+
+    Raises:
+        UsageError: arrays of other shapes or dtypes.
     """
+    mask, palette = _checked(mask, image), palette or default_colors()
+    prediction = _of_shape(_checked(prediction, name="prediction"), mask)
     size = panel_size(mask.shape)
     image = resize(_to_rgb(image), size)
     mask, prediction = resize_ids(mask, size), resize_ids(prediction, size)
@@ -183,7 +198,7 @@ def contradiction(
 def image_and_overlay(
     image: np.ndarray,
     mask: np.ndarray,
-    palette: Palette,
+    palette: Palette = (),
     *,
     ignore_index: int | None = None,
     max_width: int = MAX_PANEL,
@@ -194,6 +209,8 @@ def image_and_overlay(
     Args:
         image: uint8 array (H, W, 1 or 3 or 4).
         mask: int array (H, W) of class ids.
+        palette: by class id. Default: `class_color` of each.
+        ignore_index: id of the pixels to be hatched.
         max_width: of either, in pixels.
         layout: "side-by-side"; "stacked": the image above; "overlay": without it.
 
@@ -210,9 +227,10 @@ def image_and_overlay(
     return arrange([image, painted])
 
 
+@checked
 def legend(
     names: Sequence[str],
-    colours: Sequence[Colour],
+    colours: Sequence[Colour] = (),
     *,
     shares: Sequence[float] = (),
     width: int = 0,
@@ -220,14 +238,26 @@ def legend(
     """A picture of the classes' colours and names.
 
     Args:
-        names, colours: of each line; a colour may be `IGNORED` or `NO_CLASS`.
+        names: of each line, such as a dataset's `class_names`.
+        colours: of each line, such as a dataset's `palette`; one may be `IGNORED` or
+            `NO_CLASS`. Default: `class_color` of each id.
         shares: of the pixels, 0 … 1, to be told behind each name.
         width: in pixels; columns are added as far as they fit, at least one. Default:
             one column.
 
     Returns:
         uint8 array (h, w, 3), RGB.
+
+    Raises:
+        UsageError: another number of colours than of names.
     """
+    colours = colours or default_colors()[: len(names)]
+    if isinstance(names, str) or len(colours) != len(names):
+        raise UsageError(
+            "`names` and `colours` must be lists, one of each a line. Received: "
+            f"names={names if isinstance(names, str) else len(names)}, "
+            f"{len(colours)} colours."
+        )
     told = [f"{share:.1%}" if share >= 0.0005 else "< 0.1%" for share in shares]
     named = zip_longest(map(_shorten, names), told, fillvalue="")
     lines = [" ".join(line) for line in named]
@@ -288,19 +318,38 @@ def _hatching(shape: tuple[int, ...], kind: str) -> np.ndarray:
     return np.asarray(_HATCHINGS[kind], np.uint8)[stripe.astype(np.intp)]
 
 
-def _checked(mask: np.ndarray, image: np.ndarray | None = None) -> np.ndarray:
+def _checked(mask: np.ndarray, *images: Any, name: str = "mask") -> np.ndarray:
+    """The mask as an array; the images must be of its size."""
+    received = mask
     mask = np.asarray(mask)
     if mask.ndim != 2 or mask.dtype.kind not in "iu":
         raise UsageError(
-            "`mask` must be an array (height, width) of class ids. Received: shape "
-            f"{mask.shape}, {mask.dtype}."
+            f"`{name}` must be an array (height, width) of class ids. Received: "
+            f"{_described(received)}."
         )
-    if image is not None and (image.dtype != np.uint8 or image.shape[:2] != mask.shape):
-        raise UsageError(
-            f"`image` must be uint8 of the mask's height and width, {mask.shape}. "
-            f"Received: shape {image.shape}, {image.dtype}."
-        )
+    for image in images:
+        is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8
+        if not (is_image and image.ndim in (2, 3) and image.shape[:2] == mask.shape):
+            raise UsageError(
+                f"`image` must be an array uint8 of the mask's height and width, "
+                f"{mask.shape}. Received: {_described(image)}."
+            )
     return mask
+
+
+def _described(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"shape {value.shape}, {value.dtype}"
+    return f"type {type(value).__name__}"
+
+
+def _of_shape(prediction: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    if prediction.shape != mask.shape:
+        raise UsageError(
+            f"`prediction` must be of the mask's height and width, {mask.shape}. "
+            f"Received: shape {prediction.shape}."
+        )
+    return prediction
 
 
 def _to_rgb(image: np.ndarray) -> np.ndarray:

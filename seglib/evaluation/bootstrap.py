@@ -126,12 +126,14 @@ def intervals(
     *,
     confidence: float = CONFIDENCE,
     resamples: int = 2000,
+    block: int = 1,
     seed: int = 0,
 ) -> dict[str, list[Interval]]:
     """Percentile intervals of each score over the choice of images.
 
     Args:
         counts: with `true`, and the boundary's for those scores.
+        block: as for `compare`.
 
     Returns:
         By score, as `score_arrays` names them; one interval for a mean, one a class
@@ -141,7 +143,7 @@ def intervals(
     arrays = counts.arrays
     numbers = np.hstack(list(arrays.values())).astype(np.float64)
     drawn: dict[str, list[np.ndarray]] = defaultdict(list)
-    for weights in _weights(len(counts.stems), resamples, 1, seed):
+    for weights in _weights(len(counts.stems), resamples, block, seed):
         parts = np.split(weights @ numbers, len(arrays), axis=1)
         for name, score in score_arrays(dict(zip(arrays, parts, strict=True))).items():
             drawn[name].append(score.reshape(len(weights), -1))

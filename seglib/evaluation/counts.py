@@ -14,6 +14,8 @@ from seglib.errors import SegError
 from seglib.storage.atomic_write import write_bytes
 
 COUNTS = "counts.npz"  # of an evaluation's folder
+FEW_IMAGES = 5  # that carry the score of a class; with fewer it says little
+_MOST = 0.8  # of a class's pixels
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,22 @@ class ImageCounts:
     def miou(self) -> float:
         """Mean over the classes that occur."""
         return float(mean(self.class_iou))
+
+    @property
+    def class_images(self) -> np.ndarray:
+        """Images with true pixels of a class, int64 (classes,)."""
+        return np.count_nonzero(self.arrays["true"], axis=0)
+
+    @property
+    def class_carriers(self) -> np.ndarray:
+        """The fewest images that hold 80 % of a class's true pixels, int64 (classes,).
+
+        Counts are summed over all images, so these few carry the class's score.
+        """
+        largest = -np.sort(-self.arrays["true"], axis=0)
+        held = np.cumsum(largest, axis=0)
+        needed = np.count_nonzero(held < _MOST * held[-1], axis=0) + 1
+        return np.where(held[-1] > 0, needed, 0)
 
     @property
     def boundary_iou(self) -> np.ndarray:

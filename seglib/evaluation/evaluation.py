@@ -5,19 +5,27 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
+from seglib.data.image_io import jpeg_uri, png_uri
 from seglib.data.verification.similarity import sequences
+from seglib.drawing import notebook
+from seglib.drawing.layout import panel_size, resize
+from seglib.drawing.plots import confusion_png
 from seglib.evaluation.bootstrap import CONFIDENCE, Interval, intervals
 from seglib.evaluation.boundary import BAND
 from seglib.evaluation.calibration import BINS, STEP, Calibration
 from seglib.evaluation.counts import ImageCounts, mean, ratio
 from seglib.evaluation.metrics import Scores
 from seglib.evaluation.sizes import COMPONENTS, CORRECT, SIZES, TRUE
+from seglib.plain_text import visible_line
 
+_MOST_CONFUSED = 20  # classes, of whose confusion a notebook shows a picture
+_EXAMPLE_WIDTH = 800  # pixels
 FORMAT_VERSION = 2  # of metrics.json; 1 had no such key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """The scores of a model on a split of a dataset."""
 
@@ -29,6 +37,56 @@ class Evaluation:
     sizes: np.ndarray  # summed `size_counts`
     class_names: tuple[str, ...]
     data_md5: str
+    palette: tuple[tuple[int, int, int], ...] = ()
+    examples: tuple[tuple[str, np.ndarray], ...] = ()  # captions and `comparison`s
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self._told()})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: scores, a table of classes, confusion, the worst images."""
+        scores, names, found = self.scores, self.class_names, self.intervals
+        each = {
+            "IoU": scores.class_iou,
+            "Dice": scores.class_dice,
+            "precision": scores.class_precision,
+            "recall": scores.class_recall,
+            "boundary IoU": self.counts.class_boundary_iou,
+        }
+        pixels = scores.true / max(1, scores.true.sum())
+        rows = [
+            [
+                notebook.class_name(name, self.palette[i]) if self.palette else name,
+                *(notebook.number(values[i]) for values in each.values()),
+                _range(found["class_iou"][i]),
+                notebook.share(pixels[i]),
+            ]
+            for i, name in enumerate(names)
+        ]
+        header = ["class", *each, f"IoU, {CONFIDENCE:.0%} interval", "pixels"]
+        parts = [notebook.table(header, rows)]
+        if len(names) <= _MOST_CONFUSED:
+            source = png_uri(confusion_png(scores.confusion, names))
+            shown = notebook.picture(source, "confusion matrix")
+            parts.append(notebook.folded("Confusion matrix", shown))
+        if self.examples:
+            parts.append(Markup("<div>Images with the lowest mIoU:</div>"))
+        for caption, drawn in self.examples:
+            size = panel_size(drawn.shape, max_width=_EXAMPLE_WIDTH)
+            source = jpeg_uri(resize(drawn, size), quality=70)
+            parts.append(notebook.picture(source, caption))
+            parts.append(Markup("<div>{}</div>").format(visible_line(caption)))
+        return notebook.card("Evaluation", self._told(), *parts)
+
+    def _told(self) -> str:
+        """The scores in a line."""
+        scores = self.scores
+        return (
+            f"{self.split}, {len(self.counts.stems):,} images: mIoU "
+            f"{notebook.number(self.miou)} (majority class: "
+            f"{notebook.number(scores.baseline_miou)}), pixel accuracy "
+            f"{notebook.number(scores.pixel_accuracy)}"
+        )
 
     @property
     def miou(self) -> float:
@@ -81,6 +139,12 @@ class Evaluation:
             "class_precision": by_name(names, scores.class_precision),
             "class_recall": by_name(names, scores.class_recall),
             "class_boundary_iou": by_name(names, boundary),
+            "class_images": dict(
+                zip(names, self.counts.class_images.tolist(), strict=True)
+            ),
+            "class_carriers": dict(
+                zip(names, self.counts.class_carriers.tolist(), strict=True)
+            ),
             "intervals": self._intervals(),
             "boundary": {"band": BAND},
             "calibration": self._calibration(),
@@ -140,6 +204,11 @@ class Evaluation:
             part = self.counts.take(place[stem] for stem in stems)
             found[name] = {"images": len(stems), "miou": plain(part.miou)}
         return found
+
+
+def _range(interval: Interval) -> str:
+    low, high = (notebook.number(end) for end in (interval.low, interval.high))
+    return f"{low} … {high}"
 
 
 def plain(value: float) -> float | None:

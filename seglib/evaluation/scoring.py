@@ -1,16 +1,15 @@
 """Scores of a model on pairs at their original size, for training and evaluation."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
 
 from seglib.data.dataset import Dataset
-from seglib.data.pairs import Inputs, Pair, read_pair, split
+from seglib.data.pairs import Pair, read_pair, split
+from seglib.data.read_ahead import equal_batches, read_ahead
 from seglib.errors import DatasetError, SegError
 from seglib.evaluation.boundary import boundary_counts
 from seglib.evaluation.calibration import LEVELS, confidence_counts
@@ -77,22 +76,22 @@ def score_pairs(
             the file.
     """
     predict = _with_confidences(model) if detailed else _ids_alone(model)
-    counting: deque[Future[ScoredImage]] = deque()
-    done = 0
-    with ThreadPoolExecutor(2) as pool:
+
+    def answered() -> Iterator[tuple[Any, ...]]:
+        done = 0
         for batch in decoded_batches(model, pairs, batch_size):
             answers = predict(np.stack([image for _, image, _ in batch]))
-            while counting:
-                yield counting.popleft().result()
-            counting += [
-                pool.submit(_score, model, *item, *answer)
-                for item, answer in zip(batch, answers, strict=True)
-            ]
+            for item, answer in zip(batch, answers, strict=True):
+                yield *item, *answer
             done += len(batch)
             if progress:
                 progress(done, len(pairs))
-        while counting:
-            yield counting.popleft().result()
+
+    def score(each: tuple[Any, ...]) -> ScoredImage:
+        return _score(model, *each)
+
+    with ThreadPoolExecutor(2) as pool:
+        yield from read_ahead(pool, score, answered(), most=lambda: batch_size)
 
 
 _Item = tuple[Pair, np.ndarray, np.ndarray]
@@ -118,34 +117,14 @@ def decoded_batches(
     Raises:
         SegError: a file cannot be read, or sizes differ; names the file.
     """
-    with ThreadPoolExecutor(2) as pool:
-        decoded = _ahead(pool, model, pairs, 2 * size)
-        for _, group in groupby(decoded, key=lambda item: item[1].shape):
-            yield from _batches(group, size)
-
-
-def _ahead(
-    pool: ThreadPoolExecutor,
-    model: SegmentationModel,
-    pairs: Sequence[Pair],
-    window: int,
-) -> Iterator[_Item]:
-    """Decoded pairs in order, at most `window` ahead."""
     inputs = model.contract.inputs
-    queue = deque(pool.submit(_read, pair, inputs) for pair in pairs[:window])
-    upcoming = iter(pairs[window:])
-    while queue:
-        yield queue.popleft().result()
-        queue.extend(pool.submit(_read, pair, inputs) for pair in islice(upcoming, 1))
 
+    def read(pair: Pair) -> _Item:
+        return pair, *read_pair(pair, inputs)
 
-def _read(pair: Pair, inputs: Inputs) -> _Item:
-    return pair, *read_pair(pair, inputs)
-
-
-def _batches(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
-    while batch := list(islice(items, size)):
-        yield batch
+    with ThreadPoolExecutor(2) as pool:
+        decoded = read_ahead(pool, read, pairs, most=lambda: 2 * size)
+        yield from equal_batches(decoded, lambda item: item[1].shape, lambda _: size)
 
 
 def _score(

@@ -44,12 +44,14 @@ class SideBySide:
     pairs: tuple[Difference, ...]  # of the mIoU: every model with every later one
     classes: tuple[tuple[Difference, ...], ...]  # of the IoU: each with the first
     num_images: int
+    block: int = 1  # images in a row that were drawn together
 
     def to_json(self) -> dict[str, Any]:
         """The content of comparison.json; a NaN is written as null."""
         return {
             "format_version": 1,
             "num_images": self.num_images,
+            "block": self.block,
             "correction": "Holm, over all pairs; over all classes and models",
             "models": {
                 model: {name: _plain(each) for name, each in scores.items()}
@@ -64,19 +66,22 @@ class SideBySide:
 
 
 def side_by_side(
-    models: Mapping[str, ImageCounts], class_names: Sequence[str]
+    models: Mapping[str, ImageCounts], class_names: Sequence[str], *, block: int = 1
 ) -> SideBySide:
     """Compare models that were scored on the same images, by the paired bootstrap.
 
     The p-values of the mIoU are corrected for the number of pairs, those of the
     classes for the number of classes and models.
 
+    Args:
+        block: images in a row that are drawn together; see `bootstrap.compare`.
+
     Raises:
         SegError: they were not scored on the same images and classes.
     """
     names = list(models)
     compared = {
-        (one, other): compare(models[one], models[other])
+        (one, other): compare(models[one], models[other], block=block)
         for one, other in itertools.combinations(names, 2)
     }
     p_values = adjusted([found.miou_p for found in compared.values()])
@@ -86,10 +91,11 @@ def side_by_side(
     )
     return SideBySide(
         tuple(class_names),
-        {name: _intervals(counts) for name, counts in models.items()},
+        {name: _intervals(counts, block) for name, counts in models.items()},
         pairs,
         _classes(names, [compared[names[0], other] for other in names[1:]]),
         len(models[names[0]].stems),
+        block,
     )
 
 
@@ -114,10 +120,10 @@ def _turned(change: Interval) -> Interval:
     return Interval(-change.estimate, -change.high, -change.low)
 
 
-def _intervals(counts: ImageCounts) -> dict[str, list[Interval]]:
+def _intervals(counts: ImageCounts, block: int) -> dict[str, list[Interval]]:
     """None for the counts of an older version, which had no true pixels."""
     if counts.true is not None:
-        return intervals(counts)
+        return intervals(counts, block=block)
     nan = float("nan")
     by_class = [Interval(float(iou), nan, nan) for iou in counts.class_iou]
     return {"miou": [Interval(counts.miou, nan, nan)], "class_iou": by_class}

@@ -5,16 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.data.samples import Sample, read_sample
 from seglib.errors import SegError, UsageError, unknown
 from seglib.exports import litert, onnx_model, saved_model
 from seglib.exports.resizing import enlarge, shrink
 from seglib.hardware import require_memory
-from seglib.models.contract import CONTRACT, Contract
+from seglib.models.contract import CONTRACT, NETWORK, Contract
+from seglib.models.model import load_model
 from seglib.storage.files import read_file
 
 Runner = Callable[[np.ndarray], np.ndarray]
@@ -52,6 +54,7 @@ class ExportedModel:
     run: Runner  # float32 (N, H, W, C) at the network's size → logits float32
 
     @classmethod
+    @checked
     def open(cls, folder: str | Path, name: str, *, threads: int = 0) -> Self:
         """Open one format of an export.
 
@@ -108,6 +111,32 @@ class ExportedModel:
             return self.run(images)
         logits = self.run(shrink(images, self.contract.image_size))
         return enlarge(logits, images.shape[1:3])
+
+
+def open_model(model: Any, name: str = "") -> Any:
+    """Load a model, or one format of an export, from its folder.
+
+    Args:
+        model: its folder; a model in memory is returned as it is.
+        name: of the format; "" for a model.
+
+    Raises:
+        UsageError: an export without the name of a format, or see `ExportedModel.open`.
+        SegError: it cannot be loaded.
+    """
+    if not isinstance(model, str | Path):
+        return model
+    folder = Path(model)
+    if name:
+        return ExportedModel.open(folder, name)
+    if (folder / CONTRACT).is_file() and not (folder / NETWORK).is_file():
+        there = [one for one, how in FORMATS.items() if (folder / how.file).exists()]
+        if there:
+            raise UsageError(
+                f"{folder}: an export. Choose its format with --format: "
+                f"{', '.join(there)}."
+            )
+    return load_model(folder)
 
 
 def require_packages(names: list[str]) -> None:

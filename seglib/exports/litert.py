@@ -8,6 +8,7 @@ import numpy as np
 
 from seglib.exports.frozen import frozen_network
 from seglib.models.model import SegmentationModel
+from seglib.noise import filtered_stderr
 
 FLOAT, HALF, INTEGER = "litert", "litert_fp16", "litert_int8"
 
@@ -41,15 +42,17 @@ def write_litert(
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = tf.int8
-    path.write_bytes(converter.convert())
+    with filtered_stderr():
+        path.write_bytes(converter.convert())
 
 
 def open_litert(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     """The function of a LiteRT file: images float32 (N, H, W, C) → logits float32."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    interpreter.allocate_tensors()
+    with filtered_stderr():
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
     (given,), (made,) = (
         interpreter.get_input_details(),
         interpreter.get_output_details(),

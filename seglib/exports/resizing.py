@@ -5,6 +5,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+_CHANNELS = 128  # the most that OpenCV takes
+
 
 def shrink(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize images as `ServedGraph` does: bilinear, antialiased where they shrink.
@@ -29,8 +31,13 @@ def enlarge(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if logits.shape[1:3] == size:
         return logits
     height, width = size
-    resized = [cv2.resize(each, (width, height)) for each in logits]
-    return np.stack(resized).reshape(len(logits), height, width, -1)
+    resized = np.empty((len(logits), height, width, logits.shape[3]), np.float32)
+    for first in range(0, logits.shape[3], _CHANNELS):
+        some = slice(first, first + _CHANNELS)
+        for each, place in zip(logits, resized, strict=True):
+            found = cv2.resize(each[..., some], (width, height))
+            place[..., some] = found.reshape(height, width, -1)
+    return resized
 
 
 @lru_cache(16)

@@ -81,9 +81,20 @@ class Record:
 
     Args:
         settings: what the outputs depend on. None: no record is kept, or used.
+        keep_others: whether a record of other settings is an error.
+
+    Raises:
+        UsageError: there is such a record, and it is to be kept.
     """
 
-    def __init__(self, out: Path, settings: Mapping[str, Any] | None):
+    def __init__(
+        self,
+        out: Path,
+        settings: Mapping[str, Any] | None,
+        *,
+        keep_others: bool = False,
+    ):
+        self._keep_others = keep_others
         self._path, self._settings = out / RECORD, settings
         self._writing = threading.Lock()
         self._done = self._read() if settings else {}
@@ -117,6 +128,12 @@ class Record:
         found = [_parsed(line) for line in lines]
         if found[:1] == [self._settings]:
             return {one["name"]: one["state"] for one in found[1:] if len(one) == 2}
+        if found and self._keep_others:
+            raise UsageError(
+                f"{self._path.parent}: holds predictions of another model, or of other "
+                "settings. Choose another folder with --out, or replace them with "
+                "--overwrite."
+            )
         write_text(self._path, json.dumps(self._settings) + "\n")
         return {}
 

@@ -2,21 +2,28 @@
 
 Every way is a mean of probabilities over windows: a window is stretched to the
 network's size and its answer is stretched back. Without tiles, the only window is the
-image.
+image; tiles are of the size of the training images, so that objects appear to the
+network at the scale of its training.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.data.pairs import describe
 from seglib.data.samples import Sample, read_sample
 from seglib.errors import UsageError
 from seglib.hardware import require_memory
 from seglib.inference.windows import Span, cut, spans
 from seglib.models.contract import Contract
+from seglib.models.model import load_model
+
+logger = logging.getLogger(__name__)
 
 OVERLAP = 0.25
 FLIP = "flip"
@@ -54,10 +61,11 @@ class Predictor:
     """Predicts images by one model or the mean of several.
 
     Args:
-        models: a `SegmentationModel`, or several whose probabilities are averaged.
-        tile: cut images into tiles of the network's size, at their own
-            resolution, instead of stretching them to it. Memory is then that of a
-            row of tiles.
+        models: a model or its folder, or several whose probabilities are averaged.
+        tile: cut images into tiles of the size of the training images, instead of
+            stretching them to the network's size. Memory is then that of a row of
+            tiles. None: those images alone that are more than twice as large as the
+            training images.
         overlap: of neighbouring tiles, as a share of a tile, 0 … 0.9; the middle
             of a tile weighs most.
         tta: test-time augmentation: "flip" and scales, such as "flip,0.75,1.25".
@@ -69,40 +77,45 @@ class Predictor:
         UsageError: an argument is out of its range, or models do not agree.
     """
 
+    @checked
     def __init__(
         self,
         models: Any,
         *,
-        tile: bool = False,
+        tile: bool | None = None,
         overlap: float = OVERLAP,
         tta: str | Sequence[str | float] = (),
     ):
-        self.models: list[Model] = (
-            list(models) if isinstance(models, list | tuple) else [models]
-        )
+        given = list(models) if isinstance(models, list | tuple) else [models]
+        self.models: list[Model] = list(map(_opened, given))
+        if not self.models:
+            raise UsageError("`models` must be one or several. Received: none.")
         if not 0 <= overlap <= 0.9:
             raise UsageError(
                 f"`overlap` must be a share of a tile, 0 … 0.9. Received: {overlap}."
             )
         _require_agreement([model.contract for model in self.models])
         self.contract = self.models[0].contract
-        self.is_tiled, self.overlap = tile, overlap
+        self.tile, self.overlap = tile, overlap
         self.flips, self.scales = _augmentations(tta)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether each image is one window of one model."""
-        passes = len(self.models) * len(self.flips) * len(self.scales)
-        return passes == 1 and not self.is_tiled
+        self._has_told = False
 
     def batch_size(self, shape: Sequence[int]) -> int:
         """How many images (H, W, C) `predict_batch` should get at a time."""
-        return _fitting(shape, self.contract.num_classes) if self.is_plain else 1
+        return _fitting(shape, self.contract.num_classes) if self._plain(shape) else 1
+
+    def tiles(self, shape: Sequence[int]) -> bool:
+        """Whether an image (H, W, C) is cut into tiles."""
+        return self.contract.is_large(shape) if self.tile is None else self.tile
 
     def shrinks(self, shape: Sequence[int]) -> bool:
-        """Whether the network sees an image (H, W, C) at less than half its size."""
-        sides = zip(shape, self.contract.image_size, strict=False)
-        return not self.is_tiled and any(side > 2 * own for side, own in sides)
+        """Whether an image (H, W, C) appears at less than half its training's scale."""
+        return not self.tiles(shape) and self.contract.is_large(shape)
+
+    def _plain(self, shape: Sequence[int]) -> bool:
+        """Whether an image (H, W, C) is one window of one model."""
+        passes = len(self.models) * len(self.flips) * len(self.scales)
+        return passes == 1 and not self.tiles(shape)
 
     def predict(self, image: Sample) -> np.ndarray:
         """Class ids (H, W) of an image; see `SegmentationModel.predict`."""
@@ -111,7 +124,7 @@ class Predictor:
 
     def predict_batch(self, images: np.ndarray) -> np.ndarray:
         """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
-        if self.is_plain:
+        if self._plain(images.shape[1:]):
             return self.models[0].predict_batch(images)
         found = np.empty(images.shape[:3], self.contract.mask_dtype)
         for image, prediction in zip(images, found, strict=True):
@@ -137,6 +150,7 @@ class Predictor:
         All models' windows are taken in the order of their upper edges: the rows above
         the next one are complete.
         """
+        self._tell_tiles(image.shape)
         rows = sorted(self._rows(image.shape), key=lambda row: row.span.start)
         height = max(row.span.stop - row.span.start for row in rows)
         width, classes = image.shape[1], self.contract.num_classes
@@ -157,12 +171,24 @@ class Predictor:
     def _rows(self, shape: Sequence[int]) -> Iterator["_Row"]:
         number = len(self.models) * len(self.scales)
         for model in self.models:
-            base = model.contract.image_size if self.is_tiled else shape[:2]
+            base = model.contract.window_size if self.tiles(shape) else shape[:2]
             for scale in self.scales:
                 high, wide = (max(1, round(side / scale)) for side in base)
                 columns = spans(shape[1], wide, self.overlap)
                 for span in spans(shape[0], high, self.overlap):
                     yield _Row(model, span, columns, 1 / number)
+
+    def _tell_tiles(self, shape: Sequence[int]) -> None:
+        """Say once that images are tiled, where nobody asked for it."""
+        if self.tile is None and self.tiles(shape) and not self._has_told:
+            self._has_told = True
+            logger.info(
+                "Images such as one of %s pixels, more than twice as large as those of "
+                "the training (%s), are predicted in tiles. `--no-tile`, in Python "
+                "`tile=False`, shrinks them instead.",
+                _size(shape),
+                _size(self.contract.window_size),
+            )
 
     def _add(self, image: np.ndarray, row: "_Row", sums: np.ndarray) -> None:
         """Add the weighted probabilities of a row of windows to its rows."""
@@ -216,6 +242,22 @@ def _probabilities(
         found /= found.sum(-1, keepdims=True)
         total = total + (found[:, :, ::-1] if flip else found)
     return total / len(flips) if len(flips) > 1 else total
+
+
+def _opened(model: Any) -> Any:
+    """A model, or that of a folder."""
+    if isinstance(model, str | Path):
+        return load_model(model)
+    if not hasattr(model, "predict_logits_batch"):
+        raise UsageError(
+            "`models` must be a `SegmentationModel` or an `ExportedModel`, the folder "
+            f"of a model, or several of them. Received: type {type(model).__name__}."
+        )
+    return model
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[0]}×{shape[1]}"
 
 
 def _fitting(

@@ -1,15 +1,17 @@
 """Uncertainty of a model with dropout, from several sampled predictions."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.data.samples import Sample
 from seglib.errors import UsageError
 from seglib.inference.predictor import entropy
-from seglib.models.model import SegmentationModel
+from seglib.models.model import SegmentationModel, opened_model
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,14 @@ class Uncertainty:
     disagreement: np.ndarray
 
 
+@checked
 def predict_uncertainty(
-    model: SegmentationModel, image: Sample, *, samples: int = 20
+    model: SegmentationModel | str | Path, image: Sample, *, samples: int = 20
 ) -> Uncertainty:
     """Predict an image `samples` times with dropout on, and compare.
 
     Args:
+        model: a model, or the folder of one.
         image: as for `SegmentationModel.predict`.
 
     Raises:
@@ -44,6 +48,7 @@ def predict_uncertainty(
     """
     if samples < 2:
         raise UsageError(f"`samples` must be at least 2. Received: samples={samples}.")
+    model = opened_model(model)
     sampler = SegmentationModel(_with_dropout_on(model.network), model.contract)
     total = entropies = np.zeros(())
     for _ in range(samples):

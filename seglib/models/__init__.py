@@ -1,6 +1,6 @@
 """The architectures, by name, on any encoder, at any size."""
 
-from seglib.models.architectures import ARCHITECTURES, NAMES
+from seglib.catalogue import ARCHITECTURES, NAMES
 from seglib.models.build import (
     build_custom,
     build_from_config,

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from seglib.arguments import checked
+from seglib.catalogue import resolve
 from seglib.config import MAX_CLASSES, ModelConfig
 from seglib.data.dataset import (
     Dataset,
@@ -15,7 +17,7 @@ from seglib.data.dataset import (
 )
 from seglib.data.pairs import IMAGE, Inputs
 from seglib.errors import UsageError
-from seglib.models.architectures import ARCHITECTURES, resolve
+from seglib.models.architectures import DECODERS
 from seglib.models.contract import CUSTOM, Contract
 from seglib.models.encoders import ENCODERS
 from seglib.models.layers.blocks import Channels, Normalize
@@ -25,6 +27,7 @@ from seglib.models.model import SegmentationModel
 from seglib.models.weights import load_weights, normalization_of
 
 
+@checked
 def build_model(
     name: str,
     *,
@@ -106,6 +109,7 @@ def build_from_config(
     )
 
 
+@checked
 def build_custom(
     inputs: Any,
     outputs: Any,
@@ -192,7 +196,7 @@ def build_network(contract: Contract, *, precision: str = "float32") -> keras.Mo
         )(images)
         x = PadToMultiple(encoder.stride, name="pad")(x)
         features = encoder.features(encoder.build(contract.channels), x)
-        decode = ARCHITECTURES[contract.architecture].decode
+        decode = DECODERS[contract.architecture].decode
         logits = decode(features, contract.num_classes)
         logits = CropLike(name="crop")(logits, images)
         logits = keras.layers.Activation("linear", dtype="float32", name="logits")(

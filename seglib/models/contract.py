@@ -7,6 +7,7 @@ compared with the network when that is loaded.
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,7 +33,8 @@ class Contract:
     An image uint8 (H, W, channels), its inputs joined, is stretched to `image_size`,
     normalised by `(image - mean) / scale`, channel by channel in `channel_order`, and
     answered with logits that are stretched back; the class is their argmax. All of
-    that happens inside the served graph.
+    that happens inside the served graph. So objects appear to the network at the scale
+    that they have in images of `trained_size`, (height, width); None: unknown.
 
     Raises:
         UsageError: a value out of its range, or of another length than the others.
@@ -50,6 +52,7 @@ class Contract:
     palette: tuple[tuple[Integer, Integer, Integer], ...]
     ignore_index: Integer | None
     first_weights: str = ""  # where training began: address and sha256, if not random
+    trained_size: tuple[int, int] | None = None  # usual one of the training images
 
     def __post_init__(self) -> None:
         count, channels = self.num_classes, self.channels
@@ -65,6 +68,10 @@ class Contract:
             "image_size": (
                 size == [True, True],
                 f"(height, width), each {_SIDES[0]} … {_SIDES[-1]:,} pixels",
+            ),
+            "trained_size": (
+                self.trained_size is None or min(self.trained_size) >= 1,
+                "empty, or (height, width) in pixels",
             ),
             "inputs": (
                 names[:1] == [IMAGE] and min(self.inputs.values()) >= 1,
@@ -102,6 +109,16 @@ class Contract:
         """The smallest integer type that holds the class ids."""
         return np.dtype(np.uint8 if self.num_classes <= 256 else np.uint16)
 
+    @property
+    def window_size(self) -> tuple[int, int]:
+        """The (height, width) of images that the network sees as in its training."""
+        return self.trained_size or self.image_size
+
+    def is_large(self, shape: Sequence[int]) -> bool:
+        """Whether an image (H, W, …) is more than twice as large as the training's."""
+        sides = zip(shape, self.window_size, strict=False)
+        return any(side > 2 * own for side, own in sides)
+
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Read what `to_json` wrote, or an older version.
@@ -127,8 +144,9 @@ class Contract:
 
     def to_json(self) -> str:
         values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
-        if not self.first_weights:  # unknown to earlier versions
-            del values["first_weights"]
+        for name in ("first_weights", "trained_size"):  # unknown to earlier versions
+            if not values[name]:
+                del values[name]
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 

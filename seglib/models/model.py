@@ -1,11 +1,12 @@
 """The model artifact: a folder with a network and its contract.
 
 `model.keras` (network and weights), `contract.json` (its input and the meaning of its
-ids), and, after training, `history.json` and `curves.png`. Prediction,
+ids), and, after training, `history.json`, `settings.yaml` and `curves.png`. Prediction,
 evaluation and export need nothing else.
 """
 
 import dataclasses
+import logging
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -15,9 +16,18 @@ from typing import Any
 
 import keras
 import numpy as np
+from markupsafe import Markup
 
-from seglib.data.dataset import Dataset, default_class_names, default_palette
+from seglib.arguments import checked
+from seglib.data.dataset import (
+    Dataset,
+    default_class_names,
+    default_palette,
+    usual_image_size,
+)
+from seglib.data.pairs import describe
 from seglib.data.samples import Sample, read_sample
+from seglib.drawing import notebook
 from seglib.errors import SegError, UsageError
 from seglib.hardware import require_memory
 from seglib.models.contract import (
@@ -31,6 +41,9 @@ from seglib.models.encoders.keras_hub import require_keras_hub
 from seglib.models.layers.upsampling import resize_bilinear
 from seglib.storage.atomic_write import whole_folder
 
+logger = logging.getLogger(__name__)
+
+HISTORY, SETTINGS = "history.json", "settings.yaml"  # of the training
 CONFIDENCE_STEP = 4  # pixels
 CONFIDENCE_LEVELS = 65535
 
@@ -103,14 +116,46 @@ class SegmentationModel:
     def __init__(self, network: keras.Model, contract: Contract):
         self.network = network
         self.contract = contract
+        self._has_warned = False
         self.served = ServedGraph(network, contract.image_size)
         self._class_ids = ClassIds(self.served, contract.mask_dtype.name)
         self._confidences = IdsAndConfidences(self.served, contract.mask_dtype.name)
 
-    def adopt_classes(self, data: Dataset) -> None:
-        """Copy the names, colours and ignored id of a dataset to the contract.
+    def __repr__(self) -> str:
+        return f"SegmentationModel({self._told()})"
 
-        Values given when the model was built stay.
+    def _repr_html_(self) -> str:
+        """For notebooks: the contract, and the classes."""
+        contract = self.contract
+        facts = {
+            "inputs": describe(contract.inputs),
+            "trained from": contract.first_weights or "random weights",
+            "ignored id": "none"
+            if contract.ignore_index is None
+            else str(contract.ignore_index),
+        }
+        return notebook.card(
+            "Model",
+            self._told(),
+            *(Markup("<div>{}: {}</div>").format(*fact) for fact in facts.items()),
+            notebook.class_list(contract.class_names, contract.palette),
+        )
+
+    def _told(self) -> str:
+        """Encoder, size and number of classes in a line."""
+        contract = self.contract
+        height, width = contract.image_size
+        parameters = self.network.count_params()
+        return (
+            f"{contract.architecture} on {contract.encoder}, {height}×{width} pixels, "
+            f"{contract.num_classes} classes, {parameters:,} parameters"
+        )
+
+    def adopt_classes(self, data: Dataset) -> None:
+        """Copy names, colours, ignored id and image size of a dataset to the contract.
+
+        Values given when the model was built stay; the size is that of the last
+        training's images.
 
         Raises:
             UsageError: the dataset has another number of classes.
@@ -130,10 +175,15 @@ class SegmentationModel:
             changes["palette"] = data.palette
         if contract.ignore_index is None:
             changes["ignore_index"] = data.ignore_index
+        if size := usual_image_size(data.splits.get("train", ())):
+            changes["trained_size"] = size
         self.contract = dataclasses.replace(contract, **changes)
 
     def predict(self, image: Sample) -> np.ndarray:
         """Classify every pixel of an image.
+
+        An image of any size is stretched to the network's, as in training, evaluation
+        and every export. `seglib.Predictor` cuts large ones into tiles instead.
 
         Args:
             image: uint8 array (H, W, channels), or (H, W) if grey, RGB order; or the
@@ -159,9 +209,16 @@ class SegmentationModel:
 
     def predict_logits(self, image: Sample) -> np.ndarray:
         """Logits float32 (H, W, num_classes) at the image's own size."""
-        return self.predict_logits_batch(
-            read_sample(image, self.contract.inputs)[None]
-        )[0]
+        array = read_sample(image, self.contract.inputs)
+        if self.contract.is_large(array.shape) and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "An image of %d×%d pixels is shrunk to the network's %d×%d. It is more "
+                "than twice as large as those of the training: `seglib.Predictor(model)"
+                ".predict(image)` cuts it into tiles.",
+                *(*array.shape[:2], *self.contract.image_size),
+            )
+        return self.predict_logits_batch(array[None])[0]
 
     def predict_batch(self, images: np.ndarray) -> np.ndarray:
         """Class ids (N, H, W) of images uint8 (N, H, W, channels) of one size."""
@@ -201,6 +258,13 @@ class SegmentationModel:
         return self.served.predict_on_batch(images)
 
 
+@checked
+def opened_model(model: SegmentationModel | str | Path) -> SegmentationModel:
+    """A model, or that of a folder."""
+    return model if isinstance(model, SegmentationModel) else load_model(model)
+
+
+@checked
 def load_model(path: str | Path) -> SegmentationModel:
     """Load a model artifact.
 

@@ -2,11 +2,13 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.errors import UsageError
-from seglib.models.model import SegmentationModel
+from seglib.models.model import SegmentationModel, opened_model
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +29,22 @@ class Transfer:
         return text
 
 
-def transfer_weights(source: SegmentationModel, target: SegmentationModel) -> Transfer:
+@checked
+def transfer_weights(
+    source: SegmentationModel | str | Path, target: SegmentationModel
+) -> Transfer:
     """Copy every weight that both models have, by name and shape, into `target`.
 
     What differs, such as the head of a model of other classes, keeps its values.
 
+    Args:
+        source: a model, or the folder of one.
+        target: is changed in place.
+
     Raises:
         UsageError: the two have nothing in common.
     """
+    source = opened_model(source)
     given = {weight.path: weight for weight in source.network.weights}
     copied, left = [], []
     for weight in target.network.weights:

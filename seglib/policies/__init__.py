@@ -143,6 +143,33 @@ def policy_tree(policy: Any) -> Any:
     return policies()[policy] if policy in policies() else json.loads(policy or "[]")
 
 
+def policy_words(policy: Any) -> list[str]:
+    """What a policy does, transform by transform, with chances and ranges."""
+    if is_function(policy):
+        return [f"the function {policy_title(policy)}"]
+    if isinstance(tree := policy_tree(policy), dict):  # a `Compose` of albumentations
+        parts = tree["transform"].get("transforms", [tree["transform"]])
+        return [
+            f"in {one['p']:.0%} of the views {one['__class_fullname__']}"
+            for one in parts
+        ]
+    return [
+        f"in {step.p:.0%} of the views {_words(step)}" for step in parse_policy(policy)
+    ]
+
+
+def _words(step: Step) -> str:
+    if step.of:
+        members = (f"{_words(member)} ({member.p:g})" for member in step.of)
+        return f"{step.name}, {GROUPS[step.name]}: {'; '.join(members)}"
+    if kind := transforms().get(step.name):
+        ends = [f"{end:g}" for end in dict.fromkeys(step.range)]
+        number = f", {kind.number} {' … '.join(ends)}" if kind.number else ""
+        return f"{step.name} ({kind.meaning}){number}"
+    options = ", ".join(f"{key} {value}" for key, value in step.options.items())
+    return f"{step.name}{f' ({options})' if options else ''}"
+
+
 def policy_names(policy: str) -> list[str]:
     """The transforms of a policy, each once."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from seglib.errors import SegError
+from seglib.registry.description import describe_champion, is_ours
 from seglib.tracking.mlflow_client import as_default, connect
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -225,10 +226,23 @@ class Registry:
         before = self.get(name, champion.against)
         self._lead(name, CHAMPION, before.number)
         self._lead(name, PREVIOUS, before.against)
+        self._describe_champion(before)
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._settle(champion, ROLLED_BACK, when)
         self._settle(before, SERVING, f"again since {when}")
         return champion, before
+
+    def describe(self, version: ModelVersion, text: str) -> None:
+        """Set a version's description, Markdown."""
+        self._client.update_model_version(version.name, str(version.number), text)
+
+    def _describe_champion(self, version: ModelVersion) -> None:
+        """Describe a registered model by its champion, unless a person did."""
+        model = self._client.get_registered_model(version.name)
+        if is_ours(model.description or ""):
+            found = self._client.get_model_version(version.name, str(version.number))
+            text = describe_champion(version.title, found.description or "")
+            self._client.update_registered_model(version.name, text)
 
     def _search(self, condition: str) -> Iterator[ModelVersion]:
         token = None
@@ -248,6 +262,7 @@ class Registry:
         self._lead(name, CHAMPION, version.number)
         if self.numbers(name).get(CHALLENGER) == version.number:
             self._lead(name, CHALLENGER, NONE)
+        self._describe_champion(version)
         if current:
             self._settle(self.get(name, current), REPLACED, f"by {version.title}")
         after = f", after version {current}" if current else ", the first"

@@ -24,6 +24,7 @@ from seglib.registry.champion import (
     ModelVersion,
     Registry,
 )
+from seglib.registry.description import describe_model
 from seglib.registry.lineage import LINEAGE
 from seglib.runtime.events import Event
 from seglib.steps.gate import Champion
@@ -130,6 +131,8 @@ def record_contender(run: TrackedRun, event: Event) -> None:
     )
     place = f"{version.name}/{version.number}"
     run.log(tags={"registered_model": place})
+    if version.tags.get("kfp.run_id") == run.name:
+        registry.describe(version, describe_model(event))
 
 
 def record_promotion(run: TrackedRun, event: Event) -> None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from seglib.arguments import checked
 from seglib.config import ModelConfig
 from seglib.environment import TRACKING_URI
 from seglib.errors import SegError, UsageError, unknown
@@ -18,6 +19,7 @@ _REGISTERED = re.compile(
 )
 
 
+@checked
 def fetch_weights(
     address: str, *, uri: str = "", cache: Path | None = None
 ) -> Download | str:

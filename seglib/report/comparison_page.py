@@ -29,7 +29,8 @@ def comparison_page(found: SideBySide, *, split: str) -> str:
     return render(
         "comparison.html",
         title=f"{len(found.scores)} models side by side",
-        subtitle=f"{found.num_images:,} images of the {split} split, the same for all",
+        subtitle=f"{found.num_images:,} images of the {split} split, the same for all"
+        + (f", resampled in rows of {found.block:,}" if found.block > 1 else ""),
         score_names=list(_SCORES.values()),
         models=[
             {

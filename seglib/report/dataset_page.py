@@ -1,23 +1,26 @@
 """The page on a verified dataset: its contents, its problems, examples."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seglib.data.dataset import Dataset
-from seglib.data.image_io import read_image, read_mask
+from seglib.data.image_io import decode_image, decode_mask, read_bytes
 from seglib.data.manifest import Manifest, PairFacts
 from seglib.data.pairs import spread
-from seglib.data.problems import Problem, group, relative_path
+from seglib.data.problems import UNSCORED, Problem, group, relative_path
 from seglib.drawing.pictures import contradiction, image_and_overlay
+from seglib.errors import SegError
 from seglib.evaluation.doubts import CAUTION, MaskDoubt, Review
 from seglib.report.pages import NO_VALUE, inline_pictures, percent, render
 
 _EXAMPLES = 6
 _CONFUSED = 5  # pairs of classes
+_CONSIDERED = 5000  # pairs of a split, at even distances, as examples
 _SHOWN = 5  # findings of one kind before the fold
 _FOLDED = 100  # behind the fold; all of them are in the manifest
 
@@ -28,6 +31,8 @@ def verification_page(
     findings: Mapping[str, Sequence[Problem]],
     objects: Mapping[str, Mapping[str, Any]],
     review: Review | None = None,
+    *,
+    read: Callable[[Path], bytes] = read_bytes,
 ) -> str:
     """The page, as one self-contained HTML text.
 
@@ -35,20 +40,25 @@ def verification_page(
         findings: "problems", "warnings" and "notes".
         objects: of each class by split, see `describe_objects`.
         review: of the masks by a model.
+        read: gives the content of the dataset's files.
     """
     examples = choose_examples(manifest.splits, dataset.num_classes)
     doubtful = [_doubtful(dataset, doubt) for doubt in (review.shown if review else ())]
     sources = inline_pictures(
-        [*(_picture(dataset, pair) for _, pair in examples), *doubtful]
+        [*(_picture(dataset, pair, read) for _, pair in examples), *doubtful]
     )
-    pixels = {split: manifest.class_pixels(split) for split in manifest.splits}
+    totals = {
+        split: _Totals.of(pairs, dataset.num_classes)
+        for split, pairs in manifest.splits.items()
+    }
     return render(
         "verification.html",
         title="Dataset verification",
         subtitle="",
-        **_summary(dataset, manifest, findings),
+        **_summary(dataset, manifest, findings, totals.values()),
         **{key: _groups(dataset.root, found) for key, found in findings.items()},
-        classes=_classes(dataset, manifest, pixels),
+        classes=_classes(dataset, totals),
+        unscored=UNSCORED if any(0 in each.pixels for each in totals.values()) else "",
         objects=[_objects(dataset, split, found) for split, found in objects.items()],
         review=_review(dataset, review, sources[len(examples) :]) if review else None,
         pictures=[
@@ -69,7 +79,11 @@ def choose_examples(
     count: int = _EXAMPLES,
 ) -> list[tuple[str, PairFacts]]:
     """Pairs that together show as many classes as possible, always the same ones."""
-    rest = [(s, p, _shown_classes(p)) for s, pairs in splits.items() for p in pairs]
+    rest = [
+        (split, pair, _shown_classes(pair))
+        for split, pairs in splits.items()
+        for pair in spread(pairs, _CONSIDERED)
+    ]
     missing = set(range(num_classes))
     chosen: list[tuple[str, PairFacts]] = []
     while rest and len(chosen) < count:
@@ -89,22 +103,56 @@ def _shown_classes(pair: PairFacts) -> set[int]:
     return {index for index, pixels in enumerate(pair.class_pixels) if pixels >= least}
 
 
-def _picture(dataset: Dataset, pair: PairFacts) -> np.ndarray:
+@dataclass
+class _Totals:
+    """Sums over the pairs of a split."""
+
+    pixels: np.ndarray  # of each class
+    masks: np.ndarray  # that show each class
+    ignored: int = 0  # pixels
+    total: int = 0  # pixels
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, pairs: Iterable[PairFacts], num_classes: int) -> "_Totals":
+        """Those of pairs, each of which is looked at once."""
+        sums = cls(*np.zeros((2, num_classes), np.int64))
+        for pair in pairs:
+            counts = np.array(pair.class_pixels)
+            sums.pixels += counts
+            sums.masks += counts > 0
+            sums.ignored += pair.ignored_pixels
+            sums.total += pair.height * pair.width
+            sums.sizes[pair.height, pair.width] += 1
+        return sums
+
+
+def _picture(
+    dataset: Dataset, pair: PairFacts, read: Callable[[Path], bytes]
+) -> np.ndarray:
+    image, mask = dataset.root / pair.image, dataset.root / pair.mask
+    try:
+        encoded = read(image), read(mask)
+    except OSError as error:
+        path, reason = error.filename, error.strerror
+        raise SegError(f"{path}: cannot be read ({reason}).") from error
     return image_and_overlay(
-        read_image(dataset.root / pair.image),
-        read_mask(dataset.root / pair.mask),
+        decode_image(encoded[0], name=str(image)),
+        decode_mask(encoded[1], name=str(mask)),
         dataset.palette,
         ignore_index=dataset.ignore_index,
     )
 
 
 def _summary(
-    dataset: Dataset, manifest: Manifest, findings: Mapping[str, Sequence[Problem]]
+    dataset: Dataset,
+    manifest: Manifest,
+    findings: Mapping[str, Sequence[Problem]],
+    totals: Collection[_Totals],
 ) -> dict[str, Any]:
-    pairs = [pair for found in manifest.splits.values() for pair in found]
-    ignored = sum(pair.ignored_pixels for pair in pairs)
-    total = sum(pair.height * pair.width for pair in pairs)
-    sizes = Counter((pair.height, pair.width) for pair in pairs).most_common()
+    ignored = sum(each.ignored for each in totals)
+    total = sum(each.total for each in totals)
+    sizes = sum((each.sizes for each in totals), Counter()).most_common()
     problems, warnings = len(findings["problems"]), len(findings["warnings"])
     files_a_pair = 2 + len(dataset.others)
     files = files_a_pair * sum(len(listed) for listed in dataset.splits.values())
@@ -136,28 +184,25 @@ def _summary(
     }
 
 
-def _classes(
-    dataset: Dataset, manifest: Manifest, pixels: Mapping[str, Sequence[int]]
-) -> list[dict[str, Any]]:
-    totals = {split: sum(counts) or 1 for split, counts in pixels.items()}
-    shares = {s: [n / totals[s] for n in counts] for s, counts in pixels.items()}
-    largest = (
-        max((share for found in shares.values() for share in found), default=1) or 1
-    )
-    pairs = [pair for found in manifest.splits.values() for pair in found]
+def _classes(dataset: Dataset, totals: Mapping[str, _Totals]) -> list[dict[str, Any]]:
+    shares = [
+        [int(n) / (int(each.pixels.sum()) or 1) for n in each.pixels]
+        for each in totals.values()
+    ]
+    largest = max((share for found in shares for share in found), default=1) or 1
     return [
         {
             "index": index,
             "name": name,
             "colour": dataset.palette[index],
-            "masks": f"{sum(pair.class_pixels[index] > 0 for pair in pairs):,}",
+            "masks": f"{sum(int(each.masks[index]) for each in totals.values()):,}",
             "shares": [
                 {
                     "value": found[index],
                     "bar": found[index] / largest,
                     "text": percent(found[index]),
                 }
-                for found in shares.values()
+                for found in shares
             ],
         }
         for index, name in enumerate(dataset.class_names)
@@ -227,19 +272,20 @@ def _review(dataset: Dataset, review: Review, sources: list[str]) -> dict[str, A
 
 def _groups(root: Path, problems: Iterable[Problem]) -> list[dict[str, Any]]:
     groups = []
-    for found in group(problems):
-        kind, remedy = found[0].kind, found[0].remedy
+    for found in group(problems, _SHOWN + _FOLDED):
+        kind, remedy, count = found.first[0].kind, found.first[0].remedy, found.count
         items = [
-            {"path": relative_path(p.path, root), "reason": p.reason} for p in found
+            {"path": relative_path(p.path, root), "reason": p.reason}
+            for p in found.first
         ]
         heading = kind.replace("-", " ").capitalize()
         groups.append(
             {
-                "heading": f"{heading} ({len(items):,})" if len(items) > 1 else heading,
+                "heading": f"{heading} ({count:,})" if count > 1 else heading,
                 "remedy": remedy,
                 "shown": items[:_SHOWN],
-                "folded": items[_SHOWN : _SHOWN + _FOLDED],
-                "left_out": max(0, len(items) - _SHOWN - _FOLDED),
+                "folded": items[_SHOWN:],
+                "left_out": count - len(items),
             }
         )
     return groups

@@ -3,6 +3,7 @@
 The templates escape all text.
 """
 
+import base64
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -23,13 +24,20 @@ _QUALITIES = ((1280, 84), (1280, 74), (1024, 74), (840, 70), (640, 64), (480, 58
 
 
 def picture_page(
-    album: Album, *, title: str, alt: str, subtitle: str = "", text: str = ""
+    album: Album,
+    *,
+    title: str,
+    alt: str,
+    subtitle: str = "",
+    words: Sequence[str] = (),
+    text: str = "",
 ) -> str:
     """A page of an album, as one self-contained HTML text.
 
     Args:
         alt: what each picture shows, after its name.
         subtitle: told below the title.
+        words: sentences above the pictures.
         text: such as settings, shown as it is below the pictures.
     """
     tiles = [tile for listed in album.rows.values() for _, tile in listed]
@@ -54,6 +62,7 @@ def picture_page(
         rows=[row for row in rows if row["pictures"]],
         left_out=left_out,
         columns=album.columns,
+        words=words,
         text=text,
     )
 
@@ -80,6 +89,11 @@ def percent(share: float) -> str:
     if np.isnan(share):
         return NO_VALUE
     return f"{share:.1%}" if share >= 0.0005 or share == 0 else "< 0.1%"
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A picture's file in a URI; its kind is "png" or "jpeg"."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def inline_pictures(

@@ -67,15 +67,16 @@ _WORDS = {  # of a step, in tags
 _BAD = (_WORDS[FAILED], _WORDS[CANCELED])
 
 
-def name_of(run: str) -> str:
-    """The name of a run; empty where KFP does not tell it."""
+def about(run: str) -> tuple[str, dict[str, Any]]:
+    """The name of a run and its parameters; empty where KFP does not tell them."""
     if not _address(run):
-        return ""
+        return "", {}
     try:
         answer = json.loads(_read(run, f"/apis/v2beta1/runs/{run}", retries=False))
-        return str(answer.get("display_name") or "")
+        parameters = (answer.get("runtime_config") or {}).get("parameters") or {}
+        return str(answer.get("display_name") or ""), dict(parameters)
     except (ValueError, AttributeError):
-        return ""  # the exit task asks again
+        return "", {}  # the exit task asks again
 
 
 def page_of(run: str) -> dict[str, str]:

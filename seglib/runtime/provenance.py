@@ -12,6 +12,7 @@ from typing import Any
 from seglib.runtime.events import run_id
 
 PROVENANCE = "provenance.json"
+AUGMENTATION_PAGE = "augmentation.html"  # beside a model: what it was trained on
 # Keys of an origin, beside run_id, folder, finished, duration_s, settings and trial.
 KEPT = "checkpoints"  # of a training: where its outcome lies until it is used
 FAILURE_REASON = "fell_out"  # of a failed trial: why there is no model

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seglib.arguments import checked
 from seglib.errors import SegError, UsageError
 from seglib.evaluation.counts import COUNTS, read_counts
 from seglib.evaluation.side_by_side import SideBySide, side_by_side
@@ -15,17 +16,20 @@ from seglib.storage.documents import read_json_object
 _REMEDY = "It is not an evaluation's folder. Give what `seglib evaluate` wrote."
 
 
+@checked
 def compare_evaluations(
-    folders: Sequence[str | Path], out: str | Path | None = None
+    folders: Sequence[str | Path], out: str | Path | None = None, *, block: int = 1
 ) -> SideBySide:
     """Compare evaluations by the paired bootstrap; the first is the reference.
 
     Args:
         folders: of two or more evaluations of one dataset's split.
         out: folder for comparison.html and comparison.json.
+        block: images in a row, by name, that are drawn together: such as the frames of
+            a sequence, which resemble each other.
 
     Raises:
-        UsageError: fewer than two folders.
+        UsageError: fewer than two folders, or a block below 1.
         SegError: a folder is no evaluation, or they are of other images or classes.
     """
     paths = list(dict.fromkeys(Path(folder) for folder in folders))
@@ -39,7 +43,7 @@ def compare_evaluations(
         _check_alike(path, one, paths[0], metrics[0])
     names = _names(paths)
     counts = {n: read_counts(p / COUNTS) for n, p in zip(names, paths, strict=True)}
-    found = side_by_side(counts, metrics[0]["class_names"])
+    found = side_by_side(counts, metrics[0]["class_names"], block=block)
     if out:
         text = json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n"
         page = comparison_page(found, split=metrics[0]["split"])

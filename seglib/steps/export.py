@@ -11,28 +11,31 @@ from typing import Any
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.config import ExportConfig
 from seglib.data.dataset import Dataset
 from seglib.data.pairs import Pair, spread
+from seglib.data.verification.loading import opened
 from seglib.errors import SegError, UsageError
 from seglib.exports import litert, onnx_model, saved_model
 from seglib.exports.card import model_card
 from seglib.exports.comparing import compare, read_examples
 from seglib.exports.exported import FORMATS, ONNX, SAVED_MODEL, require_packages
 from seglib.exports.resizing import shrink
-from seglib.models.model import SegmentationModel, load_model
+from seglib.models.model import SegmentationModel, opened_model
 from seglib.storage.atomic_write import whole_folder
 
 COMPARISON, CHECKSUMS, CONTRACT = "comparison.json", "SHA256SUMS", "contract.json"
 CARD = "README.md"
 
 
+@checked
 def export(
     model: SegmentationModel | str | Path,
     out: str | Path,
     *,
     config: ExportConfig | None = None,
-    data: Dataset | None = None,
+    data: Dataset | str | Path | None = None,
 ) -> dict[str, Any]:
     """Write the model as it is served, and compare each form with it on images.
 
@@ -44,8 +47,9 @@ def export(
     SHA256SUMS. Normalisation is inside.
 
     Args:
-        data: whose val split the forms are compared on, and whose train split shows
-            `litert_int8` the ranges of its values. Default: random pictures.
+        data: a dataset, or its folder, whose val split the forms are compared on, and
+            whose train split shows `litert_int8` the ranges of its values. Default:
+            random pictures.
 
     Returns:
         What comparison.json has: `images`, the sizes compared on; `source`, where they
@@ -61,8 +65,8 @@ def export(
         dict.fromkeys(name.strip() for name in config.export_formats.split(","))
     )
     require_packages(names)
-    if not isinstance(model, SegmentationModel):
-        model = load_model(model)
+    model = opened_model(model)
+    data = None if data is None else opened(data, splits=("train", "val"))
     if litert.INTEGER in names and data is None:
         raise UsageError(
             f"The format `{litert.INTEGER}` is calibrated on a dataset: give it one, "
@@ -118,7 +122,7 @@ def write_format(
         raise SegError(
             f"`{model.contract.architecture}` on `{model.contract.encoder}` cannot be "
             f"written as {name}: {reason or type(error).__name__}. Nothing was written;"
-            " docs/export.md says which format each network has."
+            " docs/models.md says which format each network has."
         ) from error
 
 

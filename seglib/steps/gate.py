@@ -1,8 +1,6 @@
 """The gate: what a model must reach to be exported, and to replace the champion."""
 
 import math
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +8,12 @@ from typing import Any
 
 from seglib.config import GateConfig
 from seglib.data.manifest import open_dataset
-from seglib.data.pairs import read_pair
 from seglib.errors import SegError, in_a_line
 from seglib.evaluation.bootstrap import Comparison, compare
 from seglib.evaluation.counts import COUNTS, ImageCounts, read_counts
 from seglib.evaluation.decision import Check, Decision
 from seglib.storage.documents import read_json_object
 from seglib.storage.files import model_digest
-
-_TIMED = 10  # predictions, after two that compile and warm up
 
 
 @dataclass(frozen=True)
@@ -135,20 +130,13 @@ def _fixed_limits(
 
 
 def _latency(model: Path, manifest: Path, split: str, config: GateConfig) -> Check:
-    """The median over one image, decoded already, from pixels to class ids."""
-    from seglib.models.model import load_model  # late, as below: it imports TensorFlow
+    from seglib.evaluation.latency import measure_latency  # late, as below
+    from seglib.models.model import load_model  # it imports TensorFlow
 
-    loaded = load_model(model)
     pairs = open_dataset(manifest, splits=(split,)).pairs(split)
-    image, _ = read_pair(pairs[0], loaded.contract.inputs)
-    durations = []
-    for _ in range(_TIMED + 2):
-        started = time.perf_counter()
-        loaded.predict(image)
-        durations.append(time.perf_counter() - started)
-    latency = 1000 * statistics.median(durations[2:])
-    limit, size = config.max_latency_ms, "×".join(map(str, image.shape[:2]))
-    text = f"{latency:.0f} ms for an image of {size}, at most {limit:g} wanted"
+    latency, size = measure_latency(load_model(model), pairs[0])
+    limit, shown = config.max_latency_ms, "×".join(map(str, size))
+    text = f"{latency:.0f} ms for an image of {shown}, at most {limit:g} wanted"
     return Check("max_latency_ms", latency <= limit, text)
 
 

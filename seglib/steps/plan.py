@@ -3,10 +3,10 @@
 import logging
 import math
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from seglib.arguments import checked
 from seglib.config import Config, DataConfig
 from seglib.errors import UsageError
 from seglib.hardware import has_gpu, usable_cores
@@ -16,6 +16,7 @@ from seglib.planning.fingerprint import Fingerprint, take_fingerprint
 from seglib.planning.measuring import measure
 from seglib.planning.rules import Choice, Machine, choose
 from seglib.planning.timetable import plan_time
+from seglib.progress import Progress, shown
 from seglib.settings import require
 from seglib.storage.atomic_write import write_text
 
@@ -43,6 +44,7 @@ class TrainingPlan:
         return Config.from_flat({choice.name: choice.value for choice in self.choices})
 
 
+@checked
 def plan(
     data: str | Path,
     out: str | Path | None = None,
@@ -50,7 +52,7 @@ def plan(
     minutes: float = 20.0,
     config: DataConfig | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> TrainingPlan:
     """Plan a training from its data, this machine and a budget of time.
 
@@ -64,7 +66,8 @@ def plan(
         config: the classes of a folder without a dataset.yaml; they become part of
             the plan.
         overwrite: replace a file that is there.
-        progress: called with (pairs opened, all that are to be opened).
+        progress: see `seglib.train`; a function is called with (pairs opened, all that
+            are to be opened).
 
     Raises:
         UsageError: `out` is there already, or the budget is too short.
@@ -77,7 +80,8 @@ def plan(
             "with --overwrite."
         )
     given = config or DataConfig()
-    facts = take_fingerprint(Path(data), given, progress=progress)
+    with shown(progress, "verifying") as tell:
+        facts = take_fingerprint(Path(data), given, progress=tell)
     machine = Machine("gpu" if has_gpu() else "cpu", has_weights=has_weights("lite0"))
     draft, choices = choose(facts, machine, minutes)
     logger.info("taking a few steps of %s", draft.model.architecture)

@@ -1,58 +1,23 @@
 """Prediction of image and video files: class ids, pictures of them, and a legend."""
 
-import logging
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
-from itertools import count, takewhile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from seglib.data.read_ahead import equal_batches, read_ahead
-from seglib.data.video import Video, VideoFile
+from seglib.arguments import checked
 from seglib.drawing.pictures import legend
-from seglib.errors import SegError, UsageError
-from seglib.exports.exported import FORMATS, ExportedModel
-from seglib.inference.outputs import (
-    COLOR,
-    IDS,
-    OVERLAY,
-    PROBABILITY,
-    UNCERTAINTY,
-    Record,
-    draw,
-    kinds_of,
-    write_png,
-)
-from seglib.inference.predictor import OVERLAP, Answer, Predictor
-from seglib.inference.sources import Source, find_sources
+from seglib.errors import UsageError
+from seglib.exports.exported import FORMATS, open_model
+from seglib.inference.file_prediction import FilePrediction, Predictions
+from seglib.inference.outputs import COLOR, IDS, OVERLAY, Record, kinds_of, write_png
+from seglib.inference.predictor import OVERLAP, Predictor
+from seglib.inference.sources import find_sources
 from seglib.models.contract import CONTRACT, NETWORK
-from seglib.models.model import load_model
-from seglib.storage.atomic_write import whole_folder
+from seglib.progress import Progress, shown
 from seglib.storage.files import files_sha256
 
-logger = logging.getLogger(__name__)
 
-_THREADS = 2
-_AHEAD, _AHEAD_BYTES = 16, 2**27  # images that are decoded or wait to be written
-_FRAME = "{:06}.png"
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The written images, and the inputs that cannot be read."""
-
-    written: tuple[Path, ...]  # the first of each image's files; of videos, or folders
-    problems: tuple[str, ...]  # one `path: reason` each
-    skipped: tuple[Path, ...] = ()  # as `written`: done before, by the same model
-
-
+@checked
 def predict(
     model: Any,
     inputs: str | Path | Sequence[str | Path],
@@ -61,12 +26,13 @@ def predict(
     others: Mapping[str, str | Path] | None = None,
     save: str | Sequence[str] = IDS,
     opacity: float = 0.5,
-    tile: bool = False,
+    tile: bool | None = None,
     overlap: float = OVERLAP,
     tta: str | Sequence[str | float] = (),
     export_format: str = "",
     overwrite: bool = False,
-    progress: Progress | None = None,
+    keep_others: bool = False,
+    progress: Progress = None,
 ) -> Predictions:
     """Predict files, all images of a folder, what a glob matches, or videos.
 
@@ -87,6 +53,10 @@ def predict(
         tile, overlap, tta: see `Predictor`.
         export_format: of an export, whose folder `model` is then.
         overwrite: predict also what is done.
+        keep_others: refuse a folder that holds predictions of another model or of other
+            settings.
+        progress: see `seglib.train`; a function is called with (images and frames done,
+            all of them).
 
     Raises:
         UsageError: no image among the inputs, or two that would be written to the
@@ -98,7 +68,7 @@ def predict(
         raise UsageError(f"`opacity` must be 0 … 1. Received: {opacity}.")
     kinds, out = kinds_of(save), Path(out)
     models = list(model) if isinstance(model, list | tuple) else [model]
-    loaded = [_open(each, export_format) for each in models]
+    loaded = [open_model(each, export_format) for each in models]
     predictor = Predictor(loaded, tile=tile, overlap=overlap, tta=tta)
     contract = predictor.contract
     given = [inputs] if isinstance(inputs, str | Path) else inputs
@@ -112,200 +82,12 @@ def predict(
         "flips": list(predictor.flips),
         "scales": list(predictor.scales),
     }
+    record = Record(out, settings if all(digests) else None, keep_others=keep_others)
     if {COLOR, OVERLAY} & set(kinds):
         write_png(out / "legend.png", legend(contract.class_names, contract.palette))
-    record = Record(out, settings if all(digests) else None)
-    run = _Run(predictor, out, kinds, opacity, record, progress)
-    return run.all(sources, overwrite=overwrite)
-
-
-@dataclass
-class _Item:
-    """An image or a frame on its way from its file to its outputs."""
-
-    source: Source
-    image: np.ndarray  # uint8 (H, W, C)
-    problem: str = ""
-    answer: Answer = field(init=False)
-
-    @property
-    def kind(self) -> Hashable:
-        """Images of one kind are predicted together."""
-        return self.problem or self.image.shape
-
-
-@dataclass
-class _Run:
-    """One call of `predict`: reading, answering and writing, each in its threads."""
-
-    predictor: Predictor
-    out: Path
-    kinds: tuple[str, ...]
-    opacity: float
-    record: Record
-    progress: Progress | None
-    ahead: int = 1  # images that are decoded, or wait to be written
-    done: int = 0  # images and frames
-    total: int = 0
-    problems: list[str] = field(default_factory=list)
-    shrunk: dict[Source, None] = field(default_factory=dict)
-
-    def all(self, sources: Sequence[Source], *, overwrite: bool) -> Predictions:
-        todo: list[Source] = []
-        skipped: list[Source] = []
-        for source in sources:
-            is_done = self.record.has(source, self._places(source))
-            (skipped if is_done and not overwrite else todo).append(source)
-        videos = [source for source in todo if source.is_video]
-        images = [source for source in todo if not source.is_video]
-        self.total = len(images) + sum(map(_stated_length, videos))
-        written = list(self._images(images))
-        for source in videos:
-            try:
-                written.append(self._video(source))
-            except SegError as error:
-                self.problems.append(str(error))
-                self._count(1)
-        self._tell_shrunk()
-        done = tuple(self._places(source)[0] for source in skipped)
-        return Predictions(tuple(written), tuple(self.problems), done)
-
-    def _images(self, sources: Sequence[Source]) -> Iterator[Path]:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            items = read_ahead(pool, self._read, sources, most=self._ahead)
-            answered = self._answered(items)
-            yield from read_ahead(pool, self._write, answered, most=self._ahead)
-
-    def _read(self, source: Source) -> _Item:
-        try:
-            return _Item(source, source.read(self.predictor.contract.inputs))
-        except SegError as error:
-            return _Item(source, np.empty((0, 0, 0)), str(error))
-
-    def _write(self, item: _Item) -> Path:
-        places = self._places(item.source)
-        for kind, place in zip(self.kinds, places, strict=True):
-            write_png(place, self._draw(kind, item))
-        self.record.add(item.source)
-        return places[0]
-
-    def _answered(self, items: Iterable[_Item]) -> Iterator[_Item]:
-        """Answer batches of images of one size; drop those with a problem."""
-        for batch in equal_batches(items, lambda item: item.kind, self._batch_size):
-            try:
-                answers = self._answers(batch)
-            except SegError as error:  # too large for the memory
-                if batch[0].source.is_video:
-                    raise
-                self.problems += [f"{item.source.files[0]}: {error}" for item in batch]
-                answers = []
-            for item, answer in zip(batch, answers, strict=False):
-                item.answer = answer
-                yield item
-            self._count(len(batch))
-
-    def _batch_size(self, item: _Item) -> int:
-        if item.problem:
-            return 1
-        self.ahead = max(1, min(_AHEAD, _AHEAD_BYTES // item.image.nbytes))
-        if self.predictor.shrinks(item.image.shape):
-            self.shrunk[item.source] = None
-        return self.predictor.batch_size(item.image.shape)
-
-    def _answers(self, batch: Sequence[_Item]) -> list[Answer]:
-        images = [item.image for item in batch]
-        if batch[0].problem:
-            self.problems.append(batch[0].problem)
-            return []
-        if {PROBABILITY, UNCERTAINTY} & set(self.kinds):
-            return [self.predictor.answer(image) for image in images]
-        return [Answer(ids) for ids in self.predictor.predict_batch(np.stack(images))]
-
-    def _video(self, source: Source) -> Path:
-        """Predict a video's frames; its files are in place when all are written."""
-        video, places = Video(source.files[0]), self._places(source)
-        frames = video.frames(channels=self.predictor.contract.channels)
-        with ExitStack() as opened:
-            sinks = [
-                opened.enter_context(_frame_sink(kind, place, video.frames_a_second))
-                for kind, place in zip(self.kinds, places, strict=True)
-            ]
-            reader, writer = (  # they end before the files are closed
-                opened.enter_context(ThreadPoolExecutor(1)) for _ in range(2)
-            )
-
-            def write(item: _Item) -> None:
-                for kind, sink in zip(self.kinds, sinks, strict=True):
-                    sink(self._draw(kind, item))
-
-            read = read_ahead(
-                reader, lambda _: next(frames, None), count(), most=self._ahead
-            )
-            known = takewhile(lambda frame: frame is not None, read)
-            answered = self._answered(_Item(source, np.asarray(f)) for f in known)
-            deque(read_ahead(writer, write, answered, most=self._ahead), maxlen=0)
-        self.record.add(source)
-        return places[0]
-
-    def _draw(self, kind: str, item: _Item) -> np.ndarray:
-        contract = self.predictor.contract
-        return draw(kind, item.image, item.answer, contract, self.opacity)
-
-    def _places(self, source: Source) -> list[Path]:
-        """The file of each kind; of a video's ids, the folder of its frames."""
-        ends = dict.fromkeys(self.kinds, ".mp4" if source.is_video else ".png")
-        if source.is_video and IDS in ends:
-            ends[IDS] = ""
-        return [self.out / kind / (source.name + end) for kind, end in ends.items()]
-
-    def _ahead(self) -> int:
-        return self.ahead
-
-    def _count(self, number: int) -> None:
-        self.done += number
-        if self.progress:
-            self.progress(self.done, max(self.done, self.total))
-
-    def _tell_shrunk(self) -> None:
-        if self.shrunk:
-            height, width = self.predictor.contract.image_size
-            logger.warning(
-                "%d of the files, such as %s, are more than twice as large as the "
-                "network's %d×%d pixels and were shrunk to it. `--tile` predicts them "
-                "at their own resolution.",
-                *(len(self.shrunk), next(iter(self.shrunk)).files[0], height, width),
-            )
-
-
-@contextmanager
-def _frame_sink(
-    kind: str, place: Path, frames_a_second: float
-) -> Iterator[Callable[[np.ndarray], None]]:
-    """A function that writes the next frame."""
-    if kind == IDS:
-        numbers = count()
-        with whole_folder(place, what="video's masks", marker=_FRAME.format(0)) as part:
-            yield lambda ids: write_png(part / _FRAME.format(next(numbers)), ids)
-    else:
-        with VideoFile(place, frames_a_second) as file:
-            yield file.write
-
-
-def _open(model: Any, name: str) -> Any:
-    """A model, or one format of an export, from its folder."""
-    if not isinstance(model, str | Path):
-        return model
-    folder = Path(model)
-    if name:
-        return ExportedModel.open(folder, name)
-    if (folder / CONTRACT).is_file() and not (folder / NETWORK).is_file():
-        there = [one for one, how in FORMATS.items() if (folder / how.file).exists()]
-        if there:
-            raise UsageError(
-                f"{folder}: an export. Choose its format with --format: "
-                f"{', '.join(there)}."
-            )
-    return load_model(folder)
+    with shown(progress, "predicting") as tell:
+        run = FilePrediction(predictor, out, kinds, opacity, record, tell)
+        return run.run(sources, overwrite=overwrite)
 
 
 def _digest(model: Any, name: str) -> str:
@@ -316,10 +98,3 @@ def _digest(model: Any, name: str) -> str:
     path = folder / (FORMATS[name].file if name else NETWORK)
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return files_sha256([folder / CONTRACT, *filter(Path.is_file, files)])
-
-
-def _stated_length(video: Source) -> int:
-    """Number of frames, as the file states it."""
-    with suppress(SegError):
-        return Video(video.files[0]).length
-    return 1

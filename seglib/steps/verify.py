@@ -1,18 +1,18 @@
 """The verify step: writes the findings as a manifest and a report."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from seglib.data.manifest import Manifest, write_manifest
 from seglib.data.problems import Problem, relative_path
 from seglib.data.verification.object_checks import describe_objects
-from seglib.data.verification.verifier import Verification
+from seglib.data.verification.verified import Verification
 from seglib.evaluation.doubts import Review
 from seglib.report.dataset_page import verification_page
 from seglib.storage.atomic_write import write_text
+from seglib.storage.documents import StreamedList
 
 REPORT = "report.html"
 REVIEW = "label_quality.json"
@@ -54,7 +54,9 @@ def write_verification(
     )
     findings = _findings(verification)
     objects = describe_objects(dataset, verification.inspections)
-    page = verification_page(dataset, manifest, findings, objects, review)
+    page = verification_page(
+        dataset, manifest, findings, objects, review, read=verification.tree.read
+    )
     write_text(out / REPORT, page)
     if review:
         write_text(out / REVIEW, json.dumps(review.to_json(), indent=1) + "\n")
@@ -73,10 +75,13 @@ def write_verification(
 
 def findings_json(
     verification: Verification, review: Review | None = None
-) -> dict[str, Any]:
-    """The findings for other programs: what was read, and each with its kind."""
+) -> Iterator[str]:
+    """The findings for other programs, as JSON, a piece after the other.
+
+    What was read, and each finding with its kind.
+    """
     dataset = verification.dataset
-    return {
+    tree = {
         "format_version": 1,
         "dataset": str(dataset.root),
         "ok": verification.ok,
@@ -89,9 +94,10 @@ def findings_json(
             for severity, found in _findings(verification).items()
         },
     }
+    return json.JSONEncoder(indent=2).iterencode(tree)
 
 
-def _findings(verification: Verification) -> dict[str, tuple[Problem, ...]]:
+def _findings(verification: Verification) -> dict[str, Sequence[Problem]]:
     return {
         "problems": verification.problems,
         "warnings": verification.warnings,
@@ -99,13 +105,16 @@ def _findings(verification: Verification) -> dict[str, tuple[Problem, ...]]:
     }
 
 
-def _to_json(root: Path, problems: Iterable[Problem]) -> list[dict[str, str]]:
-    return [
-        {
-            "path": relative_path(problem.path, root),
-            "reason": problem.reason,
-            "remedy": problem.remedy,
-            "kind": problem.kind,
-        }
-        for problem in problems
-    ]
+def _to_json(root: Path, problems: Sequence[Problem]) -> StreamedList:
+    def items() -> Iterator[dict[str, str]]:
+        return (
+            {
+                "path": relative_path(problem.path, root),
+                "reason": problem.reason,
+                "remedy": problem.remedy,
+                "kind": problem.kind,
+            }
+            for problem in problems
+        )
+
+    return StreamedList(len(problems), items)

@@ -1,13 +1,13 @@
 """Look at a dataset: images and masks, as they are or as training sees them."""
 
 import mimetypes
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from seglib.arguments import checked
 from seglib.config import Config
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.image_io import read_mask, write_image
@@ -15,6 +15,7 @@ from seglib.data.pairs import IMAGE, Pair, read_pair, spread
 from seglib.data.verification.loading import opened
 from seglib.drawing import Album
 from seglib.errors import DatasetError, SegError, UsageError, unknown
+from seglib.progress import Progress, Tell, shown
 from seglib.report.pages import picture_page
 from seglib.storage.atomic_write import write_text
 
@@ -23,9 +24,8 @@ LAYOUTS = ("side-by-side", "overlay")
 _COUNT, _COUNT_WITH_VIEWS = 12, 6
 _PANEL_WIDTH, _VIEW_WIDTH = 320, 240  # pixels
 
-Progress = Callable[[int, int], None]
 
-
+@checked
 def visualize(
     dataset: Dataset | str | Path,
     out: str | Path | None = None,
@@ -38,7 +38,7 @@ def visualize(
     draws: int = 4,
     config: Config | None = None,
     policy: Any = None,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> Path | Image.Image:
     """Draw evenly spread pairs of a split, with a legend of the classes in them.
 
@@ -59,7 +59,8 @@ def visualize(
         draws: views of each pair.
         config: of the views: sections model and train.
         policy: as that of `seglib.train`; implies `augment`.
-        progress: called with (files looked at, files to look at).
+        progress: see `seglib.train`; a function is called with (files looked at, files
+            to look at).
 
     Returns:
         The path of the picture, or of the page if `out` is one; a PIL image without
@@ -84,48 +85,47 @@ def visualize(
         )
     place = _checked(Path(out)) if out is not None else None
     dataset = opened(dataset, splits=())
-    tell = progress or _untold
-    chosen = _choose(dataset, split, count, class_name, tell)
-    album = Album(dataset.class_names, dataset.palette, dataset.ignore_index)
-    preview = None
-    if augment:
-        # It imports grain, which takes a second.
-        from seglib.training.preview import TrainingPreview
+    with shown(progress, "drawing") as tell:
+        chosen = _choose(dataset, split, count, class_name, tell)
+        album = Album(dataset.class_names, dataset.palette, dataset.ignore_index)
+        preview = None
+        if augment:
+            # It imports grain, which takes a second.
+            from seglib.training.preview import TrainingPreview
 
-        preview = TrainingPreview(
-            dataset, config or Config(), [*chosen], passes=draws, policy=policy
-        )
-        album.ignore_index, album.columns = preview.void, 1 + draws
-        album.layout = "overlay" if layout == "overlay" else "stacked"
-        album.max_width = _VIEW_WIDTH
-    else:
-        album.layout, album.max_width = layout, _PANEL_WIDTH
-    for done, (index, pair) in enumerate(chosen.items(), 1):
-        image, mask = read_pair(pair, {IMAGE: 3})
-        told = _share(dataset, class_name, mask) if class_name else ""
-        row = pair.stem if preview else ""
-        album.add(image, mask, ("as it is" if preview else pair.stem) + told, row=row)
-        for turn, view in enumerate(preview.views(index) if preview else (), 1):
-            album.add(*view, f"pass {turn}", row=row)
-        tell(done, len(chosen))
+            preview = TrainingPreview.of(
+                dataset, config or Config(), [*chosen], passes=draws, policy=policy
+            )
+            album.ignore_index, album.columns = preview.void, 1 + draws
+            album.layout = "overlay" if layout == "overlay" else "stacked"
+            album.max_width = _VIEW_WIDTH
+        else:
+            album.layout, album.max_width = layout, _PANEL_WIDTH
+        for done, (index, pair) in enumerate(chosen.items(), 1):
+            image, mask = read_pair(pair, {IMAGE: 3})
+            told = _share(dataset, class_name, mask) if class_name else ""
+            row = pair.stem if preview else ""
+            album.add(
+                image, mask, ("as it is" if preview else pair.stem) + told, row=row
+            )
+            for turn, view in enumerate(preview.views(index) if preview else (), 1):
+                album.add(*view, f"pass {turn}", row=row)
+            tell(done, len(chosen))
     text = preview.settings() if preview else ""
+    words = preview.words() if preview else []
     if place is None:
-        return Image.fromarray(album.sheet(text))
+        return Image.fromarray(album.sheet("\n".join([*words, text])))
     subtitle = f"{len(chosen)} of {len(dataset.pairs(split)):,} pairs"
     if class_name:
         subtitle += f" with {class_name}"
     if preview:
         subtitle += f" · {preview.title}"
     title = "What training sees" if preview else f"{split} split"
-    return _write(album, place, title, subtitle, text)
-
-
-def _untold(_done: int, _total: int) -> None:
-    pass
+    return _write(album, place, title, subtitle, words, text)
 
 
 def _choose(
-    dataset: Dataset, split: str, count: int, class_name: str, tell: Progress
+    dataset: Dataset, split: str, count: int, class_name: str, tell: Tell
 ) -> dict[int, Pair]:
     """Pairs by their index in the split."""
     if split not in (*SPLITS, "auto"):
@@ -197,17 +197,20 @@ def _is_page(out: Path) -> bool:
     return out.suffix.lower() in (".html", ".htm")
 
 
-def _write(album: Album, out: Path, title: str, subtitle: str, text: str) -> Path:
+def _write(
+    album: Album, out: Path, title: str, subtitle: str, words: list[str], text: str
+) -> Path:
     """Write the picture, the page, or a folder of both."""
     picture = None if _is_page(out) else out if _is_picture(out) else out / SHEET
     if picture:
-        write_image(picture, album.sheet(text))
+        write_image(picture, album.sheet("\n".join([*words, text])))
     if picture != out:
         html = picture_page(
             album,
             title=title,
             subtitle=subtitle,
             alt="the image, and its mask",
+            words=words,
             text=text,
         )
         write_text(out if _is_page(out) else out / PAGE, html)

@@ -11,7 +11,7 @@ import glob
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -23,10 +23,15 @@ _LOCK = ".lock"
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically; if that fails, a SegError, and the older file stays."""
+    write_chunks(path, [content])
+
+
+def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file atomically from its chunks; see `write_bytes`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_alone(path.with_name(f".{path.name}.part")) as file:
-            file.write(content)
+            file.writelines(chunks)
             file.flush()
             Path(file.name).replace(path)
     except OSError as error:

@@ -5,6 +5,7 @@ duplicate keys, deep nesting, and aliases that expand a small file to a huge tre
 """
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,6 +31,20 @@ def read_yaml(path: Path, *, error: type[SegError] = SegError) -> Any:
     """Read a YAML file that a person writes; problems are raised as `error`."""
     content = _read(path, error, "", MAX_BYTES)
     return parse_yaml(content, name=str(path), error=error)
+
+
+class StreamedList(list[Any]):
+    """A list for `JSONEncoder.iterencode` whose items are made while it is written."""
+
+    def __init__(self, count: int, items: Callable[[], Iterator[Any]]):
+        super().__init__()
+        self._count, self._items = count, items
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._items()
 
 
 def read_json(path: Path, *, remedy: str = "", max_bytes: int = MAX_BYTES) -> Any:

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import unicodedata
 from collections.abc import Iterable
 from io import BufferedReader
@@ -17,6 +18,8 @@ from seglib.environment import CACHE
 from seglib.errors import SegError
 
 _MODEL = ("model.keras", "contract.json")
+TRAINING = "training.json"  # beside a model: its key, and resolved settings
+_MORE_BYTES = 1 << 16  # that are read behind the size that a file had
 _KINDS = {
     stat.S_IFDIR: "it is a folder",
     stat.S_IFIFO: "it is a FIFO, expected a file",
@@ -34,15 +37,22 @@ def open_file(path: Path) -> BufferedReader:
     Raises:
         OSError: there is none, or something else, which `strerror` names.
     """
+    descriptor, _ = _open(path)
+    return os.fdopen(descriptor, "rb")
+
+
+def _open(path: Path) -> tuple[int, int]:
+    """The descriptor of a regular file, opened for reading, and its size."""
     check_file(path)
     # It may have been replaced since: without O_NONBLOCK, a FIFO would wait here.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        _require_regular(path, os.fstat(descriptor).st_mode)
-        return os.fdopen(descriptor, "rb")
+        found = os.fstat(descriptor)
+        _require_regular(path, found.st_mode)
     except BaseException:
         os.close(descriptor)
         raise
+    return descriptor, found.st_size
 
 
 def read_file(path: Path, *, max_bytes: int | None = None) -> bytes:
@@ -51,16 +61,18 @@ def read_file(path: Path, *, max_bytes: int | None = None) -> bytes:
     Raises:
         OSError: as for `open_file`; or it has more than `max_bytes`.
     """
-    with open_file(path) as file:
-        if max_bytes is None:
-            return file.read()
-        size = os.fstat(file.fileno()).st_size
-        if size <= max_bytes:
-            content = file.read(size + 1)  # memory for more would cost time
-            if len(content) > size:  # it has grown
-                content += file.read(max_bytes + 1 - len(content))
-            if len(content) <= max_bytes:
-                return content
+    descriptor, size = _open(path)
+    try:
+        most = sys.maxsize if max_bytes is None else max_bytes
+        if size <= most:
+            # Without a file object around it: a third of the time of a small file.
+            content = os.read(descriptor, size + 1)
+            while len(content) <= most:
+                if not (more := os.read(descriptor, _MORE_BYTES)):
+                    return content
+                content += more
+    finally:
+        os.close(descriptor)
     reason = f"it has more than {max_bytes:,} bytes"
     raise OSError(errno.EFBIG, reason, os.fspath(path))
 
@@ -129,9 +141,30 @@ def visible_files(folder: Path) -> list[Path]:
     Raises:
         OSError: the folder cannot be listed.
     """
-    with os.scandir(folder) as entries:  # tells folders without a call for each
-        names = [e.name for e in entries if not (is_left_behind(e.name) or _is_dir(e))]
+    return [folder / name for name in visible_names(folder)[0]]
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, perhaps through links, without hidden ones, sorted."""
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if not is_left_behind(e.name) and _is_dir(e)]
     return [folder / name for name in sorted(names)]
+
+
+def visible_names(folder: Path) -> tuple[list[str], set[str]]:
+    """The names of `visible_files`, and those that may be no regular files."""
+    names, odd = [], set()
+    with os.scandir(folder) as entries:  # tells folders without a call for each
+        for entry in entries:
+            name = entry.name
+            if is_left_behind(name):
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                if _is_dir(entry):
+                    continue
+                odd.add(name)
+            names.append(name)
+    return sorted(names), odd
 
 
 def normal(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from seglib.errors import DatasetError
 from seglib.models import build_from_config
 from seglib.registry.weights import fetch_weights
 from seglib.runtime.provenance import (
+    AUGMENTATION_PAGE,
     FAILURE_REASON,
     KEPT,
     add_earlier_attempts,
@@ -108,5 +110,8 @@ def _train(
         processes=processes,
         loader_threads=int(os.environ.get(LOADER_THREADS) or 0),
         on_epoch=step.epoch,
-        on_step=step.progress,
+        progress=step.progress,
     )
+    # It goes where the model goes: later runs reuse the model, and show the page.
+    if (page := shards / "preview.html").exists() and processes.is_first:
+        shutil.copy(page, Path(model.path) / AUGMENTATION_PAGE)

@@ -45,6 +45,7 @@ from seglib.environment import (
 from seglib.errors import FINAL, SegError, UsageError, is_final
 from seglib.runtime.events import source_tags, tell
 from seglib.runtime.pod_processes import clusters_of_pod
+from seglib.tracking.names import experiment_name
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +193,8 @@ def _identity(parameters: Parameters) -> dict[str, Any]:
     given = {name: parameters[name] for name in _GIVEN}
     settings = {k: v for k, v in parameters.items() if k not in given}
     tags = {**source_tags(), "train_job": os.environ.get(TRAIN_JOB, "")}
-    return {**given, "parameters": settings, "tags": tags}
+    experiment = experiment_name(settings, given["remote"])
+    return {**given, "parameters": settings, "tags": tags, "experiment": experiment}
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

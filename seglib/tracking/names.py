@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+CURVES = "curves/"  # of metrics by epoch: MLflow shows their charts first
+CLASS_TABLE, SETTINGS_TABLE = "classes.json", "settings.json"  # artifacts of a run
 LONGEST = 240  # characters; MLflow's 250 less the longest prefix
 _LONGEST_MODEL = 255
 _DIGEST = 8  # hexadecimal digits
@@ -39,3 +41,17 @@ def dataset_name(manifest: Mapping[str, Any]) -> str:
     """What a dataset is called: the last part of where it is."""
     name = Path(manifest["remote"] or manifest["root"]).name
     return key(name, longest=_LONGEST_MODEL) if name else "dataset"
+
+
+def experiment_name(settings: Mapping[str, Any], remote: str) -> str:
+    """The MLflow experiment of a run: named as the model that the run may register.
+
+    Args:
+        settings: of the run; `registered_model` names the model, else the dataset does.
+        remote: where the data are; empty: nothing is known of them.
+
+    Returns:
+        The name; empty if neither is known.
+    """
+    given = str(settings.get("registered_model") or "")
+    return given or (dataset_name({"remote": remote}) if remote else "")

@@ -1,16 +1,17 @@
 """Queries of the MLflow runs of pipeline runs."""
 
+import json
 import re
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from seglib.errors import UsageError
 from seglib.tracking.children import PARENT_TAG
 from seglib.tracking.mlflow_client import connect, require_active
-from seglib.tracking.tracked_run import EXPERIMENT, RUN_TAG
+from seglib.tracking.names import SETTINGS_TABLE, key
+from seglib.tracking.tracked_run import EXPERIMENT, RUN_TAG, read_table, read_text
 
 _OURS = f"tags.`{RUN_TAG}` != ''"
 _IS_RUNNING = "attributes.status = 'RUNNING'"
@@ -91,13 +92,45 @@ class TrackedRuns:
 
     def read_file(self, run: RunFacts, path: str) -> str:
         """The text of a small file that a run keeps; empty if it has no such file."""
-        folder = str(PurePosixPath(path).parent)
-        kept = self._client.list_artifacts(run.id, "" if folder == "." else folder)
-        if not any(one.path == path for one in kept):
-            return ""
-        with tempfile.TemporaryDirectory() as place:
-            found = self._client.download_artifacts(run.id, path, place)
-            return Path(found).read_text(encoding="utf-8")
+        return read_text(self._client, run.id, path)
+
+    def whole(self, run: RunFacts) -> RunFacts:
+        """A run with all its settings and scores, which lie in files beside its row.
+
+        The row of an earlier run has them itself, under the same names.
+
+        Returns:
+            With every setting, and as metrics each score, `iou/CLASS`, the comparison
+            of the gate, and `duration_s/STEP`.
+        """
+        table = read_table(self._client, run.id, SETTINGS_TABLE)
+        settings = {row["setting"]: row["configured"] for row in table}
+        scores = json.loads(self.read_file(run, "evaluation/metrics.json") or "{}")
+        decision = json.loads(self.read_file(run, "gate/decision.json") or "{}")
+        ious = scores.get("class_iou", {})
+        measured = {
+            **{k: v for k, v in scores.items() if isinstance(v, float)},
+            **{f"iou/{key(k)}": iou for k, iou in ious.items() if iou is not None},
+            **_compared(decision.get("comparison") or {}),
+            **self._durations(run),
+        }
+        return replace(
+            run,
+            parameters={**run.parameters, **settings},
+            metrics={**measured, **run.metrics},
+        )
+
+    def _durations(self, run: RunFacts) -> dict[str, float]:
+        """How long each step took that the run executed."""
+        experiment = self._client.get_run(run.id).info.experiment_id
+        steps = self._client.search_runs(
+            [experiment], f"tags.`{PARENT_TAG}` = '{run.id}'"
+        )
+        return {
+            f"duration_s/{step.data.tags['step']}": step.data.metrics["duration_s"]
+            for step in steps
+            if "step" in step.data.tags and "duration_s" in step.data.metrics
+        }
 
     def _by_id(self, run_id: str) -> RunFacts | None:
         try:
@@ -107,9 +140,9 @@ class TrackedRuns:
                 return None
             raise
 
-    def _first(self, key: str, name: str) -> RunFacts | None:
+    def _first(self, field: str, name: str) -> RunFacts | None:
         quoted = name.replace("'", "")
-        return next(iter(self._search(f"{key} = '{quoted}' and {_OURS}", 1)), None)
+        return next(iter(self._search(f"{field} = '{quoted}' and {_OURS}", 1)), None)
 
     def _search(self, condition: str, count: int) -> list[RunFacts]:
         experiments = self._client.search_experiments()
@@ -122,6 +155,20 @@ class TrackedRuns:
         if not runs:
             require_active(self._client, self.uri, EXPERIMENT)
         return [_facts(run) for run in runs]
+
+
+def _compared(comparison: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of a comparison with the champion, as a decision.json tells them."""
+    if not comparison:
+        return {}
+    change = comparison["miou"]
+    found = {
+        "champion_miou": comparison["champion_miou"],
+        "delta_miou": change["estimate"],
+        "delta_miou_low": change["low"],
+        "delta_miou_high": change["high"],
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _facts(run: Any) -> RunFacts:

@@ -8,19 +8,22 @@ twice changes nothing the second time: the sender relies on it.
 import json
 import re
 import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from seglib.runtime.kfp_run import name_of, page_of
+from seglib.runtime.kfp_run import about, page_of
 from seglib.tracking.children import PARENT_TAG, Children
 from seglib.tracking.mlflow_client import connect, experiment_id
+from seglib.tracking.names import experiment_name
 
-EXPERIMENT = "segmentation-training"
+EXPERIMENT = "segmentation-training"  # of runs that do not tell their dataset
 RUN_TAG = "kfp.run_id"
 _LONGEST_DIGEST = 36  # characters: MLflow's limit, and a DVC hash's length
 _LONGEST_TAG = 5000  # characters
 _MOST_AT_ONCE = 100  # metrics: MLflow takes 1000, and 1 MB
+NOTE = "mlflow.note.content"  # MLflow's own: the description of a run, in Markdown
+_TABLES = "mlflow.loggedArtifacts"  # MLflow's own: the files that it shows as tables
 PYFUNC = "seglib.inference.pyfunc"  # how MLflow loads a model
 _PREFIX = "seg/"  # of our parameters where KFP's launcher logs its own
 _PREVIEW_SIZE = (256, 256)  # of the small copy that MLflow's grid shows, at the most
@@ -32,6 +35,8 @@ class TrackedRun:
     Args:
         name: the pipeline run's name, or KFP's id of it.
         time_ms: of the event that is being applied, which may be from a while ago.
+        title: what a person calls it. Default: KFP's name for it, else `name`.
+        experiment: for a new run. Default: of its parameters in KFP, else EXPERIMENT.
         adopted: the MLflow run that KFP made for the step that tells this. The run is
             then the topmost run above it, which KFP made for the pipeline run.
 
@@ -46,6 +51,8 @@ class TrackedRun:
         name: str,
         *,
         time_ms: int,
+        title: str = "",
+        experiment: str = "",
         adopted: str = "",
     ) -> None:
         self.uri = uri
@@ -58,11 +65,9 @@ class TrackedRun:
         self._steps: dict[str, set[int]] = {}  # of metrics, as far as asked for
         task = self._task(adopted) if adopted else None
         self._prefix = _PREFIX if task else ""
-        if task is None:
-            self.experiment_id = experiment_id(self._client, uri, EXPERIMENT)
-        else:
-            self.experiment_id = str(task.info.experiment_id)
-        self.id = self._find(name) or self._adopt(task) or self._create()
+        found = self._find(name) or self._adopt(task)
+        self.id = found or self._create(title, experiment, task)
+        self.experiment_id = str(self._client.get_run(self.id).info.experiment_id)
         self.children = Children(
             self._client, experiment_id=self.experiment_id, parent_id=self.id, run=name
         )
@@ -129,6 +134,25 @@ class TrackedRun:
             self._steps[name] = {point.step for point in history}
         return {k: v for k, v in metrics.items() if step not in self._steps[k]}
 
+    def describe(self, text: str) -> None:
+        """Set the run's description, Markdown."""
+        self.log(tags={NOTE: text})
+
+    def log_table(self, path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Log a table as JSON that MLflow shows as one; a second time replaces it."""
+        columns = list(rows[0]) if rows else []
+        data = [[row[column] for column in columns] for row in rows]
+        content = {"columns": columns, "data": data}
+        self._client.log_dict(self.id, content, path)
+        tables = json.loads(self.tags().get(_TABLES, "[]"))
+        table = {"path": path, "type": "table"}
+        if table not in tables:
+            self.log(tags={_TABLES: json.dumps([*tables, table])})
+
+    def read_table(self, path: str) -> list[dict[str, Any]]:
+        """The rows of a table that was logged; none if there is none."""
+        return read_table(self._client, self.id, path)
+
     def log_dataset(
         self,
         name: str,
@@ -162,7 +186,7 @@ class TrackedRun:
 
         client = self._client
         found = client.search_logged_models(
-            [self.experiment_id], f"tags.`{RUN_TAG}` = '{made_by}'", max_results=1
+            self._experiments(), f"tags.`{RUN_TAG}` = '{made_by}'", max_results=1
         )
         model = (found and found[0]) or client.create_logged_model(
             self.experiment_id,
@@ -253,15 +277,27 @@ class TrackedRun:
         if not re.fullmatch(r"[\w.:+-]+", run):
             return ""
         found = self._client.search_runs(
-            [self.experiment_id], f"tags.`{RUN_TAG}` = '{run}'", max_results=1
+            self._experiments(), f"tags.`{RUN_TAG}` = '{run}'", max_results=1
         )
         return str(found[0].info.run_id) if found else ""
 
-    def _create(self) -> str:
+    def _experiments(self) -> list[str]:
+        """All of them: a run may reuse what was made for another dataset's name."""
+        found = self._client.search_experiments()
+        return [str(experiment.experiment_id) for experiment in found]
+
+    def _create(self, title: str, experiment: str, task: Any) -> str:
+        if not (title or experiment):
+            title, given = about(self.name)
+            experiment = experiment_name(given, given.get("remote", ""))
+        if task:
+            place = str(task.info.experiment_id)
+        else:
+            place = experiment_id(self._client, self.uri, experiment or EXPERIMENT)
         created = self._client.create_run(
-            self.experiment_id,
+            place,
             start_time=self.time_ms,
-            run_name=name_of(self.name) or self.name or None,
+            run_name=title or self.name or None,
             tags={RUN_TAG: self.name, **page_of(self.name)},
         )
         return str(created.info.run_id)
@@ -276,3 +312,21 @@ class TrackedRun:
             self._client.log_model_artifacts(model_id, description)
         self._client.log_model_artifacts(model_id, str(folder))
         self._client.finalize_logged_model(model_id, "READY")
+
+
+def read_table(client: Any, run_id: str, path: str) -> list[dict[str, Any]]:
+    """The rows of a table that `TrackedRun.log_table` logged; none if there is none."""
+    text = read_text(client, run_id, path)
+    table = json.loads(text) if text else {"columns": [], "data": []}
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+
+
+def read_text(client: Any, run_id: str, path: str) -> str:
+    """The text of a small file that a run keeps; empty if it has no such file."""
+    folder = str(PurePosixPath(path).parent)
+    kept = client.list_artifacts(run_id, "" if folder == "." else folder)
+    if not any(one.path == path for one in kept):
+        return ""
+    with tempfile.TemporaryDirectory() as place:
+        found = client.download_artifacts(run_id, path, place)
+        return Path(found).read_text(encoding="utf-8")

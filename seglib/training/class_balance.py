@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seglib.config import TrainConfig
+from seglib.data.class_totals import ClassTotals, count_classes
 from seglib.data.loader import PairSource
 from seglib.data.views import RareViews
 from seglib.errors import SegError, UsageError
@@ -14,12 +15,44 @@ _TEMPERATURE = 0.1  # the smaller, the more the rarest class is favoured
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """Counts of the training masks, without ignored pixels.
+    """How often the classes occur in the training masks, without ignored pixels.
 
-    pixels: int64 (images, num_classes), by image and class.
+    totals: sums over all masks.
+    by_image: int64 (images, num_classes), pixels; None where nobody asked for them.
     """
 
-    pixels: np.ndarray
+    totals: ClassTotals
+    by_image: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        source: PairSource,
+        *,
+        num_classes: int,
+        ignore_index: int | None,
+        by_image: bool,
+    ) -> "ClassBalance":
+        """The balance of a source; its masks are read unless their sums are known.
+
+        Args:
+            source: of the training pairs.
+            num_classes: of the model.
+            ignore_index: id of ignored pixels.
+            by_image: whether views of rare classes will be drawn.
+
+        Raises:
+            SegError: as `count`; or the known sums are those of other classes.
+        """
+        totals = source.class_totals
+        if totals is None or by_image:
+            return cls.count(source, num_classes=num_classes, ignore_index=ignore_index)
+        if len(totals.pixels) != num_classes:
+            raise SegError(
+                f"The shards have {len(totals.pixels)} classes, the model has "
+                f"{num_classes}. Make the shards again from this dataset."
+            )
+        return cls(totals)
 
     @classmethod
     def count(
@@ -32,19 +65,10 @@ class ClassBalance:
         """
         pixels = np.zeros((len(source), num_classes), np.int64)
         for index in range(len(source)):
-            counts = np.bincount(source[index][1].reshape(-1))
-            if ignore_index is not None and ignore_index < counts.size:
-                counts[ignore_index] = 0
-            wrong = np.flatnonzero(counts[num_classes:])
-            if wrong.size:
-                raise SegError(
-                    f"A training mask holds the id {num_classes + int(wrong[0])}. "
-                    f"Expected: ids below num_classes={num_classes}, or "
-                    f"ignore_index={ignore_index}. "
-                    "Run `seglib verify`, which names the file."
-                )
-            pixels[index, : min(num_classes, counts.size)] = counts[:num_classes]
-        return cls(pixels)
+            pixels[index] = count_classes(
+                source[index][1], num_classes=num_classes, ignore_index=ignore_index
+            )
+        return cls(ClassTotals.of(pixels), pixels)
 
     def weights(self, config: TrainConfig) -> np.ndarray:
         """One weight a class, float64 (num_classes,), as `class_weights` says.
@@ -53,12 +77,12 @@ class ClassBalance:
             UsageError: as `require_weights`.
         """
         if config.class_weights == "none":
-            return np.ones(self.pixels.shape[1])
+            return np.ones(len(self.totals.pixels))
         if config.class_weights == "median_frequency":
             return self.median_frequency()
         if config.class_weights == "power":
-            return class_weights(self.pixels.sum(0), config.class_weight_power)
-        return np.array(require_weights(config, self.pixels.shape[1]))
+            return class_weights(self.totals.pixels, config.class_weight_power)
+        return np.array(require_weights(config, len(self.totals.pixels)))
 
     def median_frequency(self) -> np.ndarray:
         """The median frequency over that of a class, float64 (num_classes,).
@@ -70,11 +94,10 @@ class ClassBalance:
         Semantic Labels with a Common Multi-Scale Convolutional Architecture",
         arXiv:1411.4734.
         """
-        present = self.pixels > 0
-        around = (present * self.pixels.sum(1, keepdims=True)).sum(0)
+        around = self.totals.surroundings
         known = around > 0
         weights = np.ones(len(known))
-        frequency = self.pixels.sum(0)[known] / around[known]
+        frequency = self.totals.pixels[known] / around[known]
         if frequency.size:
             weights[known] = np.median(frequency) / frequency
         return weights
@@ -89,12 +112,13 @@ class ClassBalance:
         Architectures and Training Strategies for Domain-Adaptive Semantic
         Segmentation", arXiv:2111.14887 (rare class sampling).
         """
-        if not share:
+        if not share or self.by_image is None:
             return None
-        frequency = self.pixels.sum(0) / max(1, self.pixels.sum())
+        pixels = self.totals.pixels
+        frequency = pixels / max(1, pixels.sum())
         powers = np.where(frequency > 0, np.exp(-frequency / _TEMPERATURE), 0.0)
         chances = powers / max(powers.sum(), np.finfo(float).tiny)
-        return RareViews(source.__getitem__, self.pixels, chances, share)
+        return RareViews(source.__getitem__, self.by_image, chances, share)
 
 
 def require_weights(config: TrainConfig, num_classes: int) -> list[float]:

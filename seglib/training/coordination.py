@@ -33,7 +33,8 @@ class Coordinator:
     def __init__(self, group: ProcessGroup, checkpoints: Checkpoints | None):
         self.group = group
         self.checkpoints = checkpoints if group.is_first else None
-        self._is_told_to_end = False
+        self.key = ""  # of the training, once it is opened
+        self._signal = 0  # that told this process to end
 
     @property
     def place(self) -> str:
@@ -60,7 +61,7 @@ class Coordinator:
             model.network.set_weights(first.arrays["weights"])
         elif not self.checkpoints:
             return None
-        key = content_key()
+        self.key = key = content_key()
         self.group.require_same(key)
         found = None
         if self.checkpoints:
@@ -75,7 +76,9 @@ class Coordinator:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Within it, SIGTERM waits for the end of a step, and a lost process is named.
+        """Within it, signals wait for the end of a step, and a lost process is named.
+
+        Ctrl-C a second time does not wait.
 
         However it ends, the checkpoint that is being written is finished.
         """
@@ -83,7 +86,10 @@ class Coordinator:
             if self.checkpoints:
                 stack.enter_context(self.checkpoints)
             if self.checkpoints or self.group.count > 1:
-                stack.enter_context(signal_handlers({signal.SIGTERM: self._note}))
+                noted = {signal.SIGTERM: self._note}
+                if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+                    noted[signal.SIGINT] = self._note
+                stack.enter_context(signal_handlers(noted))
             stack.enter_context(self.group.lost_as_error())
             yield
 
@@ -102,7 +108,7 @@ class Coordinator:
         """
         leads = float(self.group.is_first)
         over, state.learning_rate, terminating = self.group.sum(
-            [leads * is_over, leads * learning_rate, self._is_told_to_end]
+            [leads * is_over, leads * learning_rate, bool(self._signal)]
         )
         state.is_terminating = terminating > 0
         return over > 0
@@ -119,14 +125,18 @@ class Coordinator:
         Raises:
             Terminated: SIGTERM has come to a process of the group, and the state is
                 written.
+            KeyboardInterrupt: the same after Ctrl-C.
         """
         if state.is_terminating:
+            name = "Ctrl-C" if self._signal == signal.SIGINT else "SIGTERM"
             if self.checkpoints and self.checkpoints.write_last(take):
                 step = state.step
-                logger.info("SIGTERM: ended after step %d, whose state is kept", step)
+                logger.info("%s: ended after step %d, whose state is kept", name, step)
             if not self.group.is_first:
                 logger.info("SIGTERM to one of all: ended after step %d", state.step)
             self.group.sum([])  # all wait until it is written
+            if self._signal == signal.SIGINT:
+                raise KeyboardInterrupt
             raise Terminated
         if self.checkpoints and self.checkpoints.is_due(epoch_ends=epoch_ends):
             self.checkpoints.write(take)
@@ -142,8 +152,10 @@ class Coordinator:
         if self.checkpoints:
             self.checkpoints.end()
 
-    def _note(self, *_: object) -> None:
-        self._is_told_to_end = True
+    def _note(self, number: int, _frame: object) -> None:
+        if self._signal == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._signal = number
 
     def _broadcast(self, snapshot: Snapshot | None) -> Snapshot | None:
         if self.group.count == 1:

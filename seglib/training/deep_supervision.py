@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from seglib.errors import UsageError
-from seglib.models.architectures import ARCHITECTURES
+from seglib.models.architectures import DECODERS
 from seglib.models.contract import CUSTOM, Contract
 from seglib.models.encoders import ENCODERS
 from seglib.models.layers.resampling import CropLike
@@ -48,7 +48,7 @@ def with_auxiliary(network: keras.Model, contract: Contract) -> keras.Model:
 
 def require_auxiliary(contract: Contract) -> list[str]:
     """The names of the maps that are classified; raises as `with_auxiliary`."""
-    able = [name for name, each in ARCHITECTURES.items() if each.auxiliary((1, 2, 3))]
+    able = [name for name, each in DECODERS.items() if each.auxiliary((1, 2, 3))]
     name = contract.architecture
     if name not in able:
         what = "a network of one's own layers" if name == CUSTOM else f"`{name}`"
@@ -56,7 +56,7 @@ def require_auxiliary(contract: Contract) -> list[str]:
             f"`deep_supervision` needs one of: {', '.join(able)}. Received: {what}. "
             "Set it to 0, or choose another architecture."
         )
-    return ARCHITECTURES[name].auxiliary(ENCODERS[contract.encoder].levels)
+    return DECODERS[name].auxiliary(ENCODERS[contract.encoder].levels)
 
 
 def _map(network: keras.Model, contract: Contract, name: str) -> Any:

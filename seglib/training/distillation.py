@@ -7,7 +7,7 @@ import keras
 
 from seglib.errors import UsageError
 from seglib.models.layers.upsampling import resize_bilinear
-from seglib.models.model import SegmentationModel
+from seglib.models.model import SegmentationModel, opened_model
 
 _GRID = 8  # cells along each axis between which similarities are compared
 
@@ -22,7 +22,7 @@ class Distillation:
     features, whose widths may differ.
 
     Args:
-        teacher: it stays as it is.
+        teacher: a model, or the folder of one; it stays as it is.
         logits_weight: of the divergence.
         temperature: by which both softmaxes are softened, > 0.
         pairwise_weight: of the similarities; it needs encoders.
@@ -36,6 +36,9 @@ class Distillation:
     logits_weight: float = 1.0
     temperature: float = 2.0
     pairwise_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "teacher", opened_model(self.teacher))
 
 
 class Distiller(keras.Model):

@@ -149,10 +149,19 @@ class TrainingState:
             },
         )
 
-    def outcome(self) -> Snapshot:
-        """What is left to write once a training is through: weights and history."""
+    def outcome(self, resolved: Mapping[str, Any]) -> Snapshot:
+        """What is left to write once a training is through: weights and history.
+
+        Args:
+            resolved: what automatic settings came to.
+        """
         return Snapshot(
-            facts={"step": self.step, "is_outcome": True, "history": self.history},
+            facts={
+                "step": self.step,
+                "is_outcome": True,
+                "history": self.history,
+                "resolved": dict(resolved),
+            },
             arrays={"best": self.best_weights},
         )
 

@@ -3,10 +3,11 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,6 +33,7 @@ from seglib.training.deep_supervision import require_auxiliary
 from seglib.training.distillation import Distillation
 from seglib.training.learner import Learner
 from seglib.training.losses import build_loss
+from seglib.training.remarks import remarks
 from seglib.training.schedule import learning_rate_at
 from seglib.training.state import Row, TrainingState
 from seglib.training.training_data import TrainingData
@@ -53,15 +55,17 @@ class Trainer:
     data: Dataset
     config: TrainConfig
     draw_curves: DrawCurves
-    shards: Path | None = None
+    shards: str | None = None
     policy: Function | None = None
     distillation: Distillation | None = None
     out: Path | None = None
+    overwrite: bool = True
     checkpoints: Checkpoints | None = None
     group: ProcessGroup
     loader_threads: int = 0
     on_epoch: Callable[[Row], None] | None = None
     on_step: Callable[[int, int], None] | None = None
+    on_stage: Callable[[str], None] | None = None
     now: Callable[[], float] = time.monotonic
 
     def run(self) -> list[Row]:
@@ -81,17 +85,18 @@ class Trainer:
         self.clock = Clock(self.config.max_minutes, self.now)
         self.group.require_divisible(self.config.batch_size, self.config.accumulate)
         if not self.group.is_first:
-            self.out = self.on_epoch = self.on_step = None
+            self.out = self.on_epoch = self.on_step = self.on_stage = None
         self.log = logger.info if self.group.is_first else logger.debug
         self.model.adopt_classes(self.data)
         self.contract = self.model.contract
         require_weights(self.config, self.contract.num_classes)
         if self.config.deep_supervision:
             require_auxiliary(self.contract)
-        self.val = self.data.splits.get("val", ())
+        self.val, self.majority_miou = self.data.splits.get("val", ()), float("nan")
         self.best_epoch = BestEpoch(
             self.model, self.val, self.out, self.draw_curves, self.config.best_by
         )
+        self.best_epoch.require_pixels()
         keep_freed_memory()
         self.coordinator = Coordinator(self.group, self.checkpoints)
         key = partial(
@@ -103,11 +108,16 @@ class Trainer:
             policy=self.policy,
             distillation=self.distillation,
         )
+        self._begin("comparing with earlier trainings …")
         self.snapshot = self.coordinator.open(self.model, key)
+        self.best_epoch = replace(self.best_epoch, key=self.coordinator.key)
+        if not self.overwrite:
+            self.best_epoch.require_own()
 
     def load_data(self) -> None:
         """Open the training images, and weight the classes by their pixels."""
         contract, config = self.contract, self.config
+        self._begin("reading the training images …")
         self.images = TrainingData.open(
             self.data, self.shards, contract, config, self.log, policy=self.policy
         )
@@ -121,6 +131,7 @@ class Trainer:
 
     def build_model(self) -> None:
         """Choose the numerics, and copy the network in them; the copy learns."""
+        self._begin("compiling the first step …")
         new_learner = partial(
             Learner,
             self.model,
@@ -205,14 +216,35 @@ class Trainer:
                     100 * share,
                     remedy if self.config.validate_every else "",
                 )
-            outcome = self.coordinator.share_outcome(self.state.outcome)
+            for remark in remarks(self.state.history, self.majority_miou):
+                self.log("%s", remark)
+            outcome = self.coordinator.share_outcome(
+                partial(self.state.outcome, self._resolved())
+            )
         else:
             self.log("trained before; the model is from %s", self.coordinator.place)
             self._report(outcome.facts["history"])
         history: list[Row] = outcome.facts["history"]
-        self.best_epoch.finish(outcome.arrays["best"], history)
+        resolved = outcome.facts.get("resolved", {})
+        self.best_epoch.finish(outcome.arrays["best"], history, resolved)
         self.coordinator.end()
         return history
+
+    def _resolved(self) -> dict[str, Any]:
+        """What the automatic settings came to in this training."""
+        config, numerics = self.config, self.state.numerics
+        height, width = self.contract.image_size
+        weights = self.images.balance.weights(config).tolist()
+        return {
+            "epochs": len(self.state.history),  # fewer where the time was limited
+            "steps_per_epoch": self.steps_per_epoch,
+            "accumulate": numerics.parts,
+            "precision": numerics.precision,
+            "xla": "always" if numerics.xla else "never",
+            "class_weights": ",".join(f"{weight:.4g}" for weight in weights),
+            "crop_height": config.crop_height or height,
+            "crop_width": config.crop_width or width,
+        }
 
     def _numerics(
         self,
@@ -287,7 +319,9 @@ class Trainer:
         for result in self.learner.results(pending=pending):
             self.state.add_result(result)
             if not np.isfinite(result.loss):
-                raise DivergedError(self.images.divergence(self.state.scored, result))
+                scored, count = self.state.scored, self.group.count
+                told = self.images.divergence(scored, result, processes=count)
+                raise DivergedError(told)
 
     def _decide(self) -> bool:
         """Agree on the next step with the other processes; whether it is over."""
@@ -309,6 +343,7 @@ class Trainer:
             scores, best = self._validate(epoch + 1, weights), state.best_score
             row = state.end_epoch(epoch + 1, steps + 1, scores)
             score = self.best_epoch.score(scores)
+            self.majority_miou = scores.baseline_miou if scores else self.majority_miou
             if score > best or np.isnan(best) or not self.val:
                 state.best_score, state.best_weights = score, weights
                 state.best_epoch = epoch + 1
@@ -334,6 +369,10 @@ class Trainer:
         self._add_results()
         self.state.numerics = self.learner.numerics
         return self.state.snapshot(self.learner.variables, self.learner.optimizer)
+
+    def _begin(self, stage: str) -> None:
+        if self.on_stage:
+            self.on_stage(stage)
 
     def _report(self, history: list[Row]) -> None:
         """Replay the epochs of an interrupted run: `on_epoch` has not seen them."""

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from seglib.config import TrainConfig
-from seglib.data.augmentation.augmenter import Function
+from seglib.data.augmentation.augmenter import Augmenter, Function
 from seglib.data.dataset import Dataset
 from seglib.data.loader import PairSource, batch_members, training_batches
 from seglib.data.shards import ShardSource
 from seglib.distributed.process_group import ProcessGroup
-from seglib.errors import SegError
+from seglib.errors import SegError, UsageError
 from seglib.models.contract import Contract
 from seglib.training.class_balance import ClassBalance
 from seglib.training.step import StepResult
@@ -35,7 +34,7 @@ class TrainingData:
     def open(
         cls,
         data: Dataset,
-        shards: Path | None,
+        shards: str | None,
         contract: Contract,
         config: TrainConfig,
         log: Callable[[str], None],
@@ -45,6 +44,8 @@ class TrainingData:
         """Open the train split, or the shards in its place, and count its classes.
 
         Raises:
+            UsageError: views of rare classes, or a policy that mixes pairs, where
+                shards are streamed.
             SegError: a file cannot be read, a mask holds an id that is no class, or no
                 pixel of any mask is labelled.
         """
@@ -54,12 +55,23 @@ class TrainingData:
             else PairSource(data.pairs("train"), inputs=contract.inputs)
         )
         source.keep_decoded(log)
-        balance = ClassBalance.count(
+        wish = policy or config.train_policy
+        mixes = bool(wish) and Augmenter(wish, contract.ignore_index).mixes
+        draws_any = mixes or config.rare_class_views > 0
+        if draws_any and source.is_streamed:
+            raise UsageError(
+                "`rare_class_views` and policies that mix pairs draw any pair at any "
+                "time, and these shards fit neither the memory nor the disk. Set "
+                "`rare_class_views: 0` and another policy, or free "
+                "some of the cache's disk (SEGLIB_CACHE)."
+            )
+        balance = ClassBalance.of(
             source,
             num_classes=contract.num_classes,
             ignore_index=contract.ignore_index,
+            by_image=draws_any,
         )
-        if not balance.pixels.any():
+        if not balance.totals.pixels.any():
             raise SegError(
                 "Every pixel of the training masks is ignored "
                 f"(ignore_index={contract.ignore_index}). Expected pixels of classes. "
@@ -92,13 +104,15 @@ class TrainingData:
         )
         return iter(batches)
 
-    def divergence(self, step: int, result: StepResult) -> str:
+    def divergence(self, step: int, result: StepResult, *, processes: int) -> str:
         """What to say of a loss that is not finite.
 
         Args:
             step: from 1.
+            result: of it.
+            processes: that share the batches.
         """
-        members = batch_members(self.source, self.config, step - 1)
+        members = batch_members(self.source, self.config, step - 1, lanes=processes)
         names = ", ".join(self.source.name(index) for index in members[:_NAMED])
         more = f" and {len(members) - _NAMED} more" if len(members) > _NAMED else ""
         return (

@@ -1,7 +1,9 @@
 """The command line as its user meets it: outputs, messages and exit codes."""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -149,6 +151,128 @@ def test_the_steps_follow_one_another(seglib, trained, tiny_root, tmp_path):
     assert "equal pixels" in printed
 
 
+def _writing(trained, root):
+    """Each command that writes to --out, with what it is given."""
+    return {
+        "verify": [root],
+        "augment": [root],
+        "visualize": [root, "--count", 1],
+        "train": [root, *SMALL],
+        "plan": [root],
+        "evaluate": [trained, root],
+        "compare": [trained],
+        "predict": [trained, root / "val_images"],
+        "export": [trained, "--format", "saved_model"],
+    }
+
+
+def test_no_command_replaces_what_it_did_not_write(
+    seglib, trained, tiny_root, tmp_path
+):
+    (tmp_path / "thesis.txt").write_text("mine")
+    for overwrite in ([], ["--overwrite"]):
+        for name, given in _writing(trained, tiny_root).items():
+            code, printed = seglib(name, *given, "--out", tmp_path, *overwrite)
+            assert code == 2, (name, printed)
+            expected = "is a folder" if name == "plan" else "such as thesis.txt"
+            assert expected in printed, name
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_what_a_command_wrote_is_replaced_when_it_is_told_to(
+    seglib, trained, tiny_root, tmp_path
+):
+    for name in ("verify", "augment", "visualize", "evaluate", "export"):
+        out = tmp_path / name
+        words = [name, *_writing(trained, tiny_root)[name], "--out", out]
+        assert seglib(*words)[0] == 0
+        before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+        code, printed = seglib(*words)
+        assert code == 2, printed
+        assert "is there already" in printed
+        assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+        if name == "verify":  # the rule is one for all
+            assert seglib(*words, "--overwrite")[0] == 0
+
+
+def test_predictions_of_other_settings_are_not_replaced_unasked(
+    seglib, trained, tiny_root, tmp_path
+):
+    words = ["predict", trained, tiny_root / "val_images", "--out", tmp_path / "out"]
+    assert seglib(*words)[0] == 0
+    code, printed = seglib(*words)
+    assert code == 0
+    assert "3 done before" in printed
+    code, printed = seglib(*words, "--tta", "flip")
+    assert code == 2, printed
+    assert "holds predictions of another model, or of other settings" in printed
+    assert seglib(*words, "--tta", "flip", "--overwrite")[0] == 0
+
+
+def test_a_finished_and_different_training_is_not_replaced_unasked(
+    seglib, trained, tiny_root, tmp_path
+):
+    out = shutil.copytree(trained, tmp_path / "model")
+    before = (out / "model.keras").read_bytes()
+    words = ["train", tiny_root, "--out", out, *SMALL]
+    code, printed = seglib(*words, "--epochs", 2)
+    assert code == 2, printed
+    assert "holds the model of another training" in printed
+    assert (out / "model.keras").read_bytes() == before
+    code, printed = seglib(*words, "--epochs", 3)  # the same, which gives the same
+    assert code == 0, printed
+    assert seglib(*words, "--epochs", 1, "--overwrite")[0] == 0
+    assert len(json.loads((out / "history.json").read_text())) == 1
+
+
+def test_a_batch_larger_than_the_split_is_told_before_training(
+    seglib, tiny_root, tmp_path
+):
+    words = ["train", tiny_root, "--out", tmp_path / "model", *SMALL]
+    code, printed = seglib(*words, "--batch-size", 9)
+    assert code == 2
+    assert "larger than the train split, of 8 images" in printed
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_training_on_a_terminal_is_readable(tiny_root, tmp_path):
+    """Everything that a person sees at 80 columns, in the order it comes."""
+    command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root), *SMALL]
+    command += ["--out", str(tmp_path / "model"), "--epochs", "2"]
+    terminal, end = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TF_CPP")}
+    environment |= {"COLUMNS": "80", "TERM": "xterm-256color"}
+    with subprocess.Popen(command, stdout=end, stderr=end, env=environment) as process:
+        os.close(end)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while chunk := os.read(terminal, 65536):
+                seen += chunk
+    os.close(terminal)
+    assert process.returncode == 0
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", seen.decode())
+    places = [text.index(stage) for stage in STAGES]
+    assert places == sorted(places)
+    lines = [
+        line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n")
+    ]
+    assert re.match(r"(\d+ CPU core|.*GPU|.*NVIDIA)", lines[0])
+    assert max(map(len, lines)) <= 80
+    assert not re.search(r"absl|oneDNN|cuda|cuInit|jax|\[\d\d:\d\d:\d\d\]|INFO", text)
+
+
+STAGES = (
+    "verifying",
+    "loading TensorFlow …",
+    "building the network …",
+    "compiling the first step …",
+    "training ━",
+    "epoch 1/2",
+    "epoch 2/2",
+    "best val mIoU",
+)
+
+
 def test_evaluate_takes_the_classes_from_the_model(
     seglib, trained, tiny_root, tmp_path
 ):
@@ -209,7 +333,7 @@ def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
     older = load_model(trained).save(out)
     before = (older / "model.keras").read_bytes()
     command = [sys.executable, "-m", "seglib.cli", "train", str(tiny_root)]
-    command += ["--out", str(out), "--epochs", "500", *SMALL]
+    command += ["--out", str(out), "--overwrite", "--epochs", "500", *SMALL]
     log = tmp_path / "log"
     with (
         log.open("w") as output,
@@ -228,6 +352,7 @@ def test_ctrl_c_while_training_loses_nothing(trained, tiny_root, tmp_path):
     assert "model.unfinished" in "".join(printed.split())
     assert (out / "model.keras").read_bytes() == before
     assert load_model(tmp_path / "model.unfinished")
+    assert "Ctrl-C: ended after step" in printed
     assert "The same command goes on after step" in " ".join(printed.split())
 
 
@@ -298,7 +423,7 @@ def test_a_plan_is_not_made_where_it_could_not_be_kept(seglib, tiny_root, tmp_pa
     out.write_text("train: {epochs: 3}\n")
     code, printed = seglib("plan", tiny_root, "--out", out)
     assert code == 2
-    assert "is there already. Name another file with --out" in printed
+    assert "is there already. Choose another with --out" in printed
     assert out.read_text() == "train: {epochs: 3}\n"
     code, printed = seglib("plan", tmp_path / "nowhere", "--out", tmp_path / "new.yaml")
     assert code == 2

@@ -3,6 +3,8 @@
 import ast
 import io
 import logging
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.local.display import Display
-from seglib.cli.console import progress_bar, transfer_bar
+from seglib.cli.console import load_framework
+from seglib.cli.progress import progress_bar, transfer_bar
 from seglib.cli.terminal import Terminal, TerminalHandler, echo, tell_error, write_log
 from seglib.plain_text import VisibleFormatter, table_cell, visible, visible_line
 
@@ -73,7 +76,7 @@ def test_progress_and_steps_show_texts_as_they_are(
     text: str, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = _terminal(force_terminal=True, width=200)
-    monkeypatch.setattr("seglib.cli.console.console", terminal)
+    monkeypatch.setattr("seglib.cli.progress.console", terminal)
     with progress_bar(text) as told:
         told(1, 2)
     with transfer_bar(text) as bar:
@@ -147,7 +150,8 @@ def test_nothing_but_the_terminal_writes_to_one(repository: Path) -> None:
         f"{path.relative_to(repository)}:{node.lineno}"
         for package in ("seglib", "pipeline")
         for path in sorted((repository / package).rglob("*.py"))
-        if path.name != "terminal.py"
+        # A bar in Python has a console of its own, also without the command line.
+        if path.name not in ("terminal.py", "progress.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
         and (
@@ -160,3 +164,66 @@ def test_nothing_but_the_terminal_writes_to_one(repository: Path) -> None:
         )
     ]
     assert not wrong
+
+
+def test_on_a_terminal_lines_break_between_words_and_commands_stay_whole() -> None:
+    terminal = _terminal(force_terminal=True, width=20, color_system=None)
+    command = "  seglib convert a-long-folder --out another-one"
+    path = "/folder" * 5
+    terminal.print(
+        f"one two three four five\n{command}\nin {path} it is", soft_wrap=True
+    )
+    record = logging.LogRecord(
+        "x", logging.WARNING, "", 0, "words and more words", (), None
+    )
+    TerminalHandler(terminal).emit(record)
+    assert _written(terminal).splitlines() == [
+        "one two three four",
+        "five",
+        command,
+        "in",
+        path,
+        "it is",
+        "warning: words and",
+        "more words",
+    ]
+
+
+def test_a_log_has_the_time_of_day_in_a_file_alone() -> None:
+    record = logging.LogRecord("seglib.x", logging.INFO, "", 0, "said", (), None)
+    terminal, file = _terminal(force_terminal=True, color_system=None), _terminal()
+    for each in (terminal, file):
+        TerminalHandler(each).emit(record)
+    assert _written(terminal) == "said\n"
+    assert re.fullmatch(r"\[\d\d:\d\d:\d\d\] said\n", _written(file))
+
+
+def test_noise_of_libraries_is_not_logged() -> None:
+    terminal = _terminal()
+    handler = TerminalHandler(terminal)
+    for text in ("Failed to load jax profiler: No module named 'jax'", "it matters"):
+        record = logging.LogRecord("absl", logging.WARNING, "", 0, text, (), None)
+        handler.handle(record)
+    assert _written(terminal).endswith("warning: it matters\n")
+    assert "jax" not in _written(terminal)
+
+
+def test_a_warning_of_a_library_is_shown_as_one_of_ours() -> None:
+    script = (
+        "import warnings\nfrom seglib.cli.console import set_up_logging\n"
+        "set_up_logging()\nwarnings.warn('the file is odd', UserWarning)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"\[[\d:]+\] warning: the file is odd\n", done.stdout)
+    assert done.stderr == ""
+
+
+def test_a_gpu_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("seglib.cli.console.has_gpu_driver", lambda: True)
+    monkeypatch.setattr("seglib.cli.console.has_gpu", lambda: False)
+    load_framework()
+    assert "TensorFlow cannot use the GPU of this machine" in caplog.text

@@ -111,6 +111,9 @@ def test_the_gate_promotes_above_its_limit_and_holds_below(
         verdict = other.call(gate_model, inputs, min_miou=1.0)
     assert verdict == "hold"
     assert "hold" in Path(other.artifacts["summary"].path).read_text()
+    report = Path(other.artifacts["report"].path).read_text()
+    assert "at least 1.0000 wanted" in report
+    assert f"{(other.folder / 'verification.html').as_uri()}" in report
     decided = other.event("decided")
     assert decided["verdict"] == "hold"
     assert "at least 1.0000 wanted" in decided["reasons"]

@@ -154,7 +154,7 @@ def test_the_example_of_the_documentation_is_a_clean_dataset(
     exec(example.split("```")[0], {})
     verification = verify(tmp_path / "tiny")
     assert verification.ok
-    assert verification.warnings == ()
+    assert not verification.warnings
     assert verification.dataset.class_names == ("background", "box")
 
 

@@ -20,11 +20,11 @@ from seglib.data.image_io import decode_image, decode_mask, read_image, read_mas
 from seglib.data.pairs import Pair
 from seglib.data.tree import LOCAL
 from seglib.data.verification.facts_cache import FactsCache
-from seglib.data.verification.pair_checks import inspect_pair
 from seglib.data.verification.reading import Files
 from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
 from tests.fakes.images import png, saved
+from tests.fakes.inspecting import inspected
 
 FORMATS = {
     "png": {"kind": "PNG"},
@@ -179,7 +179,7 @@ def test_300_damaged_files_are_findings(tmp_path, monkeypatch):
     for number in range(300):
         image.write_bytes(_damaged(whole[number % len(whole)], draw))
         mask.write_bytes(_damaged(draw.choice(whole), draw))
-        inspection = inspect_pair(Pair("a", image, mask), facts_of=files.facts_of)
+        inspection = inspected(files, Pair("a", image, mask))
         for problem in inspection.problems:
             assert problem.reason
         for read, path in ((read_image, image), (read_mask, mask)):

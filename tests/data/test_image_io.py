@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from seglib.data.encodings import colour_table
+from seglib.data import image_io
+from seglib.data.encodings import colour_table, has_more_pages
 from seglib.data.file_formats import exif_orientation
 from seglib.data.image_io import (
     decode_image,
@@ -196,6 +197,40 @@ def test_of_sixteen_bits_the_upper_eight_are_read(suffix, channels):
     # Grey values are the weighted sum of three equal ones, up to rounding.
     np.testing.assert_array_equal(read, image >> 8)
     np.testing.assert_array_equal(decode_samples(encoded, channels=channels), image)
+
+
+def _pages(*greys: int) -> list[Image.Image]:
+    return [Image.fromarray(np.full((8, 12, 3), grey, np.uint8)) for grey in greys]
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG", "WEBP"])
+def test_of_several_pages_or_frames_the_first_is_read_and_that_is_told_once(
+    kind, caplog, monkeypatch
+):
+    monkeypatch.setattr(image_io, "_told", set())
+    first, *more = _pages(10, 100, 200)
+    file = io.BytesIO()
+    options = {"lossless": True} if kind == "WEBP" else {}
+    first.save(file, kind, save_all=True, append_images=more, **options)
+    for name in ("a", "b"):
+        assert (decode_image(file.getvalue(), name=name) == 10).all()
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "a: of several pages or frames the first is read, here and in all such files."
+    )
+    single = io.BytesIO()
+    first.save(single, kind, **options)
+    assert has_more_pages(file.getvalue())
+    assert not has_more_pages(single.getvalue())
+
+
+def test_that_sixteen_bits_become_eight_is_told_once(caplog, monkeypatch):
+    monkeypatch.setattr(image_io, "_told", set())
+    caplog.set_level(logging.INFO)
+    for name in ("a.png", "b.png"):
+        decode_image(encode_png(RAMP), name=name)
+    (record,) = caplog.records
+    assert "a.png: of 16 bits a sample the upper 8 are read" in record.getMessage()
 
 
 def test_a_dim_image_of_sixteen_bits_is_told_of_wherever_it_is_read(caplog):

@@ -110,7 +110,7 @@ def require_whole(uri: str, run: str) -> None:
     row = store.row(run)
     lost = doubled = 0
     for curve in CURVES:
-        counts = Counter(step for step, _ in store.curve(row, curve))
+        counts = Counter(step for step, _ in store.curve(row, f"curves/{curve}"))
         lost += len(set(range(1, EPOCHS + 1)) - counts.keys())
         doubled += sum(counts.values()) - len(counts)
     print(f"{run}: lost metrics: {lost}, doubled: {doubled}")
@@ -120,7 +120,6 @@ def require_whole(uri: str, run: str) -> None:
     assert child.info.status == "FINISHED"
     load = store.curve(child, "system/cpu_utilization_percentage")
     assert [step for step, _ in load] == [0, 1, 2]
-    assert len(store.curve(row, "duration_s/gate")) <= 1
     pictures = store.client.list_artifacts(row.info.run_id, "images")
     assert len(pictures) == 4, "two overlays, and their small copies"
     assert len(row.outputs.model_outputs) == 1
@@ -248,7 +247,7 @@ def test_events_for_a_silent_server_are_sent_by_the_next_step(
     row = store.row("silent")
     steps = {child.data.tags["step"] for child in store.children(row)}
     assert steps == {"train", "evaluate"}
-    assert {len(store.curve(row, curve)) for curve in CURVES} == {EPOCHS}
+    assert {len(store.curve(row, f"curves/{curve}")) for curve in CURVES} == {EPOCHS}
     assert not (tmp_path / "2" / UNSENT_FILE).exists()
 
 
@@ -286,7 +285,7 @@ def test_a_failing_part_does_not_hold_up_the_others(
     run = sender.recorder.runs["half"]
     place = server.folder / "artifacts" / run.experiment_id / run.id
     images = place / "artifacts" / "images"
-    images.parent.mkdir(parents=True)
+    images.parent.mkdir(parents=True, exist_ok=True)
     images.write_text("a file where the server wants a folder")
     sender.put(events)
     assert not sender.flush(longest_s=HANG_S, failing_s=HANG_S)

@@ -16,9 +16,12 @@ from components.gate_model import gate_model
 from seglib.config import Config
 from seglib.delivery.recorder import Recorder
 from seglib.environment import EVENTS
+from seglib.tracking.names import experiment_name
+from seglib.tracking.queries import TrackedRuns
 from tests.fakes.steps import SETTINGS, final_status
 
 OPENING = {"data_md5": "d.dir", "code_version": "c"}
+STEPS = ("verify", "augment", "train", "evaluate", "gate")
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +70,27 @@ def opening(run: str, **changes: Any) -> dict[str, Any]:
     return {**head, "parameters": parameters, **OPENING}
 
 
+def runs_of(store: Any, run: str) -> Any:
+    """A run as a comparison of runs reads it."""
+    runs = TrackedRuns(store.uri)
+    return runs.whole(runs.find(run))
+
+
+def table(store: Any, row: Any, path: str) -> list[dict[str, Any]]:
+    """The rows of a table, as MLflow's page reads it."""
+    place = store.client.download_artifacts(row.info.run_id, path)
+    content = json.loads(Path(place).read_text())
+    return [dict(zip(content["columns"], one, strict=True)) for one in content["data"]]
+
+
 def read(chain: Any, artifact: str, name: str) -> Any:
     return json.loads((Path(chain.artifacts[artifact].path) / name).read_text())
 
 
-def test_a_run_has_every_setting_its_data_and_its_code(first: Any) -> None:
+def test_a_run_has_every_setting_its_data_and_its_code(first: Any, store: Any) -> None:
     wanted = {**Config().flat(), **SETTINGS}
-    assert first.data.params == {name: str(value) for name, value in wanted.items()}
+    found = runs_of(store, "first")
+    assert found.parameters == {name: str(value) for name, value in wanted.items()}
     assert first.data.tags["data_md5"] == "d.dir"
     assert first.data.tags["code_version"] == "c"
     assert len(first.data.tags["config_hash"]) == 12
@@ -84,23 +101,116 @@ def test_each_step_tells_its_settings(
 ) -> None:
     for event in chain.events():
         tracker.apply({**event, "run": "without-opening"})
-    found = store.row("without-opening")
-    assert found.data.params["epochs"] == "2"
-    assert Config().flat().keys() - found.data.params.keys() == {
+    told = runs_of(store, "without-opening").parameters
+    assert told["epochs"] == "2"
+    assert Config().flat().keys() - told.keys() == {
         *("export_formats", "max_logit_difference", "min_equal_pixels"),
         *("max_miou_loss", "export_examples", "publish_to", "publish_name"),
     }, "those of the export, which was not run"
 
 
-def test_a_run_has_the_scores_of_the_evaluation(first: Any, chain: Any) -> None:
+def test_a_run_has_the_scores_of_the_evaluation(
+    first: Any, chain: Any, store: Any
+) -> None:
     scores = read(chain, "evaluation", "metrics.json")
+    found = runs_of(store, "first").metrics
     names = ("miou", "baseline_miou", "pixel_accuracy", "miou_frequency_weighted")
-    assert {name: first.data.metrics[name] for name in names} == {
+    assert {name: found[name] for name in names} == {
         name: scores[name] for name in names
     }
     ious = {f"iou/{name}": iou for name, iou in scores["class_iou"].items()}
-    logged = {k: v for k, v in first.data.metrics.items() if k.startswith("iou/")}
+    logged = {k: v for k, v in found.items() if k.startswith("iou/")}
     assert logged == {name: iou for name, iou in ious.items() if iou is not None}
+    steps = {name for name in found if name.startswith("duration_s/")}
+    assert steps == {f"duration_s/{step}" for step in STEPS}
+
+
+def test_the_charts_of_a_run_are_its_curves_and_one_bar(first: Any) -> None:
+    """MLflow draws a chart for each metric, by prefix in the order of the alphabet."""
+    charts = {"miou", *(name for name in first.data.metrics if "/" not in name)}
+    assert charts == {"miou"}
+    curves = {name for name in first.data.metrics if name.startswith("curves/")}
+    assert curves == first.data.metrics.keys() - charts
+    assert curves >= {"curves/loss", "curves/val_miou", "curves/learning_rate"}
+
+
+def test_the_caption_of_a_picture_is_short(first: Any) -> None:
+    """MLflow writes all parameters over each picture, and so covers it."""
+    assert first.data.params == {
+        "architecture": "compact",
+        "epochs": "2",
+        "batch_size": "4",
+        "learning_rate": "0.001",
+    }
+    assert first.data.tags["changed"] == (
+        "batch_size=4, copies=0, epochs=2, image_height=32, image_width=48, "
+        "min_miou=0.0, num_overlays=2, precision=float32"
+    )
+
+
+def test_the_classes_are_a_table(first: Any, chain: Any, store: Any) -> None:
+    scores = read(chain, "evaluation", "metrics.json")
+    rows = table(store, first, "classes.json")
+    assert {row["class"]: row["iou"] for row in rows} == scores["class_iou"]
+    assert {row["class"]: row["dice"] for row in rows} == scores["class_dice"]
+    shown = json.loads(first.data.tags["mlflow.loggedArtifacts"])
+    assert {"path": "classes.json", "type": "table"} in shown
+    assert {"path": "settings.json", "type": "table"} in shown
+
+
+def test_what_a_setting_came_to_is_beside_what_was_configured(
+    first: Any, store: Any
+) -> None:
+    rows = {row["setting"]: row for row in table(store, first, "settings.json")}
+    found = {name: (row["configured"], row["resolved"]) for name, row in rows.items()}
+    assert found["precision"] == ("float32", "float32")
+    assert found["steps_per_epoch"] == ("0", "2")
+    assert found["encoder"] == ("", "compact")
+    assert found["split"] == ("auto", "test")
+    assert found["crop_height"] == ("0", "32")
+    assert found["xla"] == ("auto", "never")
+    assert rows["epochs"]["default"] == "30"
+
+
+def test_a_run_is_described_with_scores_data_and_reasons(
+    first: Any, chain: Any, store: Any
+) -> None:
+    miou = read(chain, "evaluation", "metrics.json")["miou"]
+    text = first.data.tags["mlflow.note.content"]
+    verdict = first.data.tags["verdict"]
+    assert f"**{verdict}**: mIoU **{miou:.4f}** on the test split" in text
+    assert "no champion yet" in text
+    assert chain.data_md5 in text
+    assert "8 train, 3 val, 3 test images" in text
+    assert f"- ✓ mIoU {miou:.4f}, at least 0.0000 wanted" in text
+    assert "| IoU road |" in text
+
+
+def test_curves_augmentations_and_report_are_artifacts(first: Any, store: Any) -> None:
+    places = ("training", "evaluation")
+    found = {
+        one.path
+        for place in places
+        for one in store.client.list_artifacts(first.info.run_id, place)
+    }
+    assert found >= {
+        "training/curves.png",
+        "training/augmentation.html",
+        "evaluation/report.html",
+    }
+
+
+def test_a_run_is_called_as_its_user_called_it_in_the_experiment_of_its_data(
+    store: Any, tracker: Recorder
+) -> None:
+    names = {"title": "mine", "experiment": "streets"}
+    tracker.apply({**opening("20260101-000000-mine"), **names})
+    tracker.apply({**opening("20260102-000000-mine"), **names, "time_ms": 2_000_000})
+    row = store.row("20260101-000000-mine", "streets")
+    assert row.info.run_name == "mine"
+    assert TrackedRuns(store.uri).find("mine").tags["kfp.run_id"].startswith("20260102")
+    assert experiment_name({"registered_model": "cars"}, "s3://b/dvc") == "cars"
+    assert experiment_name({"registered_model": ""}, "/data/camvid") == "camvid"
 
 
 @pytest.mark.parametrize("run", ["first", "reused"])
@@ -111,7 +221,7 @@ def test_curves_are_whole_and_no_point_is_logged_twice(
     history = read(chain, "model", "history.json")
     for curve in ("loss", "val_miou"):
         wanted = [(epoch["epoch"], epoch[curve]) for epoch in history]
-        assert store.curve(row, curve) == wanted
+        assert store.curve(row, f"curves/{curve}") == wanted
 
 
 def test_the_dataset_is_an_input_with_its_dvc_hash_as_digest(
@@ -203,7 +313,7 @@ def test_a_run_has_the_times_of_its_events_and_is_open_until_it_is_closed(
     assert first.info.start_time == 1_000_000
     assert (first.info.status, reused.info.status) == ("FINISHED", "RUNNING")
     told = chain.event("epoch")
-    points = store.client.get_metric_history(first.info.run_id, "loss")
+    points = store.client.get_metric_history(first.info.run_id, "curves/loss")
     assert points[0].timestamp == told["time_ms"]
 
 
@@ -241,11 +351,11 @@ def test_a_class_may_have_any_name(
     ious = {"road (wet)": 0.1, "road [wet]": 0.2, "дорога": 0.3, "道路": 0.4, ".": 0.5}
     many = {f"class {number}": 0.5 for number in range(1100)}
     more = {"trottoir/été": None, "x" * 300: 0.6}
-    scores = {"miou": 0.5, "class_iou": {**ious, **more, **many}}
+    scores = {"miou": 0.5, "split": "test", "class_iou": {**ious, **more, **many}}
     (tmp_path / "metrics.json").write_text(json.dumps(scores))
     decided = chain.event("decided")
     tracker.apply({**decided, "run": "names", "evaluation": str(tmp_path)})
-    metrics = store.row("names").data.metrics
+    metrics = runs_of(store, "names").metrics
     logged = {name: iou for name, iou in metrics.items() if name.startswith("iou/")}
     assert len(logged) == len(ious) + 1 + len(many)
     assert (logged["iou/дорога"], logged["iou/道路"]) == (0.3, 0.4)
@@ -266,6 +376,8 @@ def test_a_refused_part_is_reported_and_kept_and_the_others_are_applied(
         "not tracked: identity",
         "not tracked: curves",
         "not tracked: model",
+        "not tracked: resolved",
+        "not tracked: description",
     ]
     assert [event["kind"] for event in tracker.refused] == ["open", "decided"]
     assert re.match("curves: .*; model: ", tracker.refused[1]["refused"])

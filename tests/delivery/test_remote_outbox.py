@@ -69,7 +69,7 @@ def require_whole(store: Any, run: str) -> None:
     assert row.info.status == "FINISHED"
     assert row.data.tags["verdict"] == "hold"
     assert row.data.metrics["miou"] >= 0
-    assert row.data.metrics["loss"] > 0, "the curves, from the model's files"
+    assert row.data.metrics["curves/loss"] > 0, "the curves, from the model's files"
     assert len(row.outputs.model_outputs) + len(row.inputs.model_inputs) == 1
     assert store.client.list_artifacts(row.info.run_id, "images")
 

@@ -76,6 +76,22 @@ def test_kserve_runs_the_pod_of_the_deployment(built) -> None:
     assert not built("base with components").has("Deployment", "seglib-serving")
 
 
+def test_the_server_is_given_the_followed_folder_and_the_documented_name(
+    built, repository: Path
+) -> None:
+    guide = (repository / "docs" / "export.md").read_text()
+    (name,) = set(re.findall(r"/v1/models/(\w+):predict", guide))
+    for overlay, owner in (
+        ("base", "Deployment/seglib-serving"),
+        ("base with components", "InferenceService/seglib-champion"),
+    ):
+        follower, server = built(overlay).pod(owner).lasting
+        given = dict(one.lstrip("-").split("=") for one in server["args"])
+        assert given["model_name"] == name
+        assert given["model_base_path"] == follower["command"][-1]
+        assert server["startupProbe"]["httpGet"]["path"] == f"/v1/models/{name}"
+
+
 def test_all_lies_in_the_namespace_of_the_pipeline(manifests: Manifests) -> None:
     outside = [
         document["metadata"]["name"]

@@ -60,7 +60,7 @@ def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(UsageError, match=r"`mask` must be .* shape \(4, 5\), float64"):
         colorize(mask.astype(float))
     for wrong in (image[:3], image / 255):
-        with pytest.raises(UsageError, match=r"`image` must be uint8 of the mask's"):
+        with pytest.raises(UsageError, match=r"`image` must be an array uint8"):
             overlay(wrong, mask)
 
 

@@ -78,4 +78,4 @@ def test_a_run_whose_server_is_killed_loses_no_metric(
     assert len(history) == EPOCHS
     for name in ("loss", "val_miou"):
         wanted = [r["epoch"] for r in history if r.get(name) is not None]
-        assert sorted(step for step, _ in store.curve(row, name)) == wanted
+        assert sorted(step for step, _ in store.curve(row, f"curves/{name}")) == wanted

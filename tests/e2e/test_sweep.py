@@ -39,8 +39,8 @@ def test_the_best_trial_is_judged_exported_and_the_runs_row_is_its_own(
     assert row.data.tags["trial"] == "learning_rate=0.003"
     assert row.data.tags["verdict"] == "promote"
     assert {run.data.params["learning_rate"] for run in trials} == {"1e-05", "0.003"}
-    best = rows["train learning_rate=0.003"].data.metrics["val_miou"]
-    points = client.get_metric_history(row.info.run_id, "val_miou")
+    best = rows["train learning_rate=0.003"].data.metrics["curves/val_miou"]
+    points = client.get_metric_history(row.info.run_id, "curves/val_miou")
     assert len(points) == SETTINGS["epochs"]
     assert points[-1].value == best
     client._tracking_client.store._dispose_engine()

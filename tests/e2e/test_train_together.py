@@ -142,7 +142,7 @@ def _points(uri: str, run: str) -> list[tuple[int, float]]:
     store = Store(uri, connect(uri))
     row = store.row(run)
     assert row.info.status == "FINISHED"
-    points = store.curve(row, "val_miou")
+    points = store.curve(row, "curves/val_miou")
     store.client._tracking_client.store._dispose_engine()
     return sorted(points)
 

@@ -96,6 +96,36 @@ def test_the_address_that_a_run_prints_opens_its_page(
     assert "Finished" in text
 
 
+# Where a picture begins and ends, and the part of its tile that is shown.
+PLACE = """picture => {
+    let tile = picture.parentElement;
+    while (getComputedStyle(tile).overflowY == 'visible') tile = tile.parentElement;
+    const [inner, outer] = [picture, tile].map(x => x.getBoundingClientRect());
+    return [inner.top, inner.bottom, outer.top, outer.bottom];
+}"""
+
+
+def test_a_runs_charts_are_curves_then_pictures_that_are_seen_then_one_bar(
+    ui: str, browser: Any, first: Any, rows: Callable[[Any], Any]
+) -> None:
+    run = rows(first).info
+    page = _page(browser, width=1400, height=1900)
+    address = f"{ui}/#/experiments/{run.experiment_id}/runs/{run.run_id}/model-metrics"
+    page.goto(f"{address}?workflowType=machine_learning")
+    picture = page.locator("img[src*='overlays']").first
+    picture.wait_for()
+    page.get_by_text("val_miou").first.wait_for()
+    sections = page.locator("[class*=collapse-header][aria-expanded]").all()
+    titles = [section.inner_text().split("\n")[:2] for section in sections]
+    top, bottom, tile_top, tile_bottom = picture.evaluate(PLACE)
+    page.close()
+    assert titles[0] == ["curves", "(5)"]
+    assert titles[1] == ["overlays", "(2)"]
+    assert titles[2] == ["Model metrics", "(1)"]
+    seen = min(bottom, tile_bottom) - max(top, tile_top)
+    assert seen > (bottom - top) / 2 > 0, "the caption above leaves it room"
+
+
 def _page(browser: Any, **size: int) -> Any:
     page = browser.new_page(viewport=size)
     page.set_default_timeout(1000 * HANG_S)

@@ -14,6 +14,7 @@ from seglib.evaluation.calibration import (
     Calibration,
     confidence_counts,
 )
+from seglib.evaluation.counts import ImageCounts
 from seglib.evaluation.sizes import size_counts
 
 VOID = 9
@@ -141,3 +142,12 @@ def test_a_model_without_counted_pixels_has_no_calibration():
     found = Calibration(np.zeros((2, BINS, 3), np.int64))
     assert np.isnan(found.ece)
     assert np.isnan(found.confidence).all()
+
+
+def test_the_images_that_carry_a_class_hold_most_of_its_pixels():
+    # Class 0: 80 of 100 pixels are in one image; class 1: 4 of 5 equal images hold
+    # 80 %; class 2 is in none.
+    true = np.array([[80, 10, 0], [20, 10, 0], [0, 10, 0], [0, 10, 0], [0, 10, 0]])
+    counts = ImageCounts(tuple("abcde"), true, true, true)
+    assert counts.class_images.tolist() == [2, 5, 0]
+    assert counts.class_carriers.tolist() == [1, 4, 0]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix as sklearn_confusion
-from sklearn.metrics import jaccard_score
+from sklearn.metrics import jaccard_score, precision_recall_fscore_support
 
 from seglib.errors import SegError
 from seglib.evaluation.metrics import MeanIoU, Scores, confusion_matrix
@@ -52,6 +52,40 @@ def test_scores_equal_scikit_learn_to_the_last_digit(case):
     assert np.isnan(np.delete(iou, occurring)).all()
     assert Scores(ours).miou == expected.mean()
     assert Scores(ours).pixel_accuracy == (true == guess).sum() / true.size
+    precision, recall, dice, _ = precision_recall_fscore_support(
+        true, guess, labels=labels, zero_division=np.nan
+    )
+    np.testing.assert_array_equal(Scores(ours).class_precision, precision)
+    np.testing.assert_array_equal(Scores(ours).class_recall, recall)
+    np.testing.assert_array_equal(Scores(ours).class_dice, dice)
+
+
+@pytest.mark.slow
+def test_scores_equal_torchmetrics_to_its_last_digit():
+    """It counts in int64, and divides in float32."""
+    reason = "pip install torch torchmetrics, into an environment that sees this one"
+    torch = pytest.importorskip("torch", reason=reason)
+    functional = pytest.importorskip(
+        "torchmetrics.functional.classification", reason=reason
+    )
+    rng = np.random.default_rng(0)
+    for num_classes in (2, 5, 19):
+        mask, prediction = rng.integers(0, num_classes, (2, 4, 61, 83))
+        mask[rng.random(mask.shape) < 0.2] = VOID
+        pair = torch.from_numpy(prediction), torch.from_numpy(mask)
+        options = {"num_classes": num_classes, "ignore_index": VOID}
+        ours = confusion_matrix(mask, prediction, **options)
+        theirs = functional.multiclass_confusion_matrix(*pair, **options)
+        assert (ours == theirs.numpy()).all()
+        scores = Scores(ours)
+        for found, expected in (
+            (scores.class_iou, functional.multiclass_jaccard_index),
+            (scores.class_dice, functional.multiclass_f1_score),
+            (scores.class_precision, functional.multiclass_precision),
+            (scores.class_recall, functional.multiclass_recall),
+        ):
+            value = expected(*pair, average="none", **options).numpy()
+            assert np.abs(found.astype(np.float32) - value).max() <= 1.2e-7, expected
 
 
 def test_counts_of_batches_add_up_to_the_counts_of_the_whole():

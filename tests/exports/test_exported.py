@@ -1,5 +1,6 @@
 """Each format, run by its own runtime, against the model that it was written from."""
 
+import base64
 import json
 import re
 
@@ -84,14 +85,15 @@ def test_the_card_tells_files_classes_and_the_recommended_one(exports, tiny_data
         ((9, 64), (48, 9)),
     ],
 )
-def test_resizing_is_tensorflow_s(old, new):
+@pytest.mark.parametrize("classes", [1, 11, 150])
+def test_resizing_is_tensorflow_s(old, new, classes):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2, *old, 3)).astype(np.uint8)
     expected = keras.ops.image.resize(
         images.astype(np.float32), new, interpolation="bilinear", antialias=True
     )
     assert shrink(images, new) == pytest.approx(np.asarray(expected), abs=0.01)
-    logits = rng.normal(size=(2, *old, 11)).astype(np.float32)
+    logits = rng.normal(size=(2, *old, classes)).astype(np.float32)
     expected = keras.ops.image.resize(logits, new, interpolation="bilinear")
     assert enlarge(logits, new) == pytest.approx(np.asarray(expected), abs=1e-3)
 
@@ -113,6 +115,63 @@ def test_an_encoded_file_is_answered_as_its_pixels_are(exports, trained, tmp_pat
     assert (
         np.asarray(answer["class_ids"]) == np.asarray(served.serve(picture[None]))
     ).all()
+
+
+def _as_tensorflow_serving(signatures, body):
+    """The answer to a REST request; json_tensor.cc of TensorFlow Serving maps so."""
+    import tensorflow as tf
+
+    signature = signatures[body.get("signature_name", "serving_default")]
+    named = signature.structured_input_signature[1]
+    rows = body.get("instances")
+    if rows is None:
+        given = body["inputs"]
+    elif isinstance(rows[0], dict) and rows[0].keys() == named.keys():
+        given = {name: [row[name] for row in rows] for name in named}
+    else:
+        given = {next(iter(named)): rows}
+
+    def decoded(value):
+        if isinstance(value, list):
+            return [decoded(each) for each in value]
+        return base64.b64decode(value["b64"]) if isinstance(value, dict) else value
+
+    tensors = {
+        name: tf.constant(decoded(given[name]), spec.dtype)
+        for name, spec in named.items()
+    }
+    return {name: value.numpy() for name, value in signature(**tensors).items()}
+
+
+def test_the_documented_requests_are_answered_by_the_signatures(
+    exports, trained, repository, tmp_path
+):
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(str(exports[0] / "saved_model")).signatures
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 31, 43, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "photo.png"), images[0])
+    file = base64.b64encode((tmp_path / "photo.png").read_bytes()).decode()
+    expected = {
+        "images": trained.model.predict_batch(images),
+        "files": trained.model.predict(tmp_path / "photo.png")[None],
+    }
+    text = (repository / "docs" / "export.md").read_text()
+    bodies = re.findall(r"^\{.*(?:PIXELS|FILE).*\}$", text, re.MULTILINE)
+    assert len(bodies) == 5
+    for body in bodies:
+        filled = body.replace("PIXELS", str(images.tolist())).replace("FILE", file)
+        request = json.loads(filled)
+        answer = _as_tensorflow_serving(signatures, request)
+        ids = answer.get("class_ids", answer.get("output_0"))
+        assert ids.dtype == np.uint8  # which the server can write as JSON
+        wanted = expected["files" if "FILE" in body else "images"]
+        assert len(ids) == len(wanted)  # `predictions` has one for each instance
+        assert (ids == wanted).mean() > 0.999
+        if request.get("signature_name") == "predict":
+            classes = trained.model.contract.num_classes
+            assert answer["probabilities"].shape == (*images.shape[:3], classes)
 
 
 def test_what_cannot_be_exported_says_why_and_leaves_the_earlier_export(

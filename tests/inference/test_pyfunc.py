@@ -3,10 +3,13 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +17,11 @@ from mlflow.models import Model
 
 from benchmarks.waiting import wait_for_answer
 from seglib.data.image_io import decode_mask, encode_png, read_image
+from seglib.environment import TRACKING_URI
 from seglib.errors import SegError
 from seglib.inference.pyfunc import Pyfunc
+from seglib.registry.champion import Registry
+from seglib.storage.files import model_digest
 from seglib.tracking.tracked_run import PYFUNC
 from tests.fakes.servers import free_port
 
@@ -31,30 +37,50 @@ def served(trained):
 
 
 @pytest.fixture(scope="module")
-def address(trained, tmp_path_factory):
-    """Of `mlflow models serve`, with a folder as the registry keeps it."""
+def address(trained, new_store, tmp_path_factory):
+    """Of `mlflow models serve` on a registered model, by its alias."""
     place = tmp_path_factory.mktemp("served")
-    folder = place / "model"
-    trained.model.save(folder)
-    description = Model()
+    store = new_store()
+    experiment = store.client.create_experiment(
+        "served", artifact_location=(place / "artifacts").as_uri()
+    )
+    run = store.client.create_run(experiment).info.run_id
+    logged = store.client.create_logged_model(experiment, name="model").model_id
+    folder = trained.model.save(place / "model")
+    description = Model(model_id=logged)  # as TrackedRun describes it
     description.add_flavor("python_function", loader_module=PYFUNC, env={})
     description.save(str(folder / "MLmodel"))
+    store.client.log_model_artifacts(logged, str(folder))
+    store.client.finalize_logged_model(logged, "READY")
+    tags = {"against": 0, "state": "waiting", "model_digest": model_digest(folder)}
+    Registry(store.uri).register("street", model_id=logged, run_id=run, tags=tags)
+    store.client.set_registered_model_alias("street", "champion", "1")
+
     port, log = free_port(), place / "log"
-    # What `mlflow models serve --env-manager local` runs, in one process.
     command = [
-        *(sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", str(port)),
-        "mlflow.pyfunc.scoring_server.app:app",
+        *(sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"),
+        *("-m", "models:/street@champion", "-h", "127.0.0.1", "-p", str(port)),
     ]
-    environment = {**os.environ, "__pyfunc_model_path__": str(folder)}
+    beside = str(Path(sys.executable).parent)  # where MLflow finds uvicorn
+    environment = {
+        **os.environ,
+        TRACKING_URI: store.uri,
+        "PATH": f"{beside}:{os.environ['PATH']}",
+    }
     with log.open("wb") as output:
         server = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=subprocess.STDOUT
+            command,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # it starts a server of its own
         )
     try:
         wait_for_answer(f"http://127.0.0.1:{port}/ping", server, log=log)
         yield f"http://127.0.0.1:{port}/invocations"
     finally:
-        server.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 

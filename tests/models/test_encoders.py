@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+from seglib import catalogue
 from seglib.errors import SegError, UsageError
 from seglib.models import ARCHITECTURES, ENCODERS, NAMES, build_model
-from seglib.models.architectures import fitting_encoders
+from seglib.models.architectures import DECODERS
+from seglib.models.encoders import mix_transformer
 from seglib.models.encoders.keras_applications import _FAMILIES
 from seglib.models.layers.blocks import Normalize
 
@@ -210,7 +212,7 @@ def _answers(name, encoder=None):
         (name, encoder)
         for name in ARCHITECTURES
         for encoder in REPRESENTATIVES
-        if encoder in fitting_encoders(name)
+        if encoder in catalogue.fitting_encoders(name)
     ],
 )
 def test_every_pair_of_network_and_encoder_answers_at_the_images_size(name, encoder):
@@ -227,3 +229,18 @@ def test_every_encoder_of_a_family_answers_at_the_images_size(encoder):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_of_keras_segmentation_answers_at_the_images_size(name):
     _answers(name)
+
+
+def test_the_catalogue_tells_of_each_encoder_what_it_is():
+    assert set(catalogue.ENCODERS) == set(ENCODERS)
+    for name, encoder in ENCODERS.items():
+        known = catalogue.ENCODERS[name]
+        assert (known.levels, known.pools) == (encoder.levels, encoder.pools), name
+        has_weights = encoder.load is not None or name in mix_transformer.VARIANTS
+        assert bool(known.weights) == has_weights, name
+        assert ("[hub]" in known.weights) == (encoder.extra == "hub"), name
+        assert ("downloaded" in known.weights) == encoder.needs_download, name
+
+
+def test_the_catalogue_has_the_architectures_that_can_be_built():
+    assert list(catalogue.ARCHITECTURES) == list(DECODERS)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from seglib import catalogue
 from seglib.errors import SegError, UsageError
 from seglib.models import ENCODERS, build_model, segformer_weights, weights
 from seglib.models.encoders import keras_hub as hub
@@ -211,6 +212,8 @@ def tiny_dino(request, keras_hub, monkeypatch):
     pixels = functools.partial(hub.preset_pixels, backbone=known[0], name="tiny_dino")
     encoder = dataclasses.replace(like, build=build, load=load, pixels=pixels)
     monkeypatch.setitem(ENCODERS, "tiny_dino", encoder)
+    like = catalogue.ENCODERS["dinov2_small"]
+    monkeypatch.setitem(catalogue.ENCODERS, "tiny_dino", like)
     return getattr(keras_hub.models, known[0]), known[1]
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from seglib.catalogue import fitting_encoders
 from seglib.errors import SegError, UsageError
 from seglib.models import ARCHITECTURES, NAMES, build_model, build_network
-from seglib.models.architectures import fitting_encoders
 from seglib.models.decoders import build_segnet
 from seglib.models.features import Features
 from seglib.models.model import load_model

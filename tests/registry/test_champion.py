@@ -75,6 +75,30 @@ def test_two_datasets_never_share_a_champion(
     assert names[0] == "улицы", "it can be read"
 
 
+def test_a_registered_model_is_described_by_its_champion_unless_a_person_did(
+    registry: Registry, enter: Any
+) -> None:
+    def described() -> str:
+        model = registry._client.get_registered_model(enter.model)
+        return str(model.description or "")
+
+    first = enter(0)
+    registry.describe(first, "mIoU **0.5**")
+    assert described() == ""
+    registry.promote(first)
+    assert described() == "**Champion: version 1**\n\nmIoU **0.5**"
+    second = enter(1)
+    registry.describe(second, "mIoU **0.6**")
+    registry.promote(second)
+    assert described() == "**Champion: version 2**\n\nmIoU **0.6**"
+    registry.rollback(enter.model)
+    assert described() == "**Champion: version 1**\n\nmIoU **0.5**"
+    registry._client.update_registered_model(enter.model, "Ask Ada before you use it.")
+    registry.promote(enter(1))
+    assert registry.numbers(enter.model)["champion"] == 3
+    assert described() == "Ask Ada before you use it."
+
+
 def test_a_version_is_challenger_until_it_is_champion(
     registry: Registry, enter: Any
 ) -> None:

@@ -168,6 +168,17 @@ def test_the_first_model_that_passes_is_the_champion(
     assert promotion == f"{NAME}: version 1 is the champion, the first"
 
 
+def test_a_version_and_its_model_are_described_as_the_run_that_registered_it(
+    contest: Contest, first: Any
+) -> None:
+    client = contest.registry._client
+    text = client.get_model_version(NAME, "1").description
+    assert text == contest.tag("contest-1", "mlflow.note.content")
+    assert "**promote**: mIoU **0.9000** on the test split, no champion yet" in text
+    model = client.get_registered_model(NAME)
+    assert model.description == f"**Champion: version 1**\n\n{text}"
+
+
 def test_events_that_are_applied_again_change_nothing(
     contest: Contest, first: Any
 ) -> None:
@@ -182,6 +193,8 @@ def test_the_champion_before_the_gate_makes_no_new_version(
     decided = contest.run("contest-2")
     assert decided["verdict"] == "promote"
     assert [v.number for v in contest.registry.versions(NAME)] == [1]
+    described = contest.registry._client.get_model_version(NAME, "1").description
+    assert described == contest.tag("contest-1", "mlflow.note.content")
     promotion = contest.tag("contest-2", "promotion")
     assert promotion == f"{NAME}: version 1 is the champion"
 
@@ -200,6 +213,11 @@ def test_a_model_that_is_not_better_is_held_and_stays_challenger(
     assert held.against == 1
     assert contest.registry.numbers(NAME) == {"champion": 1, "challenger": 2}
     assert "promotion" not in contest.rows["contest-3"].tags()
+    text = contest.registry._client.get_model_version(NAME, "2").description
+    assert "**hold**: mIoU **0.9000** on the test split, against the champion" in text
+    assert "Why held:" in text
+    assert "- ✗ mIoU +" in text
+    assert "| **mIoU** | 0.9000 | +0.0" in text, "the change"
 
 
 def test_a_run_that_fails_after_its_gate_blocks_no_promotion(

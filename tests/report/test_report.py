@@ -10,17 +10,27 @@ import numpy as np
 import pytest
 
 from seglib.data.image_io import decode_image
+from seglib.data.problems import UNSCORED
 from seglib.data.verification.verifier import verify
 from seglib.drawing import Album
+from seglib.drawing.palette import default_colors
+from seglib.drawing.plots import curves_png
 from seglib.errors import SegError
+from seglib.evaluation.metrics import Scores
 from seglib.report.evaluation_page import IMAGES_SCRIPT, evaluation_page
+from seglib.report.layers import layers
 from seglib.report.pages import MAX_PAGE_BYTES, inline_pictures, picture_page
-from seglib.report.plots import confusion_png, curves_png
 from seglib.steps.verify import write_verification
 
 PALETTE = ((200, 0, 0), (0, 100, 0), (0, 0, 50))
 HOSTILE = '<script>alert("x")</script>'
-VOID_TAGS = {"meta", "img", "br"}
+VOID_TAGS = {"meta", "img", "br", "input"}
+LAYERS = layers(
+    np.full((8, 32, 3), 90, np.uint8),
+    np.arange(256, dtype=np.uint8).reshape(8, 32) % 2,
+    np.zeros((8, 32), np.uint8),
+    PALETTE,
+)
 
 
 class Page(HTMLParser):
@@ -64,16 +74,18 @@ def parse(html: str) -> Page:
     assert html.startswith("<!DOCTYPE html>")
     assert len(html.encode()) < MAX_PAGE_BYTES
     assert not {"link", "iframe", "object"} & set(tags)
-    assert not re.search(r"@import|url\(", html)
+    assert not re.search(r"@import|url\(", html.partition("<script")[0])
     scripts = [given.get("src") for tag, given in parsed.tags if tag == "script"]
     assert set(scripts) <= {None, IMAGES_SCRIPT}  # its own, and what lies beside it
     for _, attributes in parsed.tags:
-        assert "href" not in attributes
+        assert (attributes.get("href") or "#").startswith(("#", "https://", "file:"))
         assert not [name for name in attributes if name.startswith("on")]
         if attributes.get("src") != IMAGES_SCRIPT:
             assert (attributes.get("src") or "data:").startswith("data:")
     for image in parsed.images:
         assert image["alt"]
+        if "src" not in image:
+            continue  # of the viewer, until it is opened
         content = base64.b64decode((image["src"] or "").partition(",")[2])
         assert decode_image(content).size
     assert tags.count("h1") == tags[: tags.index("body")].count("title") == 1
@@ -109,6 +121,8 @@ def scored(confusion: np.ndarray, names: list[str], **others) -> dict:
         },
         "sizes": {},
         "sequences": {},
+        "class_images": dict.fromkeys(names, 1000),
+        "class_carriers": dict.fromkeys(names, 300),
         "class_boundary_iou": dict.fromkeys(names, 0.125),
         "class_iou": dict(zip(names, iou, strict=True)),
         "confusion_matrix": confusion.tolist(),
@@ -128,18 +142,6 @@ class TestPlots:
         assert curves_png(history) == curves_png(history)
         assert decode_image(curves_png([])).size
 
-    @pytest.mark.parametrize("count", [2, 11, 150])
-    def test_confusion_is_a_png_for_few_and_for_many_classes(self, count):
-        confusion = np.eye(count, dtype=np.int64) * 7
-        confusion[-1] = 0
-        names = [f"class {index}" for index in range(count)]
-        assert min(decode_image(confusion_png(confusion, names)).shape[:2]) > 200
-
-    def test_any_name_of_a_class_can_be_plotted(self):
-        names = ["$x_{", "a\nb", "[/k]\x1b[2J", r"\frac"]
-        picture = decode_image(confusion_png(np.eye(4, dtype=int), names))
-        assert min(picture.shape[:2]) > 200
-
     def test_plotting_leaves_no_global_state(self):
         import matplotlib as mpl
 
@@ -158,7 +160,8 @@ class TestPage:
         parsed = parse(picture_page(album, **options))
         shown = [*[HOSTILE] * 4, "40.0%", "b", "10.0%", "ignored", "50.0%"]
         shown += ["Shares of all pixels on this page.", HOSTILE, HOSTILE]
-        assert parsed.texts == [*shown, "Settings", HOSTILE]
+        told = "As a configuration file holds them"
+        assert parsed.texts == [*shown, "Settings", told, HOSTILE]
         assert parsed.images[0]["alt"] == f"{HOSTILE} {HOSTILE}: {HOSTILE}"
         encoded = (parsed.images[0]["src"] or "").partition(",")[2]
         assert decode_image(base64.b64decode(encoded)).shape[1] == 1280
@@ -192,7 +195,7 @@ class TestEvaluationPage:
 
     def render(self, **options) -> Page:
         metrics = scored(self.CONFUSION, list(self.NAMES))
-        pictures = options.pop("pictures", [])
+        pictures = options.pop("pictures", {})
         return parse(evaluation_page(metrics, self.CONFUSION, pictures, **options))
 
     def test_the_numbers_are_those_worked_by_hand(self):
@@ -204,9 +207,9 @@ class TestEvaluationPage:
         assert "0.125 mIoU of always answering the most frequent class" in parsed.text
         assert "1,234 images of the test split" in parsed.text
         # Dice 80/95 and 90/105; recall 40/50, precision 40/45; 45/50, 45/55.
-        assert "sky 0.727 0.125 0.842 0.800 0.889 50.0%" in parsed.text
-        assert "road 0.750 0.125 0.857 0.900 0.818 50.0%" in parsed.text
-        assert "boat – 0.125 – – – 0.0%" in parsed.text
+        assert "sky 0.727 0.125 0.842 0.800 0.889 50.0% 1,000" in parsed.text
+        assert "road 0.750 0.125 0.857 0.900 0.818 50.0% 1,000" in parsed.text
+        assert "boat – 0.125 – – – 0.0% 1,000" in parsed.text
         # Three quarters sure, half of them right; nothing is predicted to be a boat.
         assert "calibration error 0.062" in parsed.text
         assert "sky 0.750 0.500 +0.250" in parsed.text
@@ -215,63 +218,84 @@ class TestEvaluationPage:
         assert "sky taken for road 20.0% road taken for sky 10.0%" in parsed.text
         cells = [a for tag, a in parsed.tags if tag == "td" and "style" in a]
         heat = [a for a in cells if "meter" not in (a["class"] or "")]
-        assert [a["style"] for a in heat[:2]] == ["--v:0.800", "--v:0.200"]
+        assert [a["style"] for a in heat[:2]] == ["--v:0.800", "--v:0.447"]  # √0.2
         assert "d41d8cd98f00b204e9800998ecf8427e.dir" in parsed.texts
 
     def test_a_class_that_is_never_predicted_has_no_precision(self):
         confusion = np.array([[40, 0], [60, 0]])
         metrics = scored(confusion, ["sky", "road"], data_md5="")
-        text = parse(evaluation_page(metrics, confusion, [])).text
-        assert "sky 0.400 0.125 0.571 1.000 0.400 40.0%" in text
-        assert "road 0.000 0.125 0.000 0.000 – 60.0%" in text
-        assert "for precision: never predicted" in text
+        text = parse(evaluation_page(metrics, confusion, {})).text
+        assert "sky 0.400 0.125 0.571 1.000 0.400 40.0% 1,000" in text
+        assert "road 0.000 0.125 0.000 0.000 – 60.0% 1,000" in text
+        assert "for precision without a prediction of it" in text
         assert "not pinned to a version" in text
         confusion = np.array([[40, 1], [2, 60]])
         metrics = scored(confusion, ["sky", "road"], intervals={})
-        assert "–" not in parse(evaluation_page(metrics, confusion, [])).text
+        assert "–" not in parse(evaluation_page(metrics, confusion, {})).text
+
+    def test_a_class_in_few_images_or_in_no_mask_is_marked(self):
+        # One boat pixel is predicted, where there is road.
+        confusion = np.array([[40, 10, 0], [5, 44, 1], [0, 0, 0]])
+        few = {"sky": 1000, "road": 4, "boat": 0}
+        metrics = scored(confusion, list(self.NAMES), class_carriers=few)
+        metrics["class_images"] = few
+        text = parse(evaluation_page(metrics, confusion, {})).text
+        assert "Few images carry these scores: road (4 of 1234)." in text
+        assert "50.0% few 4 boat" in text
+        assert "in no mask of this split: boat (1 px)." in text
 
     def test_nan_counts_as_absent(self):
         metrics = scored(self.CONFUSION, list(self.NAMES))
         metrics["class_iou"]["boat"] = float("nan")
         metrics["miou"] = float("nan")
-        text = parse(evaluation_page(metrics, self.CONFUSION, [])).text
-        assert "boat – 0.125 – – – 0.0%" in text
+        text = parse(evaluation_page(metrics, self.CONFUSION, {})).text
+        assert "boat – 0.125 – – – 0.0% 1,000" in text
         assert "nan" not in text.lower()
 
-    def test_pictures_go_from_worst_to_best(self):
-        dot = np.zeros((8, 32, 3), np.uint8)
-        scores = {"good": 0.9, "none": None, "bad": 0.25, "fair": 0.5}
-        parsed = self.render(pictures=[(n, dot) for n in scores], scores=scores)
-        order = [str(image["alt"]).partition(":")[0] for image in parsed.images]
-        assert order == ["bad", "fair", "good", "none"]
+    def test_pictures_go_from_worst_to_best_and_say_their_place(self):
+        scores = {"good": 0.9, "none": None, "bad": 0.25, "fair": 0.5, "unseen": 0.3}
+        shown = ("good", "none", "bad", "fair")
+        parsed = self.render(pictures=dict.fromkeys(shown, LAYERS), scores=scores)
+        order = [str(image["alt"]) for image in parsed.images if "src" in image]
+        assert order[:4] == [f"bad: {layer}" for layer in LAYERS]
+        names = [alt.partition(":")[0] for alt in order[::4]]
+        assert names == ["bad", "fair", "good", "none"]
         assert "Pictures, from worst to best" in parsed.texts
-        assert "bad mIoU 0.250" in parsed.text
-        unscored = self.render(pictures=[("b", dot), ("a", dot)])
-        assert [image["alt"][:2] for image in unscored.images] == ["b:", "a:"]
+        assert "bad 1 of 5 mIoU 0.250" in parsed.text
+        assert "fair 3 of 5 mIoU 0.500" in parsed.text
+        assert "none 5 of 5 mIoU –" in parsed.text
+        unscored = self.render(pictures={"b": LAYERS, "a": LAYERS})
+        alts = [str(image["alt"]) for image in unscored.images if "src" in image]
+        assert [alt[:2] for alt in alts[::4]] == ["b:", "a:"]
         assert "Pictures" in unscored.texts
 
     def test_hostile_names_stay_text(self):
         names = [HOSTILE, '"><img src=x onerror=alert(1)>', "a&b"]
-        dot = np.zeros((8, 32, 3), np.uint8)
         html = evaluation_page(
             scored(self.CONFUSION, names),
             self.CONFUSION,
-            [(HOSTILE, dot)],
+            {HOSTILE: LAYERS},
             title=HOSTILE,
             scores={HOSTILE: 0.5},
+            reasons={HOSTILE: HOSTILE},
+            facts={HOSTILE: HOSTILE, "b": f"javascript:{HOSTILE}"},
+            settings=HOSTILE,
         )
         parsed = parse(html)
         assert set(names) <= set(parsed.texts)
-        assert len(parsed.images) == 1
+        assert sum("src" in image for image in parsed.images) == len(LAYERS)
+        assert f"javascript:{HOSTILE}" in parsed.texts  # and no link
 
     def test_many_classes_and_pictures_stay_below_the_limit(self):
         count = 150
         confusion = np.full((count, count), 3, np.int64)
         names = [f"a rather long name of class {index}" for index in range(count)]
-        noise = np.random.default_rng(0).integers(0, 256, (240, 1300, 3), np.uint8)
-        pictures = [(f"image {index}", noise) for index in range(12)]
+        noise = np.random.default_rng(0).integers(0, 150, (240, 900), np.uint8)
+        large = layers(noise[..., None], noise, noise[::-1], default_colors())
+        pictures = {f"image {index}": large for index in range(12)}
         parsed = parse(evaluation_page(scored(confusion, names), confusion, pictures))
-        assert parsed.images[0]["alt"] == "Heat map of the confusion matrix"
+        assert str(parsed.images[0]["alt"]).startswith("Heat map of the confusion")
+        assert "more did not fit onto this page" in parsed.text
 
 
 class TestOtherPages:
@@ -287,6 +311,37 @@ class TestOtherPages:
         # One whole pair is left: 192 of its 768 pixels are of class 1.
         assert f"0 {HOSTILE} 75.0% 1 1 b 25.0% 1" in parsed.text
         assert len(parsed.images) == 1
+
+    def test_verification_and_evaluation_agree_on_a_class_that_no_mask_shows(
+        self, tmp_path: Path
+    ):
+        root = broken_dataset(tmp_path / "data")
+        for stem in "ab":
+            (root / "train_images" / f"{stem}.png").unlink()
+        (root / "train_segmentation" / "b.png").unlink()
+        for part in ("images", "segmentation"):
+            (root / f"val_{part}").mkdir()
+            picture = cv2.imread(str(root / f"train_{part}" / "c.png"))
+            picture = picture[::-1, :, 0] if part == "images" else 0 * picture[..., 0]
+            cv2.imwrite(str(root / f"val_{part}" / "d.png"), picture)
+        found = verify(root)
+        (note,) = [n for n in found.notes if n.kind == "class-not-scored"]
+        assert note.reason == "absent from val: 1 (b)"
+        write_verification(found, tmp_path / "out")
+        page = parse((tmp_path / "out" / "report.html").read_text())
+        # No pixel is predicted to be of class 1: no score. One is: 0, and it counts.
+        for confusion, iou, mean in (
+            (np.array([[768, 0], [0, 0]]), np.nan, 1.0),
+            (np.array([[384, 384], [0, 0]]), 0.0, 0.25),
+        ):
+            scores = Scores(confusion)
+            assert np.array_equal(scores.class_iou[1], iou, equal_nan=True)
+            assert scores.miou == mean
+            metrics = scored(confusion, ["a", "b"])
+            metrics["class_images"] = {"a": 1, "b": 0}
+            evaluated = parse(evaluation_page(metrics, confusion, {}))
+            for text in (note.remedy, page.text, evaluated.text):
+                assert UNSCORED in text
 
     def test_long_lists_of_problems_are_folded_and_cut(self, tmp_path: Path):
         root = broken_dataset(tmp_path / "data")

@@ -12,9 +12,9 @@ import pytest
 from kfp.dsl import Artifact, Markdown, Model
 
 from components.select_model import select_model
+from seglib.catalogue import resolve
 from seglib.errors import DatasetError, DivergedError, SegError
 from seglib.models import build_model
-from seglib.models.architectures import resolve
 from seglib.models.weights import load_weights
 from seglib.runtime.trials import (
     best_of,

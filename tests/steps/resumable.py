@@ -100,7 +100,7 @@ def run(
             config=TrainConfig(**SETTINGS, **(changes or {})),
             distillation=distillation,
             checkpoints=checkpoints,
-            on_step=on_step,
+            progress=on_step,
         )
     except KeyboardInterrupt:
         return None
@@ -173,7 +173,7 @@ def _train_and_save(
         config=TrainConfig(**SETTINGS, **changes),
         out=out,
         checkpoints=kept,
-        on_step=lambda done, _total: steps.append(done),
+        progress=lambda done, _total: steps.append(done),
         now=lambda: 60.0 * len(steps),  # a step takes a minute
     )
 

@@ -13,7 +13,7 @@ from seglib.steps.augment import augment
 
 
 def _digests(folder):
-    files = sorted(folder.glob("*.arrayrecord"))
+    files = sorted(folder.glob("*.tar"))
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
 
 
@@ -21,9 +21,9 @@ def test_shards_hold_the_originals_and_their_copies(tiny_dataset, tmp_path):
     out = tmp_path / "shards"
     config = AugmentConfig(copies=2, num_shards=3)
     index = augment(tiny_dataset, str(out), config=config)
-    assert index["num_records"] == 3 * 8
+    assert sum(shard["samples"] for shard in index["shards"]) == 3 * 8
     assert len(index["shards"]) == 3
-    source = ShardSource(out, inputs={"image": 3})
+    source = ShardSource(str(out), inputs={"image": 3})
     assert len(source) == 24
     originals = [read_image(pair.image) for pair in tiny_dataset.pairs("train")]
     found = [source[i][0] for i in range(24)]
@@ -63,7 +63,7 @@ def test_a_policy_that_mixes_draws_from_the_dataset(tiny_dataset, tmp_path):
     for name in "ab":
         augment(tiny_dataset, tmp_path / name, policy=[{"copy_paste": {"p": 1}}])
     assert _digests(tmp_path / "a") == _digests(tmp_path / "b")
-    source = ShardSource(tmp_path / "a", inputs={"image": 3})
+    source = ShardSource(str(tmp_path / "a"), inputs={"image": 3})
     pairs = [source[i] for i in range(len(source))]
     before = {mask.tobytes() for _, mask in map(_read, tiny_dataset.pairs("train"))}
     changed = sum(mask.tobytes() not in before for _, mask in pairs)
@@ -93,5 +93,5 @@ def test_a_failure_leaves_the_older_shards_whole(tiny_dataset, tiny_root, tmp_pa
     with pytest.raises(SegError, match=r"broken\.png"):
         augment(dataset, out)
     assert _digests(out) == before
-    assert json.loads((out / "shards.json").read_text())["copies"] == 0
+    assert json.loads((out / "shards.json").read_text())["made_of"]["copies"] == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.png", "shards"]

@@ -12,13 +12,17 @@ NAMES = ["sky", "<b>road"]
 
 
 def write_evaluation(folder, right, *, old=False, **changes):
-    """Of 30 images of 200 pixels each; `right` of 100 pixels of either class are."""
+    """Of 30 images of 200 pixels each; `right` of 100 pixels of either class are.
+
+    Where `right` is a list, those of each image.
+    """
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     hard = rng.integers(0, 20, 30)
+    each = right if isinstance(right, list) else [right] * 30
     confusions = {
         f"{i:02}": np.array([[right - h, 100 - right + h], [h, 100 - h]])
-        for i, h in enumerate(hard)
+        for i, (right, h) in enumerate(zip(each, hard, strict=True))
     }
     counts = ImageCounts.of(confusions)
     if old:  # of a version that did not count true pixels
@@ -55,6 +59,29 @@ def test_models_stand_side_by_side_with_every_difference(tmp_path):
     written = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert written["num_images"] == 30
     assert list(written["models"]) == names
+
+
+def test_blocks_of_images_that_resemble_each_other_are_less_evidence(tmp_path):
+    """`b` wins one of two sequences, and loses less in the other."""
+    write_evaluation(tmp_path / "a", 80)
+    write_evaluation(tmp_path / "b", [94] * 15 + [76] * 15)
+    folders = [tmp_path / "a", tmp_path / "b"]
+    one = compare_evaluations(folders, tmp_path / "one")
+    many = compare_evaluations(folders, tmp_path / "many", block=15)
+    assert one.pairs[0].verdict == "worse"
+    assert many.pairs[0].verdict == "not told apart"
+    assert many.pairs[0].change.estimate == one.pairs[0].change.estimate
+    widths = []
+    for found in (one, many):
+        (interval,) = found.scores["b"]["miou"]
+        widths.append(interval.high - interval.low)
+    assert widths[1] > 1.5 * widths[0]
+    assert (
+        json.loads((tmp_path / "many" / "comparison.json").read_text())["block"] == 15
+    )
+    assert "in rows of 15" in (tmp_path / "many" / "comparison.html").read_text()
+    with pytest.raises(UsageError, match="block ≥ 1"):
+        compare_evaluations(folders, block=0)
 
 
 def test_counts_of_an_earlier_version_are_compared_by_what_they_have(tmp_path):

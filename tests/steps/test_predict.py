@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import struct
 import unicodedata
@@ -13,7 +14,9 @@ from seglib.cli.main import app
 from seglib.data.image_io import read_image, read_mask, write_image
 from seglib.data.video import Video, VideoFile
 from seglib.errors import SegError, UsageError
+from seglib.inference.predictor import Predictor
 from seglib.models import build_model
+from seglib.models.model import SegmentationModel
 from seglib.steps.export import export
 from seglib.steps.predict import predict
 
@@ -224,14 +227,44 @@ def test_a_video_gives_a_folder_of_ids_and_an_overlay(small, tmp_path):
     assert seen[-1] == (12, 12)  # 11 frames and a file that cannot be read
 
 
-def test_an_image_much_larger_than_the_network_is_told(small, tmp_path, caplog):
-    folder = _images(tmp_path / "images", ["a.png", "b.png"], size=(65, 20))
-    predict(small, folder, tmp_path / "out")
+def test_images_much_larger_than_those_of_the_training_are_tiled_and_told(
+    small, tmp_path, caplog
+):
+    caplog.set_level("INFO", "seglib")
+    folder = tmp_path / "images"
+    noise = np.random.default_rng(0).integers(0, 256, (2, 65, 20, 3)).astype(np.uint8)
+    for name, image in zip(("a.png", "b.png"), noise, strict=True):
+        write_image(folder / name, image)
+    found = predict(small, folder, tmp_path / "tiled")
+    assert "Images such as one of 65×20 pixels" in caplog.text
+    assert caplog.text.count("are predicted in tiles") == 1
+    tiled = Predictor(small, tile=True).predict(folder / "a.png")
+    assert (read_mask(found.written[0]) == tiled).all()
+    caplog.clear()
+    found = predict(small, folder, tmp_path / "shrunk", tile=False)
     assert "2 of the files, such as" in caplog.text
-    assert "`--tile` predicts them at their own resolution" in caplog.text
+    assert "Without `--no-tile` they are predicted in tiles" in caplog.text
+    shrunk = small.predict(folder / "a.png")
+    assert (read_mask(found.written[0]) == shrunk).all()
     caplog.clear()
     predict(small, folder, tmp_path / "out", tile=True)
     assert not caplog.text
+    words = [str(small.save(tmp_path / "model")), str(folder), "--no-tile", "--out"]
+    done = CliRunner().invoke(app, ["predict", *words, str(tmp_path / "command")])
+    assert done.exit_code == 0, done.output
+    assert (read_mask(tmp_path / "command" / "ids" / "a.png") == shrunk).all()
+
+
+def test_tiles_show_objects_at_the_scale_of_the_training(small, tmp_path):
+    """A network that saw images of 60×60 at 30×30 sees an image of 120×120 so, too."""
+    contract = dataclasses.replace(small.contract, trained_size=(64, 64))
+    model = SegmentationModel(small.network, contract)
+    large = np.random.default_rng(0).integers(0, 256, (64, 128 + 1, 3)).astype(np.uint8)
+    assert not Predictor(model).tiles((128, 128, 3))
+    assert Predictor(model).tiles(large.shape)
+    probabilities = Predictor(model, overlap=0.0)
+    left = model.predict(np.ascontiguousarray(large[:, :64]))
+    assert (probabilities.predict(large)[:, :32] == left[:, :32]).all()
 
 
 def test_an_export_predicts_files_like_its_model(small, tmp_path):

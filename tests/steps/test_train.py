@@ -6,9 +6,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import yaml
 
-from seglib.config import AugmentConfig, TrainConfig
+from seglib.config import AugmentConfig, Config, TrainConfig
 from seglib.data.dataset import with_splits
+from seglib.data.image_io import write_image
+from seglib.data.pairs import Pair
 from seglib.errors import SegError, UsageError
 from seglib.evaluation.metrics import Scores
 from seglib.evaluation.scoring import score_pairs
@@ -57,6 +60,17 @@ def test_the_artifact_carries_its_contract_and_curves(trained, tiny_dataset):
     assert contract.image_size == (96, 128)
     assert (trained.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert not trained.folder.with_name("model.unfinished").exists()
+
+
+def test_the_artifact_shows_what_training_saw_and_its_settings(trained):
+    page = (trained.folder / "views.html").read_text()
+    assert page.count("<img") == 4 * (1 + 3)  # images as they are, and their views
+    assert "a window of 96×128 pixels" in page
+    assert "Half of the views are mirrored left to right." in page
+    assert "change by up to ±20%" in page
+    settings = yaml.safe_load((trained.folder / "settings.yaml").read_text())
+    assert settings["train"]["epochs"] == 30
+    assert Config.load(trained.folder / "settings.yaml").train.epochs == 30
 
 
 def test_equal_seeds_train_equal_models(tiny_dataset, tiny_root):
@@ -156,7 +170,7 @@ def test_an_epoch_takes_the_steps_that_were_asked_for(tiny_dataset):
         build(5),
         with_splits(tiny_dataset, {"train": tiny_dataset.pairs("train")}),
         config=TrainConfig(epochs=2, batch_size=4, steps_per_epoch=3),
-        on_step=lambda done, total: steps.append((done, total)),
+        progress=lambda done, total: steps.append((done, total)),
     )
     assert steps == [(done, 6) for done in range(1, 7)]
 
@@ -175,7 +189,7 @@ def test_training_ends_when_its_time_is_over_with_its_rate_fallen(tiny_dataset):
         build(5),
         tiny_dataset,
         config=config,
-        on_step=lambda *step: steps.append(step),
+        progress=lambda *step: steps.append(step),
         now=lambda: 3.0 * len(steps),  # a step takes 3 s
     )
     # After 20 steps the minute is over; the 21st is taken already.
@@ -235,7 +249,7 @@ def test_a_resumed_training_computes_as_it_began_without_another_trial(
                 config=config,
                 checkpoints=kept,
                 loader_threads=threads,
-                on_step=stop,
+                progress=stop,
             )
         said.append(caplog.text)
         first_steps.append(steps[0])
@@ -331,7 +345,7 @@ class _SlowValidation:
             dataset,
             config=config,
             now=lambda: self.now_s,
-            on_step=on_step,
+            progress=on_step,
             **options,
         )
         return [row["epoch"] for row in history if not math.isnan(row["val_miou"])]
@@ -372,7 +386,7 @@ def test_a_few_epochs_are_validated_whatever_it_costs(tiny_dataset, monkeypatch)
         ("mean_dice", (8 / 12 + 4 / 8) / 2),
     ],
 )
-def test_the_best_epoch_is_chosen_by_any_score(best_by, expected):
+def test_the_best_epoch_is_chosen_by_any_score(best_by, expected, tmp_path):
     names = ("road", "car", "sign")
     model = build_model(
         "unet", num_classes=3, image_size=(32, 48), encoder="mini", class_names=names
@@ -380,8 +394,11 @@ def test_the_best_epoch_is_chosen_by_any_score(best_by, expected):
     best = BestEpoch(model, (), None, lambda _: b"", best_by)
     scores = Scores(np.array([[4, 3, 0], [1, 2, 0], [0, 0, 0]]))
     assert best.score(scores) == pytest.approx(expected)
+    write_image(tmp_path / "mask.png", np.uint8([[0, 1], [1, 255]]))
+    pair = Pair("mask", tmp_path / "image.png", tmp_path / "mask.png")
+    replace(best, val=(pair,)).require_pixels()
     with pytest.raises(SegError, match="no pixel of sign.*another `best_by`"):
-        replace(best, best_by="class_iou/sign").score(scores)
+        replace(best, val=(pair,), best_by="class_iou/sign").require_pixels()
     with pytest.raises(UsageError, match="Did you mean `sign`"):
         replace(best, best_by="class_iou/sing")
 

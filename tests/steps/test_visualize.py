@@ -97,7 +97,7 @@ def test_a_folder_is_taken_for_a_dataset_and_its_shown_files_alone_are_opened(fo
     assert visualize(folder.root, count=2).size[0] == 2 * 324 + 3 * 14
     with pytest.raises(SegError, match=r"b.png: not an image"):
         visualize(folder.root)
-    with pytest.raises(UsageError, match="Expected a `Dataset`.*Received: int"):
+    with pytest.raises(UsageError, match="must be a `Dataset` or a path. Received: 7"):
         visualize(7)
 
 
@@ -110,7 +110,7 @@ def test_the_views_are_those_that_training_draws(tiny_dataset, policy, rare):
         batch_size=4, train_policy=policy, rare_class_views=rare, train_seed=3
     )
     model = ModelConfig(image_height=64, image_width=96)
-    preview = TrainingPreview(
+    preview = TrainingPreview.of(
         tiny_dataset, Config(model=model, train=train), range(8), passes=2
     )
     contract = build_model(
@@ -142,7 +142,9 @@ def test_settings_on_the_page_are_a_configuration_that_gives_the_same_views(
     ).read_text()
     assert page.count("<img") == 3 * (1 + 2)
     assert [f"<h2>{stem}</h2>" in page for stem in "abc"] == [True] * 3
-    text = page.partition('<pre class="panel">')[2].partition("</pre>")[0]
+    text = page.partition("<pre>")[2].partition("</pre>")[0]
+    assert "a window of 16×16 pixels" in page
+    assert "in 50% of the views hflip (left to right)" in page
     settings = yaml.safe_load(text)
     assert settings["model"] == {"image_height": 24, "image_width": 32}
     assert settings["train"]["train_policy"][0] == {"hflip": {"p": 0.5}}
@@ -150,8 +152,8 @@ def test_settings_on_the_page_are_a_configuration_that_gives_the_same_views(
     assert again.train.crop_height == 16
     ours = replace(config, train=replace(config.train, train_policy="light"))
     for views in zip(
-        TrainingPreview(dataset, ours, [1], passes=2).views(1),
-        TrainingPreview(dataset, again, [1], passes=2).views(1),
+        TrainingPreview.of(dataset, ours, [1], passes=2).views(1),
+        TrainingPreview.of(dataset, again, [1], passes=2).views(1),
         strict=True,
     ):
         assert np.array_equal(views[0][0], views[1][0])

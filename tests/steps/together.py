@@ -56,7 +56,7 @@ def main() -> None:
             distillation=taught,
             processes=group,
             on_epoch=lambda row: epochs.append(row["epoch"]),
-            on_step=on_step,
+            progress=on_step,
         )
     except SegError as error:
         sys.stdout.write(f"{error}\n")

@@ -108,7 +108,7 @@ YAML_READERS = {
 JSON_READERS = {
     "a manifest": read_manifest,
     "a contract": _named("contract.json", read_contract),
-    "shards": _named("shards.json", read_shard_index),
+    "shards": _named("shards.json", lambda folder: read_shard_index(str(folder))),
     "metrics": _read_metrics,
 }
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from typer.testing import CliRunner
 
-from seglib.cli.console import TransferBar
 from seglib.cli.main import app
+from seglib.cli.progress import TransferBar
 from seglib.errors import SegError, UsageError
 from seglib.storage import publishing
 from seglib.storage.fetching import fetch

@@ -45,7 +45,7 @@ def test_an_object_that_is_not_right_is_named(pinned, tmp_path, content, told):
 def test_sizes_and_what_was_not_pushed_are_known_without_reading(
     pinned, monkeypatch, way
 ):
-    monkeypatch.setattr(s3, "_PLACES", 0 if way == "listed" else 256)
+    monkeypatch.setattr(s3, "_LISTED_AT_ONCE", 1000 if way == "listed" else 0.1)
     entries = manifest_entries(pinned.md5, pinned.s3)
     sized = {entry.path: entry.size for entry in with_sizes(entries, pinned.s3)}
     assert sized == {path: len(content) for path, content in pinned.files.items()}

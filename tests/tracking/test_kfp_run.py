@@ -121,12 +121,17 @@ def test_the_mlflow_run_of_a_recorded_run_says_how_it_ended(
     row, tags = end(run, WORDS[case])
     assert row.info.status == STATUSES[case]
     assert row.info.run_name == NAME
-    assert tags["kfp.page"] == f"/#/runs/details/{run}"
     given = parameters_of(case)
+    experiment = store.client.get_experiment(row.info.experiment_id).name
+    named = given.get("registered_model") or Path(given["remote"]).name
+    assert experiment == named, "of the parameters that KFP tells"
+    assert tags["kfp.page"] == f"/#/runs/details/{run}"
     swept = set(given.get("swept", "").split(","))
-    assert row.data.params.keys() == Config().flat().keys() & given.keys() - swept
-    assert row.data.params["class_weight_power"] == "0.5"
-    assert row.data.params["max_minutes"] == "0.0", "and not 0, as JSON has it"
+    runs = TrackedRuns(store.uri)
+    settings = runs.whole(runs.find(run)).parameters
+    assert settings.keys() == Config().flat().keys() & given.keys() - swept
+    assert settings["class_weight_power"] == "0.5"
+    assert settings["max_minutes"] == "0.0", "and not 0, as JSON has it"
     shown = {k: v for k, v in tags.items() if k.startswith("step.")}
     if case == "oom":
         searched = (

@@ -4,20 +4,19 @@ import numpy as np
 import pytest
 
 from seglib.config import TrainConfig
-from seglib.data.loader import training_batches
+from seglib.data.class_totals import ClassTotals
+from seglib.data.loader import PairSource, training_batches
 from seglib.errors import UsageError
 from seglib.training.class_balance import ClassBalance, class_weights
 
 
-class Pairs:
+class Pairs(PairSource):
     """Twelve images of class 0; class 1 is one pixel of the last."""
 
-    inputs = {"image": 3}  # noqa: RUF012
+    def __init__(self):
+        super().__init__([None] * 12, inputs={"image": 3})
 
-    def __len__(self) -> int:
-        return 12
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _decode(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         mask = np.zeros((40, 60), np.uint8)
         mask[5, 50] = index == 11
         return np.full((40, 60, 3), index, np.uint8), mask
@@ -26,8 +25,8 @@ class Pairs:
 class VoidPairs(Pairs):
     """The same images, in which nothing is labelled: 9 is the ignored id."""
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        image, mask = super().__getitem__(index)
+    def _decode(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        image, mask = super()._decode(index)
         return image, np.full_like(mask, 9)
 
 
@@ -41,13 +40,13 @@ def test_class_weights_are_those_worked_by_hand():
 
 def test_median_frequency_counts_the_images_that_a_class_is_in():
     # Frequencies: 120/200, 30/100 (the second image has none), 50/200; median 0.3.
-    balance = ClassBalance(np.array([[60, 30, 10, 0], [60, 0, 40, 0]]))
+    balance = ClassBalance(ClassTotals.of(np.array([[60, 30, 10, 0], [60, 0, 40, 0]])))
     weights = balance.weights(TrainConfig(class_weights="median_frequency"))
     assert weights == pytest.approx([0.3 / 0.6, 1.0, 0.3 / 0.25, 1.0])
 
 
 def test_weights_can_be_given_or_be_none():
-    balance = ClassBalance(np.array([[60, 40]]))
+    balance = ClassBalance(ClassTotals.of(np.array([[60, 40]])))
     assert balance.weights(TrainConfig(class_weights="none")).tolist() == [1, 1]
     assert balance.weights(TrainConfig(class_weights="1, 2.5")).tolist() == [1, 2.5]
     with pytest.raises(UsageError, match="each of the 2 classes.*Received: 3"):

@@ -104,7 +104,7 @@ def test_a_supervised_training_is_resumed_and_its_model_has_no_further_layers(
             distillation=teacher,
             checkpoints=tmp_path / "kept" / name,
             out=tmp_path / name,
-            on_step=on_step,
+            progress=on_step,
             on_epoch=lambda _: None,
         )
 

@@ -140,7 +140,7 @@ def interrupted(tiny_dataset: Any, tmp_path_factory: pytest.TempPathFactory) -> 
             tiny_dataset,
             config=_SETTINGS,
             checkpoints=kept,
-            on_step=on_step,
+            progress=on_step,
         )
     return Path(kept.folder)
 

@@ -1,16 +1,18 @@
 """Conversion of a dataset of another format to this library's, and the other way."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import yaml
 
+from seglib.arguments import checked
 from seglib.config import MAX_CLASSES
 from seglib.data.conversion.class_lists import VOIDS, read_class_list
 from seglib.data.conversion.foreign import ForeignDataset, ReadOptions, Remark
 from seglib.data.conversion.formats import AUTO, FORMATS, OWN, find_format, writable
+from seglib.data.conversion.paired_folders import FROM_MASKS, classes_of_masks
 from seglib.data.conversion.source import Source
 from seglib.data.conversion.splitting import (
     KEEP,
@@ -28,12 +30,13 @@ from seglib.data.dataset import (
 )
 from seglib.data.dataset_yaml import DESCRIPTION, require_name
 from seglib.data.fixing.fixer import check_places
-from seglib.data.verification.verifier import Verification, verify
+from seglib.data.verification.verified import Verification
+from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError, SegError, UsageError
+from seglib.progress import StageProgress, TellStage, shown_stages
 from seglib.storage.atomic_write import folder_beside, write_text
 
 LEAVE_OUT, BACKGROUND, IGNORED = "leave-out", "background", "void"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,7 @@ class Conversion:
     verification: Verification | None
 
 
+@checked
 def convert(
     source: str | Path,
     out: str | Path,
@@ -64,7 +68,7 @@ def convert(
     unlabelled: str = LEAVE_OUT,
     uncovered: str = BACKGROUND,
     ignore_index: int | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress = None,
 ) -> Conversion:
     """Convert a dataset from one format to another.
 
@@ -86,7 +90,8 @@ def convert(
         unlabelled: images without annotation: `leave-out`, or `background`.
         uncovered: pixels that no shape covers: `background`, or `void`.
         ignore_index: id of ignored pixels in masks of ids, in place of the usual one.
-        progress: called with (what is done, files done, all files).
+        progress: see `seglib.train`; a function is called with (what is being done,
+            files done, all files).
 
     Raises:
         UsageError: an unknown format or option, or `out` exists.
@@ -104,53 +109,64 @@ def convert(
     if target:
         target.require_library()
     ignored = frozenset(name.casefold() for name in voids) or VOIDS
-    listed = read_class_list(Path(classes), ignored) if classes else None
-    tell = progress or (lambda *_: None)
-    tell(f"reading {found}", 0, 1)
-    reading = ReadOptions(listed, ignored, uncovered == IGNORED, ignore_index)
-    foreign = FORMATS[found].read(files, reading)
-    _check_names(foreign)
-    if unlabelled == LEAVE_OUT:
-        foreign = _without_unlabelled(foreign)
-    try:
-        with folder_beside(out) as folder:
-            result = folder / "result"
-            staged = stage(foreign, folder, partial(tell, "converting"))
-            if not any(sample.ids for sample in staged):
-                lines = [f"{where}: {what}" for what, where in foreign.problems]
-                told = "no pixel of any mask is labelled"
-                if not staged:
-                    told = f"`{found}` expects {FORMATS[found].files}"
-                raise DatasetError(f"{source}: nothing to convert: {told}.", lines)
-            splits = _splits(staged, shares, group_by, seed, foreign.notes)
-            pairs = _move(staged, splits, result)
-            _describe(foreign, staged, result)
-            verification = None
-            if target:
-                verified = verify(result, progress=partial(tell, "verifying"))
-                verified.raise_if_bad()
-                class_names = verified.dataset.class_names
-                result = folder / to
-                result.mkdir()
-                foreign.notes.extend(_write_as(to, verified.dataset, result, tell))
-            result.rename(out)
-    except OSError as error:
-        raise SegError(f"{out}: the dataset cannot be written ({error}).") from error
-    if not target:
-        verification = verify(out, progress=partial(tell, "verifying"))
-        class_names = verification.dataset.class_names
-    return Conversion(
-        format=found,
-        other_formats=tuple(others),
-        pairs=pairs,
-        class_names=class_names,
-        problems=tuple(foreign.problems),
-        notes=tuple(foreign.notes),
-        verification=verification,
-    )
+    listed = None
+    if classes:
+        is_list = str(classes) != FROM_MASKS
+        listed = (
+            read_class_list(Path(classes), ignored)
+            if is_list
+            else classes_of_masks(source)
+        )
+    with shown_stages(progress, "converting") as tell:
+        tell(f"reading {found}", 0, 1)
+        reading = ReadOptions(listed, ignored, uncovered == IGNORED, ignore_index)
+        foreign = FORMATS[found].read(files, reading)
+        _check_names(foreign)
+        if unlabelled == LEAVE_OUT:
+            foreign = _without_unlabelled(foreign)
+        try:
+            with folder_beside(out) as folder:
+                result = folder / "result"
+                staged = stage(foreign, folder, partial(tell, "converting"))
+                if not any(sample.ids for sample in staged):
+                    lines = [f"{where}: {what}" for what, where in foreign.problems]
+                    told = "no pixel of any mask is labelled"
+                    if not staged:
+                        told = f"`{found}` expects {FORMATS[found].files}"
+                    raise DatasetError(f"{source}: nothing to convert: {told}.", lines)
+                splits = _splits(staged, shares, group_by, seed, foreign.notes)
+                pairs = _move(staged, splits, result)
+                _describe(foreign, staged, result)
+                verification = None
+                if target:
+                    verified = verify(result, progress=partial(tell, "verifying"))
+                    verified.raise_if_bad()
+                    class_names = verified.dataset.class_names
+                    result = folder / to
+                    result.mkdir()
+                    foreign.notes.extend(_write_as(to, verified.dataset, result, tell))
+                result.rename(out)
+        except OSError as error:
+            raise SegError(
+                f"{out}: the dataset cannot be written ({error})."
+            ) from error
+        if not target:
+            verification = verify(out, progress=partial(tell, "verifying"))
+            class_names = verification.dataset.class_names
+        return Conversion(
+            format=found,
+            other_formats=tuple(others),
+            pairs=pairs,
+            class_names=class_names,
+            problems=tuple(foreign.problems),
+            notes=tuple(foreign.notes),
+            verification=verification,
+        )
 
 
-def _write_as(to: str, dataset: Dataset, out: Path, tell: Progress) -> Iterator[Remark]:
+def _write_as(
+    to: str, dataset: Dataset, out: Path, tell: TellStage
+) -> Iterator[Remark]:
     """Write a format of others, and read it again; gives the samples' new names."""
     tell(f"writing {to}", 0, 1)
     write, read = FORMATS[to].write, FORMATS[to].read

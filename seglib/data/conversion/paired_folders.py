@@ -7,14 +7,18 @@ keras_segmentation's images_prepped_SPLIT and annotations_prepped_SPLIT.
 
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
+from seglib.config import MAX_CLASSES
+from seglib.data.conversion.class_lists import ClassList, Colour
 from seglib.data.conversion.foreign import (
     ForeignDataset,
     Format,
@@ -26,10 +30,16 @@ from seglib.data.conversion.masks import read_by_list
 from seglib.data.conversion.source import SPLIT_NAMES, Source, images_below
 from seglib.data.conversion.writing import copied, free_colour
 from seglib.data.dataset import Dataset
-from seglib.data.image_io import write_image
+from seglib.data.image_io import (
+    IMAGE_SUFFIXES,
+    decode_samples,
+    read_bytes,
+    write_image,
+)
 from seglib.data.pairing import mask_names
 from seglib.errors import DatasetError
 from seglib.storage.atomic_write import write_text
+from seglib.storage.files import read_file
 
 Layouts = Sequence[tuple[str, str]]  # folders of images and masks, with {split}
 
@@ -45,8 +55,12 @@ _COLOURS = (
     ),
     *(("images/{split}", f"{m}/{{split}}") for m in _MASKS),
     *((i, m) for i, m in product(("images", "701_StillsRaw_full"), _MASKS)),
+    ("{split}", "{split}"),  # images and masks side by side
+    ("", ""),
 )
 _KERAS = (("images_prepped_{split}", "annotations_prepped_{split}"),)
+FROM_MASKS = "from-masks"  # in place of a list of classes
+_MASK_WORD = re.compile(r"[_-](?:mask|masks|label|labels|gt|seg|annotation)$", re.I)
 _VOID_COLOURS = ((0, 0, 0), (255, 255, 255), (224, 224, 192))
 
 
@@ -66,6 +80,7 @@ def find_folders(root: Path, layouts: Layouts) -> list[SplitFolders]:
             for split, name in _splits(images)
             if (root / (images_of := images.format(split=name))).is_dir()
             and (root / (masks_of := masks.format(split=name))).is_dir()
+            and (images != masks or any(side_by_side(root / images_of)))
         ]
         if found:
             return found
@@ -96,8 +111,12 @@ def add_folders(
 
     Masks may have other names than their images, if one pattern tells these.
     """
+    listed = split_lists(source.root)
     for split, images_folder, masks_folder in require_folders(source.root, layouts):
-        images, masks = images_below(images_folder), images_below(masks_folder)
+        if images_folder == masks_folder:
+            images, masks = side_by_side(images_folder)
+        else:
+            images, masks = images_below(images_folder), images_below(masks_folder)
         patterns = mask_names(images, masks)
         if len(patterns) > 1:
             told = " or ".join(str(pattern) for pattern, _ in patterns[:3])
@@ -108,10 +127,86 @@ def add_folders(
             masks.setdefault(stem, masks.pop(lonely))
         for name, image in images.items():
             draw = mask_at(masks.pop(name), read_mask) if name in masks else None
-            dataset.add(name, split, image, draw)
+            dataset.add(name, split or listed.get(image.stem, ""), image, draw)
         for mask in masks.values():
             dataset.lose("a mask without its image", source.relative(mask))
     return dataset
+
+
+def side_by_side(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The images and the masks of one folder, by the images' stems.
+
+    A mask has its image's stem and is a PNG beside a photograph, or it has a stem that
+    ends in a word such as `_mask`.
+    """
+    files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    photographs = {f.stem: f for f in files if f.suffix.lower() in (".jpg", ".jpeg")}
+    masks = {f.stem: f for f in files if f.suffix.lower() == ".png"}
+    same = photographs.keys() & masks.keys()
+    if same:
+        return photographs, {stem: masks[stem] for stem in same}
+    images = {path.stem: path for path in files}
+    masks = {
+        stem: path
+        for path in files
+        if (stem := _MASK_WORD.sub("", path.stem)) != path.stem and stem in images
+    }
+    for path in masks.values():
+        images.pop(path.stem)
+    return (images, masks) if masks else ({}, {})
+
+
+def split_lists(root: Path) -> dict[str, str]:
+    """The split of each stem, by lists such as train.txt: a name or a path a line."""
+    found: dict[str, str] = {}
+    for split, names in SPLIT_NAMES.items():
+        for file in (root / f"{name}.txt" for name in names):
+            text = read_file(file).decode(errors="replace") if file.is_file() else ""
+            for words in filter(None, map(str.split, text.splitlines())):
+                found[PurePosixPath(words[0]).stem] = split
+    return found
+
+
+def found_layout(root: Path) -> tuple[list[Path], str]:
+    """The masks of a folder of images and masks, and its layout in words."""
+    folders = require_folders(root, _COLOURS)
+    masks: list[Path] = []
+    for _, images, labels in folders:
+        is_one = images == labels
+        found = side_by_side(images)[1] if is_one else images_below(labels)
+        masks += found.values()
+    _, images, labels = folders[0]
+    if images == labels:
+        return masks, "images and masks side by side in one folder"
+    pair = (
+        f"images in {images.relative_to(root)}/, masks in {labels.relative_to(root)}/"
+    )
+    return masks, pair
+
+
+def classes_of_masks(root: Path) -> ClassList:
+    """A class for each colour in the masks of a folder, the first one the most common.
+
+    Raises:
+        DatasetError: too many colours, as smoothed or JPEG masks have.
+    """
+    counts: Counter[Colour] = Counter()
+    for path in found_layout(root)[0]:
+        samples = decode_samples(read_bytes(path), name=str(path))
+        pixels = samples.reshape(-1, samples.shape[-1])[:, :3]
+        found, numbers = np.unique(pixels, axis=0, return_counts=True)
+        for (red, green, blue), number in zip(found.tolist(), numbers, strict=True):
+            counts[red, green, blue] += int(number)
+        if len(counts) > MAX_CLASSES:
+            raise DatasetError(
+                f"{path}: with it the masks have {len(counts):,} colours. Expected "
+                f"one a class, at most {MAX_CLASSES}; smoothed masks and JPEGs have "
+                "more. Write a list of classes, and name it by --classes."
+            )
+    colours = tuple(colour for colour, _ in counts.most_common())
+    return ClassList(
+        tuple(f"colour_{r:02x}{g:02x}{b:02x}" for r, g, b in colours), colours
+    )
 
 
 def _recognises(source: Source, *, layouts: Layouts) -> bool:

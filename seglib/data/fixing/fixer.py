@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seglib.arguments import checked
 from seglib.config import DataConfig
 from seglib.data.dataset_yaml import DESCRIPTION, read_description
 from seglib.data.fixing.copying import copy_dataset
@@ -19,8 +20,10 @@ from seglib.data.fixing.masks import Colour, MaskFixer
 from seglib.data.image_io import decode_samples, encode_png
 from seglib.data.problems import PROBLEM, relative_path
 from seglib.data.verification.pair_checks import Inspection
-from seglib.data.verification.verifier import Verification, verify
+from seglib.data.verification.verified import Verification
+from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
+from seglib.progress import StageProgress, shown_stages
 from seglib.storage.atomic_write import folder_beside, write_bytes, write_text
 from seglib.storage.files import read_file
 
@@ -45,7 +48,6 @@ FIXABLE = frozenset(
 _THREADS = 8
 _DEEP = 256  # the least value that needs more than 8 bits
 _WRONG_IDS = ("ids-out-of-range", "classes-inferred", "too-few-classes")
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +59,14 @@ class Fixing:
     verification: Verification  # of the new dataset, else of the old one
 
 
+@checked
 def fix(
     data: str | Path,
     out: str | Path,
     *,
     config: DataConfig | None = None,
     ignored_colour: Colour | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress = None,
 ) -> Fixing:
     """Write a copy of a dataset in which all is fixed that has one right answer.
 
@@ -77,7 +80,8 @@ def fix(
         out: a new folder.
         config: the classes of a dataset without a dataset.yaml.
         ignored_colour: red, green and blue of the ignored pixels of coloured masks.
-        progress: called with (what is done, files done, all files).
+        progress: see `seglib.train`; a function is called with (what is being done,
+            files done, all files).
 
     Raises:
         UsageError: `out` exists, or lies inside of `data`, or the other way round.
@@ -87,30 +91,36 @@ def fix(
     check_places(root, out)
     settings = config or DataConfig()
     colours = _colours(root, settings, ignored_colour)
-    tell = progress or (lambda *_: None)
-    try:
-        with folder_beside(out) as folder:
-            changes = copy_dataset(root, folder, partial(tell, "copying"))
-            copied = verify(
-                folder, config=settings, progress=partial(tell, "verifying")
-            )
-            more, unfixed = _fix_files(
-                copied,
-                num_classes=_stated_classes(root, settings),
-                colours=colours,
-                progress=partial(tell, "fixing"),
-            )
-            changes = sorted([*changes, *more])
-            if not changes:  # the folder goes, and what was found is of the source
-                found = verify(root, config=settings)
-                return Fixing(changes=(), unfixed=tuple(unfixed), verification=found)
-            _write_log(folder / LOG, changes)
-            folder.rename(out)
-    except OSError as error:
-        reason = f"the fixed dataset cannot be written ({error})"
-        raise SegError(f"{out}: {reason}.") from error
-    found = verify(out, config=settings, progress=partial(tell, "verifying again"))
-    return Fixing(changes=tuple(changes), unfixed=tuple(unfixed), verification=found)
+    with shown_stages(progress, "fixing") as tell:
+        try:
+            with folder_beside(out) as folder:
+                changes = copy_dataset(root, folder, partial(tell, "copying"))
+                copied = verify(
+                    folder, config=settings, progress=partial(tell, "verifying")
+                )
+                more, unfixed = _fix_files(
+                    copied,
+                    num_classes=_stated_classes(root, settings),
+                    colours=colours,
+                    progress=partial(tell, "fixing"),
+                )
+                changes = sorted([*changes, *more])
+                if not changes:  # the folder goes, and what was found is of the source
+                    found = verify(
+                        root, config=settings, progress=partial(tell, "verifying")
+                    )
+                    return Fixing(
+                        changes=(), unfixed=tuple(unfixed), verification=found
+                    )
+                _write_log(folder / LOG, changes)
+                folder.rename(out)
+        except OSError as error:
+            reason = f"the fixed dataset cannot be written ({error})"
+            raise SegError(f"{out}: {reason}.") from error
+        found = verify(out, config=settings, progress=partial(tell, "verifying again"))
+        return Fixing(
+            changes=tuple(changes), unfixed=tuple(unfixed), verification=found
+        )
 
 
 def _fix_files(

@@ -3,30 +3,30 @@
 One SQLite file of the user's cache folder serves all datasets: versions of one share
 most files, and a killed verification loses what it has not yet committed, at most the
 last second. Facts of other code, other libraries or other limits are dropped with the
-file, and so is a damaged one; a row with a wrong checksum is a miss.
+file, and so is a damaged one; a row with a wrong checksum is a miss. Beyond a limit of
+size, the oldest quarter of the rows goes.
 """
 
-import json
+import functools
 import logging
 import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from seglib.code_version import code_digest
 from seglib.data.file_formats import max_pixels
-from seglib.data.verification.file_checks import Fault, FileFacts
-from seglib.data.verification.objects import Objects
-from seglib.data.verification.similarity import Appearance
 from seglib.storage.files import cache_folder
 
 logger = logging.getLogger(__name__)
 
 _COMMIT_S = 1.0
+_MOST_BYTES = 4 << 30  # of 12 million files
+_AT_ONCE = 100  # rows that one query asks for
 _HEALTHY = (  # a file that is locked, on a full disk, or not ours to write
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,
@@ -38,12 +38,14 @@ _HEALTHY = (  # a file that is locked, on a full disk, or not ours to write
 )
 _TABLES = (
     "CREATE TABLE version (name TEXT)",
+    # An INTEGER PRIMARY KEY tells the oldest rows.
     """CREATE TABLE contents (
-        md5 TEXT, role TEXT, text TEXT, crc INTEGER, PRIMARY KEY (md5, role)
-    ) WITHOUT ROWID""",
+        age INTEGER PRIMARY KEY, md5 BLOB, role TEXT, facts BLOB, crc INTEGER,
+        UNIQUE (md5, role)
+    )""",
     """CREATE TABLE files (
-        identity TEXT PRIMARY KEY, md5 TEXT, crc INTEGER
-    ) WITHOUT ROWID""",
+        age INTEGER PRIMARY KEY, identity TEXT UNIQUE, md5 BLOB, crc INTEGER
+    )""",
 )
 
 
@@ -52,8 +54,8 @@ class FactsCache:
 
     def __init__(self, folder: Path | None = None):
         self._lock = threading.Lock()
-        self._contents: list[tuple[str, str, str, int]] = []  # not committed yet
-        self._files: list[tuple[str, str, int]] = []
+        self._contents: list[tuple[bytes, str, bytes, int]] = []  # not committed yet
+        self._files: list[tuple[str, bytes, int]] = []
         self._committed_s = time.monotonic()
         self._path = cache_folder(folder) / "verification" / "facts.sqlite"
         self._db: sqlite3.Connection | None = None
@@ -61,33 +63,49 @@ class FactsCache:
             with self._safely():
                 self._db = self._db or self._open()
 
-    def md5(self, identity: str) -> str:
-        """The md5 of a known file's content, else ""."""
-        query = "SELECT md5, crc FROM files WHERE identity = ?"
-        return self._ask(query, identity) if identity else ""
+    def md5s(self, identities: Sequence[str]) -> dict[str, bytes]:
+        """The md5 of the content of each known file."""
+        query = (
+            "SELECT CAST(identity AS TEXT), CAST(md5 AS BLOB), crc"
+            " FROM files WHERE identity IN"
+        )
+        return {
+            identity: md5
+            for identity, md5, crc in self._ask(query, [i for i in identities if i])
+            if _crc(identity, md5) == crc
+        }
 
-    def text(self, md5: str, role: str) -> str:
-        """What was stored of a content in a role, else ""."""
-        query = "SELECT text, crc FROM contents WHERE md5 = ? AND role = ?"
-        return self._ask(query, md5, role)
+    def facts(
+        self, keys: Sequence[tuple[bytes, str]]
+    ) -> dict[tuple[bytes, str], bytes]:
+        """What was stored of each known content in a role."""
+        query = (
+            "SELECT CAST(md5 AS BLOB), CAST(role AS TEXT), CAST(facts AS BLOB), crc"
+            " FROM contents WHERE md5 IN"
+        )
+        wanted = {key for key in keys if key[0]}
+        return {
+            (md5, role): facts
+            for md5, role, facts, crc in self._ask(query, {md5 for md5, _ in wanted})
+            if (md5, role) in wanted and _crc(role, md5, facts) == crc
+        }
 
-    def facts(self, md5: str, role: str) -> FileFacts | None:
-        """The facts of a content in a role, if they are known."""
-        text = self.text(md5, role) if md5 else ""
-        return _from_text(text, md5) if text else None
-
-    def store(self, md5: str, role: str, text: str, identity: str = "") -> None:
-        """Store a text, and the identity of a file with this content."""
+    def store(
+        self,
+        contents: Sequence[tuple[bytes, str, bytes]],
+        files: Sequence[tuple[str, bytes]],
+    ) -> None:
+        """Store (md5, role, facts) of contents, and (identity, md5) of files."""
         with self._lock:
-            self._contents.append((md5, role, text, _crc(md5, role, text)))
-            if identity:
-                self._files.append((identity, md5, _crc(identity, md5)))
+            self._contents += (
+                (md5, role, facts, _crc(role, md5, facts))
+                for md5, role, facts in contents
+            )
+            self._files += (
+                (identity, md5, _crc(identity, md5)) for identity, md5 in files
+            )
             if time.monotonic() - self._committed_s >= _COMMIT_S:
                 self._commit()
-
-    def store_facts(self, facts: FileFacts, role: str, identity: str = "") -> None:
-        """Store the facts of a content in a role."""
-        self.store(facts.md5, role, _to_text(facts), identity)
 
     def close(self) -> None:
         """Commit what is stored."""
@@ -110,8 +128,8 @@ class FactsCache:
     def _set_up(self, db: sqlite3.Connection) -> None:
         db.text_factory = lambda text: text.decode(errors="replace")
         db.execute("PRAGMA synchronous = OFF")  # a power failure may damage it
-        code = code_digest("seglib.data.verification.file_checks")
-        version = f"{code} {max_pixels()}"
+        db.execute("PRAGMA cache_size = -32000")  # KiB
+        version = f"{_code()} {max_pixels()}"
         db.execute("BEGIN IMMEDIATE")
         if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             for statement in _TABLES:
@@ -121,27 +139,51 @@ class FactsCache:
         if db.execute("SELECT name FROM version").fetchall() != [(version,)]:
             raise sqlite3.DatabaseError("of another version")
 
-    def _ask(self, query: str, *key: str) -> str:
-        """What is stored under a key, if it is as it was written."""
-        row = None
+    def _ask(self, query: str, keys: Collection[object]) -> list[tuple[Any, ...]]:
+        """The rows of some keys."""
+        rows: list[tuple[Any, ...]] = []
+        listed = [*keys]
         with self._lock, self._safely():
-            if self._db:
-                row = self._db.execute(query, key).fetchone()
-        return str(row[0]) if row and _crc(*key, str(row[0])) == row[1] else ""
+            for start in range(0, len(listed), _AT_ONCE):
+                some = listed[start : start + _AT_ONCE]
+                if self._db:
+                    marks = ", ".join("?" * len(some))
+                    rows += self._db.execute(f"{query} ({marks})", some)
+        return [row for row in rows if None not in row]
 
     def _commit(self) -> None:
         """Write what is stored; other processes wait for milliseconds."""
         with self._safely():
             if self._db:
-                insert = "INSERT OR REPLACE INTO"
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.executemany(
-                    f"{insert} contents VALUES (?, ?, ?, ?)", self._contents
+                    "INSERT OR REPLACE INTO contents (md5, role, facts, crc)"
+                    " VALUES (?, ?, ?, ?)",
+                    self._contents,
                 )
-                self._db.executemany(f"{insert} files VALUES (?, ?, ?)", self._files)
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO files (identity, md5, crc)"
+                    " VALUES (?, ?, ?)",
+                    self._files,
+                )
+                self._forget(self._db)
                 self._db.execute("COMMIT")
         self._contents, self._files = [], []
         self._committed_s = time.monotonic()
+
+    @staticmethod
+    def _forget(db: sqlite3.Connection) -> None:
+        """Remove the oldest rows, if the file has become too large."""
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        if (pages - free) * size > _MOST_BYTES:
+            for table in ("contents", "files"):
+                oldest = "min(age) + (max(age) - min(age)) / 4"
+                db.execute(
+                    f"DELETE FROM {table} WHERE age <= (SELECT {oldest} FROM {table})"
+                )
 
     @contextmanager
     def _safely(self) -> Iterator[None]:
@@ -153,59 +195,20 @@ class FactsCache:
             if self._db:
                 self._db.close()
             self._db = None
-            if not isinstance(error, OSError) and _code(error) not in _HEALTHY:
+            if not isinstance(error, OSError) and _reason(error) not in _HEALTHY:
                 with suppress(OSError):
                     self._path.unlink()
 
 
-def _code(error: Exception) -> int:
+@functools.cache
+def _code() -> str:
+    return code_digest("seglib.data.verification.packing")
+
+
+def _reason(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def _crc(*texts: str) -> int:
-    return zlib.crc32("\n".join(texts).encode())
-
-
-def _to_text(facts: FileFacts) -> str:
-    row = [
-        facts.size_bytes,
-        facts.size,
-        facts.deepest,
-        facts.orientation,
-        facts.appearance,
-        facts.reduced,
-        list(facts.ids.items()),
-        facts.ramps,
-        facts.palette.hex(),
-        facts.faults,
-        _rows_of(facts.objects),
-    ]
-    return json.dumps(row, separators=(",", ":"))
-
-
-def _rows_of(objects: dict[int, Objects] | None) -> dict[int, list[Any]] | None:
-    if objects is None:
-        return None
-    return {index: each.to_row() for index, each in objects.items()}
-
-
-def _from_text(text: str, md5: str) -> FileFacts:
-    size_bytes, size, *rest = json.loads(text)
-    deepest, orientation, appearance, reduced, ids, ramps, *rest = rest
-    palette, faults, objects = rest
-    return FileFacts(
-        size_bytes=size_bytes,
-        md5=md5,
-        size=tuple(size),
-        deepest=deepest,
-        orientation=orientation,
-        appearance=Appearance(*appearance),
-        reduced=reduced,
-        ids=dict(ids),
-        ramps=ramps,
-        palette=bytes.fromhex(palette),
-        faults=tuple(Fault(*fault) for fault in faults),
-        objects=None
-        if objects is None
-        else {int(key): Objects.of_row(row) for key, row in objects.items()},
-    )
+def _crc(text: str, *parts: bytes) -> int:
+    encoded = text.encode(errors="backslashreplace")
+    return zlib.crc32(b"\n".join((encoded, *parts)))

@@ -109,21 +109,26 @@ def _scan_rows(mask: np.ndarray) -> tuple[dict[int, int], float]:
     width = mask.shape[1]
     pixels = np.zeros(np.iinfo(mask.dtype).max + 1)
     changes = ramps = 0
-    rows = max(1, _BAND // width)
-    for top in range(0, len(mask), rows):
-        band = mask[top : top + rows]
-        begins = np.ones(band.shape, bool)
-        np.not_equal(band[:, 1:], band[:, :-1], out=begins[:, 1:])
-        starts = np.flatnonzero(begins)
-        ids = band.ravel()[starts]
-        lengths = np.append(starts[1:], band.size) - starts
+    flat, size = mask.ravel(), _BAND - _BAND % width or width  # whole rows
+    for top in range(0, len(flat), size):
+        band = flat[top : top + size]
+        begins = (band[1:] != band[:-1]).nonzero()[0]
+        begins += 1
+        starts = np.empty(len(begins) + 1, np.intp)  # of the runs, from row to row
+        starts[0], starts[1:] = 0, begins
+        ids = band[starts]
+        lengths = np.empty(len(starts), np.intp)
+        np.subtract(starts[1:], starts[:-1], out=lengths[:-1])
+        lengths[-1] = len(band) - starts[-1]
         pixels += np.bincount(ids, lengths, len(pixels))
-        inside = starts[1:] % width > 0  # not at the beginning of a row
-        up = ids[1:] > ids[:-1]
+        inside = begins % width > 0  # not at the beginning of a row
         changes += int(np.count_nonzero(inside))
-        both = inside[:-1] & inside[1:] & (up[:-1] == up[1:]) & (lengths[1:-1] == 1)
-        ramps += int(np.count_nonzero(both))
-    found = np.flatnonzero(pixels)
+        thin = (lengths[1:-1] == 1).nonzero()[0]  # runs between two changes
+        if len(thin):
+            thin = thin[inside[thin] & inside[thin + 1]]
+            rises = ids[thin] < ids[thin + 1], ids[thin + 1] < ids[thin + 2]
+            ramps += int(np.count_nonzero(rises[0] == rises[1]))
+    found = pixels.nonzero()[0]
     counts = dict(zip(found.tolist(), pixels[found].astype(int).tolist(), strict=True))
     return counts, ramps / changes if changes >= _MIN_CHANGES else 0.0
 

@@ -1,18 +1,20 @@
 """Loading of a dataset folder, with the checks of `seglib verify`."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
+from seglib.arguments import checked
 from seglib.config import DataConfig
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.problems import some_of_each
 from seglib.data.verification.verifier import examine
-from seglib.errors import UsageError
+from seglib.progress import Progress, shown
 
 logger = logging.getLogger(__name__)
 
 
+@checked
 def opened(data: Dataset | str | Path, *, splits: Collection[str] = SPLITS) -> Dataset:
     """A dataset, or that of a folder, of which these splits are verified.
 
@@ -21,15 +23,11 @@ def opened(data: Dataset | str | Path, *, splits: Collection[str] = SPLITS) -> D
         UsageError: neither a dataset nor a path.
     """
     if isinstance(data, str | Path):
-        return load_dataset(data, splits=splits)
-    if not isinstance(data, Dataset):
-        raise UsageError(
-            "Expected a `Dataset` as `seglib.load_dataset` gives it, or its folder. "
-            f"Received: {type(data).__name__}."
-        )
+        return load_dataset(data, splits=splits, progress=None if splits else False)
     return data
 
 
+@checked
 def load_dataset(
     root: str | Path,
     *,
@@ -37,7 +35,7 @@ def load_dataset(
     ignore_index: int | None = None,
     class_names: tuple[str, ...] = (),
     splits: Collection[str] = SPLITS,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> Dataset:
     """List a dataset folder, and verify its files.
 
@@ -52,7 +50,8 @@ def load_dataset(
         class_names: in id order. Default: dataset.yaml, else `class_0`, ….
         splits: to open; all are listed. "auto" is test if it exists, else val. If the
             number of classes is unknown, train is opened too, to infer it.
-        progress: called with (pairs opened, all pairs).
+        progress: see `seglib.train`; a function is called with (pairs opened, all
+            pairs).
 
     Raises:
         DatasetError: all problems at once, one `path: reason` a line.
@@ -67,8 +66,9 @@ def load_dataset(
         "ignore_index": ignore_index,
         "class_names": class_names,
     }
-    verification = examine(root, options, splits=splits, progress=progress)
-    verification.raise_if_bad()
-    for line in some_of_each(verification.warnings):
-        logger.warning("%s", line)
+    with shown(progress, "verifying") as tell:
+        verification = examine(root, options, splits=splits, progress=tell)
+        verification.raise_if_bad()
+        for line in some_of_each(verification.warnings):
+            logger.warning("%s", line)
     return verification.dataset

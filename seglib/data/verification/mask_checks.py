@@ -5,9 +5,11 @@ Where a dataset states no number of classes, its masks tell it.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from seglib.config import MAX_CLASSES
 from seglib.data.dataset import (
@@ -20,47 +22,67 @@ from seglib.data.dataset import (
 from seglib.data.dataset_yaml import DESCRIPTION
 from seglib.data.problems import NOTE, PROBLEM, WARNING, Problem
 from seglib.data.verification.pair_checks import Inspection
+from seglib.data.verification.split_facts import SplitFacts
 
 VOID_IDS = (255, 65535)
 _RAMP_SHARE = 0.12  # between drawn (≤ 0.03) and interpolated (≥ 0.18); see ramp_share
 _MIN_STRETCH = 10  # the least factor that makes a handful of ids visible
 _MANY_IDS = 8  # stray ids of one mask that no legend has
 _SHOWN_IDS = 5
+_IDS = 1 << 16
 
 
 def check_ids(
-    inspections: Iterable[Inspection], *, num_classes: int, ignore_index: int | None
-) -> list[Problem]:
+    splits: Mapping[str, SplitFacts], *, num_classes: int, ignore_index: int | None
+) -> Iterator[Problem]:
     """Problems and warnings about the ids of all decoded masks."""
-    inspections = [i for i in inspections if i.mask]
     # The whole dataset's ids tell stretched ones from void; one mask has too few.
-    everywhere = total_ids(inspections)
-    stretched = _stretched(everywhere.keys() - {ignore_index}, num_classes)
-    problems = []
-    for inspection in inspections:
-        path, ids = inspection.pair.mask, inspection.ids
-        stray = {i: n for i, n in ids.items() if i >= num_classes and i != ignore_index}
-        if stray:
-            blurred = inspection.ramps > _RAMP_SHARE
-            reason = f"ids outside 0 … {num_classes - 1}: {_list_ids(stray, ids)}"
-            remedy = stretched or _explain(
-                stray, ids, num_classes, ignore_index, blurred=blurred
-            )
-            problems.append(Problem(path, reason, remedy, "ids-out-of-range"))
-        else:
-            problems += _check_strokes(path, inspection.ramps)
-            counted = [i for i in ids if i != ignore_index]
-            problems += _check_variety(path, counted, num_classes)
-    return problems
+    everywhere = {i for facts in splits.values() for i in facts.total_ids()}
+    stretched = _stretched(everywhere - {ignore_index}, num_classes)
+    for facts in splits.values():
+        suspicious = stray_ids(
+            facts, num_classes=num_classes, ignore_index=ignore_index
+        )
+        suspicious |= facts.masks["ramps"] > _RAMP_SHARE
+        suspicious |= facts.count_ids(np.arange(_IDS) != ignore_index) <= 1
+        suspicious &= facts.masks["size"][:, 0] > 0
+        for inspection in facts.chosen(suspicious):
+            yield from _check_mask(inspection, num_classes, ignore_index, stretched)
+
+
+def stray_ids(
+    facts: SplitFacts, *, num_classes: int, ignore_index: int | None
+) -> np.ndarray:
+    """Which masks have ids of no class that are not ignored: bool (pairs,)."""
+    ids = np.arange(_IDS)
+    return facts.count_ids((ids >= num_classes) & (ids != ignore_index)) > 0
+
+
+def _check_mask(
+    inspection: Inspection, num_classes: int, ignore_index: int | None, stretched: str
+) -> Iterator[Problem]:
+    path, ids = inspection.pair.mask, inspection.ids
+    stray = {i: n for i, n in ids.items() if i >= num_classes and i != ignore_index}
+    if stray:
+        blurred = inspection.ramps > _RAMP_SHARE
+        reason = f"ids outside 0 … {num_classes - 1}: {_list_ids(stray, ids)}"
+        remedy = stretched or _explain(
+            stray, ids, num_classes, ignore_index, blurred=blurred
+        )
+        yield Problem(path, reason, remedy, "ids-out-of-range")
+    else:
+        yield from _check_strokes(path, inspection.ramps)
+        counted = [i for i in ids if i != ignore_index]
+        yield from _check_variety(path, counted, num_classes)
 
 
 def infer_classes(
-    scan: Scan, inspections: Mapping[str, Sequence[Inspection]]
+    scan: Scan, splits: Mapping[str, SplitFacts]
 ) -> tuple[Dataset, list[Problem]]:
     """The dataset with as many classes as its masks show: the largest id + 1."""
     dataset = scan.dataset
-    split = "train" if inspections.get("train") else next(iter(inspections))
-    ids = total_ids(inspections[split])
+    split = "train" if splits.get("train") else next(iter(splits))
+    ids = splits[split].total_ids()
     count = min(guess_num_classes(ids, dataset.ignore_index), MAX_CLASSES)
     fits = scan.has_palette and len(dataset.palette) == count
     inferred = replace(
@@ -95,14 +117,15 @@ def guess_num_classes(ids: Mapping[int, int], ignore_index: int | None) -> int:
     return max(classes, default=0) + 1
 
 
-def check_count(
-    root: Path, num_classes: int, problems: Iterable[Problem]
-) -> list[Problem]:
-    """A problem for a dataset with one class, unless `problems` explain it."""
+def check_count(root: Path, num_classes: int, found: Collection[str]) -> list[Problem]:
+    """A problem for a dataset with one class, unless other problems explain it.
+
+    Args:
+        found: the kinds of those problems.
+    """
     explained = {"classes-inferred", "colours-for-ids", "damaged-file", "unfit-file"}
     explained |= {"ids-out-of-range", "unreadable-file"}
-    found = {problem.kind for problem in problems if problem.severity == PROBLEM}
-    if num_classes > 1 or found & explained:
+    if num_classes > 1 or not explained.isdisjoint(found):
         return []
     reason = "the dataset has a single class; a model needs two, background counted"
     remedy = (

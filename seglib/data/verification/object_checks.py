@@ -1,12 +1,13 @@
 """Checks of the objects that masks show: specks, thin ones, and too few to score."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from seglib.data.dataset import Dataset
 from seglib.data.problems import NOTE, Problem
 from seglib.data.verification.objects import Objects
 from seglib.data.verification.pair_checks import Inspection
+from seglib.data.verification.split_facts import SplitFacts
 
 OUTPUT_STRIDE = 4  # pixels to a cell of the scores of fpn, deeplab_v3_plus, segformer
 SPECK = 4  # pixels: smaller objects are specks
@@ -17,33 +18,31 @@ _LEAST_FOR_SCORES = 10  # masks of a split; with fewer all scores are chance
 _FEW = 10  # objects, of which a share found has a standard error of up to 0.16
 _SHOWN_NAMES = 8
 
-Inspections = Mapping[str, Sequence[Inspection]]
+Splits = Mapping[str, SplitFacts]
 
 
 def class_objects(
-    dataset: Dataset, inspections: Iterable[Inspection]
+    dataset: Dataset, facts: SplitFacts
 ) -> tuple[int, dict[int, Objects]]:
     """The number of masks that were measured, and the objects of each class in them."""
     measured, found = 0, dict[int, Objects]()
-    for inspection in inspections:
-        if inspection.objects is None:
-            continue
+    for inspection in facts.measured():
         measured += 1
-        for index, objects in inspection.objects.items():
+        for index, objects in (inspection.objects or {}).items():
             if index != dataset.ignore_index and index < dataset.num_classes:
                 found[index] = found[index] + objects if index in found else objects
     return measured, found
 
 
-def check_objects(dataset: Dataset, inspections: Inspections) -> list[Problem]:
+def check_objects(dataset: Dataset, splits: Splits) -> list[Problem]:
     """Notes on classes of specks or thin objects, and on those with few to score.
 
     Args:
         dataset: with its classes.
-        inspections: by split. All masks must be valid.
+        splits: all masks must be valid.
     """
     problems: list[Problem] = []
-    for split, listed in inspections.items():
+    for split, listed in splits.items():
         measured, found = class_objects(dataset, listed)
         if split == "train":
             problems += _specks(dataset, listed, found)
@@ -53,16 +52,14 @@ def check_objects(dataset: Dataset, inspections: Inspections) -> list[Problem]:
     return problems
 
 
-def describe_objects(
-    dataset: Dataset, inspections: Inspections
-) -> dict[str, dict[str, Any]]:
+def describe_objects(dataset: Dataset, splits: Splits) -> dict[str, dict[str, Any]]:
     """The objects of each class by split, as JSON values.
 
     Areas are those of which a quarter, a half and three quarters of the objects have
     no more. Only classes that the measured masks show.
     """
     described = {}
-    for split, listed in inspections.items():
+    for split, listed in splits.items():
         measured, found = class_objects(dataset, listed)
         described[split] = {
             "masks": len(listed),
@@ -93,7 +90,7 @@ def describe_objects(
 
 
 def _specks(
-    dataset: Dataset, listed: Sequence[Inspection], found: Mapping[int, Objects]
+    dataset: Dataset, listed: SplitFacts, found: Mapping[int, Objects]
 ) -> list[Problem]:
     speckled = {
         index: objects.smaller_than(SPECK)
@@ -109,7 +106,7 @@ def _specks(
         present = (objects[index] for index in speckled if index in objects)
         return sum(each.smaller_than(SPECK) * each.count for each in present)
 
-    worst = max(listed, key=specks)
+    worst = max(listed.measured(), key=specks)
     reason = (
         f"specks: of fewer than {SPECK} pixels are "
         f"{_shares(dataset, speckled)} of the objects; {specks(worst):,.0f} of them "
@@ -149,12 +146,12 @@ def _thin(
 def _few(
     dataset: Dataset,
     split: str,
-    listed: Sequence[Inspection],
+    listed: SplitFacts,
     found: Mapping[int, Objects],
 ) -> list[Problem]:
-    few = {}
+    few, shown_in = {}, listed.masks_of_ids()
     for index in range(dataset.num_classes):
-        masks = sum(index in inspection.ids for inspection in listed)
+        masks = shown_in.get(index, 0)
         objects = found.get(index)
         # Unmeasured, a mask that shows the class has one object at least.
         count = round(masks * (objects.count / objects.masks if objects else 1))

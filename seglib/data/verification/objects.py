@@ -5,15 +5,12 @@ in logarithmic bins, so that a dataset takes no more memory than a mask.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Self
 
 import cv2
 import numpy as np
-
-from seglib.data.pairs import Pair
 
 SIDES = (1, 2, 4, 8, 16, 32)  # of squares that fit, in pixels: the bins of thickness
 _BINS = 128  # of areas, four to each doubling
@@ -98,13 +95,10 @@ class Objects:
         return SIDES[_at_share(self.pixels, 0.5)]
 
 
-def choose_masks(splits: Mapping[str, Sequence[Pair]]) -> frozenset[Path]:
-    """The masks to measure: a random sample of each split, the same each time."""
-    chosen: set[Path] = set()
-    for pairs in splits.values():
-        count = min(len(pairs), _MOST, max(_LEAST, len(pairs) // _ONE_IN))
-        chosen.update(p.mask for p in random.Random(0).sample(list(pairs), count))
-    return frozenset(chosen)
+def choose_masks(pairs: int) -> frozenset[int]:
+    """The masks of a split to measure, by index: a random sample, always the same."""
+    count = min(pairs, _MOST, max(_LEAST, pairs // _ONE_IN))
+    return frozenset(random.Random(0).sample(range(pairs), count))
 
 
 def measure_objects(mask: np.ndarray) -> dict[int, Objects]:

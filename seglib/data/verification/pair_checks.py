@@ -1,16 +1,14 @@
 """What can be wrong with one pair: its files are opened, once, and compared."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seglib.data.pairs import Inputs, Pair
+from seglib.data.pairs import Pair
 from seglib.data.problems import WARNING, Problem
-from seglib.data.verification.file_checks import IMAGE, MASK, MEASURED, FileFacts
+from seglib.data.verification.file_checks import FileFacts
 from seglib.data.verification.objects import Objects
 from seglib.data.verification.similarity import NOTHING, Appearance
-
-FactsOf = Callable[[Path, str], FileFacts]  # of a file in a role
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +19,40 @@ class Inspection:
     image: FileFacts | None = None
     mask: FileFacts | None = None
     others: Mapping[str, FileFacts] = field(default_factory=dict)  # further inputs
-    problems: tuple[Problem, ...] = ()
+    faults: Mapping[Path, FileFacts] = field(default_factory=dict)  # files that have
+
+    @classmethod
+    def of(cls, pair: Pair, files: Mapping[Path, FileFacts]) -> "Inspection":
+        """The result for a pair, from the facts of each of its files."""
+        decoded = {path: facts for path, facts in files.items() if facts.size[0]}
+        return cls(
+            pair=pair,
+            image=decoded.get(pair.image),
+            mask=decoded.get(pair.mask),
+            others={
+                name: decoded[path]
+                for name, path in pair.others.items()
+                if path in decoded
+            },
+            faults={path: facts for path, facts in files.items() if facts.faults},
+        )
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The findings of its files, and of their sizes."""
+        pair, image, mask = self.pair, self.image, self.mask
+        problems = [
+            Problem(path, *fault)
+            for path, facts in self.faults.items()
+            for fault in facts.faults
+        ]
+        if image and mask:
+            problems += _check_size(pair, image.size, mask.size, image.orientation)
+            problems += _check_rotation(pair.image, image.size, image.orientation)
+        if image:
+            for name, facts in self.others.items():
+                problems += _check_input(pair.others[name], facts.size, image.size)
+        return problems
 
     @property
     def size(self) -> tuple[int, int]:
@@ -52,54 +83,6 @@ class Inspection:
     def appearance(self) -> Appearance:
         """The look of the image."""
         return self.image.appearance if self.image else NOTHING
-
-
-def inspect_pair(
-    pair: Pair,
-    others: Inputs | None = None,
-    measured: Collection[Path] = (),
-    *,
-    facts_of: FactsOf,
-) -> Inspection:
-    """Open the files of a pair and gather their problems.
-
-    Args:
-        others: name and channels of the inputs beside the image.
-        measured: the masks whose objects are measured.
-        facts_of: gives the facts of a file in a role, or raises an OSError.
-    """
-    problems: list[Problem] = []
-    image = _open(pair.image, IMAGE, facts_of, problems)
-    role = MEASURED if pair.mask in measured else MASK
-    mask = _open(pair.mask, role, facts_of, problems)
-    if image and mask:
-        problems += _check_size(pair, image.size, mask.size, image.orientation)
-        problems += _check_rotation(pair.image, image.size, image.orientation)
-    opened = {
-        name: _open(pair.others[name], str(channels), facts_of, problems)
-        for name, channels in (others or {}).items()
-        if name in pair.others
-    }
-    known = {name: facts for name, facts in opened.items() if facts}
-    if image:
-        for name, facts in known.items():
-            problems += _check_input(pair.others[name], facts.size, image.size)
-    return Inspection(
-        pair=pair, image=image, mask=mask, others=known, problems=tuple(problems)
-    )
-
-
-def _open(
-    path: Path, role: str, facts_of: FactsOf, problems: list[Problem]
-) -> FileFacts | None:
-    try:
-        facts = facts_of(path, role)
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror})"
-        problems.append(Problem(path, reason, "Check its rights.", "unreadable-file"))
-        return None
-    problems += (Problem(path, *fault) for fault in facts.faults)
-    return facts if facts.size[0] else None
 
 
 def _check_input(

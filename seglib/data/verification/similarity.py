@@ -6,9 +6,8 @@ next, along rows and, here, along columns, too.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, combinations
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import cv2
@@ -19,9 +18,10 @@ _SAMPLED = 4 * (_GRID + 1)  # pixels along a side, from which the grid is averag
 _FLAT = 0.5  # of 256 levels; smaller steps differ with the decoder's rounding
 BITS = 2 * _GRID * _GRID
 NEAR_BITS = 4  # of the 128 that may differ between images of one scene
-_CHUNKS = NEAR_BITS + 1  # of two hashes that are so near, one chunk is equal
 # Images; of more, as of a fixed camera, each is compared with its neighbours.
 _MOST_IN_CHUNK, _NEIGHBOURS = 256, 32
+_BYTES = np.arange(256, dtype=np.uint8)[:, None]
+_BITS_SET = np.unpackbits(_BYTES, axis=1).sum(axis=1, dtype=np.uint8)
 _SEQUENCE = re.compile(r"(.*[^\d])(\d+)$", re.DOTALL)
 _SHORTEST_SEQUENCE = 3  # frames
 
@@ -51,36 +51,63 @@ def appearance_of(image: np.ndarray) -> Appearance:
     return Appearance(int.from_bytes(packed.tobytes(), "big"), cv2.mean(sampled)[0])
 
 
-def near_pairs(hashes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Indices of images whose hashes differ in at most `NEAR_BITS` bits, i < j.
+def near_pairs(
+    hashes: np.ndarray, bits: int = NEAR_BITS
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices of images whose hashes differ in at most so many bits, i < j.
 
-    Hashes of 0 are left out. Two hashes that differ in so few bits are equal in one of
-    `NEAR_BITS` + 1 chunks: those that share no chunk are never compared. Time and
-    memory grow with the number of images, however many look alike: of more than 256
-    that do, not all pairs are found, but some of nearly each image.
+    Two hashes that differ in so few bits are equal in one of `bits` + 1 chunks:
+    those that share no chunk are never compared. Time and memory grow with the number
+    of images, however many look alike: of more than 256 that do, not all pairs are
+    found, but some of nearly each image.
+
+    Args:
+        hashes: uint64 (images, 2), their upper and lower halves; 0 is left out.
+
+    Yields:
+        Some i and their j, each pair once.
     """
-    width = -(-BITS // _CHUNKS)
-    ones = (1 << width) - 1
-    for chunk in range(_CHUNKS):
-        buckets: dict[int, list[int]] = defaultdict(list)
-        for index, value in enumerate(hashes):
-            if value:
-                buckets[value >> chunk * width & ones].append(index)
-        for bucket in buckets.values():
-            for i, j in _combinations(bucket):
-                apart = hashes[i] ^ hashes[j]
-                if apart.bit_count() > NEAR_BITS:
-                    continue
-                if all(apart >> c * width & ones for c in range(chunk)):  # not met yet
-                    yield i, j
+    seen = np.flatnonzero(hashes.any(axis=1))
+    for number in range(bits + 1):
+        chunk = _chunk(hashes, number, bits + 1)[seen]
+        places = np.argsort(chunk, kind="stable")
+        order, values = seen[places], chunk[places]
+        starts = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+        sizes = np.diff(starts, append=len(values))
+        reach = np.where(sizes <= _MOST_IN_CHUNK, sizes - 1, _NEIGHBOURS)
+        # Of each image, how many of those behind it in its bucket it is compared with.
+        behind = np.repeat(starts + sizes, sizes) - np.arange(len(values)) - 1
+        left = np.minimum(behind, np.repeat(reach, sizes))
+        at = np.arange(len(values))
+        for distance in range(1, int(left.max(initial=0)) + 1):
+            at = at[left[at] >= distance]
+            i, j = order[at], order[at + distance]
+            near = _bits_apart(hashes[i], hashes[j]) <= bits
+            i, j = i[near], j[near]
+            for other in range(number):  # they were met before
+                one, another = (_chunk(hashes[k], other, bits + 1) for k in (i, j))
+                i, j = i[one != another], j[one != another]
+            if len(i):
+                yield i, j
 
 
-def _combinations(bucket: list[int]) -> Iterator[tuple[int, int]]:
-    """All pairs of a bucket; of a large one, those that stand near each other."""
-    if len(bucket) <= _MOST_IN_CHUNK:
-        return combinations(bucket, 2)
-    apart = range(1, _NEIGHBOURS + 1)
-    return chain.from_iterable(zip(bucket, bucket[n:], strict=False) for n in apart)
+def _chunk(hashes: np.ndarray, number: int, chunks: int) -> np.ndarray:
+    """Some bits of each hash: uint64 (images,)."""
+    width = -(-BITS // chunks)
+    start, ones = number * width, np.uint64((1 << width) - 1)
+    high, low = hashes[:, 0], hashes[:, 1]
+    half = BITS // 2
+    if start >= half:
+        return high >> np.uint64(start - half) & ones
+    if start + width <= half:
+        return low >> np.uint64(start) & ones
+    return (low >> np.uint64(start) | high << np.uint64(half - start)) & ones
+
+
+def _bits_apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """In how many bits hashes uint64 (images, 2) differ: int (images,)."""
+    differing = np.ascontiguousarray(one ^ other).view(np.uint8)
+    return _BITS_SET[differing].sum(axis=1)
 
 
 def sequences(stems: Iterable[str]) -> dict[str, list[str]]:
@@ -93,3 +120,23 @@ def sequences(stems: Iterable[str]) -> dict[str, list[str]]:
         if found := _SEQUENCE.match(stem):
             frames[found[1]].append(stem)
     return {k: v for k, v in frames.items() if len(v) >= _SHORTEST_SEQUENCE}
+
+
+def sequence_sizes(stems: Callable[[], Iterable[str]]) -> dict[str, int]:
+    """The number of frames of each of the `sequences`; the stems are read twice."""
+    hashes = np.fromiter(map(hash, _beginnings(stems())), np.int64)
+    values, counts = np.unique(hashes, return_counts=True)
+    frequent = set(values[counts >= _SHORTEST_SEQUENCE].tolist())
+    sizes = Counter(name for name in _beginnings(stems()) if hash(name) in frequent)
+    return {k: count for k, count in sizes.items() if count >= _SHORTEST_SEQUENCE}
+
+
+def _beginnings(stems: Iterable[str]) -> Iterator[str]:
+    """Of each stem with a number at its end, the part before."""
+    for stem in stems:
+        if stem.isascii():  # a fifth of the pattern's time
+            beginning = stem.rstrip("0123456789")
+            if beginning and len(beginning) < len(stem):
+                yield beginning
+        elif found := _SEQUENCE.match(stem):
+            yield found[1]

@@ -1,20 +1,21 @@
 """Checks between splits: sequences, drift, classes missing in one, layout."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from seglib.data.dataset import SPLITS, Dataset
 from seglib.data.image_io import MIN_LEVELS, levels_left
-from seglib.data.pairs import Pair
-from seglib.data.problems import NOTE, PROBLEM, WARNING, Problem
+from seglib.data.pairs import stems_of
+from seglib.data.problems import NOTE, PROBLEM, UNSCORED, WARNING, Problem
 from seglib.data.tree import Tree
-from seglib.data.verification.file_checks import FileFacts
-from seglib.data.verification.pair_checks import Inspection
-from seglib.data.verification.similarity import sequences
+from seglib.data.verification.similarity import sequence_sizes
+from seglib.data.verification.split_facts import SplitFacts
 
-Inspections = Mapping[str, Sequence[Inspection]]
+Splits = Mapping[str, SplitFacts]
 
 _LEAST_FOR_DRIFT = 10  # images in each split
 _LARGE_EFFECT = 0.8  # standard deviations; Cohen 1988, "Statistical Power Analysis"
@@ -27,7 +28,7 @@ _SHOWN_NAMES = 8
 def check_sequences(dataset: Dataset) -> list[Problem]:
     """A warning where frames of one sequence, by their names, are in two splits."""
     frames = {
-        split: sequences_of(dataset.splits[split])
+        split: sequence_sizes(partial(stems_of, dataset.splits[split]))
         for split in SPLITS
         if split in dataset.splits
     }
@@ -39,11 +40,10 @@ def check_sequences(dataset: Dataset) -> list[Problem]:
         shared = sorted(train.keys() & frames.get(split, {}).keys())
         if not shared:
             continue
-        affected = sum(len(train[name]) for name in shared)
+        affected = sum(train[name] for name in shared)
         total = len(dataset.splits["train"])
         shown = ", ".join(
-            f"{name}… ({len(train[name]):,} in train, {len(frames[split][name]):,} in "
-            f"{split})"
+            f"{name}… ({train[name]:,} in train, {frames[split][name]:,} in {split})"
             for name in shared[:_SHOWN_NAMES]
         )
         more = len(shared) - _SHOWN_NAMES
@@ -62,19 +62,21 @@ def check_sequences(dataset: Dataset) -> list[Problem]:
     return problems
 
 
-def check_drift(dataset: Dataset, inspections: Inspections) -> list[Problem]:
+def check_drift(dataset: Dataset, splits: Splits) -> list[Problem]:
     """Notes where a split is brighter than train, or shows other shares of classes.
 
     Args:
         dataset: with its classes.
-        inspections: by split. All masks must be valid.
+        splits: All masks must be valid.
     """
     problems: list[Problem] = []
-    train = inspections.get("train", ())
+    train = splits.get("train")
     for split in ("val", "test"):
-        other = inspections.get(split, ())
-        if min(len(train), len(other)) < _LEAST_FOR_DRIFT:
+        other = splits.get(split)
+        if min(len(train or ()), len(other or ())) < _LEAST_FOR_DRIFT:
             continue
+        assert train
+        assert other
         problems += _brightness_drift(dataset.root, train, split, other)
         problems += _class_drift(dataset, train, split, other)
     return problems
@@ -82,14 +84,11 @@ def check_drift(dataset: Dataset, inspections: Inspections) -> list[Problem]:
 
 def _brightness_drift(
     root: Path,
-    train: Sequence[Inspection],
+    train: SplitFacts,
     split: str,
-    other: Sequence[Inspection],
+    other: SplitFacts,
 ) -> list[Problem]:
-    ours, theirs = (
-        np.array([each.appearance.brightness for each in found])
-        for found in (train, other)
-    )
+    ours, theirs = (each.images["brightness"].copy() for each in (train, other))
     spread = float(np.sqrt((ours.var(ddof=1) + theirs.var(ddof=1)) / 2))
     apart = float(theirs.mean() - ours.mean())
     if abs(apart) < _LARGE_EFFECT * spread or abs(apart) < _VISIBLE:
@@ -106,9 +105,9 @@ def _brightness_drift(
 
 def _class_drift(
     dataset: Dataset,
-    train: Sequence[Inspection],
+    train: SplitFacts,
     split: str,
-    other: Sequence[Inspection],
+    other: SplitFacts,
 ) -> list[Problem]:
     ours, theirs = (_shares(dataset, found) for found in (train, other))
     strange = [
@@ -131,33 +130,24 @@ def _class_drift(
     return [Problem(path, reason, remedy, "class-drift", NOTE)]
 
 
-def _shares(dataset: Dataset, inspections: Sequence[Inspection]) -> np.ndarray:
+def _shares(dataset: Dataset, facts: SplitFacts) -> np.ndarray:
     """Share of each class in the counted pixels: float (num_classes,)."""
     pixels = np.zeros(dataset.num_classes)
-    for inspection in inspections:
-        for index, count in inspection.ids.items():
-            if index != dataset.ignore_index and index < dataset.num_classes:
-                pixels[index] += count
+    for index, count in facts.total_ids().items():
+        if index != dataset.ignore_index and index < dataset.num_classes:
+            pixels[index] = count
     return pixels / max(1.0, pixels.sum())
 
 
-def sequences_of(pairs: Sequence[Pair]) -> dict[str, list[str]]:
-    """The stems of a split by sequence."""
-    return sequences(pair.stem for pair in pairs)
-
-
-def check_classes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
+def check_classes(dataset: Dataset, splits: Splits) -> list[Problem]:
     """Warnings for classes that cannot be learnt, notes for those without a score.
 
     Args:
         dataset: with its classes.
-        inspections: by split. All masks must be valid, or the counts would be wrong.
+        splits: All masks must be valid, or the counts would be wrong.
     """
     every = set(range(dataset.num_classes)) - {dataset.ignore_index}
-    seen = {
-        split: every & {i for each in found for i in each.ids}
-        for split, found in inspections.items()
-    }
+    seen = {split: every & facts.total_ids().keys() for split, facts in splits.items()}
     anywhere = set().union(*seen.values())
     problems = []
     if "train" in seen and (missing := every - anywhere):
@@ -175,9 +165,8 @@ def check_classes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
     for split in ("val", "test"):
         if unscored := anywhere - seen.get(split, anywhere):
             reason = f"absent from {split}: {_names(dataset, unscored)}"
-            remedy = "Such classes have no score there, and the mean leaves them out."
             path = dataset.root / f"{split}_segmentation"
-            problems.append(Problem(path, reason, remedy, "class-not-scored", NOTE))
+            problems.append(Problem(path, reason, UNSCORED, "class-not-scored", NOTE))
     return problems
 
 
@@ -191,38 +180,42 @@ def check_ignored(dataset: Dataset) -> list[Problem]:
     return [Problem(dataset.root, reason, remedy, "class-ignored", WARNING)]
 
 
-def check_depths(dataset: Dataset, inspections: Inspections) -> list[Problem]:
+def check_depths(dataset: Dataset, splits: Splits) -> list[Problem]:
     """A warning for 16-bit images that lose detail, as the upper 8 bits are read."""
-    every = [i for found in inspections.values() for i in found]
-    images = [each.image for each in every if each.image]
-    problems = _depth(dataset.root, "images", images)
+    problems = _depth(dataset.root, "images", [each.images for each in splits.values()])
     for name in dataset.others:
-        others = [each.others[name] for each in every if name in each.others]
+        others = [e.others[name] for e in splits.values() if name in e.others]
         problems += _depth(dataset.root, f"files of `{name}`", others)
     return problems
 
 
-def check_palettes(dataset: Dataset, inspections: Inspections) -> list[Problem]:
+def check_palettes(dataset: Dataset, splits: Splits) -> list[Problem]:
     """A note on masks with a palette, and a warning if the colour tables differ."""
-    masks = [i for found in inspections.values() for i in found if i.palette]
-    if not masks:
+    tables: dict[bytes, list[Path]] = {}  # the first mask of each, in their order
+    counts: Counter[bytes] = Counter()
+    for facts in splits.values():
+        for inspection, count in facts.first_of_each_table():
+            tables.setdefault(inspection.palette, []).append(inspection.pair.mask)
+            counts[inspection.palette] += count
+    if not tables:
         return []
-    count = sum(map(len, inspections.values()))
-    reason = f"{len(masks):,} of {count:,} masks have a palette"
+    count = sum(map(len, splits.values()))
+    reason = f"{counts.total():,} of {count:,} masks have a palette"
     remedy = "Their indices are read as class ids; their colours are not looked at."
     problems = [Problem(dataset.root, reason, remedy, "palette-masks", NOTE)]
     # Writers cut the table after the last colour used: one table may begin another.
-    longest = max(masks, key=lambda i: len(i.palette))
-    odd = [i for i in masks if not longest.palette.startswith(i.palette)]
+    longest = max(tables, key=len)
+    odd = [table for table in tables if not longest.startswith(table)]
     if odd:
+        differ = sum(counts[table] for table in odd)
         reason = (
-            f"its colour table differs from that of {longest.pair.mask.name} "
-            f"({len(odd):,} masks differ): one index may stand for two classes"
+            f"its colour table differs from that of {tables[longest][0].name} "
+            f"({differ:,} masks differ): one index may stand for two classes"
         )
         remedy = (
             "Convert colours to class ids, or save all masks with one colour table."
         )
-        path = odd[0].pair.mask
+        path = tables[odd[0]][0]
         problems.append(Problem(path, reason, remedy, "palettes-differ", WARNING))
     return problems
 
@@ -248,14 +241,15 @@ def check_layout(dataset: Dataset, wanted: Iterable[str], tree: Tree) -> list[Pr
     return warnings
 
 
-def _depth(root: Path, what: str, files: Sequence[FileFacts]) -> list[Problem]:
-    deep = [facts.deepest for facts in files if facts.deepest]
+def _depth(root: Path, what: str, files: Sequence[np.ndarray]) -> list[Problem]:
+    deep = [int(n) for heads in files for n in heads["deepest"][heads["deepest"] > 0]]
     if not deep:
         return []
+    count = sum(int((heads["size"][:, 0] > 0).sum()) for heads in files)
     largest = max(deep)
     levels = levels_left(largest)
     reason = (
-        f"{len(deep):,} of {len(files):,} {what} have 16 bits a sample, of which the "
+        f"{len(deep):,} of {count:,} {what} have 16 bits a sample, of which the "
         f"upper 8 are read: with values up to {largest:,} they keep {levels} of 256 "
         "levels"
     )

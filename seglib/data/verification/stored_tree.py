@@ -104,11 +104,11 @@ class StoredTree(Tree):
         found = self._folders.get(folder, ())
         return sorted(path for path in found if not is_left_behind(path.name))
 
-    def files(self, folder: Path) -> list[Path]:
+    def names(self, folder: Path) -> tuple[list[str], set[str]]:
         if not self.exists(folder):
             raise FileNotFoundError(errno.ENOENT, "no such folder", str(folder))
         found = self._files.get(folder, ())
-        return [path for path in found if not is_left_behind(path.name)]
+        return [path.name for path in found if not is_left_behind(path.name)], set()
 
     def unfit(self, path: Path) -> str:
         return ""

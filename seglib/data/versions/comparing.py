@@ -12,7 +12,7 @@ from typing import Any
 from seglib.config import DataConfig
 from seglib.data.dataset import config_options
 from seglib.data.dataset_yaml import DESCRIPTION, parse_description
-from seglib.data.verification.verifier import Verification
+from seglib.data.verification.verified import Verification
 from seglib.data.versions.class_changes import ClassDiff, Vocabulary, compare_classes
 from seglib.data.versions.class_counts import (
     Counts,

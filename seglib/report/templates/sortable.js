@@ -1,16 +1,16 @@
 "use strict";
-// Headers sort their column: numbers by `data-value` or their text, absent ones last.
+// Headers sort their column; cells without a value stay last in both directions.
 function valueOf(row, column) {
   const cell = row.cells[column];
   const text = cell.dataset.value ?? cell.textContent.trim();
-  const number = parseFloat(text.replace(/,/g, ""));
-  return Number.isNaN(number) ? text : number;
+  const number = Number(text.replace(/,/g, ""));
+  return text === "" || Number.isNaN(number) ? text : number;
 }
-function before(a, b, ascending) {
-  const absent = (value) => value === "" || value === "–";
+function compare(a, b, ascending) {
+  const absent = (value) => value === null || value === "" || value === "–";
   if (absent(a) || absent(b)) return absent(a) - absent(b);
   const order = typeof a === "number" && typeof b === "number"
-    ? a - b : String(a).localeCompare(String(b));
+    ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
   return ascending ? order : -order;
 }
 function makeSortable(table, sort) {
@@ -30,7 +30,7 @@ function makeSortable(table, sort) {
 for (const table of document.querySelectorAll("table.sortable")) {
   makeSortable(table, (column, ascending) => {
     const rows = [...table.tBodies[0].rows];
-    rows.sort((a, b) => before(valueOf(a, column), valueOf(b, column), ascending));
+    rows.sort((a, b) => compare(valueOf(a, column), valueOf(b, column), ascending));
     table.tBodies[0].append(...rows);
   });
 }

@@ -28,7 +28,6 @@ from seglib.storage.files import read_file
 
 _LARGE_AT_ONCE = 4  # files, of which four parts each are in memory
 _LISTED_AT_ONCE = 1000  # keys in an answer of S3
-_PLACES = 256  # beginnings that share the objects evenly: files/md5/00/ … ff/
 _REFUSED = (401, 403, 404)  # of HTTP; a missing object is told apart before
 _NOT_FOUND = ("NoSuchKey", "404")
 _CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
@@ -116,12 +115,13 @@ class S3Remote:
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
         """List the prefix, unless it holds far more objects than asked for."""
-        places = sorted({key.rpartition("/")[0] + "/" for key in keys})
+        places = sorted({"".join(key.rpartition("/")[:2]) for key in keys})
         if not places:
             return {}
         with ThreadPoolExecutor(THREADS) as pool:
             first = self._list(places[0])
-            answers_to_list = _PLACES + len(first) * _PLACES // _LISTED_AT_ONCE
+            pages = 1 + int(len(first) / _LISTED_AT_ONCE)  # of each place, about
+            answers_to_list = len(places) * pages
             if answers_to_list > len(keys):
                 found = dict(zip(keys, pool.map(self._size, keys), strict=True))
                 return {key: size for key, size in found.items() if size is not None}

@@ -5,7 +5,6 @@ import inspect
 import json
 import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,7 +14,7 @@ from seglib.code_version import code_digest
 from seglib.config import TrainConfig
 from seglib.data.augmentation.augmenter import Function
 from seglib.data.dataset import Dataset
-from seglib.data.shards import INDEX_FILE, read_shard_index
+from seglib.data.shards import read_shard_index
 from seglib.models.contract import CUSTOM
 from seglib.models.model import SegmentationModel
 from seglib.storage.files import files_sha256
@@ -30,7 +29,7 @@ def content_key(
     data: Dataset,
     *,
     config: TrainConfig,
-    shards: Path | None = None,
+    shards: str | None = None,
     policy: Function | None = None,
     distillation: Distillation | None = None,
 ) -> str:
@@ -50,7 +49,9 @@ def content_key(
         "config": asdict(config),
         "contract": model.contract.to_json(),
         "weights": _weights_digest(model),
-        "train": _shards_digest(shards) if shards else _pairs_digest(data, "train"),
+        "train": read_shard_index(shards).digest
+        if shards
+        else _pairs_digest(data, "train"),
         "val": _pairs_digest(data, "val"),
         "teacher": _teacher(distillation) if distillation else None,
         "backend": keras.backend.backend(),
@@ -101,9 +102,9 @@ def _weights_digest(model: SegmentationModel) -> str:
     return digest.hexdigest()
 
 
-def _shards_digest(folder: Path) -> str:
-    index = read_shard_index(folder)
-    return files_sha256([folder / INDEX_FILE, *(folder / n for n in index["shards"])])
+def _train_digest(data: Dataset, shards: str | None) -> str:
+    """Of the train split; a shard is checked against its digest when it is read."""
+    return read_shard_index(shards).digest if shards else _pairs_digest(data, "train")
 
 
 def _pairs_digest(data: Dataset, split: str) -> str:

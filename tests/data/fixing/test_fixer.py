@@ -1,6 +1,8 @@
 """Faults with one right answer are made on disk, fixed, and compared with the truth."""
 
 import csv
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 
 from seglib.cli.main import app
 from seglib.config import DataConfig
+from seglib.data.file_formats import PNG_MAGIC
 from seglib.data.fixing.fixer import FIXABLE, LOG, fix
 from seglib.data.image_io import read_mask, write_image
 from seglib.data.verification.verifier import verify
@@ -100,7 +103,19 @@ def with_alpha(path: Path, ids: np.ndarray) -> None:
 
 
 def of_two_bits(path: Path, ids: np.ndarray) -> None:
-    Image.fromarray(without_void(ids), "L").save(path, bits=2)
+    values = without_void(ids)
+    height, width = values.shape
+    padded = np.zeros((height, -(-width // 4) * 4), np.uint8)
+    padded[:, :width] = values
+    packed = (padded.reshape(height, -1, 4) << [6, 4, 2, 0]).sum(-1).astype(np.uint8)
+    rows = np.column_stack([np.zeros(height, np.uint8), packed])  # without a filter
+    head = struct.pack(">IIBBBBB", width, height, 2, 0, 0, 0, 0)
+    chunks = (b"IHDR", head), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b"")
+    content = PNG_MAGIC
+    for kind, data in chunks:
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        content += struct.pack(">I", len(data)) + kind + data + checksum
+    path.write_bytes(content)
 
 
 def as_gif(path: Path, ids: np.ndarray) -> None:

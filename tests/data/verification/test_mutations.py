@@ -11,10 +11,10 @@ from seglib.data.pairs import Pair
 from seglib.data.problems import KINDS
 from seglib.data.tree import LOCAL
 from seglib.data.verification.facts_cache import FactsCache
-from seglib.data.verification.pair_checks import inspect_pair
 from seglib.data.verification.reading import Files
 from seglib.environment import MAX_PIXELS
 from tests.fakes.dataset_folder import DatasetFolder
+from tests.fakes.inspecting import inspected
 from tests.fakes.mutations import mutated
 
 COUNT = 5000
@@ -61,7 +61,7 @@ def test_mutated_files_end_in_findings(originals, tmp_path: Path, monkeypatch):
         broken.write_bytes(mutated(content, draw))
         as_mask = bool(index // len(originals) % 2)
         pair = Pair("x", good, broken) if as_mask else Pair("x", broken, good)
-        inspection = inspect_pair(pair, facts_of=files.facts_of)
+        inspection = inspected(files, pair)
         assert {problem.kind for problem in inspection.problems} <= set(KINDS)
         if not as_mask and inspection.image is None:
             assert inspection.problems

@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from seglib.cli.main import app
 from seglib.data.image_io import write_image
-from seglib.data.verification.verifier import Verification, verify
+from seglib.data.manifest import open_dataset
+from seglib.data.verification.verified import Verification
+from seglib.data.verification.verifier import verify
 from seglib.errors import SegError, UsageError
 from seglib.steps.verify import findings_json
 from seglib.storage.publishing import publish
@@ -47,7 +49,7 @@ def upload(root: Path, url: str) -> None:
 
 
 def findings(found: Verification) -> dict:
-    return {**findings_json(found), "dataset": ""}
+    return {**json.loads("".join(findings_json(found))), "dataset": ""}
 
 
 def images_read(store: Proxy) -> int:
@@ -88,6 +90,20 @@ def test_a_pinned_version_is_verified_through_its_remote(faulty, store, tmp_path
     assert findings(found) == expected
     assert found.files_read == 8
     assert not (tmp_path / "cache" / "files").exists()
+
+
+def test_the_command_writes_the_manifest_and_the_page_of_a_pin(folder, store, tmp_path):
+    url = f"s3://{BUCKET}/{tmp_path.name}"
+    pin = write_pin(tmp_path / "repository", publish(folder.root, url).key)
+    write_repository(tmp_path / "repository", url)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["verify", str(pin), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert (out / "report.html").read_text().count("<img") >= 5
+    pairs = open_dataset(out).pairs("train")  # fetched by the manifest
+    assert [pair.image.read_bytes() for pair in pairs] == [
+        folder.image("train", stem).read_bytes() for stem in "abc"
+    ]
 
 
 def test_a_damaged_or_missing_object_is_a_finding(folder, store, tmp_path):

@@ -14,7 +14,8 @@ from seglib.data.file_formats import exif_orientation, find_damage
 from seglib.data.image_io import encode_jpeg, encode_png, write_image
 from seglib.data.problems import NOTE, PROBLEM, WARNING, Problem
 from seglib.data.verification.file_checks import count_ids, ramp_share
-from seglib.data.verification.verifier import Verification, verify
+from seglib.data.verification.verified import Verification
+from seglib.data.verification.verifier import verify
 from seglib.errors import DatasetError
 from tests.fakes.dataset_folder import DatasetFolder
 
@@ -349,7 +350,7 @@ class TestCleanDataset:
         assert found.ok
         assert nothing_to_say(found)
         found.raise_if_bad()
-        assert calls == [(i, 5) for i in range(1, 6)]
+        assert calls[-1] == (5, 5)
         facts = found.pairs["train"][0]
         # 8·32 sky, 14·32 − 60 road, 6·10 car, 2·32 void.
         assert (facts.class_pixels, facts.ignored_pixels) == ((256, 388, 60), 64)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,8 @@ from typer.testing import CliRunner
 from components.finalize import finalize
 from pipeline.__main__ import app, main
 from pipeline.dag.compile import require_digest
+from pipeline.dag.document import read_document
+from pipeline.dag.inputs import code_version, find_data
 from seglib.config import Config
 from seglib.errors import UsageError
 from tools.readme_pictures import graph
@@ -119,6 +123,68 @@ def test_the_parameters_are_the_fields_of_the_configuration_with_their_defaults(
     for name, value in settings.items():
         assert parameters[name]["defaultValue"] == value
         assert parameters[name]["parameterType"] == TYPES[type(value)]
+
+
+def test_the_required_parameters_come_first_and_then_section_by_section(
+    compiled: list[Compiled], spec: dict[str, Any]
+) -> None:
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    order = ["data_md5", "remote", "code_version", *Config().flat()]
+    assert list(parameters) == order
+    required = [k for k, one in parameters.items() if "defaultValue" not in one]
+    assert required == ["data_md5", "remote"]
+    version = list(_load(compiled[0].manifest.read_text()))[1]
+    inputs = version["spec"]["pipelineSpec"]["root"]["inputDefinitions"]
+    assert list(inputs["parameters"]) == order
+    head = compiled[0].document.read_text().partition("\ncomponents:")[0]
+    assert re.findall(r"^#    (\w+): ", head, re.MULTILINE) == order
+
+
+def test_a_parameters_description_begins_with_its_section(
+    document: Path, spec: dict[str, Any]
+) -> None:
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    text = parameters["epochs"]["description"]
+    assert text.startswith("train: passes over the training split")
+    described = [k for k, one in parameters.items() if ": " in one["description"]]
+    sections = {parameters[k]["description"].partition(":")[0] for k in described}
+    assert sections >= {field.name for field in fields(Config)}
+    line = next(x for x in document.read_text().splitlines() if "epochs: int" in x)
+    assert line.endswith(text), "as the comment at the beginning says"
+
+
+def test_the_sample_values_of_the_form_run_as_they_are(
+    tmp_path: Path, repository: Path
+) -> None:
+    path, sample = tmp_path / "p.yaml", repository / "configs" / "sample.yaml"
+    _compile(path, "--config", str(sample), "--remote", "s3://seglib/dvc")
+    document = read_document(path)
+    data = find_data(None)
+    assert document.defaults["data_md5"] == data.data_md5
+    assert document.defaults["remote"] == "s3://seglib/dvc"
+    assert document.defaults["code_version"] == code_version()
+    document.check_parameters({})
+    given = {k: document.defaults[k] for k in Config().flat()}
+    assert Config.from_flat(given) == Config.load(sample)
+
+
+def test_pages_are_artifacts_that_kubeflow_shows(spec: dict[str, Any]) -> None:
+    shown = {
+        (step, name): one["artifactType"]["schemaTitle"]
+        for step, component in spec["components"].items()
+        if "executorLabel" in component
+        for name, one in component.get("outputDefinitions", {})
+        .get("artifacts", {})
+        .items()
+        if one["artifactType"]["schemaTitle"] in ("system.HTML", "system.Markdown")
+    }
+    assert shown == {
+        ("comp-verify-data", "report"): "system.HTML",
+        ("comp-augment-data", "preview"): "system.HTML",
+        ("comp-evaluate-model", "report"): "system.HTML",
+        ("comp-gate-model", "report"): "system.HTML",
+        ("comp-gate-model", "summary"): "system.Markdown",
+    }
 
 
 def test_every_parameter_is_described_and_the_pipeline_has_a_name_to_show(

@@ -31,6 +31,11 @@ def test_outputs_are_linked_under_the_same_names_whichever_run_made_them(
     links = link_outputs(run, {"evaluate": evaluation, "export": run / "none"})
     assert links == {"report.html": run / "report.html"}
     assert (run / "report.html").read_text() == "scores"
+    gated = run / "steps" / "gate"
+    gated.mkdir(parents=True)
+    (gated / "report.html").write_text("scores and verdict")
+    link_outputs(run, {"gate": gated, "evaluate": evaluation})
+    assert (run / "report.html").read_text() == "scores and verdict"
 
 
 def test_a_name_that_is_no_file_name_is_wrong_use(tmp_path: Path) -> None:
