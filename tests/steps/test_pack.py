@@ -10,7 +10,7 @@ from seglib.config import TrainConfig
 from seglib.data import loader
 from seglib.data.decoded import DecodedPairsError
 from seglib.data.image_io import write_image
-from seglib.data.loader import PairSource, training_batches
+from seglib.data.loader import PairSource, batch_members, training_batches
 from seglib.data.shards import ShardSource, read_shard_index
 from seglib.data.shards import source as shard_source
 from seglib.errors import SegError, UsageError
@@ -115,7 +115,15 @@ def test_a_stream_goes_on_at_the_exact_sample(packed, monkeypatch):
         assert _batches(rest, 20 - step, first_step=step) == whole[step:]
 
 
+def test_a_few_shards_give_processes_the_parts_of_one_batch(packed, monkeypatch):
+    whole = _streamed(packed, monkeypatch)
+    config = TrainConfig(batch_size=4, train_seed=5)
+    members = batch_members(whole, config, 0)
+    assert sorted(members) == sorted(batch_members(whole, config, 0, lanes=2))
+
+
 def test_processes_read_disjoint_shards(packed, monkeypatch):
+    monkeypatch.setattr(shard_source, "SHARDS_A_PROCESS", 4)
     read = []
     for part in (0, 1):
         source = _streamed(packed, monkeypatch)

@@ -13,8 +13,6 @@ from itertools import accumulate
 
 import numpy as np
 
-from seglib.errors import UsageError
-
 _KEPT = 8  # windows of which the order is in memory
 _DEAL, _SHARDS, _SAMPLES = range(3)  # of random numbers, each with its own
 
@@ -47,10 +45,7 @@ class WindowOrder:
         expect: Expect | None = None,
     ):
         if lanes > len(sizes):
-            raise UsageError(
-                f"{lanes} processes read disjoint shards. Received: {len(sizes)} "
-                "shards. Make more of them: `seglib pack --shard-mb`, or `num_shards`."
-            )
+            raise ValueError(f"{lanes} lanes need as many shards, not {len(sizes)}")
         self._sizes, self._window, self._seed = np.asarray(sizes), window, seed
         self._starts = [0, *accumulate(sizes)]
         self._length, self._expect = self._starts[-1] * epochs, expect

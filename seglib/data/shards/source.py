@@ -14,6 +14,8 @@ from seglib.data.shards.order import WindowOrder
 from seglib.errors import SegError
 from seglib.storage.remotes import open_remote
 
+# Of fewer, one process would have notably more samples than another: each reads all.
+SHARDS_A_PROCESS = 16
 WINDOW_BYTES = 256 << 20  # of encoded samples that are shuffled; two are in memory
 
 
@@ -57,7 +59,7 @@ class ShardSource(PairSource):
             [shard.samples for shard in shards],
             window=max(1, int(WINDOW_BYTES / mean_bytes)),
             seed=seed,
-            lanes=lanes,
+            lanes=lanes if len(shards) >= SHARDS_A_PROCESS * lanes else 1,
             epochs=EPOCHS,
             expect=self._expect if reads else None,
         )
