@@ -159,6 +159,10 @@ def train(
     for folder in filter(None, (start_from, teacher)):
         check_model(folder)
     check_out(out, "contract.json", overwrite=True)  # a different one: `_train`
+    if shards:
+        from seglib.data.shards.index import read_shard_index
+
+        read_shard_index(shards)
     tell_device(training.precision)
     if config is None:
         console.print(

@@ -30,7 +30,12 @@ def count_classes(
         raise SegError(
             f"{name or 'A training mask'} holds the id {num_classes + int(wrong[0])}. "
             f"Expected: ids below num_classes={num_classes}, or "
-            f"ignore_index={ignore_index}. Run `seglib verify`, which names the file."
+            f"ignore_index={ignore_index}. "
+            + (
+                "Mend the mask, or state `ignore_index`."
+                if name
+                else "Run `seglib verify`, which names the file."
+            )
         )
     return counts[:num_classes]
 
