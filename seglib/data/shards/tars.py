@@ -16,6 +16,8 @@ from seglib.data.file_formats import content_suffix
 _BLOCK = 512  # bytes
 _END = bytes(2 * _BLOCK)
 _SIZE = slice(124, 135)  # in a header: octal digits
+_OCTAL = 8 ** np.arange(10, -1, -1)
+_MAGIC, _USTAR = slice(257, 262), np.frombuffer(b"ustar", np.uint8)
 _STRANGE = re.compile(r"[^A-Za-z0-9_-]+")  # a key has no dot: the rest names the part
 _LONGEST = 60  # characters of a key; ustar has 100 for the whole name
 
@@ -61,7 +63,7 @@ class TarSamples:
 
     def __init__(self, content: bytes | bytearray, parts: int):
         self._content, self._parts = memoryview(content), parts
-        self._places = np.array(_places(content), np.int64).reshape(-1, 2)
+        self._places = _places(content)
 
     def __len__(self) -> int:
         return len(self._places) // self._parts
@@ -72,12 +74,25 @@ class TarSamples:
         return [bytes(self._content[start:end]) for start, end in places]
 
 
-def _places(content: bytes | bytearray) -> list[tuple[int, int]]:
-    """Start and end of each member."""
+def _places(content: bytes | bytearray) -> np.ndarray:
+    """Start and end of each member, int64 (members, 2)."""
+    whole = len(content) // _BLOCK
+    blocks = np.frombuffer(content, np.uint8, whole * _BLOCK).reshape(whole, _BLOCK)
+    heads = np.flatnonzero((blocks[:, _MAGIC] == _USTAR).all(1))
+    sizes = (blocks[heads, _SIZE].astype(np.int64) - ord("0")) @ _OCTAL
+    ends = heads + 1 - (-sizes // _BLOCK)
+    if not (np.array_equal(heads[:1], [0]) and np.array_equal(ends[:-1], heads[1:])):
+        return _followed(content)  # a file holds what looks like a header
+    starts = (heads + 1) * _BLOCK
+    return np.stack([starts, starts + sizes], axis=1)
+
+
+def _followed(content: bytes | bytearray) -> np.ndarray:
+    """As `_places`, from one header to the next."""
     places, at, whole = [], 0, len(content)
     while at + _BLOCK <= whole and content[at]:
         size = int(content[at + _SIZE.start : at + _SIZE.stop], 8)
         at += _BLOCK
         places.append((at, at + size))
         at += size + -size % _BLOCK
-    return places
+    return np.array(places, np.int64).reshape(-1, 2)
